@@ -1,0 +1,62 @@
+"""Names that a job may use, where each lives, and one line about it.
+
+Nothing is imported until :func:`load` asks for it, so the service can list methods without torch.
+A new method, network, data set, searcher or space is one file and one line here.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+from s2e.errors import Problem, SpecError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a named part lives (``module:attribute``) and what it is, in one sentence."""
+
+    target: str
+    summary: str
+
+
+METHODS = {
+    "coteaching": Entry(
+        "s2e.methods.coteaching:CoTeaching",
+        "Two networks, each trained on the small-loss samples the other selects (Han et al. 2018).",
+    ),
+    "standard": Entry("s2e.methods.plain:Standard", "Cross entropy on every sample; the schedule is ignored."),
+}
+NETWORKS = {
+    "mlp": Entry("s2e.models.mlp:StackedMLP", "One hidden layer of 256 ReLU units (S2E Table 4)."),
+    "model1": Entry("s2e.models.cnn:StackedModel1", "LeNet-like CNN with two 5x5 convolutions (S2E Table 4, Model 1)."),
+}
+DATASETS = {
+    "digits": Entry("s2e.data.datasets:load_digits", "1,797 handwritten digits of 8x8 pixels, shipped with scikit-learn."),
+    "mnist": Entry("s2e.data.datasets:load_mnist", "MNIST: 60,000 + 10,000 images of 28x28 pixels, from the data root."),
+    "cifar10": Entry("s2e.data.datasets:load_cifar10", "CIFAR-10: 50,000 + 10,000 images of 3x32x32 pixels, from the data root."),
+}
+SEARCHERS = {
+    "newton": Entry(
+        "s2e.search.newton:Newton",
+        "S2E's Newton step, repaired: centred objective, Fisher-whitened |lambda| damping, trust region.",
+    ),
+    "newton_literal": Entry(
+        "s2e.search.newton_literal:NewtonLiteral", "S2E eqs. (7)-(8) as printed, sign fixed; here to be compared."
+    ),
+    "random": Entry("s2e.search.random_search:RandomSearch", "Uniform draws from the space; theta never moves."),
+}
+SPACES = {
+    "s2e": Entry("s2e.search.space:S2E", "S2E Table 1: four bases mixed by a Dirichlet, sixteen Beta parameters."),
+}
+GRADIENT_SEARCHERS = frozenset({"newton", "newton_literal"})
+"""Searchers whose step is undefined for fewer than two trials a round (a centred objective is then zero)."""
+
+
+def load(table: dict[str, Entry], name: str) -> Any:
+    """The object behind ``name``. Raises SpecError for an unknown name."""
+    if name not in table:
+        raise SpecError(Problem("name", name, "one of " + ", ".join(table)))
+    module, _, attribute = table[name].target.partition(":")
+    return getattr(importlib.import_module(module), attribute)

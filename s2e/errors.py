@@ -1,0 +1,53 @@
+"""Everything this package raises on purpose.
+
+    S2EError
+    ├── SpecError      a job specification that cannot be run: field, value, what is allowed
+    ├── DataError      a data set that is missing or does not fit
+    ├── SearchError    a searcher was told something it cannot use
+    └── TrialError     a training that went wrong (``retryable`` says whether another try may help)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+class S2EError(Exception):
+    """Base of all errors of this package."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One refused field: its dotted path, the value found, and what is allowed."""
+
+    field: str
+    value: Any
+    allowed: str
+
+    def __str__(self) -> str:
+        return f"{self.field} = {self.value!r}: {self.allowed}"
+
+
+class SpecError(S2EError):
+    """A specification was refused; ``problems`` names every field at fault."""
+
+    def __init__(self, *problems: Problem) -> None:
+        self.problems = problems
+        super().__init__("; ".join(str(problem) for problem in problems))
+
+
+class DataError(S2EError):
+    """A data set cannot be loaded, or does not fit what was asked."""
+
+
+class SearchError(S2EError):
+    """A searcher cannot go on with what it was given."""
+
+
+class TrialError(S2EError):
+    """A training failed. ``retryable`` is true when the cause is not the trial itself."""
+
+    def __init__(self, reason: str, *, retryable: bool = False) -> None:
+        self.retryable = retryable
+        super().__init__(reason)

@@ -1,0 +1,32 @@
+"""The searcher's contract.
+
+A searcher is built from (space, seed, n_epochs) and holds no other state. Its three verbs are pure:
+
+* ``init()``               the state before round 0;
+* ``ask(state, k)``        the k-th point of round ``state.round``; all randomness is ``default_rng([seed, state.round, k])``;
+* ``tell(state, round)``   the state of the next round, from a whole round of observations. The order of arrival does
+                           not matter (they are sorted by k), failed trials are marked and carry the worst objective.
+
+So a crash, a retry and a replay all give the same theta. ``SearchState.memory`` is plain JSON and must survive a round
+trip through text exactly. The objective is minimised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from s2e.search.space import Space
+from s2e.spec import Observation, Point, SearchState
+
+
+class Searcher(Protocol):
+    """See the module's docstring. ``n_epochs`` lets a rule look at the curve R(t) of a point."""
+
+    def __init__(self, space: Space, seed: int, n_epochs: int) -> None: ...
+
+    def init(self) -> SearchState: ...
+
+    def ask(self, state: SearchState, k: int) -> Point: ...
+
+    def tell(self, state: SearchState, observations: Sequence[Observation]) -> SearchState: ...

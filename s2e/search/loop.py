@@ -1,0 +1,202 @@
+"""A search as a pure function of (spec, finished rounds): what comes next, and how it ends.
+
+The in-process search and the service's dispatcher both walk this one path, so they reach the same theta bit for bit:
+
+    rounds 0 .. M-1   search    K trials under theta_m; the noise draw is the job's, the data order is the round's
+    round  M          tune      one trial for each tau of eq. (1), on the search's own objective
+    round  M+1        retrain   searched, default, tuned eq. (1) and R = 1, each on the same fresh seeds
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from s2e import catalog
+from s2e.report import make_report
+from s2e.schedule import coteaching_keep_rate
+from s2e.search.base import Searcher
+from s2e.search.space import Space
+from s2e.search.surrogate import recommend
+from s2e.spec import (
+    JobSpec,
+    Observation,
+    Population,
+    Report,
+    Round,
+    RoundRecord,
+    SearchState,
+    TrialResult,
+    TrialSpec,
+    derive_seed,
+    replace,
+)
+
+
+def make_searcher(spec: JobSpec) -> Searcher:
+    """The searcher a job names, over the space it names."""
+    searcher: Searcher = catalog.load(catalog.SEARCHERS, spec.search.searcher)(
+        make_space(spec), spec.seed, spec.train.n_epochs
+    )
+    return searcher
+
+
+def make_space(spec: JobSpec) -> Space:
+    """The space of schedules a job names."""
+    space: Space = catalog.load(catalog.SPACES, spec.search.space)
+    return space
+
+
+def next_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
+    """The round that follows ``history``; None when the job is done."""
+    m = len(history)
+    if m < spec.search.n_rounds:
+        searcher = make_searcher(spec)
+        return _search_round(spec, searcher, next_state(spec, history, searcher))
+    if m == spec.search.n_rounds:
+        return _tune_round(spec, m)
+    if m == spec.search.n_rounds + 1:
+        return _retrain_round(spec, history)
+    return None
+
+
+def n_rounds(spec: JobSpec) -> int:
+    """Rounds of a whole job: search, tune, retrain."""
+    return spec.search.n_rounds + 2
+
+
+def n_trials(spec: JobSpec) -> int:
+    """Trials of a whole job."""
+    return spec.search.n_rounds * spec.search.n_trials + len(_taus(spec)) + 4 * spec.report.n_seeds
+
+
+def next_state(spec: JobSpec, history: Sequence[RoundRecord], searcher: Searcher | None = None) -> SearchState:
+    """The searcher's state after the search rounds of ``history``: one tell from the last stored state."""
+    searcher = searcher or make_searcher(spec)
+    searched = [record for record in history if record.round.kind == "search"]
+    if not searched:
+        return searcher.init()
+    last = searched[-1]
+    assert last.round.state is not None
+    return searcher.tell(last.round.state, observations(last))
+
+
+def observations(record: RoundRecord) -> tuple[Observation, ...]:
+    """What the search may see of a round. A failed trial gets the worst objective of its round (1 if all failed)."""
+    worst = max((r.objective for r in record.results if r.objective is not None), default=1.0)
+    return tuple(
+        Observation(trial.k, trial.point, worst if result.objective is None else result.objective, result.failed)
+        for trial, result in zip(record.round.trials, record.results, strict=True)
+        if trial.point is not None
+    )
+
+
+def populations(spec: JobSpec, round_: Round) -> tuple[Population, ...]:
+    """The trials of a round in the groups that train together: a plan, the same wherever and however often it runs.
+
+    Groups are as even as the limit ``plan.population`` allows. Final schedules are re-trained in float32.
+    """
+    plan = spec.plan if round_.kind != "retrain" or spec.plan.dtype == "float64" else replace(spec.plan, dtype="float32")
+    n_groups = -(-len(round_.trials) // plan.population)
+    return tuple(
+        Population(spec.data, spec.train, plan, spec.tail_epochs, round_.trials[i::n_groups]) for i in range(n_groups)
+    )
+
+
+def run_search(
+    spec: JobSpec, run_round: Callable[[Round, tuple[Population, ...]], Sequence[TrialResult]]
+) -> tuple[list[RoundRecord], Report]:
+    """The whole search in this process; ``run_round`` trains the populations of a round."""
+    history: list[RoundRecord] = []
+    while (round_ := next_round(spec, history)) is not None:
+        results = sorted(run_round(round_, populations(spec, round_)), key=lambda result: result.k)
+        history.append(RoundRecord(round_, tuple(results)))
+    return history, make_report(spec, history, recommend_from(spec, history))
+
+
+def recommend_from(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[int, int] | None:
+    """(round, k) of the schedule with the lowest posterior mean; None when every trial failed."""
+    trials = [
+        (trial, result)
+        for record in history
+        if record.round.kind == "search"
+        for trial, result in zip(record.round.trials, record.results, strict=True)
+        if result.objective is not None
+    ]
+    if not trials:
+        return None
+    best = recommend([t.keep_rate for t, _ in trials], [r.objective for _, r in trials if r.objective is not None])
+    return trials[best][0].round, trials[best][0].k
+
+
+def _search_round(spec: JobSpec, searcher: Searcher, state: SearchState) -> Round:
+    space, m = make_space(spec), state.round
+    points = [searcher.ask(state, k) for k in range(spec.search.n_trials)]
+    trials = tuple(
+        _trial(spec, m, k, "search", 0, space.schedule(point, spec.train.n_epochs), point=point)
+        for k, point in enumerate(points)
+    )
+    return Round(m, "search", trials, state)
+
+
+def _taus(spec: JobSpec) -> tuple[float, ...]:
+    return tuple(dict.fromkeys((*spec.report.taus, default_tau(spec))))
+
+
+def default_tau(spec: JobSpec) -> float:
+    """tau of the default Co-teaching schedule: given, or the injected noise rate."""
+    if spec.report.tau is not None:
+        return spec.report.tau
+    return 0.0 if spec.data.noise.kind == "none" else spec.data.noise.noise_rate
+
+
+def _tune_round(spec: JobSpec, m: int) -> Round:
+    trials = (
+        _trial(spec, m, k, f"tau={tau:g}", 0, coteaching_keep_rate(spec.train.n_epochs, tau, spec.report.ramp_epochs))
+        for k, tau in enumerate(_taus(spec))
+    )
+    return Round(m, "tune", tuple(trials))
+
+
+def _retrain_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round:
+    """Four schedules x fresh seeds. Repeats share their seeds across schedules, so differences are paired."""
+    n_epochs, ramp = spec.train.n_epochs, spec.report.ramp_epochs
+    tune = history[spec.search.n_rounds]
+    tuned = min(zip(tune.results, tune.round.trials, strict=True), key=lambda rt: _or_worst(rt[0].objective))[1]
+    schedules = {
+        "searched": _recommended_keep_rate(spec, history),
+        "default": coteaching_keep_rate(n_epochs, default_tau(spec), ramp),
+        "tuned": tuned.keep_rate,
+        "all": (1.0,) * n_epochs,
+    }
+    m = len(history)
+    trials, k = [], 0
+    for repeat in range(1, spec.report.n_seeds + 1):
+        for label, keep_rate in schedules.items():
+            trials.append(_trial(spec, m, k, label, repeat, keep_rate))
+            k += 1
+    return Round(m, "retrain", tuple(trials))
+
+
+def _recommended_keep_rate(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[float, ...]:
+    found = recommend_from(spec, history)
+    if found is None:  # every trial of the search failed: there is nothing to recommend but the default
+        return coteaching_keep_rate(spec.train.n_epochs, default_tau(spec), spec.report.ramp_epochs)
+    m, k = found
+    return history[m].round.trials[k].keep_rate
+
+
+def _or_worst(objective: float | None) -> float:
+    return 1.0 if objective is None else objective
+
+
+def _trial(
+    spec: JobSpec, m: int, k: int, label: str, repeat: int, keep_rate: tuple[float, ...], **more: object
+) -> TrialSpec:
+    """Seeds of a trial: its own initial weights; one data order for the round (common random numbers); the job's noise
+    draw. A fresh-seed repeat draws all three anew, alike for the schedules compared."""
+    if repeat:
+        seeds = (derive_seed(spec.seed, purpose, "retrain", repeat) for purpose in ("init", "order", "noise"))
+    else:
+        seeds = (derive_seed(spec.seed, "init", m, k), derive_seed(spec.seed, "order", m), derive_seed(spec.seed, "noise"))  # type: ignore[assignment]
+    init_seed, order_seed, noise_seed = seeds
+    return TrialSpec(m, k, label, repeat, keep_rate, init_seed, order_seed, noise_seed, **more)  # type: ignore[arg-type]

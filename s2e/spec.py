@@ -1,0 +1,294 @@
+"""The vocabulary: what crosses a process, a table or the network, as frozen dataclasses and plain JSON.
+
+    JobSpec -> SearchState -> Point -> keep_rate -> TrialSpec -> EpochMetrics -> TrialResult -> Observation -> Report
+
+``to_json`` and ``parse`` of :mod:`s2e.validation` turn each of them into plain JSON and back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+from s2e import catalog
+from s2e.errors import Problem, SpecError
+from s2e.validation import param, parse, to_json
+
+SPEC_VERSION = 1
+DEFAULT_TAUS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+
+# --- what a user asks for ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class NoiseSpec:
+    """Label noise injected into the training labels, drawn from its own seed."""
+
+    kind: str = param("symmetric", choices=("none", "symmetric", "pair"), doc="symmetric (exclusive), pair flip, or none")
+    noise_rate: float = param(0.5, ge=0, lt=1, doc="probability that a training label is replaced")
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """A data set, its noise, and how it is split."""
+
+    name: str = param("digits", choices=lambda: catalog.DATASETS, doc="name of the data set")
+    noise: NoiseSpec = param(NoiseSpec, doc="injected label noise")
+    split: str = param(
+        "holdout",
+        choices=("holdout", "s2e"),
+        doc="holdout: clean validation labels taken from the training data; s2e: the paper's preset, "
+        "first half of the test set validates and the second half tests",
+    )
+    n_validation: int = param(300, ge=1, le=1_000_000, doc="clean validation samples taken by the holdout split")
+    n_train: int | None = param(None, ge=1, le=10_000_000, doc="use only this many training samples; null: all")
+    split_seed: int = param(0, ge=0, lt=2**63, doc="seed of the validation split and of the n_train subset")
+
+
+@dataclass(frozen=True)
+class TrainSpec:
+    """How one trial is trained (S2E section 4: Adam, constant rate, then linear decay to 0)."""
+
+    method: str = param("coteaching", choices=lambda: catalog.METHODS, doc="training method under the schedule")
+    network: str = param("mlp", choices=lambda: catalog.NETWORKS, doc="network architecture")
+    n_epochs: int = param(40, ge=1, le=10_000, doc="epochs T of one trial; R(t) has one value for each")
+    batch_size: int = param(128, ge=1, le=65_536, doc="samples in a mini-batch; the last incomplete batch is dropped")
+    learning_rate: float = param(1e-3, gt=0, le=10, doc="Adam's step size before the decay")
+    decay_start: float = param(0.4, ge=0, le=1, doc="fraction of the epochs after which the step size falls linearly to 0")
+    beta1: float = param(0.9, ge=0, lt=1, doc="Adam's beta1 before the decay")
+    beta1_decay: float | None = param(None, ge=0, lt=1, doc="Adam's beta1 from the decay on (Co-teaching 0.1); null: unchanged")
+
+
+@dataclass(frozen=True)
+class SearchSpec:
+    """Which schedules are tried, and how the next ones are chosen."""
+
+    searcher: str = param("newton", choices=lambda: catalog.SEARCHERS, doc="search rule")
+    space: str = param("s2e", choices=lambda: catalog.SPACES, doc="space of schedules")
+    n_rounds: int = param(5, ge=1, le=10_000, doc="rounds M; theta moves once after each")
+    n_trials: int = param(6, ge=1, le=1_000, doc="trials K of one round")
+    tail_epochs: int | None = param(
+        None, ge=1, le=10_000, doc="last epochs averaged by the objective; null: max(5, T/10), at most T"
+    )
+
+
+@dataclass(frozen=True)
+class ReportSpec:
+    """The final comparison: fresh-seed re-training of the searched schedule and its rivals."""
+
+    n_seeds: int = param(5, ge=2, le=100, doc="fresh seeds (initial weights, data order, noise draw) per schedule")
+    taus: tuple[float, ...] = param(
+        DEFAULT_TAUS, max_length=100, ge=0, lt=1, doc="values of tau tried for the tuned eq. (1), one trial each"
+    )
+    ramp_epochs: int = param(10, ge=1, le=10_000, doc="epochs t_k over which eq. (1) falls to 1 - tau")
+    tau: float | None = param(None, ge=0, lt=1, doc="tau of the default Co-teaching schedule; null: the noise rate")
+
+
+@dataclass(frozen=True)
+class PlanSpec:
+    """Everything about execution that can change a number; stored with the job."""
+
+    device: str = param("cpu", choices=("cpu", "cuda"), doc="where populations train")
+    dtype: str = param("float32", choices=("float32", "bfloat16", "float64"), doc="arithmetic of search trials; re-training uses float32")
+    population: int = param(3, ge=1, le=1_024, doc="most trials trained together as one stacked program")
+    threads: int = param(1, ge=1, le=256, doc="CPU threads of one population")
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """One search: data, training, search, final comparison and execution plan."""
+
+    name: str = param("", max_length=120, doc="a name for people")
+    seed: int = param(0, ge=0, lt=2**63, doc="the seed all randomness of the job is derived from")
+    data: DataSpec = param(DataSpec, doc="data set, noise and split")
+    train: TrainSpec = param(TrainSpec, doc="how one trial is trained")
+    search: SearchSpec = param(SearchSpec, doc="how schedules are searched")
+    report: ReportSpec = param(ReportSpec, doc="the final comparison")
+    plan: PlanSpec = param(PlanSpec, doc="execution plan")
+
+    @property
+    def tail_epochs(self) -> int:
+        """Epochs averaged by the objective: mean validation accuracy over the last of them (design invariant 4)."""
+        n_epochs = self.train.n_epochs
+        return min(n_epochs, self.search.tail_epochs or max(5, n_epochs // 10))
+
+
+def parse_job(data: Any) -> JobSpec:
+    """A JobSpec from plain JSON, with the rules that join two fields. Raises SpecError with all problems."""
+    spec = parse(JobSpec, data)
+    problems = []
+    if spec.search.searcher in catalog.GRADIENT_SEARCHERS and spec.search.n_trials < 2:
+        problems.append(
+            Problem("search.n_trials", spec.search.n_trials, f">= 2 for searcher {spec.search.searcher}: one trial has no gradient")
+        )
+    if spec.data.name == "digits" and spec.train.network == "model1":
+        problems.append(Problem("train.network", "model1", "mlp for digits: 8x8 images are too small for two 5x5 convolutions"))
+    if spec.data.noise.kind == "pair" and spec.data.noise.noise_rate >= 0.5:
+        problems.append(
+            Problem("data.noise.noise_rate", spec.data.noise.noise_rate, "< 0.5 for pair noise: beyond it the wrong class is the majority")
+        )
+    if problems:
+        raise SpecError(*problems)
+    return spec
+
+
+# --- what a search is made of -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Point:
+    """One x of a space, as the flat vector its Space defines (for ``s2e``: alpha[4] then beta[4][4], row by row)."""
+
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class SearchState:
+    """All a searcher knows at round m: theta, and ``memory``, the plain JSON a rule needs beside it."""
+
+    round: int
+    theta: tuple[float, ...]
+    memory: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What the search may see of one trial: its point and the objective 1 - validation accuracy, to be minimised."""
+
+    k: int
+    point: Point
+    objective: float
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """One schedule, one training. ``keep_rate`` is R(t) for t = 0..T-1."""
+
+    round: int
+    k: int
+    label: str
+    """Which schedule this is: ``search``, or a row of the final table: ``searched default tuned all``, ``tau=0.3``."""
+    repeat: int
+    """Which fresh seed; 0 during the search."""
+    keep_rate: tuple[float, ...]
+    init_seed: int
+    order_seed: int
+    noise_seed: int
+    point: Point | None = None
+
+
+@dataclass(frozen=True)
+class Round:
+    """Trials under one theta (``kind`` search), or one step of the final comparison (``tune``, ``retrain``)."""
+
+    index: int
+    kind: str
+    trials: tuple[TrialSpec, ...]
+    state: SearchState | None = None
+
+
+@dataclass(frozen=True)
+class Population:
+    """Trials trained as one stacked program, with all that their training depends on."""
+
+    data: DataSpec
+    train: TrainSpec
+    plan: PlanSpec
+    tail_epochs: int
+    trials: tuple[TrialSpec, ...]
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """One trial after epoch t. Accuracies and rates in [0, 1], mean over the trial's networks; None: not a number."""
+
+    k: int
+    epoch: int
+    loss: float | None
+    keep_rate: float
+    """R(t) as asked."""
+    kept: float
+    """Fraction of the mini-batch really kept (whole samples, at least one)."""
+    label_precision: float | None
+    """Clean among selected."""
+    label_recall: float | None
+    """Selected among clean."""
+    validation_accuracy: float | None
+    test_accuracy: float | None
+    """Measured and shown, never fed back."""
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """The end of one trial. Means are over the last ``tail_epochs``; a failed trial has a reason and no numbers."""
+
+    round: int
+    k: int
+    failed: bool = False
+    reason: str = ""
+    objective: float | None = None
+    validation_accuracy: float | None = None
+    test_accuracy: float | None = None
+    label_precision: float | None = None
+    model: str | None = None
+    """Path of the trained networks below the artifact root, where one was kept."""
+
+
+@dataclass(frozen=True)
+class RoundRecord:
+    """A finished round with its results, ordered by k."""
+
+    round: Round
+    results: tuple[TrialResult, ...]
+
+
+@dataclass(frozen=True)
+class ReportRow:
+    """One schedule re-trained on fresh seeds. Intervals are 95 % (Student t over seeds)."""
+
+    label: str
+    title: str
+    keep_rate: tuple[float, ...]
+    test_accuracy: tuple[float, ...]
+    mean: float | None
+    half_width: float | None
+    label_precision: float | None
+    difference: float | None
+    """Mean paired difference searched - this row, same seeds; None for the searched row itself."""
+    difference_half_width: float | None
+    n_failed: int = 0
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a job ends with: the recommended schedule, the best run, the comparison and what it supports, in words."""
+
+    recommended: tuple[int, int] | None
+    """(round, k) of the recommended schedule: lowest posterior mean of the objective."""
+    best_run: tuple[int, int] | None
+    """(round, k) of the best single training seen by validation: a model, not a schedule."""
+    best_run_validation_accuracy: float | None
+    best_run_model: str | None
+    recommended_model: str | None
+    """Model file of the first fresh-seed re-training of the recommended schedule."""
+    keep_rate: tuple[float, ...]
+    rows: tuple[ReportRow, ...]
+    verdict: str
+
+
+# --- seeds and identity -----------------------------------------------------------------------------------------------
+
+
+def derive_seed(*path: int | str) -> int:
+    """A 63-bit seed from a path such as (job seed, "order", round): the same everywhere, independent of hash seeds."""
+    digest = hashlib.blake2b("/".join(str(part) for part in path).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+__all__ = [
+    "DataSpec", "EpochMetrics", "JobSpec", "NoiseSpec", "Observation", "PlanSpec", "Point", "Population", "Report",
+    "ReportRow", "ReportSpec", "Round", "RoundRecord", "SearchSpec", "SearchState", "TrainSpec", "TrialResult",
+    "TrialSpec", "derive_seed", "parse", "parse_job", "replace", "to_json",
+]  # fmt: skip

@@ -1,0 +1,228 @@
+"""The tables. A job has rounds, a round has trials, a trial has attempts, an attempt has epochs.
+
+Everything is written by the dispatcher or by one API request, in small transactions; see ``repository``.
+Times are UTC; ids of jobs and trials are UUIDv7-like and sort by creation time.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from service.lifecycle import JOB_STATES, TRIAL_STATES
+
+Json = JSON().with_variant(JSONB(), "postgresql")
+# SQLite autoincrements only INTEGER primary keys.
+BigId = BigInteger().with_variant(Integer, "sqlite")
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Timezone-aware UTC in Python on every database (SQLite forgets the zone)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {dict[str, Any]: Json, list[float]: Json, datetime: UtcDateTime()}
+
+
+def _one_of(column: str, names: tuple[str, ...]) -> str:
+    return f"{column} IN ({', '.join(repr(name) for name in names)})"
+
+
+class Job(Base):
+    __tablename__ = "jobs"
+    __table_args__ = (CheckConstraint(_one_of("state", JOB_STATES), name="state"), Index(None, "state", "id"))
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    name: Mapped[str] = mapped_column(String(120))
+    state: Mapped[str] = mapped_column(String(16))
+    spec: Mapped[dict[str, Any]]
+    spec_version: Mapped[int]
+    seq: Mapped[int] = mapped_column(default=0)
+    """Grows with every change of the job, its rounds or trials; cheap cache and progress key."""
+    n_trials: Mapped[int]
+    n_trials_done: Mapped[int] = mapped_column(default=0)
+    reason: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    lease_owner: Mapped[str | None] = mapped_column(String(80))
+    lease_until: Mapped[datetime | None]
+
+
+class IdempotencyKey(Base):
+    """A POST seen before: the same key and body give the same answer, another body is refused."""
+
+    __tablename__ = "idempotency_keys"
+
+    key: Mapped[str] = mapped_column(String(200), primary_key=True)
+    request_hash: Mapped[str] = mapped_column(String(64))
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime]
+
+
+class SearchRound(Base):
+    """Append-only: one row per round, theta as JSON (floats survive exactly), so replay is free."""
+
+    __tablename__ = "search_rounds"
+    __table_args__ = (UniqueConstraint("job_id", "round"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    round: Mapped[int]
+    kind: Mapped[str] = mapped_column(String(16))
+    state: Mapped[dict[str, Any] | None]
+    """SearchState before the round; null outside the search."""
+    n_groups: Mapped[int]
+    created_at: Mapped[datetime]
+
+
+class Trial(Base):
+    __tablename__ = "trials"
+    __table_args__ = (
+        UniqueConstraint("job_id", "round", "k"),
+        CheckConstraint(_one_of("state", TRIAL_STATES), name="state"),
+        Index(None, "job_id", "state"),
+    )
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    round: Mapped[int]
+    k: Mapped[int]
+    group: Mapped[int] = mapped_column("population_group")
+    """Which population of the round trains it."""
+    label: Mapped[str] = mapped_column(String(40))
+    repeat: Mapped[int]
+    state: Mapped[str] = mapped_column(String(16))
+    attempt: Mapped[int] = mapped_column(default=0)
+    """The current try; events of an older one change nothing."""
+    spec: Mapped[dict[str, Any]]
+    """TrialSpec as JSON: point, keep_rate, seeds."""
+    objective: Mapped[float | None]
+    validation_accuracy: Mapped[float | None]
+    test_accuracy: Mapped[float | None]
+    label_precision: Mapped[float | None]
+    model: Mapped[str | None] = mapped_column(String(400))
+    reason: Mapped[str] = mapped_column(Text, default="")
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class Attempt(Base):
+    """One try at a trial, kept for the record whatever became of it."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (UniqueConstraint("job_id", "round", "k", "attempt"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    trial_id: Mapped[str] = mapped_column(ForeignKey("trials.id", ondelete="CASCADE"), index=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    round: Mapped[int]
+    k: Mapped[int]
+    attempt: Mapped[int]
+    worker: Mapped[str] = mapped_column(String(200), default="")
+    outcome: Mapped[str] = mapped_column(String(16), default="")
+    reason: Mapped[str] = mapped_column(Text, default="")
+    n_stale: Mapped[int] = mapped_column(default=0)
+    """Events that arrived after the attempt was given up: recorded, never counted."""
+    created_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class Epoch(Base):
+    """EpochMetrics of one attempt."""
+
+    __tablename__ = "epochs"
+
+    trial_id: Mapped[str] = mapped_column(ForeignKey("trials.id", ondelete="CASCADE"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    epoch: Mapped[int] = mapped_column(primary_key=True)
+    loss: Mapped[float | None]
+    keep_rate: Mapped[float]
+    kept: Mapped[float]
+    label_precision: Mapped[float | None]
+    label_recall: Mapped[float | None]
+    validation_accuracy: Mapped[float | None]
+    test_accuracy: Mapped[float | None]
+
+
+class Transition(Base):
+    """Every change of state of a job or a trial, with its reason and time."""
+
+    __tablename__ = "transitions"
+    __table_args__ = (Index(None, "job_id", "id"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    trial_id: Mapped[str | None] = mapped_column(ForeignKey("trials.id", ondelete="CASCADE"))
+    old: Mapped[str | None] = mapped_column(String(16))
+    new: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str] = mapped_column(Text, default="")
+    at: Mapped[datetime]
+
+
+class JobEvent(Base):
+    """What the event stream sends; ``id`` is the server-sent event's id, so a client resumes where it stopped."""
+
+    __tablename__ = "job_events"
+    __table_args__ = (Index(None, "job_id", "id"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    kind: Mapped[str] = mapped_column(String(16))
+    data: Mapped[dict[str, Any]]
+    at: Mapped[datetime]
+
+
+class JobReport(Base):
+    __tablename__ = "reports"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    report: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+
+
+class WorkerRow(Base):
+    """What the dispatcher last saw of the places that train."""
+
+    __tablename__ = "workers"
+
+    name: Mapped[str] = mapped_column(String(200), primary_key=True)
+    cpus: Mapped[float]
+    gpus: Mapped[float]
+    busy: Mapped[int]
+    seen_at: Mapped[datetime]

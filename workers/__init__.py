@@ -1,0 +1,1 @@
+"""Where trials run: knows s2e, not the service."""
