@@ -1,0 +1,61 @@
+# Two commands set everything up on a fresh machine: `make demo` and `make test`. `make help` lists the rest.
+PYTHON ?= python3.11
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+# torch has a line of its own: an open range would fetch a CUDA build of gigabytes. On a GPU host set TORCH=torch.
+TORCH       ?= torch==2.13.0
+TORCHVISION ?= torchvision==0.28.0
+CONSTRAIN   := -c constraints.txt
+PYTHON := $(shell command -v $(PYTHON) 2>/dev/null || command -v python3)
+export RAY_USAGE_STATS_ENABLED = 0
+export RAY_ENABLE_UV_RUN_RUNTIME_ENV = 0
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve check test bench openapi constraints clean
+
+help: ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
+
+# The service runs on $(BIN)/s2e; the stamp remembers that it was installed from these files.
+$(VENV)/.run: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV) (about 1.8 GB; one to two minutes the first time) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(TORCHVISION)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAIN) -e '.[worker]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAIN) -e '.[worker,dev]'
+	@touch $@
+
+setup: $(VENV)/.dev ## the environment with everything for development
+
+demo: $(VENV)/.run ## a real search on real data, start to report (KEEP=1 leaves the service up)
+	@$(BIN)/python examples/demo.py $(if $(KEEP),--keep,)
+
+serve: $(VENV)/.run ## api, dispatcher and a local Ray, until Ctrl-C
+	@$(BIN)/s2e serve
+
+check: $(VENV)/.dev ## formatting, lint and types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+test: check ## check, then every test whose real component is found
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
+
+bench: $(VENV)/.dev ## the benchmarks of the ledger, as JSON (QUICK=1 for a short look)
+	@$(BIN)/python -m benchmarks.run $(if $(QUICK),--quick,)
+
+openapi: $(VENV)/.run ## write docs/openapi.json from the code
+	@$(BIN)/s2e openapi > docs/openapi.json
+
+constraints: $(VENV)/.dev ## resolve constraints.txt anew (without torch)
+	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/uv pip compile pyproject.toml --extra worker --extra dev --universal --no-annotate --no-header \
+	  --no-emit-package torch --no-emit-package torchvision --no-emit-package triton -o constraints.txt
+	@sed -i -E '/^(nvidia-|cuda-)/d' constraints.txt
+
+clean: ## remove the environment and caches (never your data)
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
