@@ -62,12 +62,12 @@ def main() -> None:
         client = S2EClient(f"http://127.0.0.1:{port}")
         wait_until_ready(client, process, home)
         job = client.submit(tomllib.loads(args.job.read_text()))
-        address = f"http://127.0.0.1:{port}/jobs/{job['id']}"
-        print(f"Submitted job {job['id']}\nDashboard: {address}\n", flush=True)
-        job = watch(client, job["id"])
-        if job["state"] != "completed":
-            raise SystemExit(f"the job ended as {job['state']}: {job['reason']}")
-        print_report(client.report(job["id"]), artifact_root=home / "artifacts")
+        address = f"http://127.0.0.1:{port}/jobs/{job.id}"
+        print(f"Submitted job {job.id}\nDashboard: {address}\n", flush=True)
+        job = watch(client, job.id)
+        if job.state != "completed":
+            raise SystemExit(f"the job ended as {job.state}: {job.reason}")
+        print_report(client.report(job.id), artifact_root=home / "artifacts")
         print(f"\nFinished in {time.monotonic() - started:.0f} s. Dashboard: {address}")
         if args.keep:
             print("The service stays up; Ctrl-C ends it.", flush=True)

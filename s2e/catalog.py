@@ -31,6 +31,7 @@ METHODS = {
 NETWORKS = {
     "mlp": Entry("s2e.models.mlp:StackedMLP", "One hidden layer of 256 ReLU units (S2E Table 4)."),
     "model1": Entry("s2e.models.cnn:StackedModel1", "LeNet-like CNN with two 5x5 convolutions (S2E Table 4, Model 1)."),
+    "model2": Entry("s2e.models.cnn:StackedModel2", "CNN with six 3x3 convolutions and batch norm (S2E Table 4, Model 2)."),
 }
 DATASETS = {
     "digits": Entry("s2e.data.datasets:load_digits", "1,797 handwritten digits of 8x8 pixels, shipped with scikit-learn."),

@@ -31,7 +31,7 @@ def interval(values: Sequence[float]) -> tuple[float | None, float | None]:
 
 def make_report(spec: JobSpec, history: Sequence[RoundRecord], recommended: tuple[int, int] | None) -> Report:
     """The report of a finished job."""
-    searched = [pair for record in history if record.round.kind == "search" for pair in _pairs(record)]
+    searched = [pair for record in history[: spec.search.n_rounds] for pair in _pairs(record)]
     succeeded = [(trial, result) for trial, result in searched if result.objective is not None]
     best = min(succeeded, key=lambda pair: pair[1].objective or 0.0, default=None)
     retrained = [pair for record in history if record.round.kind == "retrain" for pair in _pairs(record)]
@@ -56,11 +56,15 @@ def _pairs(record: RoundRecord) -> list[tuple[TrialSpec, TrialResult]]:
 def _row(label: str, retrained: Sequence[tuple[TrialSpec, TrialResult]]) -> ReportRow:
     mine = [(trial, result) for trial, result in retrained if trial.label == label]
     accuracy = {t.repeat: r.test_accuracy for t, r in mine if r.test_accuracy is not None}
-    rival = {t.repeat: r.test_accuracy for t, r in retrained if t.label == "searched" and r.test_accuracy is not None}
+    searched = {
+        t.repeat: r.test_accuracy for t, r in retrained if t.label == "searched" and r.test_accuracy is not None
+    }
     precision = [r.label_precision for _, r in mine if r.label_precision is not None]
     mean, half_width = interval(list(accuracy.values()))
     difference, difference_half_width = (
-        interval([rival[s] - accuracy[s] for s in accuracy if s in rival]) if label != "searched" else (None, None)
+        interval([searched[s] - accuracy[s] for s in accuracy if s in searched])
+        if label != "searched"
+        else (None, None)
     )
     return ReportRow(
         label=label,
@@ -80,16 +84,16 @@ def _verdict(rows: Sequence[ReportRow], recommended: tuple[int, int] | None) -> 
     """What the paired intervals support, and nothing more."""
     if recommended is None:
         return "Every trial of the search failed; no schedule is recommended."
-    better, worse, open_ = [], [], []
+    better, worse, open_, unknown = [], [], [], []
     for row in rows[1:]:
-        if row.difference is None or row.difference_half_width is None:
+        if row.difference is None:
+            unknown.append(row)
+        elif row.difference_half_width is None or abs(row.difference) <= row.difference_half_width:
             open_.append(row)
-        elif row.difference > row.difference_half_width:
+        elif row.difference > 0:
             better.append(row)
-        elif row.difference < -row.difference_half_width:
-            worse.append(row)
         else:
-            open_.append(row)
+            worse.append(row)
     parts = []
     for verb, found in (("beats", better), ("is worse than", worse)):
         if found:
@@ -97,4 +101,6 @@ def _verdict(rows: Sequence[ReportRow], recommended: tuple[int, int] | None) -> 
             parts.append(f"On fresh seeds the searched schedule {verb} {listed}.")
     if open_:
         parts.append("These seeds do not separate it from " + ", ".join(row.title for row in open_) + ".")
+    if unknown:
+        parts.append("No seed trained both it and " + ", ".join(row.title for row in unknown) + " to the end.")
     return " ".join(parts)

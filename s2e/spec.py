@@ -130,6 +130,9 @@ def parse_job(data: Any) -> JobSpec:
         )
     if problems:
         raise SpecError(*problems)
+    from s2e.data.limits import check_sizes  # it speaks of DataSpec, so it is imported late
+
+    check_sizes(spec.data, spec.train.batch_size)
     return spec
 
 

@@ -8,6 +8,7 @@ Only the standard library is used, because the training engine must run on a bar
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -24,6 +25,7 @@ _BOUNDS: dict[str, tuple[str, str, Callable[[float, float], bool]]] = {
     "lt": ("<", "exclusiveMaximum", lambda v, b: v < b),
 }
 _MAX_ITEMS = 10_000
+_MAX_TEXT = 4_000
 
 
 def param(default: Any = dataclasses.MISSING, *, doc: str, **rules: Any) -> Any:
@@ -80,11 +82,17 @@ def _parse(kind: Any, rules: Mapping[str, Any], data: Any, path: str, problems: 
     return _parse_scalar(kind, rules, data, path, problems)
 
 
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    """Types of the fields; kept, because evaluating them anew is most of the time of a parse."""
+    return typing.get_type_hints(cls)
+
+
 def _parse_dataclass(cls: type, data: Any, path: str, problems: list[Problem]) -> Any:
     if not isinstance(data, Mapping):
         problems.append(Problem(path or cls.__name__, _short(data), "must be an object"))
         return None
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     fields = {f.name: f for f in dataclasses.fields(cls)}
     at = f"{path}." if path else ""
     for name in data:
@@ -112,10 +120,10 @@ def _parse_tuple(
 
 def _parse_scalar(kind: Any, rules: Mapping[str, Any], data: Any, path: str, problems: list[Problem]) -> Any:
     allowed = _describe(kind, rules)
-    is_number = isinstance(data, int | float) and not isinstance(data, bool)
-    if kind is float and is_number and math.isfinite(data):
+    is_number = _is_finite_number(data)
+    if kind is float and is_number:
         data = float(data)
-    elif kind is int and is_number and math.isfinite(data) and int(data) == data:
+    elif kind is int and is_number and int(data) == data:
         data = int(data)
     elif not (kind in (str, bool) and isinstance(data, kind)):
         problems.append(Problem(path, _short(data), allowed))
@@ -123,11 +131,17 @@ def _parse_scalar(kind: Any, rules: Mapping[str, Any], data: Any, path: str, pro
     bad = any(not _BOUNDS[r][2](data, rules[r]) for r in _BOUNDS if r in rules)
     if "choices" in rules and data not in _choices(rules):
         bad = True
-    if kind is str and len(data) > rules.get("max_length", 200):
+    if kind is str and len(data) > rules.get("max_length", _MAX_TEXT):
         bad = True
     if bad:
         problems.append(Problem(path, _short(data), allowed))
     return data
+
+
+def _is_finite_number(data: Any) -> bool:
+    if isinstance(data, int):  # a whole number beyond the largest float would break math.isfinite
+        return not isinstance(data, bool) and abs(data) < 2**64
+    return isinstance(data, float) and math.isfinite(data)
 
 
 def _choices(rules: Mapping[str, Any]) -> list[Any]:
@@ -140,7 +154,7 @@ def _describe(kind: Any, rules: Mapping[str, Any]) -> str:
     if "choices" in rules:
         return "one of " + ", ".join(str(c) for c in _choices(rules))
     if kind is str:
-        return f"text of at most {rules.get('max_length', 200)} characters"
+        return f"text of at most {rules.get('max_length', _MAX_TEXT)} characters"
     bounds = [f"{_BOUNDS[r][0]} {rules[r]}" for r in _BOUNDS if r in rules]
     return words + (", " + " and ".join(bounds) if bounds else "")
 
@@ -150,14 +164,14 @@ def _short(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, int | float | bool) or value is None:
-        return value if not isinstance(value, int) or abs(value) < 2**63 else str(value)[:80]
+        return value if not isinstance(value, int) or abs(value) < 2**63 else hex(value)[:80]
     text = value if isinstance(value, str) else repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
 
 def json_schema(cls: type) -> dict[str, Any]:
     """The JSON schema (2020-12) of a dataclass made with :func:`param`."""
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     required, properties = [], {}
     for f in dataclasses.fields(cls):
         properties[f.name] = {**_field_schema(hints[f.name], f.metadata), "description": f.metadata.get("doc", "")}
@@ -191,5 +205,5 @@ def _field_schema(kind: Any, rules: Mapping[str, Any]) -> dict[str, Any]:
     if "choices" in rules:
         schema["enum"] = _choices(rules)
     if kind is str and "choices" not in rules:
-        schema["maxLength"] = rules.get("max_length", 200)
+        schema["maxLength"] = rules.get("max_length", _MAX_TEXT)
     return schema

@@ -1,11 +1,17 @@
+# ruff: noqa: N818 - named for what happened, as users read them in problem documents
 """Errors of the service, each with its HTTP status and stable code.
 
     ServiceError
-    ├── NotFound               404  not_found
-    ├── IllegalTransition      409  illegal_transition
-    ├── Conflict               409  conflict (an idempotency key with another body, a report that is not there yet)
-    ├── TooLarge               413  too_large
+    ├── BadRequest             400  invalid_request (not JSON, a key twice, nested too deep)
     ├── Unauthorized           401  unauthorized
+    ├── Forbidden              403  forbidden (another site's page, or a host name that is not this machine's)
+    ├── NotFound               404  not_found
+    │   └── NoReport           404  not_found (the job has not ended)
+    ├── IllegalTransition      409  illegal_transition
+    ├── Conflict               409  conflict (an idempotency key with another body)
+    ├── TooLarge               413  too_large
+    ├── UnsupportedMedia       415  unsupported_media_type
+    ├── Invalid                422  invalid_parameter (a query, path or header value; names field, value, allowed)
     └── Unavailable            503  unavailable
 
 ``s2e.errors.SpecError`` becomes 422 invalid_spec with one entry per field.
@@ -15,12 +21,36 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from s2e.errors import Problem
+
 
 class ServiceError(Exception):
     """Base: ``status`` and ``code`` never change once published."""
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
+    headers: ClassVar[dict[str, str]] = {}
+    problems: tuple[Problem, ...] = ()
+
+
+class BadRequest(ServiceError):
+    status = 400
+    code = "invalid_request"
+
+    def __init__(self, detail: str, *problems: Problem) -> None:
+        self.problems = problems
+        super().__init__(detail)
+
+
+class Unauthorized(ServiceError):
+    status = 401
+    code = "unauthorized"
+    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": "Bearer"}
+
+
+class Forbidden(ServiceError):
+    status = 403
+    code = "forbidden"
 
 
 class NotFound(ServiceError):
@@ -29,6 +59,11 @@ class NotFound(ServiceError):
 
     def __init__(self, what: str, key: object) -> None:
         super().__init__(f"no {what} {str(key)[:80]!r}")
+
+
+class NoReport(NotFound):
+    def __init__(self, job_id: str, state: str) -> None:
+        ServiceError.__init__(self, f"no report yet: job {job_id} is {state}")
 
 
 class IllegalTransition(ServiceError):
@@ -49,10 +84,22 @@ class TooLarge(ServiceError):
     status = 413
     code = "too_large"
 
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"the request body is larger than {limit_bytes} bytes")
 
-class Unauthorized(ServiceError):
-    status = 401
-    code = "unauthorized"
+
+class UnsupportedMedia(ServiceError):
+    status = 415
+    code = "unsupported_media_type"
+
+
+class Invalid(ServiceError):
+    status = 422
+    code = "invalid_parameter"
+
+    def __init__(self, *problems: Problem) -> None:
+        self.problems = problems
+        super().__init__("; ".join(str(problem) for problem in problems))
 
 
 class Unavailable(ServiceError):

@@ -7,7 +7,7 @@ from service.errors import IllegalTransition
 JOB_TRANSITIONS: dict[str, frozenset[str]] = {
     "queued": frozenset({"running", "paused", "cancelling", "cancelled", "failed"}),
     "running": frozenset({"paused", "cancelling", "completed", "failed"}),
-    "paused": frozenset({"queued", "running", "cancelling", "cancelled"}),
+    "paused": frozenset({"queued", "running", "cancelling", "cancelled", "failed"}),
     "cancelling": frozenset({"cancelled"}),
     "cancelled": frozenset(),
     "completed": frozenset(),
@@ -25,6 +25,8 @@ TRIAL_TRANSITIONS: dict[str, frozenset[str]] = {
 }
 JOB_STATES = tuple(JOB_TRANSITIONS)
 TRIAL_STATES = tuple(TRIAL_TRANSITIONS)
+TRIAL_IN_FLIGHT = ("leased", "running")
+"""Given to a backend: what is lost with it."""
 JOB_ENDED = frozenset(state for state, following in JOB_TRANSITIONS.items() if not following)
 TRIAL_ENDED = frozenset(state for state, following in TRIAL_TRANSITIONS.items() if not following)
 

@@ -69,17 +69,23 @@ class WorkerInfo:
 
 
 class TrialBackend(Protocol):
-    """Every method returns quickly but ``poll``, which waits at most ``timeout_s`` for a first event."""
+    """Every method returns quickly but ``poll``."""
 
-    def start(self, key: PopulationKey, population: Population) -> None: ...
+    def start(self, key: PopulationKey, population: Population) -> None:
+        """Begin a population, or queue it for a place. A key once seen, running or ended, changes nothing."""
 
-    def poll(self, timeout_s: float = 0.0) -> list[Event]: ...
+    def poll(self, timeout_s: float = 0.0) -> list[Event]:
+        """What happened since the last poll: waits at most ``timeout_s`` for a first event, and not at all while
+        nothing runs. A population is started, reports each epoch in order, and is finished or lost once."""
 
     def cancel(self, key: PopulationKey) -> None:
         """Stop a population; no further event of it is delivered. An unknown key changes nothing."""
 
-    def running(self) -> frozenset[PopulationKey]: ...
+    def running(self) -> frozenset[PopulationKey]:
+        """Populations started and neither ended nor cancelled, those waiting for a place included."""
 
-    def workers(self) -> list[WorkerInfo]: ...
+    def workers(self) -> list[WorkerInfo]:
+        """The places there are now."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Cancel everything and let go of the places; nothing may be called afterwards."""

@@ -9,6 +9,7 @@ The in-process search and the service's dispatcher both walk this one path, so t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from s2e import catalog
@@ -20,6 +21,7 @@ from s2e.search.surrogate import recommend
 from s2e.spec import (
     JobSpec,
     Observation,
+    Point,
     Population,
     Report,
     Round,
@@ -95,7 +97,9 @@ def populations(spec: JobSpec, round_: Round) -> tuple[Population, ...]:
 
     Groups are as even as the limit ``plan.population`` allows. Final schedules are re-trained in float32.
     """
-    plan = spec.plan if round_.kind != "retrain" or spec.plan.dtype == "float64" else replace(spec.plan, dtype="float32")
+    plan = spec.plan
+    if round_.kind == "retrain" and plan.dtype != "float64":
+        plan = replace(plan, dtype="float32")
     n_groups = -(-len(round_.trials) // plan.population)
     return tuple(
         Population(spec.data, spec.train, plan, spec.tail_epochs, round_.trials[i::n_groups]) for i in range(n_groups)
@@ -116,15 +120,14 @@ def run_search(
 def recommend_from(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[int, int] | None:
     """(round, k) of the schedule with the lowest posterior mean; None when every trial failed."""
     trials = [
-        (trial, result)
-        for record in history
-        if record.round.kind == "search"
+        (trial, result.objective)
+        for record in history[: spec.search.n_rounds]
         for trial, result in zip(record.round.trials, record.results, strict=True)
         if result.objective is not None
     ]
     if not trials:
         return None
-    best = recommend([t.keep_rate for t, _ in trials], [r.objective for _, r in trials if r.objective is not None])
+    best = recommend([trial.keep_rate for trial, _ in trials], [objective for _, objective in trials])
     return trials[best][0].round, trials[best][0].k
 
 
@@ -161,7 +164,7 @@ def _retrain_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round:
     """Four schedules x fresh seeds. Repeats share their seeds across schedules, so differences are paired."""
     n_epochs, ramp = spec.train.n_epochs, spec.report.ramp_epochs
     tune = history[spec.search.n_rounds]
-    tuned = min(zip(tune.results, tune.round.trials, strict=True), key=lambda rt: _or_worst(rt[0].objective))[1]
+    tuned = min(zip(tune.round.trials, tune.results, strict=True), key=lambda pair: _or_worst(pair[1].objective))[0]
     schedules = {
         "searched": _recommended_keep_rate(spec, history),
         "default": coteaching_keep_rate(n_epochs, default_tau(spec), ramp),
@@ -186,17 +189,25 @@ def _recommended_keep_rate(spec: JobSpec, history: Sequence[RoundRecord]) -> tup
 
 
 def _or_worst(objective: float | None) -> float:
-    return 1.0 if objective is None else objective
+    return math.inf if objective is None else objective
 
 
 def _trial(
-    spec: JobSpec, m: int, k: int, label: str, repeat: int, keep_rate: tuple[float, ...], **more: object
+    spec: JobSpec,
+    m: int,
+    k: int,
+    label: str,
+    repeat: int,
+    keep_rate: tuple[float, ...],
+    point: Point | None = None,
 ) -> TrialSpec:
     """Seeds of a trial: its own initial weights; one data order for the round (common random numbers); the job's noise
     draw. A fresh-seed repeat draws all three anew, alike for the schedules compared."""
     if repeat:
-        seeds = (derive_seed(spec.seed, purpose, "retrain", repeat) for purpose in ("init", "order", "noise"))
+        init, order, noise = (
+            derive_seed(spec.seed, purpose, "retrain", repeat) for purpose in ("init", "order", "noise")
+        )
     else:
-        seeds = (derive_seed(spec.seed, "init", m, k), derive_seed(spec.seed, "order", m), derive_seed(spec.seed, "noise"))  # type: ignore[assignment]
-    init_seed, order_seed, noise_seed = seeds
-    return TrialSpec(m, k, label, repeat, keep_rate, init_seed, order_seed, noise_seed, **more)  # type: ignore[arg-type]
+        init, order = derive_seed(spec.seed, "init", m, k), derive_seed(spec.seed, "order", m)
+        noise = derive_seed(spec.seed, "noise")
+    return TrialSpec(m, k, label, repeat, keep_rate, init, order, noise, point)

@@ -7,7 +7,7 @@ Times are UTC; ids of jobs and trials are UUIDv7-like and sort by creation time.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     JSON,
@@ -23,13 +23,13 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from service.lifecycle import JOB_STATES, TRIAL_STATES
 
-Json = JSON().with_variant(JSONB(), "postgresql")
+# Kept as text on PostgreSQL too: JSONB would turn 1e16 into a whole number and -0.0 into 0, and replay promises bits.
+Json = JSON(none_as_null=True)
 # SQLite autoincrements only INTEGER primary keys.
 BigId = BigInteger().with_variant(Integer, "sqlite")
 NAMING = {
@@ -47,16 +47,16 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
         return None if value is None else value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
         return None if value is None else value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {dict[str, Any]: Json, list[float]: Json, datetime: UtcDateTime()}
+    type_annotation_map: ClassVar = {dict[str, Any]: Json, list[float]: Json, datetime: UtcDateTime()}
 
 
 def _one_of(column: str, names: tuple[str, ...]) -> str:
@@ -188,7 +188,7 @@ class Transition(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
-    trial_id: Mapped[str | None] = mapped_column(ForeignKey("trials.id", ondelete="CASCADE"))
+    trial_id: Mapped[str | None] = mapped_column(ForeignKey("trials.id", ondelete="CASCADE"), index=True)
     old: Mapped[str | None] = mapped_column(String(16))
     new: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str] = mapped_column(Text, default="")

@@ -1,0 +1,142 @@
+"""One trial-epoch: the engine against the original program's structure and a plain resident pair, in one process.
+
+A trial-epoch is 100 steps of 128 images for both networks, then both evaluated on 5,000 images (2,500 validation,
+2,500 test). Cases take turns, epoch by epoch, and each is timed by the CPU time of the process, so neither another
+program nor a slow minute favours a side. All train the same epochs from the same settings, and the test accuracy each
+reached stands beside its time. Kept pages and flushed denormals are on for all: nobody is handicapped.
+
+    python -m benchmarks.bench_epoch [--network mlp model1] [--repeats 5] [--late-epochs 40] [--tiny]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
+
+import torch
+
+from benchmarks.measure import machine, summary
+from benchmarks.official import OfficialTrial
+from benchmarks.resident import ResidentTrial
+from benchmarks.stacked import EngineTrials
+from benchmarks.workload import Workload, build
+from s2e.spec import PlanSpec
+from s2e.train.runtime import has_fast_bfloat16, prepare_process
+
+
+class Contestant(Protocol):
+    """One way to do the work."""
+
+    n_trials: int
+    test_accuracy: list[float]
+    label_precision: float
+
+    def run_epoch(self, epoch: int) -> None: ...
+
+
+def cases(work: Workload, populations: list[int]) -> dict[str, Callable[[], Contestant]]:
+    """Every way the work is done, by name: ``engine-<dtype>-<order>-K<trials>`` and its two rivals."""
+    found: dict[str, Callable[[], Contestant]] = {"official": partial(OfficialTrial, work, 0)}
+    for dtype in ("float32", "bfloat16") if has_fast_bfloat16() else ("float32",):
+        found[f"resident-{dtype}"] = partial(ResidentTrial, work, 0, dtype)
+        for n_trials in populations:
+            for order in ("own", "shared") if n_trials > 1 else ("own",):
+                engine = partial(EngineTrials, work, n_trials, dtype, shared_order=order == "shared")
+                found[f"engine-{dtype}-{order}-K{n_trials}"] = engine
+    return found
+
+
+def compare(work: Workload, populations: list[int], repeats: int) -> dict[str, Any]:
+    """CPU seconds of a trial-epoch for every case, with ratios to both rivals and the accuracy reached."""
+    contestants = {name: make() for name, make in cases(work, populations).items()}
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for epoch in range(1 + repeats):
+        for name, contestant in contestants.items():
+            start = time.process_time()
+            contestant.run_epoch(epoch)
+            spent = (time.process_time() - start) / contestant.n_trials
+            if epoch:  # the first epoch warms up: kernels are chosen and memory is taken
+                seconds[name].append(spent)
+    official = statistics.median(seconds["official"])
+    rows = {}
+    for name, contestant in contestants.items():
+        median = statistics.median(seconds[name])
+        rival = statistics.median(seconds["resident-bfloat16" if "bfloat16" in name else "resident-float32"])
+        rows[name] = {
+            "trial_epoch_cpu_s": summary(seconds[name]),
+            "x_official": round(official / median, 2),
+            "x_resident": round(rival / median, 2),
+            "test_accuracy": round(statistics.fmean(contestant.test_accuracy), 4),
+            "label_precision": round(contestant.label_precision, 4),
+        }
+    return rows
+
+
+def late_over_early(work: Workload, dtype: str, n_trials: int) -> dict[str, Any]:
+    """Step time of the last fifth of a training over that of its first fifth, after one warm-up epoch."""
+    engine = EngineTrials(work, n_trials, dtype, shared_order=False)
+    seconds = []
+    for epoch in range(work.train_spec.n_epochs):
+        start = time.process_time()
+        engine.run_epoch(epoch)
+        seconds.append((time.process_time() - start) / n_trials)
+    fifth = max(1, (len(seconds) - 1) // 5)
+    early, late = seconds[1 : 1 + fifth], seconds[-fifth:]
+    return {
+        "epochs": len(seconds),
+        "early_cpu_s": summary(early),
+        "late_cpu_s": summary(late),
+        "ratio": round(statistics.median(late) / statistics.median(early), 3),
+        "test_accuracy": round(statistics.fmean(engine.test_accuracy), 4),
+    }
+
+
+def measure_network(network: str, repeats: int, late_epochs: int, populations: list[int], tiny: bool) -> dict[str, Any]:
+    """All figures of one network, or why there are none."""
+    work = build(network, max(20, repeats + 1), tiny=tiny)
+    if work is None:
+        return {"skipped": "no S2E_DATA_ROOT, and digits are too small for this network"}
+    result: dict[str, Any] = {
+        "data": work.data_spec.name,
+        "n_train": work.n_steps * work.train_spec.batch_size,
+        "n_evaluated": len(work.data.validation.labels) + len(work.data.test.labels),
+        "epochs_trained": repeats + 1,
+        "cases": compare(work, populations, repeats),
+    }
+    if late_epochs:
+        long_work = build(network, late_epochs, tiny=tiny)
+        assert long_work is not None
+        dtype = "bfloat16" if has_fast_bfloat16() else "float32"
+        result["late_over_early"] = {"dtype": dtype, **late_over_early(long_work, dtype, min(4, max(populations)))}
+    return result
+
+
+def measure(args: argparse.Namespace) -> dict[str, Any]:
+    """The whole benchmark as one JSON object."""
+    prepare_process(PlanSpec(threads=1))
+    populations = [1, 2] if args.tiny else [1, 4, 8]
+    networks = {
+        network: measure_network(network, args.repeats, args.late_epochs, populations, args.tiny)
+        for network in args.network
+    }
+    return {"benchmark": "epoch", "machine": machine(), "repeats": args.repeats, "networks": networks}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    found.add_argument("--network", nargs="+", choices=("mlp", "model1"), default=["mlp", "model1"])
+    found.add_argument("--repeats", type=int, default=5, help="timed epochs of every case, after one that warms up")
+    found.add_argument("--late-epochs", type=int, default=40, help="length of the late/early run; 0 leaves it out")
+    found.add_argument("--tiny", action="store_true", help="a few images and K = 1, 2: checks the path, not the speed")
+    return found
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    print(json.dumps(measure(parser().parse_args()), indent=2))

@@ -1,0 +1,1 @@
+"""Data sets as tensors in memory, their splits, and injected label noise."""

@@ -1,0 +1,62 @@
+"""Which samples train, validate and test. A split is drawn from its own seed and never sees noisy labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2e.errors import DataError
+from s2e.spec import DataSpec, derive_seed
+
+Indices = NDArray[np.int64]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Sample numbers: ``train`` within the training set, validation and test within the set ``*_from_test`` names."""
+
+    train: Indices
+    validation: Indices
+    validation_from_test: bool
+    test: Indices
+
+
+def stratified(label_S: Labels, n_samples: int, rng: np.random.Generator) -> tuple[Indices, Indices]:
+    """``n_samples`` with the class shares of all (largest remainders get the odd ones), and the rest; both sorted."""
+    classes, count_C = np.unique(label_S, return_counts=True)
+    share_C = n_samples * count_C / len(label_S)
+    take_C = np.floor(share_C).astype(np.int64)
+    odd = n_samples - int(take_C.sum())
+    take_C[np.argsort(take_C - share_C, kind="stable")[:odd]] += 1
+    drawn = [rng.permutation(np.flatnonzero(label_S == c))[:n] for c, n in zip(classes, take_C, strict=True)]
+    chosen = np.sort(np.concatenate(drawn))
+    return chosen, np.setdiff1d(np.arange(len(label_S)), chosen, assume_unique=True)
+
+
+def split(spec: DataSpec, train_label_S: Labels, n_test: int) -> Split:
+    """The split a job asks for.
+
+    ``holdout`` takes clean, stratified validation samples from the training set and tests on the whole test set.
+    ``s2e`` is the paper's: the official test set's first half validates, its second half tests (by index).
+    """
+    if spec.split == "s2e":
+        half = n_test // 2
+        train, validation, test = np.arange(len(train_label_S)), np.arange(half), np.arange(half, n_test)
+    else:
+        _require("data.n_validation", spec.n_validation, len(train_label_S) - 1)
+        rng = np.random.default_rng(derive_seed(spec.split_seed, "validation split"))
+        validation, train = stratified(train_label_S, spec.n_validation, rng)
+        test = np.arange(n_test)
+    if spec.n_train is not None:
+        _require("data.n_train", spec.n_train, len(train))
+        rng = np.random.default_rng(derive_seed(spec.split_seed, "training subset"))
+        train = train[stratified(train_label_S[train], spec.n_train, rng)[0]]
+    return Split(train, validation, spec.split == "s2e", test)
+
+
+def _require(field: str, asked: int, available: int) -> None:
+    if asked > available:
+        raise DataError(f"{field} = {asked}, but only {available} training samples can be taken")

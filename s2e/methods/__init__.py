@@ -1,0 +1,1 @@
+"""Training methods: each is a per-sample loss x a weighting rule."""

@@ -1,0 +1,16 @@
+"""Standard training: the mean cross entropy over every sample (methods reference c.1)."""
+
+from __future__ import annotations
+
+import torch
+
+from s2e.methods.base import Method
+
+
+class Standard(Method):
+    """One network, every sample counts 1/B; the schedule is ignored."""
+
+    n_networks = 1
+
+    def weights(self, loss_KNB: torch.Tensor, keep_K: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
+        return torch.full_like(loss_KNB, 1 / loss_KNB.shape[-1])

@@ -1,0 +1,1 @@
+"""Networks, each written once for a stack of K trials x N networks."""

@@ -1,0 +1,148 @@
+"""A space of schedules: named blocks in a fixed order, the density p_theta over them, and the curve of each point.
+
+Shapes: D entries of theta (36 for S2E), X coordinates of a point (20), S samples or points, T epochs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.linalg import block_diag, solve_triangular
+
+from s2e import schedule
+from s2e.errors import SearchError
+from s2e.search import distributions
+from s2e.search.distributions import Array, Beta, Block, Dirichlet
+from s2e.spec import Point
+
+THETA_MIN = 1.0
+"""theta starts at 1 (uniform) and can only concentrate: below 1 the densities pile up at the borders of the space."""
+THETA_MAX = 200.0
+"""Without an upper limit J has no minimum: the search collapses onto one point."""
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+@dataclass(frozen=True)
+class Space:
+    """Blocks in order, and ``family``: points (S, X), epochs (T,) and the number of epochs -> R of each point (S, T).
+
+    A new kind of coordinate is a new Block; a new family of curves is a new ``family``.
+    """
+
+    blocks: tuple[Block, ...]
+    family: Callable[[Array, Array, int], Array]
+
+    @property
+    def n_theta(self) -> int:
+        """D, the number of entries of theta."""
+        return sum(block.n_theta for block in self.blocks)
+
+    @property
+    def n_x(self) -> int:
+        """X, the number of coordinates of a point."""
+        return sum(block.n_x for block in self.blocks)
+
+    def initial_theta(self) -> Array:
+        """theta before round 0: all ones, the uniform density: (D,)."""
+        return np.ones(self.n_theta)
+
+    def sample(self, theta_D: ArrayLike, rng: np.random.Generator, size: int) -> Array:
+        """Points drawn from p_theta, clipped so that their logarithms are finite: (S, X)."""
+        return np.concatenate([block.sample(part, rng, size) for block, part in self._parts(theta_D)], axis=1)
+
+    def log_prob(self, theta_D: ArrayLike, x_SX: ArrayLike) -> Array:
+        """log p_theta of each point: (S,)."""
+        parts = [distributions.log_prob(theta, stat) for theta, stat in self._statistics(theta_D, x_SX)]
+        return np.asarray(np.sum(parts, axis=0))
+
+    def score(self, theta_D: ArrayLike, x_SX: ArrayLike) -> Array:
+        """s(x) = grad_theta log p_theta(x) of each point: (S, D)."""
+        parts = [distributions.score(theta, stat) for theta, stat in self._statistics(theta_D, x_SX)]
+        return np.concatenate(parts, axis=1)
+
+    def fisher_blocks(self, theta_D: ArrayLike) -> list[Array]:
+        """F(theta) block by block, in the order of the blocks."""
+        return [distributions.fisher(part) for _, part in self._parts(theta_D)]
+
+    def fisher(self, theta_D: ArrayLike) -> Array:
+        """F(theta), block diagonal: (D, D)."""
+        return np.asarray(block_diag(*self.fisher_blocks(theta_D)))
+
+    def whitener(self, theta_D: ArrayLike) -> Array:
+        """L^-1 with L L' = F(theta) (Cholesky, block by block), so that z = L^-1 s has E[z z'] = I: (D, D)."""
+        roots = [np.linalg.cholesky(block) for block in self.fisher_blocks(theta_D)]
+        return np.asarray(block_diag(*(solve_triangular(root, np.eye(len(root)), lower=True) for root in roots)))
+
+    def kl(self, new_D: ArrayLike, old_D: ArrayLike) -> float:
+        """KL(p_new || p_old), in nats."""
+        pairs = zip(self._parts(new_D), self._parts(old_D), strict=True)
+        return sum(distributions.kl(new, old) for (_, new), (_, old) in pairs)
+
+    def mean(self, theta_D: ArrayLike) -> Array:
+        """The mean point of p_theta: (X,)."""
+        return np.concatenate([block.mean(part) for block, part in self._parts(theta_D)])
+
+    def point(self, x_X: ArrayLike) -> Point:
+        """A vector of coordinates as a Point."""
+        return Point(tuple(np.asarray(x_X, dtype=np.float64).tolist()))
+
+    def vectors(self, points: Sequence[Point]) -> Array:
+        """Points as an array (S, X). Raises SearchError for a point of another space."""
+        for point in points:
+            if len(point.values) != self.n_x or not np.isfinite(point.values).all():
+                raise SearchError(f"a point needs {self.n_x} finite numbers, found {str(point.values)[:80]}")
+        return np.array([point.values for point in points], dtype=np.float64).reshape(len(points), self.n_x)
+
+    def schedule(self, point: Point, n_epochs: int) -> tuple[float, ...]:
+        """R(t) of a point for t = 0..T-1."""
+        return tuple(self.curves(self.vectors([point]), n_epochs)[0].tolist())
+
+    def curves(self, x_SX: ArrayLike, n_epochs: int) -> Array:
+        """R(t) of each point for t = 0..T-1: (S, T)."""
+        return self.family(np.asarray(x_SX, dtype=np.float64), np.arange(n_epochs, dtype=np.float64), n_epochs)
+
+    def fan(
+        self, theta_D: ArrayLike, n_epochs: int, n_draws: int = 400, max_points: int = 60
+    ) -> tuple[list[int], list[list[float]]]:
+        """Epochs (at most ``max_points``) and the 5, 25, 50, 75, 95 % quantiles of R there under p_theta.
+
+        Estimated from ``n_draws`` draws of a fixed generator, so the same theta always gives the same picture.
+        """
+        epochs = np.unique(np.rint(np.linspace(0, n_epochs - 1, min(n_epochs, max_points))))
+        curves_ST = self.family(self.sample(theta_D, np.random.default_rng(0), n_draws), epochs, n_epochs)
+        return epochs.astype(int).tolist(), np.quantile(curves_ST, QUANTILES, axis=0).tolist()
+
+    def _parts(self, theta_D: ArrayLike) -> Iterator[tuple[Block, Array]]:
+        """Each block with its entries of theta."""
+        theta = np.asarray(theta_D, dtype=np.float64)
+        if theta.shape != (self.n_theta,):
+            raise SearchError(f"theta needs {self.n_theta} numbers, found an array of shape {theta.shape}")
+        start = 0
+        for block in self.blocks:
+            yield block, theta[start : start + block.n_theta]
+            start += block.n_theta
+
+    def _statistics(self, theta_D: ArrayLike, x_SX: ArrayLike) -> Iterator[tuple[Array, Array]]:
+        """Each block's entries of theta with the log-statistics of its coordinates."""
+        x = np.asarray(x_SX, dtype=np.float64)
+        if x.ndim != 2 or x.shape[1] != self.n_x:
+            raise SearchError(f"points need the shape (S, {self.n_x}), found {x.shape}")
+        start = 0
+        for block, theta in self._parts(theta_D):
+            yield theta, block.log_stat(x[:, start : start + block.n_x])
+            start += block.n_x
+
+
+def _s2e_family(x_SX: Array, t_T: Array, n_epochs: int) -> Array:
+    """S2E eq. 4: the first four coordinates are alpha, the other sixteen beta, row by row."""
+    return schedule.keep_rate_at(x_SX[:, :4], x_SX[:, 4:].reshape(-1, 4, 4), t_T, n_epochs)
+
+
+S2E = Space(
+    blocks=(Dirichlet("alpha", 4), *(Beta(f"beta[{i}][{j}]") for i in range(4) for j in range(4))),
+    family=_s2e_family,
+)
+"""S2E Table 1: alpha ~ Dirichlet(4), each entry of beta (4 x 4) ~ Beta; theta has 4 + 32 entries."""

@@ -1,0 +1,1 @@
+"""The training engine: K trials x N networks as one stacked program."""

@@ -1,0 +1,122 @@
+"""The entrance for workers: train a population and report each epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+
+import torch
+
+from s2e.spec import EpochMetrics, Population, TrialResult, TrialSpec
+from s2e.train.epoch import EpochNumbers, run_epoch
+from s2e.train.population import StackedTrials
+from s2e.train.runtime import prepare_process
+
+
+@dataclass(frozen=True)
+class PopulationEpoch:
+    """One epoch: a row for each trial that is still training."""
+
+    epochs: tuple[EpochMetrics, ...]
+
+
+@dataclass(frozen=True)
+class PopulationEnd:
+    """All trials ended. ``models[i]``: ``{"network0.<name>": tensor, ...}`` of trial i, None where it failed."""
+
+    results: tuple[TrialResult, ...]
+    models: tuple[dict[str, torch.Tensor] | None, ...]
+
+
+@dataclass
+class _Progress:
+    spec: TrialSpec
+    history: list[EpochMetrics] = field(default_factory=list)
+    reason: str = ""
+
+
+def train_population(
+    population: Population, *, data_root: str | None = None
+) -> Iterator[PopulationEpoch | PopulationEnd]:
+    """Train the trials of a population together: one PopulationEpoch per epoch, then exactly one PopulationEnd.
+
+    A trial whose loss becomes NaN or infinite leaves at that epoch's end without a row; the others are not touched.
+    Raises SpecError or DataError for what cannot be trained here.
+    """
+    device, dtype = prepare_process(population.plan)
+    trials = StackedTrials(population, device, dtype, data_root)
+    progress = [_Progress(trial) for trial in population.trials]
+    for t in range(population.train.n_epochs):
+        rows = _record(progress, trials, run_epoch(trials, t), t)
+        if rows:
+            yield PopulationEpoch(rows)
+        if not trials.n_trials:
+            break
+    yield _end(population, trials, progress)
+
+
+def _record(
+    progress: Sequence[_Progress], trials: StackedTrials, numbers: Sequence[EpochNumbers], t: int
+) -> tuple[EpochMetrics, ...]:
+    """Write epoch t down for the trials that stay, and let the failed ones leave."""
+    alive = [k for k, row in enumerate(numbers) if row.finite]
+    rows = []
+    for k, row in enumerate(numbers):
+        mine = progress[trials.trial[k]]
+        if row.finite:
+            metrics = _metrics(mine.spec, t, row)
+            mine.history.append(metrics)
+            rows.append(metrics)
+        else:
+            mine.reason = f"loss became NaN at epoch {t}"
+    if len(alive) < trials.n_trials:
+        trials.keep(alive)
+    return tuple(rows)
+
+
+def _metrics(trial: TrialSpec, t: int, row: EpochNumbers) -> EpochMetrics:
+    return EpochMetrics(
+        k=trial.k,
+        epoch=t,
+        loss=row.loss,
+        keep_rate=trial.keep_rate[t],
+        kept=row.kept,
+        label_precision=_number(row.label_precision),
+        label_recall=_number(row.label_recall),
+        validation_accuracy=row.validation_accuracy,
+        test_accuracy=row.test_accuracy,
+    )
+
+
+def _end(population: Population, trials: StackedTrials, progress: Sequence[_Progress]) -> PopulationEnd:
+    stacked = {trial: k for k, trial in enumerate(trials.trial)}
+    models = tuple(trials.export(stacked[i]) if i in stacked else None for i in range(len(progress)))
+    return PopulationEnd(tuple(_result(mine, population.tail_epochs) for mine in progress), models)
+
+
+def _result(mine: _Progress, tail_epochs: int) -> TrialResult:
+    """The trial's end: means over its last epochs, and the objective 1 - validation accuracy."""
+    if mine.reason:
+        return TrialResult(mine.spec.round, mine.spec.k, failed=True, reason=mine.reason)
+    tail = mine.history[-tail_epochs:]
+    validation_accuracy = _mean(tail, lambda row: row.validation_accuracy)
+    assert validation_accuracy is not None
+    return TrialResult(
+        mine.spec.round,
+        mine.spec.k,
+        objective=1 - validation_accuracy,
+        validation_accuracy=validation_accuracy,
+        test_accuracy=_mean(tail, lambda row: row.test_accuracy),
+        label_precision=_mean(tail, lambda row: row.label_precision),
+    )
+
+
+def _mean(rows: Sequence[EpochMetrics], value: Callable[[EpochMetrics], float | None]) -> float | None:
+    known = [number for row in rows if (number := value(row)) is not None]
+    return fmean(known) if known else None
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,97 @@
+// The end of a job: verdict, final comparison on fresh seeds, recommended schedule and best run.
+
+import { byId, h, notice, svg } from "./dom.js";
+import { percent, percentInterval, points, shapeWords } from "./format.js";
+
+const DOTS = { width: 400, height: 30, pad: 8 };
+
+export class ReportPanel {
+  constructor({ model }) {
+    this.model = model;
+    this.parts = ["job", "report"];
+    this.host = byId("result");
+  }
+
+  render() {
+    const { report } = this.model;
+    if (report !== null && this.drawn !== report) {
+      this.drawn = report;
+      this.host.replaceChildren(...this.reportParts(report));
+    }
+    if (report === null && this.state !== this.model.job.state) {
+      this.state = this.model.job.state;
+      this.host.replaceChildren(this.waiting());
+    }
+  }
+
+  waiting() {
+    const { state, reason } = this.model.job;
+    if (state === "failed") return notice("error", "The job failed, so there is no comparison", reason);
+    if (["cancelled", "cancelling"].includes(state)) return notice("empty", "The job was cancelled before its comparison");
+    if (state === "completed") return notice("loading", "Loading the report");
+    return notice("empty", "Not there yet", "It is made after the last round of the search. Until then the schedules below are provisional.");
+  }
+
+  reportParts(report) {
+    return [h("p", { class: "verdict", id: "verdict" }, report.verdict),
+      h("p", { class: "muted small" }, "Each schedule re-trained on the same fresh seeds: initial weights, data order and noise draw are new."),
+      this.table(report), this.cards(report)];
+  }
+
+  table({ rows }) {
+    const scale = dotScale(rows);
+    const heads = [["Schedule", ""], ["Test accuracy ±\u00a095\u00a0%", "num"], ["Label precision", "num"],
+      ["Searched − this, points ±\u00a095\u00a0%", "num"], ["Each seed", ""]];
+    const body = rows.map((row) => h("tr", { "data-label": row.label, class: row.label === "searched" ? "row-strong" : null },
+      h("th", { scope: "row" }, row.title, row.n_failed ? h("span", { class: "muted small" }, ` (${row.n_failed} failed)`) : null),
+      h("td", { class: "num" }, percentInterval(row.mean, row.half_width)),
+      h("td", { class: "num" }, percent(row.label_precision)),
+      h("td", { class: "num" }, points(row.difference, row.difference_half_width)),
+      h("td", {}, dots(row, scale))));
+    return h("div", { class: "scroll" }, h("table", { id: "comparison" },
+      h("thead", {}, h("tr", {}, ...heads.map(([head, kind]) => h("th", { scope: "col", class: kind }, head)))),
+      h("tbody", {}, ...body),
+      h("tfoot", {}, h("tr", {}, h("td", { colspan: 4 }), h("td", {}, h("div", { class: "dots-scale num" },
+        h("span", {}, percent(scale.low)), h("span", {}, percent(scale.high))))))));
+  }
+
+  cards(report) {
+    const base = `/api/v1/jobs/${this.model.id}`;
+    const recommended = report.recommended
+      ? `Round ${report.recommended[0]}, trial ${report.recommended[1]}, by the lowest posterior mean of the objective. ${shapeWords(report.keep_rate)}.`
+      : "No trial of the search succeeded, so none is recommended.";
+    const best = report.best_run
+      ? `Round ${report.best_run[0]}, trial ${report.best_run[1]}, validation accuracy ${percent(report.best_run_validation_accuracy)}. A model, not a schedule: one run is partly luck.`
+      : "No trial of the search succeeded.";
+    return h("div", { class: "cards" },
+      h("div", { class: "tile tile-strong", id: "recommended" }, h("h3", {}, "Recommended schedule"), h("p", {}, recommended), model(report.recommended_model),
+        h("p", { class: "links" }, h("a", { href: `${base}/schedule`, download: `schedule-${this.model.id}.json` }, "Schedule R(t) as JSON"),
+          h("a", { href: `${base}/report`, download: `report-${this.model.id}.json` }, "Whole report as JSON"))),
+      h("div", { class: "tile", id: "best-run" }, h("h3", {}, "Best single run"), h("p", {}, best), model(report.best_run_model)));
+  }
+}
+
+function model(path) {
+  return path ? h("p", { class: "small" }, "Model file, below the artifact root: ", h("code", {}, path)) : h("p", { class: "small muted" }, "No model file was kept.");
+}
+
+/** One axis for all rows: from the lowest to the highest thing drawn. */
+function dotScale(rows) {
+  const values = rows.flatMap(({ test_accuracy, mean, half_width }) => (
+    mean === null ? test_accuracy : [...test_accuracy, mean - (half_width ?? 0), mean + (half_width ?? 0)]));
+  const low = Math.max(0, Math.min(1, ...values));
+  const high = Math.min(1, Math.max(0, ...values));
+  const span = Math.max(1e-6, high - low);
+  const x = (value) => DOTS.pad + ((DOTS.width - 2 * DOTS.pad) * (Math.min(high, Math.max(low, value)) - low)) / span;
+  return { low, high, x };
+}
+
+function dots({ label, title, test_accuracy, mean, half_width }, { x }) {
+  const middle = DOTS.height / 2;
+  const seeds = test_accuracy.map((value) => svg("circle", { cx: x(value), cy: middle, r: 4.5, class: "dot" }));
+  const interval = mean === null || half_width === null ? [] : [
+    svg("line", { x1: x(mean - half_width), x2: x(mean + half_width), y1: middle, y2: middle, class: "dot-interval" }),
+    svg("line", { x1: x(mean), x2: x(mean), y1: 4, y2: DOTS.height - 4, class: "dot-mean" })];
+  return svg("svg", { class: `dots dots-${label}`, viewBox: `0 0 ${DOTS.width} ${DOTS.height}`, role: "img",
+    "aria-label": `${title}, test accuracy of each seed: ${test_accuracy.map(percent).join(", ")}` }, ...interval, ...seeds);
+}

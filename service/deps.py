@@ -1,0 +1,77 @@
+"""What an endpoint may ask for. Sessions end before the answer is sent: a failed commit can never look like a 200."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated
+
+from fastapi import Depends, Path, Query, Request
+from pydantic import AfterValidator
+from sqlalchemy.orm import Session
+
+from service.errors import NotFound
+from service.settings import Settings
+from service.store import queries
+from service.store.engine import Database
+from service.store.models import Job, Trial
+
+_ID = re.compile("[0-9A-Za-z-]{1,36}")
+
+
+def get_database(request: Request) -> Database:
+    database: Database = request.app.state.database
+    return database
+
+
+def get_settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+DatabaseDep = Annotated[Database, Depends(get_database)]
+SettingsDep = Annotated[Settings, Depends(get_settings)]
+
+
+def _read(database: DatabaseDep) -> Iterator[Session]:
+    with database.read() as session:
+        yield session
+
+
+def _write(database: DatabaseDep) -> Iterator[Session]:
+    with database.write() as session:
+        yield session
+
+
+ReadSession = Annotated[Session, Depends(_read, scope="function")]
+WriteSession = Annotated[Session, Depends(_write, scope="function")]
+
+
+def _id_of(what: str) -> AfterValidator:
+    """Whatever cannot be an id is an address where nothing is, not a bad parameter; and no database sees it."""
+
+    def check(text: str) -> str:
+        if not _ID.fullmatch(text):
+            raise NotFound(what, text)
+        return text
+
+    return AfterValidator(check)
+
+
+JobId = Annotated[str, Path(description="id of a job"), _id_of("job")]
+TrialId = Annotated[str, Path(description="id of a trial"), _id_of("trial")]
+Limit = Annotated[int, Query(ge=1, le=200, description="items of one page")]
+Cursor = Annotated[str | None, Query(max_length=200, description="next_cursor of the page before")]
+MaxPoints = Annotated[int, Query(ge=2, le=10_000, description="most points of a series; first and last are kept")]
+
+
+def _job(session: ReadSession, job_id: JobId) -> Job:
+    return queries.job(session, job_id)
+
+
+def _trial(session: ReadSession, trial_id: TrialId) -> Trial:
+    return queries.trial(session, trial_id)
+
+
+ExistingJob = Annotated[Job, Depends(_job)]
+ExistingTrial = Annotated[Trial, Depends(_trial)]

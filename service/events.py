@@ -1,0 +1,53 @@
+"""The event stream of a job: what the table of events holds, sent as server-sent events until the job's end."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi.concurrency import run_in_threadpool
+from fastapi.sse import ServerSentEvent
+
+from service.lifecycle import JOB_ENDED
+from service.store import queries
+from service.store.engine import Database
+
+POLL_S = 0.3
+BATCH = 500
+Found = list[tuple[int, str, dict[str, Any]]]
+
+
+def is_end(kind: str, data: dict[str, Any]) -> bool:
+    """Whether an event says that its job has ended."""
+    return kind == "job" and data.get("state") in JOB_ENDED
+
+
+def nothing_follows(database: Database, job_id: str, last_id: int) -> bool:
+    """Whether the job has ended and a client that saw ``last_id`` has seen all of it."""
+    with database.read() as session:
+        ended = queries.job(session, job_id).state in JOB_ENDED
+        return ended and not queries.events_after(session, job_id, last_id, 1)
+
+
+async def stream(
+    database: Database, job_id: str, last_id: int, stopping: threading.Event
+) -> AsyncIterator[ServerSentEvent]:
+    """Events behind ``last_id``, each once and in order; ends after the job's end, or when the server stops."""
+    ended = False
+    while not stopping.is_set():
+        found = await run_in_threadpool(_fetch, database, job_id, last_id)
+        for last_id, kind, data in found:
+            ended = ended or is_end(kind, data)
+            yield ServerSentEvent(id=str(last_id), event=kind, data=data)
+        if len(found) == BATCH:
+            continue
+        if ended:
+            return
+        await asyncio.sleep(POLL_S)
+
+
+def _fetch(database: Database, job_id: str, last_id: int) -> Found:
+    with database.read() as session:
+        return queries.events_after(session, job_id, last_id, BATCH)

@@ -1,0 +1,88 @@
+"""A whole search in this process, by the loop and the trainer of the service: the same theta, bit for bit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from s2e.errors import TrialError
+from s2e.search.loop import n_rounds, n_trials, run_search
+from s2e.spec import JobSpec, Population, Report, Round, RoundRecord, TrialResult, to_json
+from service.schemas import ReportOut
+from service.terminal import LiveSearch
+from workers.artifacts import save_schedule, write_atomic
+from workers.backend import EpochReported, Event, PopulationFinished, PopulationKey, PopulationLost, TrialBackend
+
+JOB_ID = "search"
+"""Names the folder of the artifacts below the output folder."""
+
+
+def run_with_progress(spec: JobSpec, output: Path, data_root: Path | None, console: Console) -> ReportOut:
+    """Run ``spec`` under a progress bar. Beside the artifacts, search.json holds every round, its theta and results."""
+    with LiveSearch(console, n_rounds(spec), n_trials(spec), spec.train.n_epochs) as live:
+
+        def on_event(round_: Round, event: Event) -> None:
+            if isinstance(event, EpochReported):
+                for row in event.epochs:
+                    live.epoch((round_.index, row.k), row.epoch)
+            elif isinstance(event, PopulationFinished):
+                for result in event.results:
+                    live.ended((round_.index, result.k), result.validation_accuracy)
+
+        history, report = search(
+            spec, output, data_root, lambda round_: live.round(round_.index, round_.kind), on_event
+        )
+    write_atomic(output / JOB_ID / "search.json", _as_json(spec, history, report))
+    return ReportOut(**to_json(report), created_at=datetime.now(UTC))
+
+
+def _as_json(spec: JobSpec, history: Sequence[RoundRecord], report: Report) -> bytes:
+    content = {"spec": to_json(spec), "rounds": to_json(list(history)), "report": to_json(report)}
+    return json.dumps(content, allow_nan=False, indent=1).encode()
+
+
+def search(
+    spec: JobSpec,
+    output: Path,
+    data_root: Path | None,
+    on_round: Callable[[Round], None],
+    on_event: Callable[[Round, Event], None],
+) -> tuple[list[RoundRecord], Report]:
+    """Run ``spec`` with the inline backend; models, their descriptions and schedule.json go below ``output``.
+
+    Raises TrialError, with its reason, when a population cannot be trained at all.
+    """
+    from workers.inline import InlineBackend  # imports torch, which the other commands do without
+
+    backend = InlineBackend(output, data_root)
+
+    def run_round(round_: Round, populations: tuple[Population, ...]) -> list[TrialResult]:
+        on_round(round_)
+        return _run_round(backend, round_, populations, on_event)
+
+    try:
+        history, report = run_search(spec, run_round)
+    finally:
+        backend.close()
+    save_schedule(output, JOB_ID, report)
+    return history, report
+
+
+def _run_round(
+    backend: TrialBackend, round_: Round, populations: tuple[Population, ...], on_event: Callable[[Round, Event], None]
+) -> list[TrialResult]:
+    for group, population in enumerate(populations):
+        backend.start(PopulationKey(JOB_ID, round_.index, group, 1), population)
+    results: list[TrialResult] = []
+    while backend.running():
+        for event in backend.poll(1.0):
+            on_event(round_, event)
+            if isinstance(event, PopulationFinished):
+                results.extend(event.results)
+            elif isinstance(event, PopulationLost):
+                raise TrialError(event.reason, retryable=event.retryable)
+    return results

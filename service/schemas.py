@@ -1,0 +1,252 @@
+"""Shapes of the answers. The request body has no shape here: ``s2e.spec.parse_job`` is its only validator."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+T = TypeVar("T")
+JobState = Literal["queued", "running", "paused", "cancelling", "cancelled", "completed", "failed"]
+TrialState = Literal["pending", "leased", "running", "succeeded", "pruned", "failed", "cancelled", "lost"]
+RoundKind = Literal["search", "tune", "retrain"]
+Numbers = list[float | None]
+
+
+class Shape(BaseModel):
+    model_config = ConfigDict(from_attributes=True, extra="forbid")
+
+
+class Page(Shape, Generic[T]):
+    """One page of a list; ``next_cursor`` asks for the next one, null on the last."""
+
+    items: list[T]
+    next_cursor: str | None
+
+
+class Items(Shape, Generic[T]):
+    items: list[T]
+
+
+class Progress(Shape):
+    """How far a job is. ``eta_s``: seconds left at the pace so far; null when it does not run."""
+
+    trials_done: int
+    trials_total: int
+    rounds_done: int
+    rounds_total: int
+    epochs_done: int
+    epochs_total: int
+    eta_s: float | None
+
+
+class JobOut(Shape):
+    """One search."""
+
+    id: str
+    name: str
+    state: JobState
+    reason: str
+    spec: dict[str, Any]
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    progress: Progress
+
+
+class Fan(Shape):
+    """Quantiles of R(t) under p_theta, at ``epochs``."""
+
+    epochs: list[int]
+    q05: list[float]
+    q25: list[float]
+    q50: list[float]
+    q75: list[float]
+    q95: list[float]
+
+
+class RoundOut(Shape):
+    """Trials under one theta, or one step of the final comparison (theta and fan are then null)."""
+
+    round: int
+    kind: RoundKind
+    theta: list[float] | None
+    n_trials: int
+    created_at: datetime
+    fan: Fan | None
+
+
+class TrialOut(Shape):
+    """One schedule, one training. Accuracies are means over the last epochs of the trial."""
+
+    id: str
+    job_id: str
+    round: int
+    k: int
+    label: str
+    repeat: int
+    state: TrialState
+    attempt: int
+    objective: float | None
+    validation_accuracy: float | None
+    test_accuracy: float | None
+    label_precision: float | None
+    model: str | None
+    reason: str
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class AttemptOut(Shape):
+    """One try at a trial. ``n_stale``: events that came after it was given up."""
+
+    attempt: int
+    worker: str
+    outcome: str
+    reason: str
+    n_stale: int
+    created_at: datetime
+    ended_at: datetime | None
+
+
+class TrialDetail(TrialOut):
+    """A trial with its point x, R(t) for every epoch, seeds and attempts."""
+
+    point: list[float] | None
+    keep_rate: list[float]
+    init_seed: int
+    order_seed: int
+    noise_seed: int
+    attempts: list[AttemptOut]
+
+
+class Recommended(Shape):
+    """Which trial of the search has the recommended schedule."""
+
+    round: int
+    k: int
+
+
+class TrialSchedule(Shape):
+    """R(t) of one trial at the epochs of the list."""
+
+    id: str
+    round: int
+    k: int
+    label: str
+    state: TrialState
+    validation_accuracy: float | None
+    keep_rate: list[float]
+
+
+class SchedulesOut(Shape):
+    """Every trial's R(t), thinned to the same epochs."""
+
+    epochs: list[int]
+    items: list[TrialSchedule]
+    recommended: Recommended | None
+
+
+class ScheduleOut(Shape):
+    """The recommended R(t), one value per epoch. ``label`` is ``searched``, or ``default`` while no trial succeeded."""
+
+    recommended: Recommended | None
+    provisional: bool
+    label: Literal["searched", "default"]
+    keep_rate: list[float]
+
+
+class Series(Shape):
+    """One value for each of ``epochs``; null where there is no number."""
+
+    loss: Numbers
+    keep_rate: Numbers
+    kept: Numbers
+    label_precision: Numbers
+    label_recall: Numbers
+    validation_accuracy: Numbers
+    test_accuracy: Numbers
+
+
+class EpochsOut(Shape):
+    """Curves of one attempt, thinned; ``total`` counts the epochs recorded."""
+
+    attempt: int
+    total: int
+    epochs: list[int]
+    series: Series
+
+
+class ReportRowOut(Shape):
+    """One schedule re-trained on fresh seeds. Intervals are 95 %; differences: searched - this row, paired by seed."""
+
+    label: str
+    title: str
+    keep_rate: list[float]
+    test_accuracy: list[float]
+    mean: float | None
+    half_width: float | None
+    label_precision: float | None
+    difference: float | None
+    difference_half_width: float | None
+    n_failed: int
+
+
+class ReportOut(Shape):
+    """What a job ends with. ``recommended`` and ``best_run`` are (round, k): a schedule and a single training."""
+
+    recommended: tuple[int, int] | None
+    best_run: tuple[int, int] | None
+    best_run_validation_accuracy: float | None
+    best_run_model: str | None
+    recommended_model: str | None
+    keep_rate: list[float]
+    rows: list[ReportRowOut]
+    verdict: str
+    created_at: datetime
+
+
+class Named(Shape):
+    """A name a job may use, in one sentence."""
+
+    name: str
+    summary: str
+
+
+class WorkerOut(Shape):
+    """A place that trains: what it has, and how many populations it trained when last seen."""
+
+    name: str
+    cpus: float
+    gpus: float
+    busy: int
+    seen_at: datetime
+
+
+class Health(Shape):
+    status: Literal["ok"]
+
+
+class Readiness(Shape):
+    status: Literal["ready"]
+    database: Literal["ok"]
+    migrations: Literal["head"]
+
+
+class FieldProblem(Shape):
+    field: str
+    value: Any
+    allowed: str
+
+
+class ProblemOut(BaseModel):
+    """RFC 9457 problem document with a stable ``code``; ``errors`` names each refused field."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    instance: str
+    errors: list[FieldProblem] | None = None

@@ -1,0 +1,47 @@
+"""Environment -> Settings: the only configuration of the service (a job's own is its JobSpec)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Read from ``S2E_*``. Folders and the database default to places below ``home``."""
+
+    model_config = SettingsConfigDict(env_prefix="S2E_", extra="ignore", hide_input_in_errors=True)
+
+    home: Path = Path("s2e-data")
+    # The URL may hold a password, so it stays out of repr and with it out of logs.
+    database_url: str = Field(default="", repr=False)
+    artifact_root: Path = Path()
+    data_root: Path | None = None
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8642, ge=0, le=65_535)
+    api_key: SecretStr | None = None
+    max_body_bytes: int = Field(default=262_144, ge=1)
+
+    backend: Literal["ray", "inline", "simulated"] = "ray"
+    ray_address: str | None = None
+    ray_num_cpus: int | None = Field(default=None, ge=1)
+
+    lease_s: float = Field(default=5.0, gt=0)
+    """A dispatcher that is silent for this long loses its jobs to another."""
+    poll_s: float = Field(default=0.2, gt=0)
+    """Longest wait of the dispatcher for an event of the backend."""
+    max_attempts: int = Field(default=3, ge=1)
+    """Tries at one trial before it is failed; a restart of the dispatcher does not use one up."""
+
+    @model_validator(mode="after")
+    def _fill_places(self) -> Self:
+        self.home = self.home.expanduser().resolve()
+        if not self.database_url:
+            self.database_url = f"sqlite:///{self.home / 's2e.db'}"
+        if "artifact_root" not in self.model_fields_set:
+            self.artifact_root = self.home / "artifacts"
+        self.artifact_root = self.artifact_root.expanduser().resolve()
+        return self

@@ -1,0 +1,105 @@
+"""The database: engines, the two kinds of transaction, and migrations.
+
+SQLite has one writer at a time. A transaction that reads first and writes later cannot be promoted once another has
+written ("database is locked", whatever the timeout), so a writing transaction takes the write lock at its start (BEGIN
+IMMEDIATE) and a reading one never does. Which of the two it will be is said when it is opened: :meth:`Database.read` or
+:meth:`Database.write`; both databases then refuse a write inside a read.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
+
+_READ_ONLY = "s2e_read_only"
+_SQLITE_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=10000", "foreign_keys=ON")
+
+
+class Database:
+    """An engine and its two kinds of session. ``write`` commits at its end unless an exception passes."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = make_engine(url)
+        reader = self.engine.execution_options(**{_READ_ONLY: True, "postgresql_readonly": True})
+        self._reader = sessionmaker(reader, expire_on_commit=False)
+        self._writer = sessionmaker(self.engine, expire_on_commit=False)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session for SELECT only; it holds no lock that a writer waits for."""
+        with self._reader() as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """One writing transaction."""
+        with self._writer() as session, session.begin():
+            yield session
+
+    def at_head(self) -> bool:
+        """Whether the schema is the one this program was written for."""
+        return at_head(self.engine)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def make_engine(url: str) -> Engine:
+    """An engine for ``sqlite:///...`` or ``postgresql://...`` (psycopg 3)."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        if parsed.database and parsed.database != ":memory:":
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(parsed)
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    return create_engine(parsed, pool_pre_ping=True)
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    assert isinstance(connection, sqlite3.Connection)
+    connection.isolation_level = None  # the driver opens no transaction of its own; _begin_sqlite does
+    for pragma in _SQLITE_PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    read_only = bool(connection.get_execution_options().get(_READ_ONLY))
+    connection.exec_driver_sql(f"PRAGMA query_only={int(read_only)}")
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def alembic_config(url: str) -> Config:
+    """Alembic's configuration without a file: the scripts lie in the wheel, or at the root of a checkout."""
+    here = Path(__file__).parent
+    packaged = here / "migrations"
+    config = Config()
+    config.set_main_option("script_location", str(packaged if packaged.is_dir() else here.parents[1] / "migrations"))
+    config.attributes["url"] = url  # not a main option: a password may hold %, and options are printed
+    return config
+
+
+def migrate(url: str, revision: str = "head") -> None:
+    """Bring the schema up to ``revision``; on a database that is there already, nothing happens."""
+    command.upgrade(alembic_config(url), revision)
+
+
+def at_head(engine: Engine) -> bool:
+    """Whether the migrations stored in the database are all that this program knows."""
+    config = alembic_config("")
+    with engine.connect() as connection:
+        found: Any = MigrationContext.configure(connection).get_current_heads()
+    return set(found) == set(ScriptDirectory.from_config(config).get_heads())

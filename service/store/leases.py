@@ -1,0 +1,77 @@
+"""Who leads a job, and the places that train: a lease lets exactly one dispatcher advance a job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Insert, and_, delete, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from service.lifecycle import JOB_ENDED, TRIAL_IN_FLIGHT
+from service.store.changes import utc_now
+from service.store.models import Job, Trial, WorkerRow
+from workers.backend import WorkerInfo
+
+WORKER_FORGOTTEN_S = 60.0
+
+
+def _free(owner: str | None = None) -> ColumnElement[bool]:
+    """Lease times are the dispatchers' clocks: skew may delay a take-over, but the row lock and owner keep it safe."""
+    mine = [] if owner is None else [Job.lease_owner == owner]
+    return or_(Job.lease_owner.is_(None), Job.lease_until < utc_now(), *mine)
+
+
+def claimable_jobs(session: Session, limit: int) -> list[str]:
+    """Jobs that need a dispatcher and have none, oldest first."""
+    in_flight = select(Trial.id).where(Trial.job_id == Job.id, Trial.state.in_(TRIAL_IN_FLIGHT)).exists()
+    needs = or_(Job.state.in_(("queued", "running", "cancelling")), and_(Job.state == "paused", in_flight))
+    return list(session.scalars(select(Job.id).where(needs, _free()).order_by(Job.id).limit(limit)))
+
+
+def acquire_lease(session: Session, job_id: str, owner: str, lease_s: float) -> bool:
+    """Become the one dispatcher of a job; False when another is."""
+    changed = session.execute(
+        update(Job)
+        .where(Job.id == job_id, Job.state.not_in(JOB_ENDED), _free(owner))
+        .values(lease_owner=owner, lease_until=utc_now() + timedelta(seconds=lease_s))
+        .returning(Job.id)
+    )
+    return changed.first() is not None
+
+
+def renew_leases(session: Session, owner: str, job_ids: Sequence[str], lease_s: float) -> frozenset[str]:
+    """Prolong the leases that ``owner`` still holds, and name them."""
+    held = session.scalars(
+        update(Job)
+        .where(Job.id.in_(job_ids), Job.lease_owner == owner)
+        .values(lease_until=utc_now() + timedelta(seconds=lease_s))
+        .returning(Job.id)
+    )
+    return frozenset(held)
+
+
+def release_leases(session: Session, owner: str, job_ids: Sequence[str]) -> None:
+    """Let others take these jobs at once."""
+    session.execute(
+        update(Job).where(Job.id.in_(job_ids), Job.lease_owner == owner).values(lease_owner=None, lease_until=None)
+    )
+
+
+def record_workers(session: Session, workers: Sequence[WorkerInfo]) -> None:
+    """What was just seen of the places that train; those unseen for a minute are forgotten."""
+    at = utc_now()
+    session.execute(delete(WorkerRow).where(WorkerRow.seen_at < at - timedelta(seconds=WORKER_FORGOTTEN_S)))
+    for worker in sorted(workers, key=lambda worker: worker.name):
+        values = {"cpus": worker.cpus, "gpus": worker.gpus, "busy": worker.busy, "seen_at": at}
+        session.execute(_upsert_worker(session, worker.name[:200], values))
+
+
+def _upsert_worker(session: Session, name: str, values: dict[str, Any]) -> Insert:
+    if session.get_bind().dialect.name == "sqlite":
+        statement: sqlite.Insert | postgresql.Insert = sqlite.insert(WorkerRow)
+    else:
+        statement = postgresql.insert(WorkerRow)
+    return statement.values(name=name, **values).on_conflict_do_update(index_elements=["name"], set_=values)

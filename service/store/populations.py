@@ -1,0 +1,248 @@
+"""Populations: leased to the backend, reported on, ended. The attempt number fences off whatever comes too late.
+
+All trials of a population move together and end in one transaction, so after a crash a population is either done or
+trained again whole. Functions are parts of the caller's transaction; ``owner`` must hold the job's lease.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.orm import Session
+
+from s2e.spec import EpochMetrics, TrialResult
+from service.lifecycle import TRIAL_IN_FLIGHT
+from service.store.changes import clean, emit, lock_job, move_trials, utc_now
+from service.store.models import Attempt, Epoch, Job, Trial
+from workers.backend import EpochReported, Event, PopulationFinished, PopulationKey, PopulationLost, PopulationStarted
+
+GIVEN_UP = ("lost", "orphaned", "cancelled")
+"""Outcomes after which an attempt's events are late. ``orphaned``: its dispatcher went away; that is not the trial's
+fault, so it does not count towards the most attempts of a trial."""
+_METRICS = ("loss", "label_precision", "label_recall", "validation_accuracy", "test_accuracy")
+_RESULTS = ("objective", "validation_accuracy", "test_accuracy", "label_precision")
+
+
+def lease_populations(
+    session: Session, job_id: str, owner: str, round_: int, groups: Sequence[int]
+) -> list[PopulationKey]:
+    """Open the next attempt of pending populations; none when a user has paused or cancelled the job meanwhile."""
+    job = lock_job(session, job_id, owner)
+    if job.state != "running":
+        return []
+    keys, leased = [], []
+    for group in groups:
+        trials = _trials(session, job_id, round_, group)
+        leased += trials
+        for trial in trials:
+            trial.attempt += 1
+        keys.append(PopulationKey(job_id, round_, group, trials[0].attempt))
+    move_trials(session, job, leased, "leased")
+    session.execute(insert(Attempt), [_attempt(trial) for trial in leased])
+    return keys
+
+
+def _attempt(trial: Trial) -> dict[str, Any]:
+    return {
+        "trial_id": trial.id,
+        "job_id": trial.job_id,
+        "round": trial.round,
+        "k": trial.k,
+        "attempt": trial.attempt,
+        "worker": "",
+        "outcome": "",
+        "reason": "",
+        "n_stale": 0,
+        "created_at": utc_now(),
+    }
+
+
+def record_events(session: Session, job_id: str, owner: str, events: Iterable[Event], max_attempts: int) -> None:
+    """Write down what the backend reported of one job, in order. An event told twice, or too late, changes nothing."""
+    job = lock_job(session, job_id, owner)
+    populations: dict[tuple[int, int], list[Trial]] = {}
+    epochs: list[EpochReported] = []
+    for event in events:
+        key = event.key
+        if (key.round, key.group) not in populations:
+            populations[key.round, key.group] = _trials(session, job_id, key.round, key.group)
+        trials = populations[key.round, key.group]
+        if not _is_current(trials, key):
+            _count_stale(session, trials, event)
+        elif isinstance(event, PopulationStarted):
+            _record_started(session, job, trials, event)
+        elif isinstance(event, EpochReported):
+            epochs.append(event)
+        else:
+            _insert_epochs(session, job, populations, epochs)
+            epochs.clear()
+            if isinstance(event, PopulationFinished):
+                _record_finished(session, job, trials, event)
+            else:
+                _record_lost(session, job, trials, event, max_attempts)
+    _insert_epochs(session, job, populations, epochs)
+
+
+def orphan_populations(session: Session, job_id: str, owner: str, reason: str) -> int:
+    """Put back all populations that were under way when their dispatcher went; the number of trials put back."""
+    job = lock_job(session, job_id, owner)
+    trials = session.scalars(
+        select(Trial).where(Trial.job_id == job_id, Trial.state.in_(TRIAL_IN_FLIGHT)).order_by(Trial.round, Trial.k)
+    ).all()
+    _close_attempts(session, trials, "orphaned", reason)
+    move_trials(session, job, trials, "lost", reason)
+    move_trials(session, job, trials, "pending", reason)
+    return len(trials)
+
+
+def _trials(session: Session, job_id: str, round_: int, group: int) -> list[Trial]:
+    found = select(Trial).where(Trial.job_id == job_id, Trial.round == round_, Trial.group == group)
+    return list(session.scalars(found.order_by(Trial.k)))
+
+
+def _is_current(trials: Sequence[Trial], key: PopulationKey) -> bool:
+    return bool(trials) and all(trial.attempt == key.attempt and trial.state in TRIAL_IN_FLIGHT for trial in trials)
+
+
+def _count_stale(session: Session, trials: Sequence[Trial], event: Event) -> None:
+    """Keep a late event for the record. One of an attempt that ended well is a repetition and is not counted."""
+    ks = {row.k for row in event.epochs} if isinstance(event, EpochReported) else {trial.k for trial in trials}
+    session.execute(
+        update(Attempt)
+        .where(
+            Attempt.trial_id.in_([trial.id for trial in trials if trial.k in ks]),
+            Attempt.attempt == event.key.attempt,
+            Attempt.outcome.in_(GIVEN_UP),
+        )
+        .values(n_stale=Attempt.n_stale + 1)
+    )
+
+
+def _record_started(session: Session, job: Job, trials: Sequence[Trial], event: PopulationStarted) -> None:
+    if trials[0].state == "running":
+        return
+    move_trials(session, job, trials, "running")
+    session.execute(
+        update(Attempt)
+        .where(Attempt.trial_id.in_([trial.id for trial in trials]), Attempt.attempt == event.key.attempt)
+        .values(worker=event.worker[:200])
+    )
+
+
+def _insert_epochs(
+    session: Session, job: Job, populations: dict[tuple[int, int], list[Trial]], events: Sequence[EpochReported]
+) -> None:
+    """All epochs of a batch in one insert, but those that are there already."""
+    if not events:
+        return
+    trials = {(t.round, t.k): t for group in populations.values() for t in group}
+    pairs = [
+        (event, [(trials[event.key.round, row.k], row) for row in event.epochs if (event.key.round, row.k) in trials])
+        for event in events
+    ]
+    known = _known_epochs(session, pairs)
+    rows, told = [], []
+    for event, reported in pairs:
+        new = [(trial, row) for trial, row in reported if (trial.id, event.key.attempt, row.epoch) not in known]
+        known |= {(trial.id, event.key.attempt, row.epoch) for trial, row in new}
+        rows += [_epoch(trial, event.key.attempt, row) for trial, row in new]
+        if new:
+            told.append(_epoch_event(job, event.key, new))
+    if rows:
+        session.execute(insert(Epoch), rows)
+        emit(session, job, "epochs", *told)
+
+
+Reported = tuple[EpochReported, list[tuple[Trial, EpochMetrics]]]
+
+
+def _known_epochs(session: Session, pairs: Sequence[Reported]) -> set[tuple[str, int, int]]:
+    ids = {trial.id for _, reported in pairs for trial, _ in reported}
+    numbers = {row.epoch for _, reported in pairs for _, row in reported}
+    found = session.execute(
+        select(Epoch.trial_id, Epoch.attempt, Epoch.epoch).where(Epoch.trial_id.in_(ids), Epoch.epoch.in_(numbers))
+    )
+    return {(trial_id, attempt, epoch) for trial_id, attempt, epoch in found}
+
+
+def _epoch(trial: Trial, attempt: int, row: EpochMetrics) -> dict[str, Any]:
+    numbers = {name: _finite(getattr(row, name)) for name in _METRICS}
+    return {
+        "trial_id": trial.id,
+        "attempt": attempt,
+        "epoch": row.epoch,
+        "keep_rate": row.keep_rate,
+        "kept": row.kept,
+        **numbers,
+    }
+
+
+def _epoch_event(job: Job, key: PopulationKey, reported: Sequence[tuple[Trial, EpochMetrics]]) -> dict[str, Any]:
+    return {
+        "round": key.round,
+        "group": key.group,
+        "epoch": reported[0][1].epoch,
+        "n_epochs": job.spec["train"]["n_epochs"],
+        "trials": [
+            {
+                "id": trial.id,
+                "validation_accuracy": _finite(row.validation_accuracy),
+                "label_precision": _finite(row.label_precision),
+            }
+            for trial, row in reported
+        ],
+    }
+
+
+def _record_finished(session: Session, job: Job, trials: Sequence[Trial], event: PopulationFinished) -> None:
+    results = {result.k: result for result in event.results}
+    ended: dict[tuple[str, str], list[Trial]] = {}
+    for trial in trials:
+        result = results.get(trial.k, TrialResult(trial.round, trial.k, True, "its population ended without it"))
+        for name in _RESULTS:
+            setattr(trial, name, _finite(getattr(result, name)))
+        trial.model = result.model
+        ended.setdefault(("failed", result.reason) if result.failed else ("succeeded", ""), []).append(trial)
+    for (outcome, reason), alike in ended.items():
+        _close_attempts(session, alike, outcome, reason)
+        move_trials(session, job, alike, outcome, reason)
+
+
+def _record_lost(session: Session, job: Job, trials: Sequence[Trial], event: PopulationLost, max_attempts: int) -> None:
+    if not event.retryable:
+        _close_attempts(session, trials, "failed", event.reason)
+        move_trials(session, job, trials, "failed", event.reason)
+        return
+    _close_attempts(session, trials, "lost", event.reason)
+    move_trials(session, job, trials, "lost", event.reason)
+    n_lost = _n_lost(session, trials)
+    spent = [trial for trial in trials if n_lost[trial.id] >= max_attempts]
+    move_trials(session, job, spent, "failed", f"given up after {max_attempts} attempts: {event.reason}")
+    move_trials(session, job, [trial for trial in trials if trial not in spent], "pending", event.reason)
+
+
+def _n_lost(session: Session, trials: Sequence[Trial]) -> Counter[str]:
+    found = session.execute(
+        select(Attempt.trial_id, func.count())
+        .where(Attempt.trial_id.in_([trial.id for trial in trials]), Attempt.outcome == "lost")
+        .group_by(Attempt.trial_id)
+    )
+    return Counter(dict(found.all()))
+
+
+def _close_attempts(session: Session, trials: Sequence[Trial], outcome: str, reason: str) -> None:
+    """End the current attempt of these trials."""
+    session.execute(
+        update(Attempt)
+        .where(Attempt.trial_id.in_([trial.id for trial in trials]), Attempt.outcome == "")
+        .values(outcome=outcome, reason=clean(reason), ended_at=utc_now())
+    )
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON has no NaN: a number that is none is null."""
+    return value if value is not None and math.isfinite(value) else None

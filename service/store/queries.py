@@ -1,0 +1,155 @@
+"""The read side: what the API shows, in few bounded queries. Lists page by keyset: stable while rows come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Select, and_, func, or_, select, text, tuple_
+from sqlalchemy.orm import Session
+
+from service.errors import NotFound
+from service.lifecycle import TRIAL_ENDED
+from service.store.models import Attempt, Epoch, Job, JobEvent, JobReport, SearchRound, Trial, WorkerRow
+
+Row = TypeVar("Row")
+_DONE = TRIAL_ENDED - {"cancelled"}
+
+
+def job(session: Session, job_id: str) -> Job:
+    """Raises NotFound."""
+    return _found(session.get(Job, job_id), "job", job_id)
+
+
+def trial(session: Session, trial_id: str) -> Trial:
+    """Raises NotFound."""
+    return _found(session.get(Trial, trial_id), "trial", trial_id)
+
+
+def _found(row: Row | None, what: str, key: str) -> Row:
+    if row is None:
+        raise NotFound(what, key)
+    return row
+
+
+def jobs(session: Session, limit: int, before: str | None, state: str | None) -> Sequence[Job]:
+    """Jobs older than ``before``, newest first (ids sort by time); one more than ``limit`` tells of a further page."""
+    query = select(Job).order_by(Job.id.desc()).limit(limit + 1)
+    if before is not None:
+        query = query.where(Job.id < before)
+    if state is not None:
+        query = query.where(Job.state == state)
+    return session.scalars(query).all()
+
+
+def rounds(session: Session, job_id: str, limit: int, after: int | None) -> Sequence[tuple[SearchRound, int]]:
+    """Rounds in order with their number of trials; one more than ``limit``."""
+    n_trials = (
+        select(func.count())
+        .where(Trial.job_id == SearchRound.job_id, Trial.round == SearchRound.round)
+        .correlate(SearchRound)
+        .scalar_subquery()
+    )
+    query = select(SearchRound, n_trials).where(SearchRound.job_id == job_id)
+    if after is not None:
+        query = query.where(SearchRound.round > after)
+    return [(row, n) for row, n in session.execute(query.order_by(SearchRound.round).limit(limit + 1))]
+
+
+def trials(
+    session: Session,
+    job_id: str,
+    limit: int,
+    after: tuple[int, int] | None,
+    round_: int | None,
+    label: str | None,
+) -> Sequence[Trial]:
+    """Trials of a job by (round, k); one more than ``limit``."""
+    query = select(Trial).where(Trial.job_id == job_id)
+    if after is not None:
+        query = query.where(tuple_(Trial.round, Trial.k) > tuple_(*after))
+    if round_ is not None:
+        query = query.where(Trial.round == round_)
+    if label is not None:
+        query = query.where(Trial.label == label)
+    return session.scalars(query.order_by(Trial.round, Trial.k).limit(limit + 1)).all()
+
+
+def all_trials(session: Session, job_id: str) -> Sequence[Trial]:
+    """Every trial of a job by (round, k)."""
+    return session.scalars(select(Trial).where(Trial.job_id == job_id).order_by(Trial.round, Trial.k)).all()
+
+
+def succeeded_search_trials(session: Session, job_id: str) -> list[tuple[int, int, list[float], float]]:
+    """(round, k, keep_rate, objective) of what a schedule can be recommended from, by (round, k)."""
+    query = (
+        select(Trial.round, Trial.k, Trial.spec, Trial.objective)
+        .where(
+            Trial.job_id == job_id, Trial.label == "search", Trial.state == "succeeded", Trial.objective.is_not(None)
+        )
+        .order_by(Trial.round, Trial.k)
+    )
+    return [(m, k, spec["keep_rate"], objective) for m, k, spec, objective in session.execute(query)]
+
+
+def attempts(session: Session, trial_id: str) -> Sequence[Attempt]:
+    """Every try at a trial, in order."""
+    return session.scalars(select(Attempt).where(Attempt.trial_id == trial_id).order_by(Attempt.attempt)).all()
+
+
+def epoch_numbers(session: Session, trial_id: str, attempt: int) -> Sequence[int]:
+    """Which epochs of an attempt are recorded, in order."""
+    query = select(Epoch.epoch).where(Epoch.trial_id == trial_id, Epoch.attempt == attempt)
+    return session.scalars(query.order_by(Epoch.epoch)).all()
+
+
+def epochs(session: Session, trial_id: str, attempt: int, numbers: Sequence[int]) -> Sequence[Epoch]:
+    """The given epochs of an attempt, in order."""
+    query = select(Epoch).where(Epoch.trial_id == trial_id, Epoch.attempt == attempt, Epoch.epoch.in_(numbers))
+    return session.scalars(query.order_by(Epoch.epoch)).all()
+
+
+def report(session: Session, job_id: str) -> JobReport | None:
+    return session.get(JobReport, job_id)
+
+
+def workers(session: Session) -> Sequence[WorkerRow]:
+    return session.scalars(select(WorkerRow).order_by(WorkerRow.name)).all()
+
+
+def events_after(
+    session: Session, job_id: str, last_id: int, limit: int = 500
+) -> list[tuple[int, str, dict[str, Any]]]:
+    """(id, kind, data) of a job's events behind ``last_id``, in order."""
+    query = select(JobEvent.id, JobEvent.kind, JobEvent.data).where(JobEvent.job_id == job_id, JobEvent.id > last_id)
+    return [(i, kind, data) for i, kind, data in session.execute(query.order_by(JobEvent.id).limit(limit))]
+
+
+def rounds_done(session: Session, job_ids: Sequence[str]) -> dict[str, int]:
+    """How many rounds of each job have run to their end."""
+    open_rounds = (
+        select(Trial.job_id, Trial.round).where(Trial.job_id.in_(job_ids), Trial.state.not_in(_DONE)).distinct()
+    ).subquery()
+    joined = and_(open_rounds.c.job_id == SearchRound.job_id, open_rounds.c.round == SearchRound.round)
+    query = select(SearchRound.job_id, func.count()).outerjoin(open_rounds, joined)
+    query = query.where(SearchRound.job_id.in_(job_ids), open_rounds.c.job_id.is_(None))
+    return _counts(session, query.group_by(SearchRound.job_id))
+
+
+def running_epochs(session: Session, job_ids: Sequence[str]) -> dict[str, int]:
+    """Epochs recorded of the current attempts of trials that have not ended."""
+    query = (
+        select(Trial.job_id, func.count())
+        .join(Epoch, and_(Epoch.trial_id == Trial.id, Epoch.attempt == Trial.attempt))
+        .where(Trial.job_id.in_(job_ids), or_(Trial.state == "leased", Trial.state == "running"))
+    )
+    return _counts(session, query.group_by(Trial.job_id))
+
+
+def _counts(session: Session, query: Select[str, int]) -> dict[str, int]:
+    return dict(iter(session.execute(query)))
+
+
+def ping(session: Session) -> None:
+    """One round trip to the database."""
+    session.execute(text("SELECT 1"))

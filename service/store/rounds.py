@@ -1,0 +1,143 @@
+"""Rounds: written once when they are asked, read back exactly for replay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from s2e.search import loop
+from s2e.spec import JobSpec, Round, RoundRecord, SearchState, TrialResult, TrialSpec
+from s2e.validation import parse, to_json
+from service.errors import NotFound
+from service.lifecycle import TRIAL_ENDED
+from service.store.changes import emit, lock_job, new_id, record_birth, utc_now
+from service.store.models import Job, SearchRound, Trial
+
+
+@dataclass(frozen=True)
+class GroupStatus:
+    """One population of the last round. Its trials share state and attempt, but for how each of them ended."""
+
+    group: int
+    state: str
+    """``pending``, ``leased``, ``running``, or ``ended``."""
+    attempt: int
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """What the dispatcher has to know before it moves a job."""
+
+    state: str
+    n_rounds: int
+    groups: tuple[GroupStatus, ...]
+
+    def in_state(self, *states: str) -> tuple[int, ...]:
+        """The groups of the last round that are in one of ``states``."""
+        return tuple(group.group for group in self.groups if group.state in states)
+
+
+def load_spec(session: Session, job_id: str) -> JobSpec:
+    """The specification of a job. Raises NotFound."""
+    data = session.scalar(select(Job.spec).where(Job.id == job_id))
+    if data is None:
+        raise NotFound("job", job_id)
+    return parse(JobSpec, data)
+
+
+def job_status(session: Session, job_id: str) -> JobStatus:
+    """State of a job and of the populations of its last round. Raises NotFound."""
+    state = session.scalar(select(Job.state).where(Job.id == job_id))
+    if state is None:
+        raise NotFound("job", job_id)
+    last = session.scalar(select(func.max(SearchRound.round)).where(SearchRound.job_id == job_id))
+    if last is None:
+        return JobStatus(state, 0, ())
+    rows = session.execute(
+        select(Trial.group, Trial.state, Trial.attempt).distinct().where(Trial.job_id == job_id, Trial.round == last)
+    )
+    groups = {g: GroupStatus(g, "ended" if s in TRIAL_ENDED else s, attempt) for g, s, attempt in rows}
+    return JobStatus(state, last + 1, tuple(groups[g] for g in sorted(groups)))
+
+
+def load_round(session: Session, job_id: str, index: int) -> Round:
+    """A round as it was asked. Raises NotFound."""
+    row = session.scalar(select(SearchRound).where(SearchRound.job_id == job_id, SearchRound.round == index))
+    if row is None:
+        raise NotFound("round", index)
+    specs = session.scalars(select(Trial.spec).where(Trial.job_id == job_id, Trial.round == index).order_by(Trial.k))
+    return _round(row, specs.all())
+
+
+def load_history(session: Session, job_id: str, first: int = 0) -> list[RoundRecord]:
+    """All rounds from ``first`` on, with their results; for jobs whose last round is complete."""
+    trials: dict[int, list[Trial]] = {}
+    for trial in session.scalars(
+        select(Trial).where(Trial.job_id == job_id, Trial.round >= first).order_by(Trial.round, Trial.k)
+    ):
+        trials.setdefault(trial.round, []).append(trial)
+    rounds = session.scalars(
+        select(SearchRound).where(SearchRound.job_id == job_id, SearchRound.round >= first).order_by(SearchRound.round)
+    )
+    return [
+        RoundRecord(_round(row, [t.spec for t in trials[row.round]]), tuple(_result(t) for t in trials[row.round]))
+        for row in rounds
+    ]
+
+
+def _round(row: SearchRound, trials: Sequence[dict[str, Any]]) -> Round:
+    state = None if row.state is None else parse(SearchState, row.state)
+    return Round(row.round, row.kind, tuple(parse(TrialSpec, trial) for trial in trials), state)
+
+
+def _result(trial: Trial) -> TrialResult:
+    return TrialResult(
+        trial.round,
+        trial.k,
+        failed=trial.state != "succeeded",
+        reason=trial.reason,
+        objective=trial.objective,
+        validation_accuracy=trial.validation_accuracy,
+        test_accuracy=trial.test_accuracy,
+        label_precision=trial.label_precision,
+        model=trial.model,
+    )
+
+
+def insert_round(session: Session, job_id: str, owner: str, spec: JobSpec, round_: Round) -> None:
+    """Write what a round asks for: its state before, its trials, and which of them train together."""
+    job = lock_job(session, job_id, owner)
+    groups = loop.populations(spec, round_)
+    group_of = {trial.k: group for group, population in enumerate(groups) for trial in population.trials}
+    session.add(
+        SearchRound(
+            job_id=job_id,
+            round=round_.index,
+            kind=round_.kind,
+            state=None if round_.state is None else to_json(round_.state),
+            n_groups=len(groups),
+            created_at=utc_now(),
+        )
+    )
+    trials = [
+        Trial(
+            id=new_id(),
+            job_id=job_id,
+            round=round_.index,
+            k=trial.k,
+            group=group_of[trial.k],
+            label=trial.label,
+            repeat=trial.repeat,
+            state="pending",
+            spec=to_json(trial),
+        )
+        for trial in round_.trials
+    ]
+    session.add_all(trials)
+    session.flush()
+    record_birth(session, trials)
+    emit(session, job, "round", {"round": round_.index, "kind": round_.kind})

@@ -1,0 +1,125 @@
+"""Kill -9 the dispatcher, a trainer and the api of a running service: the job ends as if nothing had happened.
+
+The reference is the same job in this process, with no service at all.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from s2e.search.loop import run_search
+from s2e.spec import Population, Report, Round, RoundRecord, TrialResult, parse_job, to_json
+from s2e.train.trial import PopulationEnd, train_population
+from service.client import S2EClient
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.timeout(400)]
+JOB = {
+    "seed": 5,
+    "train": {"n_epochs": 100, "batch_size": 64},
+    "search": {"n_rounds": 3, "n_trials": 4},
+    "report": {"n_seeds": 2, "taus": [0.3], "ramp_epochs": 5},
+    "plan": {"population": 2},
+}
+PATIENCE_S = 120.0
+
+
+@dataclass
+class Service:
+    process: subprocess.Popen[bytes]
+    client: S2EClient
+
+    def child(self, verb: str) -> psutil.Process:
+        """The supervised process that runs ``s2e VERB``."""
+        for child in psutil.Process(self.process.pid).children(recursive=True):
+            if child.is_running() and verb in child.cmdline():
+                return child
+        raise AssertionError(f"no process runs {verb}")
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("S2E_", "RAY_"))}
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "service.cli", "serve"],
+            env=ours | {"S2E_HOME": str(tmp_path), "S2E_PORT": str(port), "RAY_USAGE_STATS_ENABLED": "0"},
+            stdout=log, stderr=log,
+        )  # fmt: skip
+        with S2EClient(f"http://127.0.0.1:{port}") as client:
+            running = Service(process, client)
+            until(client.ready)
+            yield running
+        process.terminate()
+        process.wait(30)
+
+
+def until(met: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not met():
+        assert time.monotonic() < deadline_s, "waited too long"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> tuple[list[RoundRecord], Report]:
+    def train(_: Round, populations: tuple[Population, ...]) -> list[TrialResult]:
+        ends = [event for p in populations for event in train_population(p) if isinstance(event, PopulationEnd)]
+        return [result for end in ends for result in end.results]
+
+    return run_search(parse_job(JOB), train)
+
+
+def kill(process: psutil.Process) -> None:
+    os.kill(process.pid, signal.SIGKILL)
+
+
+def test_a_job_survives_the_death_of_every_process(
+    service: Service, undisturbed: tuple[list[RoundRecord], Report]
+) -> None:
+    client = service.client
+    job_id = client.submit(JOB).id
+
+    def trials_done() -> int:
+        return client.job(job_id).progress.trials_done
+
+    def epochs_running() -> bool:
+        return any(trial.state == "running" for trial in client.trials(job_id))
+
+    until(epochs_running)
+    kill(service.child("dispatcher"))
+    until(lambda: trials_done() >= 4)
+    until(epochs_running)
+    trainer = next(
+        client.trial(trial.id).attempts[-1].worker for trial in client.trials(job_id) if trial.state == "running"
+    )
+    kill(psutil.Process(int(trainer.split(":")[-1])))
+    until(lambda: trials_done() >= 8)
+    kill(service.child("api"))
+    until(client.ready)
+
+    assert client.wait(job_id).state == "completed"
+    history, report = undisturbed
+    rounds = {round_.round: round_ for round_ in client.rounds(job_id)}
+    assert [rounds[m].theta for m in range(3)] == [list(record.round.state.theta) for record in history[:3]]  # type: ignore[union-attr]
+    told = client.report(job_id)
+    assert [row.model_dump()["test_accuracy"] for row in told.rows] == [
+        to_json(row)["test_accuracy"] for row in report.rows
+    ]
+    assert told.verdict == report.verdict
+    trials = list(client.trials(job_id))
+    assert len(trials) == trials_done() == 3 * 4 + 2 + 4 * 2
+    assert max(trial.attempt for trial in trials) > 1  # something really was trained again

@@ -1,0 +1,159 @@
+"""The Gaussian process over R(t), and the recommendation drawn from it."""
+
+import numpy as np
+import pytest
+
+from s2e.errors import SearchError
+from s2e.schedule import coteaching_keep_rate
+from s2e.search import surrogate
+from s2e.search.space import S2E
+from s2e.search.surrogate import CurveSurrogate, matern52, recommend, segment_means, standardised
+
+
+def curves(n: int, n_epochs: int = 40, seed: int = 0) -> np.ndarray:
+    return S2E.curves(S2E.sample(np.ones(36), np.random.default_rng(seed), n), n_epochs)
+
+
+def objective(curve: np.ndarray) -> np.ndarray:
+    """A smooth function of the curve, lowest for one that ends near 0.4."""
+    return 0.3 + (curve[..., 20:].mean(axis=-1) - 0.4) ** 2 + 0.3 * (curve[..., 5] - 0.6) ** 2
+
+
+def test_segment_means_by_hand() -> None:
+    """T = 100: borders at 0, 3, 10, 20, 33, 50, 67, 84, 100; with R(t) = t a mean is (first + last) / 2."""
+    means = segment_means(np.arange(100.0)[None])
+    np.testing.assert_allclose(means, [[1, 6, 14.5, 26, 41, 58, 75, 91.5]])
+
+
+@pytest.mark.parametrize("n_epochs", range(1, 40))
+def test_short_trainings_merge_empty_segments(n_epochs: int) -> None:
+    means = segment_means(np.full((2, n_epochs), 0.7))
+    assert 1 <= means.shape[1] <= min(n_epochs, 8)
+    np.testing.assert_allclose(means, 0.7)
+
+
+def test_standardised_compresses_what_is_bad_and_keeps_the_order() -> None:
+    f = np.array([0.2, 0.25, 0.3, 0.35, 5.0])
+    z = standardised(f)
+    assert z.mean() == pytest.approx(0, abs=1e-12)
+    assert z.std() == pytest.approx(1)
+    assert (np.diff(z) > 0).all()
+    plain = (f - f.mean()) / f.std()
+    assert z[4] < plain[4]
+    np.testing.assert_array_equal(standardised([0.4, 0.4, 0.4]), 0)
+
+
+def test_matern52_by_hand() -> None:
+    assert matern52(np.array(0.0)) == 1
+    assert matern52(np.array(1.0)) == pytest.approx((1 + 5**0.5 + 5 / 3) * np.exp(-(5**0.5)))
+
+
+def test_the_posterior_is_the_textbook_formula() -> None:
+    r, asked = curves(12), curves(3, seed=1)
+    gp = CurveSurrogate(r, objective(r))
+    mean, variance = gp.posterior(asked)
+
+    def covariance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        distance = np.linalg.norm(segment_means(a)[:, None] - segment_means(b)[None], axis=-1)
+        return (1 - gp.noise_share) * matern52(distance / gp.lengthscale)
+
+    inverse = np.linalg.inv(covariance(r, r) + gp.noise_share * np.eye(12))
+    cross = covariance(asked, r)
+    np.testing.assert_allclose(mean, cross @ inverse @ standardised(objective(r)), atol=1e-8)
+    np.testing.assert_allclose(variance, np.diag(covariance(asked, asked) - cross @ inverse @ cross.T), atol=1e-8)
+
+
+def test_the_chosen_parameters_have_the_highest_likelihood() -> None:
+    """log N(y; 0, K) of every grid point by scipy, without this module's factorisations."""
+    from scipy.stats import multivariate_normal
+
+    r = curves(15)
+    y = standardised(objective(r))
+    distance = np.linalg.norm(segment_means(r)[:, None] - segment_means(r)[None], axis=-1)
+    grid = {
+        (ell, share): multivariate_normal.logpdf(y, cov=(1 - share) * matern52(distance / ell) + share * np.eye(15))
+        for ell in surrogate.LENGTHSCALES
+        for share in surrogate.NOISE_SHARES
+    }
+    gp = CurveSurrogate(r, objective(r))
+    assert (gp.lengthscale, gp.noise_share) == max(grid, key=grid.__getitem__)
+
+
+def test_it_predicts_schedules_it_has_not_seen() -> None:
+    r, asked = curves(40), curves(200, seed=1)
+    mean, variance = CurveSurrogate(r, objective(r)).posterior(asked)
+    assert np.corrcoef(mean, objective(asked))[0, 1] > 0.9
+    assert (variance >= 0).all()
+    assert (variance <= 1).all()
+
+
+def test_pure_noise_is_recognised() -> None:
+    r, rng = curves(60), np.random.default_rng(3)
+    noisy = CurveSurrogate(r, rng.normal(size=60))
+    clean = CurveSurrogate(r, objective(r))
+    assert noisy.noise_share == 0.5
+    assert clean.noise_share == 0.01
+
+
+def test_one_lucky_run_is_not_recommended() -> None:
+    """Ten trainings of a good schedule around 0.30, ten of a bad one around 0.40 of which one was lucky with 0.29."""
+    good, bad = coteaching_keep_rate(40, 0.5, 4), coteaching_keep_rate(40, 0.1, 4)
+    spread = np.linspace(-0.004, 0.004, 10)
+    objectives = [*(0.30 + spread), *(0.40 + spread)]
+    objectives[15] = 0.29
+    assert np.argmin(objectives) == 15
+    assert recommend([good] * 10 + [bad] * 10, objectives) == 0
+
+
+def test_without_noise_the_best_is_recommended() -> None:
+    r = curves(30)
+    best = recommend(r.tolist(), objective(r).tolist())
+    assert objective(r)[best] <= np.sort(objective(r))[2]
+
+
+@pytest.mark.parametrize("n", [1, 2, 7])
+def test_equal_objectives_recommend_the_first(n: int) -> None:
+    assert recommend(curves(n).tolist(), [0.3] * n) == 0
+
+
+def test_a_single_epoch_can_be_asked_about() -> None:
+    assert recommend([(1.0,), (1.0,), (1.0,)], [0.3, 0.1, 0.2]) == 0  # R(0) = 1: all schedules are the same one
+
+
+def test_repeated_schedules_count_as_one_schedule() -> None:
+    r = curves(3).tolist()
+    assert recommend([r[0], r[1], r[2], r[2]], [0.5, 0.3, 0.2, 0.2]) == 2
+
+
+def test_of_equal_schedules_the_first_is_recommended() -> None:
+    """Their posterior means differ by rounding only, which must not decide."""
+    for seed in range(40):
+        r = np.tile(curves(9, seed=seed), (3, 1))
+        assert recommend(r.tolist(), np.random.default_rng(seed).normal(size=27).tolist()) < 9
+
+
+def test_long_histories_are_thinned_and_all_schedules_compete(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surrogate, "N_MAX", 20)
+    r = curves(59)
+    assert len(CurveSurrogate(r, objective(r))._score_N) == 20
+    best = recommend(r.tolist(), objective(r).tolist())
+    assert objective(r)[best] < np.quantile(objective(r), 0.2)
+
+
+def test_it_is_deterministic() -> None:
+    r = curves(25)
+    first, second = (CurveSurrogate(r, objective(r)).posterior(r) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("keep_rates", "objectives", "message"),
+    [
+        ([], [], "schedules of one length"),
+        ([(1.0, 0.5)], [float("nan")], "finite"),
+        ([(1.0, 0.5)], [0.1, 0.2], "1 schedules but 2 objectives"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(keep_rates: list, objectives: list, message: str) -> None:
+    with pytest.raises(SearchError, match=message):
+        recommend(keep_rates, objectives)

@@ -1,0 +1,296 @@
+"""A migrated SQLite database for each test, the real server in a thread, and jobs with everything a job can have."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+from structlog.testing import capture_logs
+
+from s2e.search import loop
+from s2e.spec import (
+    JobSpec,
+    Population,
+    Report,
+    Round,
+    RoundRecord,
+    TrialResult,
+    TrialSpec,
+    derive_seed,
+    parse_job,
+    to_json,
+)
+from service.dispatcher import Dispatcher
+from service.server import make_server
+from service.settings import Settings
+from service.store.engine import Database, migrate
+from service.store.models import Attempt, Base, Epoch, Job, SearchRound, Trial
+from service.store.repository import create_job
+from workers.backend import PopulationFinished, PopulationKey
+from workers.simulated import SimulatedBackend, SimulatedTrial
+
+START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+SMALL = {
+    "name": "small",
+    "train": {"n_epochs": 12},
+    "search": {"n_rounds": 2, "n_trials": 3},
+    "report": {"n_seeds": 2, "taus": [0.2]},
+}
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database made by the migrations, to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "s2e.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_settings_from_outside() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("S2E_") and name != "S2E_REQUIRE"]:
+            patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session")
+def settings_in(empty_database: Path) -> Callable[[Path], Settings]:
+    """Settings of a service with a migrated, empty database in a folder."""
+
+    def make(folder: Path) -> Settings:
+        shutil.copy(empty_database, folder / "s2e.db")
+        return Settings(home=folder, port=0)
+
+    return make
+
+
+@pytest.fixture
+def settings(tmp_path: Path, settings_in: Callable[[Path], Settings]) -> Settings:
+    return settings_in(tmp_path)
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    found = Database(settings.database_url)
+    yield found
+    found.close()
+
+
+@dataclass
+class Running:
+    """A server that answers at ``url``."""
+
+    url: str
+    http: httpx.Client
+    stop: Callable[[], None]
+
+
+@pytest.fixture(scope="session")
+def start_server() -> Callable[[Settings], Any]:
+    """A context manager that runs the server with the given settings."""
+    return running
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[Running]:
+    """The real server in a thread of this process, on a free port."""
+    server = make_server(settings)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive(), "the server did not start"
+        time.sleep(0.005)
+
+    def stop() -> None:
+        server.handle_exit(15, None)
+        thread.join(10)
+        assert not thread.is_alive()
+
+    port = server.servers[0].sockets[0].getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    with httpx.Client(base_url=f"{url}/api/v1", timeout=10) as http:
+        yield Running(url, http, stop)
+    stop()
+
+
+@pytest.fixture
+def dispatching(settings: Settings) -> Iterator[None]:
+    """A dispatcher in a thread, on trials that learn by a formula."""
+    database, stop = Database(settings.database_url), threading.Event()
+    dispatcher = Dispatcher(database, SimulatedBackend(by_formula), poll_s=0.01)
+    thread = threading.Thread(target=dispatcher.run, args=(stop,), daemon=True)
+    with capture_logs():  # which would else go to standard output
+        thread.start()
+        yield
+        stop.set()
+        thread.join(10)
+    assert not thread.is_alive()
+    database.close()
+
+
+def by_formula(trial: TrialSpec) -> SimulatedTrial:
+    """Accuracy grows with what the schedule keeps in the end; trial 1 of round 0 fails."""
+    reason = "loss became NaN at epoch 2" if (trial.round, trial.k) == (0, 1) else ""
+    return SimulatedTrial.constant(0.5 + 0.4 * trial.keep_rate[-1], len(trial.keep_rate), reason)
+
+
+@pytest.fixture
+def service(settings: Settings) -> Iterator[Running]:
+    with running(settings) as found:
+        yield found
+
+
+@pytest.fixture
+def http(service: Running) -> httpx.Client:
+    return service.http
+
+
+@pytest.fixture(scope="session")
+def count_rows() -> Callable[[Database], dict[str, int]]:
+    """How many rows each table has."""
+
+    def count(database: Database) -> dict[str, int]:
+        with database.read() as session:
+            return {
+                t.name: session.scalar(select(func.count()).select_from(t)) or 0 for t in Base.metadata.sorted_tables
+            }
+
+    return count
+
+
+@pytest.fixture(scope="session")
+def assert_problem() -> Callable[..., dict[str, Any]]:
+    """Checks that an answer is a complete problem document, and returns it."""
+
+    def check(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
+        assert response.status_code == status, response.text
+        assert response.headers["content-type"] == "application/problem+json"
+        problem: dict[str, Any] = response.json()
+        assert problem["status"] == status
+        assert problem["code"] == code
+        assert problem["type"] == f"urn:s2e:problem:{code}"
+        assert problem["title"]
+        assert problem["detail"]
+        assert problem["instance"].startswith("/")
+        return problem
+
+    return check
+
+
+@pytest.fixture
+def store_job(database: Database) -> Callable[..., str]:
+    """Stores a running job with its first search round, of which the first ``succeeded`` trials have ended well."""
+
+    def store(succeeded: int = 0, **data: Any) -> str:
+        spec = parse_job({**SMALL, **data})
+        with database.write() as session:
+            job_id, _ = create_job(session, spec)
+            job = session.get_one(Job, job_id)
+            job.state, job.started_at, job.n_trials_done = "running", START, succeeded
+            _add_first_round(session, job_id, spec, succeeded)
+        return job_id
+
+    return store
+
+
+def _add_first_round(session: Session, job_id: str, spec: JobSpec, succeeded: int) -> None:
+    round_ = loop.next_round(spec, [])
+    assert round_ is not None
+    session.add(
+        SearchRound(job_id=job_id, round=0, kind="search", state=to_json(round_.state), n_groups=1, created_at=START)
+    )
+    for trial in round_.trials:
+        done = trial.k < succeeded
+        row = Trial(
+            id=f"{job_id[:32]}-{trial.k:03d}",
+            job_id=job_id,
+            round=0,
+            k=trial.k,
+            group=0,
+            label="search",
+            repeat=0,
+            state="succeeded" if done else "running",
+            attempt=1,
+            spec=to_json(trial),
+            objective=0.2 - 0.01 * trial.k if done else None,
+            validation_accuracy=0.8 + 0.01 * trial.k if done else None,
+            started_at=START,
+        )
+        session.add(row)
+        session.flush()
+        session.add(
+            Attempt(trial_id=row.id, job_id=job_id, round=0, k=trial.k, attempt=1, worker="here:1", created_at=START)
+        )
+        for t in range(spec.train.n_epochs if done else 4):
+            session.add(
+                Epoch(
+                    trial_id=row.id,
+                    attempt=1,
+                    epoch=t,
+                    loss=1 / (t + 1),
+                    keep_rate=trial.keep_rate[t],
+                    kept=trial.keep_rate[t],
+                    validation_accuracy=t / 100,
+                )
+            )
+
+
+# --- searches that take a moment --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class QuickSearch:
+    """A small job, trials whose outcome is a formula, and how it ends in process: what a service has to reach too."""
+
+    spec: JobSpec
+    evaluate: Callable[[TrialSpec], SimulatedTrial]
+    history: list[RoundRecord]
+    report: Report
+
+
+def _formula(trial: TrialSpec) -> SimulatedTrial:
+    """Accuracy from the schedule and the seeds alone."""
+    noise = derive_seed(trial.init_seed, trial.order_seed, trial.noise_seed) / 2**63
+    return SimulatedTrial.constant(0.4 + 0.4 * fmean(trial.keep_rate) + 0.05 * noise, len(trial.keep_rate))
+
+
+def run_simulated(backend: SimulatedBackend, round_: Round, populations: tuple[Population, ...]) -> list[TrialResult]:
+    """Train the populations of a round to their end."""
+    for group, population in enumerate(populations):
+        backend.start(PopulationKey("in process", round_.index, group, 1), population)
+    results: list[TrialResult] = []
+    while backend.running():
+        for event in backend.poll():
+            if isinstance(event, PopulationFinished):
+                results += event.results
+    return results
+
+
+@pytest.fixture(scope="session")
+def quick_search() -> QuickSearch:
+    spec = parse_job(
+        {
+            "seed": 7,
+            "train": {"n_epochs": 2},
+            "search": {"n_rounds": 2, "n_trials": 3},
+            "report": {"n_seeds": 2, "taus": [0.3]},
+            "plan": {"population": 2},
+        }
+    )
+    backend = SimulatedBackend(_formula)
+    history, report = loop.run_search(spec, lambda round_, groups: run_simulated(backend, round_, groups))
+    return QuickSearch(spec, _formula, history, report)

@@ -1,0 +1,259 @@
+"""The command line, mostly against the real server: what it prints, where, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from s2e import __main__ as bare
+from service.cli import BAD_INPUT, FAILED, REFUSED, UNREACHABLE, main
+from service.client import S2EClient
+from service.openapi import as_text
+from service.settings import Settings
+from service.store.engine import Database
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+TINY = """
+name = "tiny"
+[data]
+n_train = 200
+[train]
+n_epochs = 2
+batch_size = 64
+[search]
+n_rounds = 2
+n_trials = 2
+[report]
+n_seeds = 2
+taus = [0.5]
+"""
+
+
+@dataclass
+class Result:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def s2e(capsys: pytest.CaptureFixture[str]) -> Run:
+    def run(*arguments: str | Path) -> Result:
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return Result(int(ended.value.code or 0), printed.out, printed.err)
+
+    return run
+
+
+@pytest.fixture
+def at(service: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[S2EClient]:
+    """The commands talk to a service of this test."""
+    monkeypatch.setenv("S2E_URL", service.url)
+    with S2EClient(service.url) as client:
+        yield client
+
+
+@pytest.fixture
+def job_file(tmp_path: Path) -> Path:
+    path = tmp_path / "job.toml"
+    path.write_text(TINY)
+    return path
+
+
+def test_help_teaches(s2e: Run) -> None:
+    found = s2e("--help")
+    assert found.code == 0
+    commands = ("serve", "api", "dispatcher", "submit", "jobs", "show", "cancel", "report", "search", "list")
+    assert all(f" {command} " in found.out for command in commands)
+    assert "examples/digits.toml --watch" in found.out
+    for command in commands:
+        assert s2e(command, "--help").code == 0
+
+
+def test_submit_and_watch_ends_with_the_report(s2e: Run, at: S2EClient, job_file: Path, dispatching: None) -> None:
+    found = s2e("submit", job_file, "--watch")
+    assert found.code == 0, found.err
+    [job] = at.jobs()
+    assert found.out.startswith(f"{job.id}\n")
+    assert "round 4 of 4 (retrain)" in found.out
+    assert at.report(job.id).verdict in " ".join(found.out.split())
+    assert f"{at.url}/jobs/{job.id}" in found.out
+    assert "1.0" in s2e("show", job.id).out
+    assert s2e("report", job.id).out in found.out
+    assert json.loads(s2e("report", job.id, "--json").out) == at.report(job.id).model_dump(mode="json")
+
+
+def test_submit_prints_the_id_and_the_page(s2e: Run, at: S2EClient, job_file: Path) -> None:
+    found = s2e("submit", job_file)
+    [job] = at.jobs()
+    assert found.out == f"{job.id}\nwatch it: {at.url}/jobs/{job.id}\n"
+    assert job.spec["train"]["n_epochs"] == 2
+
+
+def test_a_job_file_as_json(s2e: Run, at: S2EClient, tmp_path: Path) -> None:
+    path = tmp_path / "job.json"
+    path.write_text('{"name": "from JSON"}')
+    assert s2e("submit", path).code == 0
+    assert [job.name for job in at.jobs()] == ["from JSON"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[train]\nn_epochs = 0", "train.n_epochs = 0: a whole number, >= 1"),
+        ("[train]\nlearning_rate = nan", "train.learning_rate = 'nan': a finite number"),
+        ("[search]\nsearcher = 'nosuch'", "search.searcher = 'nosuch': one of newton"),
+        ("surprise = 2026-01-01", "surprise = 'datetime.date(2026, 1, 1)': unknown field"),
+        ("seed = ", "a readable TOML file"),
+    ],
+)
+@pytest.mark.parametrize("command", ["submit", "search"])
+def test_a_bad_job_file_is_refused_with_field_value_and_allowed(
+    s2e: Run, at: S2EClient, tmp_path: Path, command: str, text: str, expected: str
+) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    found = s2e(command, path)
+    assert found.code == BAD_INPUT
+    assert expected in found.err
+    assert "Traceback" not in found.err
+    assert list(at.jobs()) == []
+
+
+def test_a_missing_file_is_a_usage_error(s2e: Run) -> None:
+    found = s2e("submit", "nosuch.toml")
+    assert found.code == BAD_INPUT
+    assert "nosuch.toml" in found.err
+
+
+def test_jobs_are_listed_with_whole_ids(s2e: Run, at: S2EClient, job_file: Path) -> None:
+    made = [s2e("submit", job_file).out.split()[0] for _ in range(2)]
+    assert re.findall(r"^ ?([0-9a-f-]{36})", s2e("jobs").out, re.MULTILINE) == made[::-1]
+    assert [job["id"] for job in json.loads(s2e("jobs", "--json").out)] == made[::-1]
+    assert json.loads(s2e("jobs", "--state", "failed", "--json").out) == []
+
+
+def test_a_job_is_shown_paused_resumed_and_cancelled(s2e: Run, at: S2EClient, job_file: Path) -> None:
+    job = s2e("submit", job_file).out.split()[0]
+    shown = s2e("show", job).out
+    assert "queued" in shown
+    assert "0 of 4" in shown
+    assert "no trial has succeeded yet" in shown
+    assert json.loads(s2e("show", job, "--json").out) == at.job(job).model_dump(mode="json")
+    assert [s2e(verb, job).out for verb in ("pause", "resume", "cancel")] == ["paused\n", "queued\n", "cancelled\n"]
+    again = s2e("cancel", job)
+    assert (again.code, "cannot become cancelled" in again.err) == (REFUSED, True)
+    watched = s2e("watch", job)
+    assert watched.code == FAILED
+    assert "cancelled by the user" in watched.out
+
+
+def test_refusals_and_silence_have_their_own_exit_codes(s2e: Run, at: S2EClient) -> None:
+    missing = s2e("show", "nosuch")
+    assert (missing.code, missing.err) == (REFUSED, "no job 'nosuch'\n")
+    early = s2e("report", at.submit({}).id)
+    assert (early.code, "no report yet" in early.err) == (REFUSED, True)
+    bad = s2e("jobs", "--state", "asleep")
+    assert bad.code == REFUSED
+    assert "state = 'asleep'" in bad.err
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nobody = s2e("jobs", "--url", f"http://127.0.0.1:{free.getsockname()[1]}")
+    assert (nobody.code, "s2e serve" in nobody.err) == (UNREACHABLE, True)
+
+
+def test_names_are_listed(s2e: Run) -> None:
+    assert all(name in s2e("list").out for name in ("coteaching", "newton", "digits", "mlp", "s2e"))
+    searchers = s2e("list", "searchers").out
+    assert "newton_literal" in searchers
+    assert "coteaching" not in searchers
+    assert s2e("list", "nosuch").code == BAD_INPUT
+
+
+def test_the_openapi_document_is_printed(s2e: Run) -> None:
+    assert s2e("openapi").out == as_text()
+
+
+@pytest.mark.parametrize("command", ["serve", "api"])
+def test_it_is_not_exposed_without_a_key(
+    s2e: Run, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("S2E_HOME", str(tmp_path))
+    monkeypatch.setenv("S2E_HOST", "0.0.0.0")
+    found = s2e(command)
+    assert found.code == BAD_INPUT
+    assert "S2E_API_KEY" in found.err
+    assert not list(tmp_path.rglob("*.db"))
+
+
+def test_a_taken_port_is_named(s2e: Run, service: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S2E_HOME", str(tmp_path))
+    monkeypatch.setenv("S2E_PORT", service.url.rpartition(":")[2])
+    found = s2e("serve")
+    assert (found.code, "--port" in found.err) == (BAD_INPUT, True)
+
+
+def test_a_bad_setting_is_named(s2e: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S2E_PORT", "many")
+    found = s2e("migrate")
+    assert (found.code, "S2E_PORT" in found.err) == (BAD_INPUT, True)
+
+
+def test_a_dispatcher_needs_the_tables_and_migrate_makes_them(
+    s2e: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("S2E_HOME", str(tmp_path))
+    found = s2e("dispatcher")
+    assert (found.code, "s2e migrate" in found.err) == (BAD_INPUT, True)
+    assert s2e("migrate").code == 0
+    database = Database(Settings(home=tmp_path).database_url)
+    assert database.at_head()
+    database.close()
+
+
+def test_a_search_in_this_process_keeps_files_and_equals_the_bare_loop(
+    s2e: Run, job_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = s2e("search", job_file, "--output", tmp_path / "out")
+    assert found.code == 0, found.err
+    stored = json.loads((tmp_path / "out" / "search" / "search.json").read_text())
+    assert (tmp_path / "out" / stored["report"]["recommended_model"]).stat().st_size > 0
+    assert (
+        json.loads((tmp_path / "out" / "search" / "schedule.json").read_text())["keep_rate"]
+        == stored["report"]["keep_rate"]
+    )
+    assert stored["report"]["verdict"] in " ".join(found.out.split())
+
+    assert bare.main(["search", str(job_file)]) == 0
+    alone = json.loads(capsys.readouterr().out)
+    assert alone["theta"] == [r["round"]["state"]["theta"] for r in stored["rounds"] if r["round"]["state"]]
+    without_files = {"best_run_model": None, "recommended_model": None}
+    assert alone["report"] == {**stored["report"], **without_files}
+
+
+def test_a_search_without_its_data_says_what_to_set(s2e: Run, tmp_path: Path) -> None:
+    path = tmp_path / "mnist.toml"
+    path.write_text('[data]\nname = "mnist"\n[search]\nn_rounds = 1\n[train]\nn_epochs = 1\n')
+    found = s2e("search", path, "--output", tmp_path / "out")
+    assert found.code == FAILED
+    assert "S2E_DATA_ROOT" in found.err
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.name)
+def test_the_examples_are_jobs(s2e: Run, at: S2EClient, file: Path) -> None:
+    assert s2e("submit", file).code == 0
+    assert len(list(at.jobs())) == 1

@@ -1,0 +1,375 @@
+"""The dispatcher killed after every transaction, beside another one, in trouble, and told to stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, make_url, select, update
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from s2e.errors import SearchError
+from s2e.search import loop
+from s2e.spec import Report, parse
+from service import orchestrator
+from service.dispatcher import MAX_ERRORS, Dispatcher
+from service.settings import Settings
+from service.store import repository, rounds
+from service.store.changes import utc_now
+from service.store.engine import Database
+from service.store.models import Attempt, Epoch, Job, JobReport, Trial, WorkerRow
+from workers.simulated import SimulatedBackend
+
+ROOT = Path(__file__).resolve().parents[2]
+MakeDispatcher = Callable[[Database], Dispatcher]
+
+
+class Killed(BaseException):
+    """The process ends here: nothing catches this."""
+
+
+class WatchedDatabase(Database):
+    """Calls ``after_commit`` with the number of each commit."""
+
+    def __init__(self, url: str, after_commit: Callable[[int], None]) -> None:
+        super().__init__(url)
+        self._after_commit = after_commit
+        self._n_commits = 0
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        with super().write() as session:
+            yield session
+        self._n_commits += 1
+        self._after_commit(self._n_commits)
+
+
+@pytest.fixture
+def make_dispatcher(quick_search: Any) -> MakeDispatcher:
+    def make(database: Database) -> Dispatcher:
+        return Dispatcher(database, SimulatedBackend(quick_search.evaluate, n_workers=2), lease_s=60, poll_s=0.001)
+
+    return make
+
+
+def submit(database: Database, quick_search: Any) -> str:
+    with database.write() as session:
+        return repository.create_job(session, quick_search.spec)[0]
+
+
+def let_leases_run_out(database: Database) -> None:
+    with database.write() as session:
+        session.execute(
+            update(Job).where(Job.lease_owner.is_not(None)).values(lease_until=utc_now() - timedelta(seconds=1))
+        )
+
+
+def job(database: Database, job_id: str) -> Job:
+    with database.read() as session:
+        return session.get_one(Job, job_id)
+
+
+def work(database: Database, job_id: str, *dispatchers: Dispatcher, until: str = "completed") -> None:
+    for _ in range(500):
+        for dispatcher in dispatchers:
+            dispatcher.step()
+        if job(database, job_id).state == until:
+            return
+    raise AssertionError(f"the job is {job(database, job_id).state}")
+
+
+def check_outcome(database: Database, job_id: str, quick_search: Any) -> None:
+    """Theta, schedules, results and report of an undisturbed run, and not one trial or epoch more or less."""
+    with database.read() as session:
+        assert rounds.load_history(session, job_id) == quick_search.history
+        assert parse(Report, session.get_one(JobReport, job_id).report) == quick_search.report
+        found = session.get_one(Job, job_id)
+        n_trials = loop.n_trials(quick_search.spec)
+        assert (found.state, found.n_trials_done) == ("completed", n_trials)
+        assert session.scalar(select(func.count()).where(Trial.job_id == job_id)) == n_trials
+        succeeded = select(func.count()).where(Attempt.job_id == job_id, Attempt.outcome == "succeeded")
+        assert session.scalar(succeeded) == n_trials
+        current = select(func.count()).where(
+            Epoch.trial_id == Trial.id, Epoch.attempt == Trial.attempt, Trial.job_id == job_id
+        )
+        assert session.scalar(current) == n_trials * quick_search.spec.train.n_epochs
+
+
+def copy_database(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    with closing(source), closing(target):
+        source.backup(target)
+
+
+def test_killed_after_each_transaction_the_job_ends_the_same(
+    sqlite_url: str, tmp_path: Path, quick_search: Any, make_dispatcher: MakeDispatcher
+) -> None:
+    """What a killed process leaves is the database as it was after some commit: each of them is gone on from.
+
+    The database is copied after every commit of an undisturbed run. Each copy is put back, and a new dispatcher with a
+    new backend finishes the job.
+    """
+    live, copies = make_url(sqlite_url).database or "", []
+
+    def keep_a_copy(n: int) -> None:
+        copies.append(tmp_path / f"killed-after-{n}.db")
+        copy_database(sqlite3.connect(live), sqlite3.connect(copies[-1]))
+
+    watched = WatchedDatabase(sqlite_url, keep_a_copy)
+    job_id = submit(watched, quick_search)
+    work(watched, job_id, make_dispatcher(watched))
+    check_outcome(watched, job_id, quick_search)
+    watched.close()
+    database, states = Database(sqlite_url), set()
+    for copy in copies:
+        copy_database(sqlite3.connect(copy), sqlite3.connect(live))
+        states.add(job(database, job_id).state)
+        let_leases_run_out(database)
+        work(database, job_id, make_dispatcher(database))
+        check_outcome(database, job_id, quick_search)
+    database.close()
+    assert states == {"queued", "running", "completed"}
+    # Submission, lease, take-over, beginning, end; and each round is written, leased and recorded.
+    assert len(copies) >= 5 + 3 * loop.n_rounds(quick_search.spec)
+
+
+def test_twenty_kills_of_one_job(sqlite_url: str, quick_search: Any, make_dispatcher: MakeDispatcher) -> None:
+    """In one process that dies at its sixth commit, again and again; what its backend knew dies with it."""
+
+    def die(n: int) -> None:
+        if n == 6 and n_kills < 20:
+            raise Killed
+
+    database = Database(sqlite_url)
+    job_id, n_kills = submit(database, quick_search), 0
+    while job(database, job_id).state != "completed":
+        let_leases_run_out(database)
+        mortal = WatchedDatabase(sqlite_url, die)
+        try:
+            work(mortal, job_id, make_dispatcher(mortal))
+        except Killed:
+            n_kills += 1
+        mortal.close()
+    check_outcome(database, job_id, quick_search)
+    database.close()
+    assert n_kills == 20
+
+
+def test_several_jobs_and_two_dispatchers(
+    each_database: Database, quick_search: Any, make_dispatcher: MakeDispatcher
+) -> None:
+    job_ids = [submit(each_database, quick_search) for _ in range(3)]
+    first, second = make_dispatcher(each_database), make_dispatcher(each_database)
+    first.step()
+    job_ids.append(submit(each_database, quick_search))
+    second.step()
+    assert [job(each_database, job_id).lease_owner for job_id in job_ids] == [first.owner] * 3 + [second.owner]
+    for job_id in job_ids:
+        work(each_database, job_id, first, second)
+        check_outcome(each_database, job_id, quick_search)
+    with each_database.read() as session:
+        assert len(session.scalars(select(WorkerRow)).all()) == 2
+
+
+def test_who_lost_a_lease_lets_go_and_the_other_goes_on(
+    database: Database, quick_search: Any, make_dispatcher: MakeDispatcher
+) -> None:
+    job_id = submit(database, quick_search)
+    slow, quick = make_dispatcher(database), make_dispatcher(database)
+    slow.step()
+    slow.step()
+    let_leases_run_out(database)
+    quick.step()
+    assert job(database, job_id).lease_owner == quick.owner
+    slow.step()  # its events meet a lease that is not its own
+    assert not slow._backend.running()
+    work(database, job_id, quick, slow)
+    check_outcome(database, job_id, quick_search)
+
+
+def test_told_to_stop_it_lets_others_take_its_jobs_at_once(
+    database: Database, quick_search: Any, make_dispatcher: MakeDispatcher
+) -> None:
+    job_id = submit(database, quick_search)
+    dispatcher = make_dispatcher(database)
+    dispatcher.step()
+    assert job(database, job_id).lease_owner == dispatcher.owner
+    stop = threading.Event()
+    stop.set()
+    dispatcher.run(stop)
+    assert job(database, job_id).lease_owner is None
+    work(database, job_id, make_dispatcher(database))
+    check_outcome(database, job_id, quick_search)
+
+
+def test_the_loop_runs_a_job_to_its_end(database: Database, quick_search: Any, make_dispatcher: MakeDispatcher) -> None:
+    stop = threading.Event()
+    thread = threading.Thread(target=make_dispatcher(database).run, args=(stop,))
+    thread.start()
+    job_id = submit(database, quick_search)
+    deadline_s = time.monotonic() + 60
+    while job(database, job_id).state != "completed" and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    stop.set()
+    thread.join(30)
+    assert not thread.is_alive()
+    check_outcome(database, job_id, quick_search)
+
+
+def test_a_job_whose_search_cannot_go_on_fails_with_the_reason(
+    database: Database, quick_search: Any, make_dispatcher: MakeDispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise SearchError("all observations are alike")
+
+    monkeypatch.setattr(orchestrator.loop, "next_round", refuse)
+    job_id = submit(database, quick_search)
+    dispatcher = make_dispatcher(database)
+    work(database, job_id, dispatcher, until="failed")
+    assert job(database, job_id).reason == "SearchError: all observations are alike"
+
+
+def test_an_unexpected_error_is_tried_again_and_then_fails_only_its_job(
+    database: Database, quick_search: Any, make_dispatcher: MakeDispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = submit(database, quick_search), submit(database, quick_search)
+    advance, n_errors = orchestrator.Orchestrator.advance, 0
+
+    def break_one(self: Any, job_id: str) -> bool:
+        nonlocal n_errors
+        if job_id == bad:
+            n_errors += 1
+            raise ZeroDivisionError("a bug")
+        return advance(self, job_id)
+
+    monkeypatch.setattr(orchestrator.Orchestrator, "advance", break_one)
+    dispatcher = make_dispatcher(database)
+    for _ in range(MAX_ERRORS):
+        assert job(database, bad).state == "queued"
+        dispatcher.step()
+        let_leases_run_out(database)
+    assert (job(database, bad).state, job(database, bad).reason) == ("failed", "ZeroDivisionError: a bug")
+    assert n_errors == MAX_ERRORS
+    work(database, good, dispatcher)
+    check_outcome(database, good, quick_search)
+
+
+def test_an_error_between_two_steps_is_repaired_by_taking_over(
+    database: Database, quick_search: Any, make_dispatcher: MakeDispatcher
+) -> None:
+    """The backend fails just when populations were leased: they are put back, not forgotten."""
+    job_id = submit(database, quick_search)
+    dispatcher = make_dispatcher(database)
+    backend = dispatcher._backend
+    start, failures = backend.start, iter([RuntimeError("no connection")])
+
+    def start_but_once(*args: Any) -> None:
+        for failure in failures:
+            raise failure
+        start(*args)
+
+    backend.start = start_but_once  # type: ignore[method-assign]
+    dispatcher.step()
+    with database.read() as session:
+        assert set(session.scalars(select(Trial.state))) == {"leased"}
+    let_leases_run_out(database)
+    work(database, job_id, dispatcher)
+    check_outcome(database, job_id, quick_search)
+
+
+def test_a_database_that_was_away_costs_no_result(
+    database: Database, quick_search: Any, make_dispatcher: MakeDispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = submit(database, quick_search)
+    dispatcher = make_dispatcher(database)
+    dispatcher._lease_s = 0.01
+    stop, failures, step = (
+        threading.Event(),
+        iter([OperationalError("SELECT", {}, OSError("gone"))] * 2),
+        dispatcher.step,
+    )
+
+    def step_but_twice() -> int:
+        for failure in failures:
+            raise failure
+        n_events = step()
+        if job(database, job_id).state == "completed":
+            stop.set()
+        return n_events
+
+    monkeypatch.setattr(dispatcher, "step", step_but_twice)
+    dispatcher.run(stop)
+    check_outcome(database, job_id, quick_search)
+
+
+PROGRAM = """
+import sys, time
+from service import dispatcher
+from service.settings import Settings
+from workers.simulated import SimulatedBackend, SimulatedTrial
+
+def evaluate(trial):
+    time.sleep(0.02)
+    return SimulatedTrial.constant(0.4 + sum(trial.keep_rate) / 10, len(trial.keep_rate))
+
+dispatcher.make_backend = lambda settings: SimulatedBackend(evaluate, n_workers=2)
+dispatcher.run(Settings())
+"""
+
+
+@pytest.fixture
+def start_process(settings: Settings) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+    """Starts dispatchers as processes of their own; none outlives the test."""
+    processes: list[subprocess.Popen[bytes]] = []
+    environment = {**os.environ, "S2E_HOME": str(settings.home), "S2E_LEASE_S": "0.5", "S2E_POLL_S": "0.01"}
+
+    def start() -> subprocess.Popen[bytes]:
+        processes.append(
+            subprocess.Popen([sys.executable, "-c", PROGRAM], cwd=ROOT, env=environment, stderr=subprocess.PIPE)
+        )
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(condition: Callable[[], bool], limit_s: float = 60.0) -> None:
+    deadline_s = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline_s, "it does not come about"
+        time.sleep(0.01)
+
+
+def test_a_process_killed_outright_is_replaced_and_one_told_to_stop_ends_in_order(
+    database: Database, quick_search: Any, start_process: Callable[[], subprocess.Popen[bytes]]
+) -> None:
+    job_id = submit(database, quick_search)
+    first = start_process()
+    wait_for(lambda: job(database, job_id).n_trials_done > 0)
+    first.kill()
+    first.wait(30)
+    assert job(database, job_id).state == "running"
+    second = start_process()
+    wait_for(lambda: job(database, job_id).state == "completed")
+    with database.read() as session:
+        (n_done,) = session.execute(select(func.count()).where(Trial.state == "succeeded")).one()
+    assert n_done == loop.n_trials(quick_search.spec)
+    second.send_signal(signal.SIGTERM)
+    _, log = second.communicate(timeout=30)
+    assert second.returncode == 0
+    lines = [json.loads(line) for line in log.decode().splitlines()]
+    assert [line["event"] for line in lines] == ["dispatcher started", "job taken", "job left", "dispatcher stopped"]

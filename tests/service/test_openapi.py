@@ -1,0 +1,57 @@
+"""The committed OpenAPI file and the page made from it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from s2e.spec import JobSpec
+from s2e.validation import json_schema
+from service.openapi import as_text
+
+FILE = Path(__file__).parents[2] / "docs" / "openapi.json"
+
+
+def test_the_committed_file_is_what_the_code_gives() -> None:
+    assert FILE.read_text(encoding="utf-8") == as_text(), "run: s2e openapi > docs/openapi.json"
+
+
+def test_the_served_document_is_the_committed_one(service: Any) -> None:
+    assert httpx.get(f"{service.url}/openapi.json").json() == json.loads(FILE.read_text(encoding="utf-8"))
+
+
+def test_the_job_is_described_by_its_own_validator() -> None:
+    document = json.loads(as_text())
+    assert document["openapi"].startswith("3.1")
+    assert document["components"]["schemas"]["JobSpec"] == json.loads(json.dumps(json_schema(JobSpec)))
+    body = document["paths"]["/api/v1/jobs"]["post"]["requestBody"]["content"]["application/json"]
+    assert body["schema"] == {"$ref": "#/components/schemas/JobSpec"}
+
+
+def test_every_reference_leads_somewhere_and_every_operation_has_a_name_and_a_refusal() -> None:
+    document = json.loads(as_text())
+    for reference in set(re.findall(r'"\$ref": "#/([^"]+)"', as_text())):
+        place: Any = document
+        for part in reference.split("/"):
+            place = place[part]
+    operations = [operation for verbs in document["paths"].values() for operation in verbs.values()]
+    names = [operation["operationId"] for operation in operations]
+    assert len(set(names)) == len(names) == 23
+    for operation in operations:
+        assert operation["responses"]["4XX"] == {"$ref": "#/components/responses/Problem"}
+        assert operation["description"]
+
+
+def test_the_documentation_works_offline_and_names_everything(service: Any) -> None:
+    page = httpx.get(f"{service.url}/docs").text
+    document = json.loads(as_text())
+    assert all(path in page for path in document["paths"])
+    assert all(f"id='{name}'" in page for name in document["components"]["schemas"] if "[" not in name)
+    assert "noise_rate" in page
+    assert "<script" not in page
+    assert "style=" not in page
+    assert not re.search(r"(?:src|href)=['\"]?(?:https?:)?//", page)

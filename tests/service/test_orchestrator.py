@@ -1,0 +1,197 @@
+"""A job advanced by hand: the in-process theta and report, replay, failures, and the user's verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from s2e.search import loop
+from s2e.spec import PlanSpec, Report, parse, replace
+from service.orchestrator import Orchestrator, capacity
+from service.store import leases, repository, rounds
+from service.store.engine import Database
+from service.store.models import Attempt, Epoch, Job, JobEvent, JobReport, Trial
+from workers.backend import PopulationKey, PopulationStarted, WorkerInfo
+from workers.simulated import Loss, SimulatedBackend, SimulatedTrial
+
+OWNER = "test:1"
+
+
+class Driver:
+    """Advances one job in one process, event by event."""
+
+    def __init__(self, database: Database, quick_search: Any, **backend: Any) -> None:
+        self.database = database
+        self.backend = SimulatedBackend(backend.pop("evaluate", quick_search.evaluate), n_workers=2, **backend)
+        self.orchestrator = Orchestrator(database, self.backend, OWNER, max_attempts=2)
+        with database.write() as session:
+            self.job_id, _ = repository.create_job(session, quick_search.spec)
+            leases.acquire_lease(session, self.job_id, OWNER, 600)
+        self.orchestrator.take_over(self.job_id)
+
+    def step(self) -> bool:
+        self.orchestrator.record(self.job_id, self.backend.poll())
+        return self.orchestrator.advance(self.job_id)
+
+    def run(self, until: Callable[[], bool] = lambda: False) -> None:
+        """Step until a dispatcher has nothing more to do, or ``until``."""
+        for _ in range(500):
+            if self.step() or until():
+                return
+        raise AssertionError("the job does not end")
+
+    def verb(self, function: Callable[..., None]) -> None:
+        with self.database.write() as session:
+            function(session, self.job_id)
+
+    def job(self) -> Job:
+        with self.database.read() as session:
+            return session.get_one(Job, self.job_id)
+
+    def trial_states(self) -> dict[str, int]:
+        with self.database.read() as session:
+            return dict(session.execute(select(Trial.state, func.count()).group_by(Trial.state)).all())
+
+    def report(self) -> Report:
+        with self.database.read() as session:
+            return parse(Report, session.get_one(JobReport, self.job_id).report)
+
+    def history(self) -> list[Any]:
+        with self.database.read() as session:
+            return rounds.load_history(session, self.job_id)
+
+
+def test_a_whole_job_ends_as_it_does_in_process(each_database: Database, quick_search: Any) -> None:
+    driver = Driver(each_database, quick_search)
+    driver.run()
+    assert driver.history() == quick_search.history
+    assert driver.report() == quick_search.report
+    job = driver.job()
+    n_trials = loop.n_trials(quick_search.spec)
+    assert (job.state, job.n_trials, job.n_trials_done) == ("completed", n_trials, n_trials)
+    assert driver.trial_states() == {"succeeded": n_trials}
+    with each_database.read() as session:
+        assert session.scalar(select(func.count()).select_from(Epoch)) == n_trials * quick_search.spec.train.n_epochs
+        assert set(session.scalars(select(Trial.attempt))) == {1}
+        kinds = session.scalars(select(JobEvent.kind).order_by(JobEvent.id)).all()
+    assert kinds[-2:] == ["report", "job"]
+    assert kinds.count("round") == loop.n_rounds(quick_search.spec)
+
+
+def test_replay_from_every_stored_round_gives_the_next(sqlite_url: str, quick_search: Any) -> None:
+    database = Database(sqlite_url)
+    driver = Driver(database, quick_search)
+    driver.run()
+    history = driver.history()
+    database.close()
+    assert len(history) == loop.n_rounds(quick_search.spec)
+    for m, record in enumerate(history):
+        assert loop.next_round(quick_search.spec, history[:m]) == record.round
+    assert loop.next_round(quick_search.spec, history) is None
+
+
+def test_a_failing_trial_is_recorded_and_the_search_goes_on(database: Database, quick_search: Any) -> None:
+    def evaluate(trial: Any) -> SimulatedTrial:
+        good = quick_search.evaluate(trial)
+        return replace(good, reason="the loss is not a number") if (trial.round, trial.k) == (0, 1) else good
+
+    driver = Driver(database, quick_search, evaluate=evaluate)
+    driver.run()
+    assert driver.job().state == "completed"
+    assert driver.trial_states() == {"succeeded": loop.n_trials(quick_search.spec) - 1, "failed": 1}
+    failed = driver.history()[0].results[1]
+    assert (failed.failed, failed.objective, failed.reason) == (True, None, "the loss is not a number")
+    worst = max(o.objective for o in loop.observations(driver.history()[0]) if not o.failed)
+    assert loop.observations(driver.history()[0])[1].objective == worst
+
+
+def test_a_lost_population_is_trained_again_and_changes_no_number(database: Database, quick_search: Any) -> None:
+    def lost(key: PopulationKey) -> Loss | None:
+        return Loss(1, "the node died") if key.attempt == 1 else None
+
+    driver = Driver(database, quick_search, lost=lost)
+    driver.run()
+    assert driver.history() == quick_search.history
+    assert driver.report() == quick_search.report
+    with database.read() as session:
+        assert set(session.scalars(select(Trial.attempt))) == {2}
+        assert set(session.scalars(select(Attempt.reason).where(Attempt.attempt == 1))) == {"the node died"}
+
+
+def test_a_population_that_is_always_lost_fails_after_the_last_attempt(database: Database, quick_search: Any) -> None:
+    def lost(key: PopulationKey) -> Loss | None:
+        return Loss(0, "the node died") if (key.round, key.group) == (0, 0) else None
+
+    driver = Driver(database, quick_search, lost=lost)
+    driver.run()
+    assert driver.job().state == "completed"
+    assert driver.trial_states() == {"failed": 2, "succeeded": loop.n_trials(quick_search.spec) - 2}
+    assert {r.reason for r in driver.history()[0].results if r.failed} == {"given up after 2 attempts: the node died"}
+
+
+def test_pausing_starts_nothing_new_and_resuming_ends_at_the_same_report(database: Database, quick_search: Any) -> None:
+    driver = Driver(database, quick_search)
+    driver.step()
+    driver.verb(repository.pause_job)
+    driver.run()
+    assert driver.job().state == "paused"
+    assert driver.trial_states() == {"succeeded": quick_search.spec.search.n_trials}
+    assert not driver.backend.running()
+    driver.verb(repository.resume_job)
+    driver.run()
+    assert driver.report() == quick_search.report
+
+
+def test_cancelling_stops_what_trains_and_closes_every_trial(database: Database, quick_search: Any) -> None:
+    driver = Driver(database, quick_search)
+    driver.run(until=lambda: driver.job().n_trials_done >= 3)
+    driver.step()
+    assert driver.backend.running()
+    driver.verb(repository.cancel_job)
+    assert driver.orchestrator.advance(driver.job_id)
+    assert not driver.backend.running()
+    job = driver.job()
+    assert (job.state, job.lease_owner, job.n_trials_done) == ("cancelled", None, 3)
+    assert driver.trial_states() == {"succeeded": 3, "cancelled": 3}
+    with database.read() as session:
+        assert session.get(JobReport, driver.job_id) is None
+
+
+def test_taking_over_puts_back_what_was_under_way(database: Database, quick_search: Any) -> None:
+    driver = Driver(database, quick_search)
+    driver.step()
+    driver.step()
+    assert driver.trial_states() == {"running": 3}
+    driver.orchestrator.take_over(driver.job_id)
+    assert driver.trial_states() == {"pending": 3}
+    assert not driver.backend.running()
+    driver.run()
+    assert driver.report() == quick_search.report
+
+
+def test_a_late_event_after_a_take_over_is_only_counted(database: Database, quick_search: Any) -> None:
+    driver = Driver(database, quick_search)
+    driver.step()
+    driver.orchestrator.take_over(driver.job_id)
+    driver.orchestrator.record(driver.job_id, [PopulationStarted(PopulationKey(driver.job_id, 0, 0, 1), "host:1")])
+    assert driver.trial_states() == {"pending": 3}
+    driver.run()
+    assert driver.report() == quick_search.report
+    with database.read() as session:
+        assert session.scalar(select(func.sum(Attempt.n_stale))) == 2
+
+
+@pytest.mark.parametrize(
+    ("workers", "plan", "expected"),
+    [
+        ([], PlanSpec(), 2),
+        ([WorkerInfo("a", 2, 0, 0)], PlanSpec(), 3),
+        ([WorkerInfo("a", 8, 1, 0), WorkerInfo("b", 8, 1, 0)], PlanSpec(threads=4), 5),
+        ([WorkerInfo("a", 8, 1, 0), WorkerInfo("b", 8, 1, 0)], PlanSpec(device="cuda"), 3),
+    ],
+)
+def test_one_population_more_than_there_are_places(workers: list[WorkerInfo], plan: PlanSpec, expected: int) -> None:
+    assert capacity(workers, plan) == expected

@@ -1,0 +1,98 @@
+"""Supervised processes: started again when they die, ended with their parent however that ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PARENT = """
+import sys
+from service import supervisor
+supervisor.BACK_OFF_S = (0.05,)
+command = [sys.executable, "-c", open(sys.argv[1]).read()]
+children = [supervisor.Child(name, [*command, name, sys.argv[2]]) for name in "ab"]
+supervisor.supervise(children, say=lambda text: print(text, flush=True), poll_s=0.02)
+print("over", flush=True)
+"""
+CHILD = """
+import os, pathlib, sys, time
+from service.supervisor import end_with_parent
+end_with_parent(poll_s=0.02)
+name, folder = sys.argv[1], pathlib.Path(sys.argv[2])
+with (folder / name).open("a") as file:
+    file.write(f"{os.getpid()}\\n")
+time.sleep(600)
+"""
+STUBBORN = """
+import signal
+from service import supervisor
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+supervisor.ORPHAN_S = 0.1
+"""
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline_s = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+class Family:
+    """A parent with two children, each of which writes its process id when it starts."""
+
+    def __init__(self, folder: Path, child: str) -> None:
+        self.folder = folder
+        script = folder / "child.py"
+        script.write_text(child)
+        command = [sys.executable, "-c", PARENT, str(script), str(folder)]
+        self.parent = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        until(lambda: self.pids("a") and self.pids("b"))
+
+    def pids(self, name: str) -> list[int]:
+        path = self.folder / name
+        return [int(line) for line in path.read_text().split()] if path.exists() else []
+
+    def all_pids(self) -> list[int]:
+        return self.pids("a") + self.pids("b")
+
+
+@pytest.fixture
+def family(tmp_path: Path) -> Family:
+    return Family(tmp_path, CHILD)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_dead_child_starts_again_and_a_signal_ends_all(family: Family, number: signal.Signals) -> None:
+    first = family.pids("a")[0]
+    os.kill(first, signal.SIGKILL)
+    until(lambda: len(family.pids("a")) == 2)
+    family.parent.send_signal(number)
+    printed, _ = family.parent.communicate(timeout=30)
+    assert family.parent.returncode == 0
+    assert printed == "a ended with code -9; it starts again in 0.05 s\nover\n"
+    assert len(family.pids("b")) == 1
+    assert not any(map(alive, family.all_pids()))
+
+
+@pytest.mark.parametrize("child", [CHILD, STUBBORN + CHILD], ids=["obedient", "stubborn"])
+def test_no_child_outlives_a_killed_parent(tmp_path: Path, child: str) -> None:
+    family = Family(tmp_path, child)
+    family.parent.kill()
+    family.parent.communicate(timeout=30)
+    until(lambda: not any(map(alive, family.all_pids())))

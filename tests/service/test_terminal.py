@@ -1,0 +1,106 @@
+"""What is drawn in the terminal."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from service import terminal
+from service.schemas import ReportRowOut
+
+FALLING = [1, 2 / 3, 1 / 3, 0]
+
+
+def test_a_plot_has_axes_and_the_curve() -> None:
+    """R falls from 1 to 0 over four columns: areas of 4, 2.67, 1.33 and 0 rows of four; .67 is five eighths."""
+    assert terminal.plot(FALLING, width=4, height=4).splitlines() == [
+        "R(t)",
+        " 1.0┤█",
+        "    │█▅",
+        " 0.5┤██▃",
+        "    │███",
+        " 0.0└────",
+        "     0  3",
+        "     epoch t",
+    ]
+
+
+def test_a_plot_for_terminals_without_unicode() -> None:
+    text = terminal.plot(FALLING, width=4, height=4, unicode=False)
+    assert text.isascii()
+    assert text.splitlines()[1:5] == [" 1.0|#", "    |##", " 0.5|##", "    |###"]
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=300), st.integers(2, 80), st.integers(2, 12))
+def test_a_plot_fits_whatever_is_drawn(keep_rate: list[float], width: int, height: int) -> None:
+    lines = terminal.plot(keep_rate, width, height).splitlines()
+    assert len(lines) == height + 4
+    assert max(map(len, lines)) <= max(width, len("epoch t"), 4) + terminal.AXIS
+    assert lines[height + 1].endswith("─" * width)
+
+
+@pytest.mark.parametrize(
+    ("value", "half_width", "sign", "text"),
+    [
+        (0.9123, None, "", "91.2"),
+        (0.9123, 0.011, "", "91.2 ± 1.1"),
+        (0.02, 0.01, "+", "+2.0 ± 1.0"),
+        (None, None, "", "–"),
+    ],
+)
+def test_per_cent(value: float | None, half_width: float | None, sign: str, text: str) -> None:
+    assert terminal.percent(value, half_width, sign) == text
+
+
+def row(label: str, title: str, difference: float | None, n_failed: int = 0) -> ReportRowOut:
+    return ReportRowOut(
+        label=label,
+        title=title,
+        keep_rate=[1.0],
+        test_accuracy=[0.9, 0.92],
+        mean=0.91,
+        half_width=0.127,
+        label_precision=0.875,
+        difference=difference,
+        difference_half_width=None if difference is None else 0.1,
+        n_failed=n_failed,
+    )
+
+
+def test_the_comparison_fits_eighty_columns_uncut() -> None:
+    rows = [row("searched", "searched schedule", None), row("default", "default Co-teaching schedule", -0.023)]
+    text = io.StringIO()
+    Console(file=text, width=80).print(terminal.comparison(rows))
+    lines = text.getvalue().splitlines()
+    assert "…" not in text.getvalue()
+    searched, default = (next(line.split() for line in lines if word in line) for word in ("searched sch", "default"))
+    assert searched == ["searched", "schedule", "91.0", "±", "12.7", "87.5", "2"]
+    assert default == ["default", "Co-teaching", "schedule", "91.0", "±", "12.7", "87.5", "-2.3", "±", "10.0", "2"]
+
+
+def test_failed_seeds_are_counted_in_the_open() -> None:
+    text = io.StringIO()
+    Console(file=text, width=100).print(terminal.comparison([row("all", "R = 1", 0.1, n_failed=3)]))
+    assert "2 (+3 failed)" in text.getvalue()
+
+
+def test_progress_counts_epochs_trials_and_the_best() -> None:
+    text = io.StringIO()
+    console = Console(file=text, width=120)
+    with terminal.LiveSearch(console, n_rounds=3, n_trials=2, n_epochs=10) as live:
+        live.round(0, "search")
+        live.epoch("a", 3)
+        live.epoch("b", 4)
+        assert live._progress.tasks[0].completed == 9
+        live.epoch("b", 0)  # a new attempt begins anew
+        assert live._progress.tasks[0].completed == 5
+        live.ended("a", 0.75)
+        live.ended("b", None)
+        assert live._progress.tasks[0].completed == 20
+        live.round(1, "search")
+    assert "round 1 of 3 (search); 0 of 2 trials\n" in text.getvalue()
+    assert "round 2 of 3 (search); 2 of 2 trials, best validation accuracy 75.0 %\n" in text.getvalue()

@@ -1,0 +1,170 @@
+"""Each benchmark runs in tiny form, prints the keys its readers rely on, and both sides do the same work."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+ROOT = Path(__file__).resolve().parents[1]
+SUMMARY = {"median", "min", "max", "n"}
+PERCENTILES = {"p50", "p95", "min", "max", "n"}
+MACHINE = {"cpu", "cores", "threads", "torch", "load_1min", "date"}
+
+
+@pytest.fixture
+def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Imports a module of ``benchmarks``; the data root is taken away, so that every machine runs on the digits."""
+    monkeypatch.syspath_prepend(ROOT)
+    monkeypatch.delenv("S2E_DATA_ROOT", raising=False)
+
+    def load(name: str) -> ModuleType:
+        return importlib.import_module(f"benchmarks.{name}")
+
+    return load
+
+
+def test_one_step_of_the_engine_moves_the_weights_as_one_of_the_official_structure(benchmark: Any) -> None:
+    """Same initial weights, same batch, R = 0.5: float32 rounding is all that may differ."""
+    work = benchmark("workload").build("mlp", 20, tiny=True)
+    official = benchmark("official").OfficialTrial(work, 0)
+    trials = benchmark("stacked").EngineTrials(work, 1, "float32", shared_order=False).trials
+    with torch.no_grad():
+        for name, tensor in trials.network.from_modules(official.nets).items():
+            trials.tensors[name].copy_(tensor)
+    index_B = torch.arange(128)
+
+    from s2e.train.epoch import train_step
+
+    n_kept = work.n_keep(19)
+    assert n_kept == 64
+    train_step(trials, index_B[None], torch.tensor([n_kept]))
+    official._step(work.as_tensor(work.data.train)[index_B], work.noisy_labels[index_B], index_B, n_kept)
+
+    expected = trials.network.from_modules(official.nets)
+    for name, tensor in trials.tensors.items():
+        # Adam's first step is the sign of the gradient times 1e-3 where it is not tiny
+        assert (tensor.detach() - expected[name]).abs().max() < 2e-5, name
+
+
+def test_an_epoch_is_measured_on_both_sides_and_reaches_the_same_accuracy(benchmark: Any) -> None:
+    bench = benchmark("bench_epoch")
+    arguments = ["--tiny", "--network", "mlp", "model1", "--repeats", "20", "--late-epochs", "6"]
+    result = json.loads(json.dumps(bench.measure(bench.parser().parse_args(arguments))))
+
+    assert result["machine"].keys() >= MACHINE
+    assert "skipped" in result["networks"]["model1"]
+    mlp = result["networks"]["mlp"]
+    assert (mlp["data"], mlp["n_train"], mlp["n_evaluated"]) == ("digits", 512, 400)
+    rows = mlp["cases"]
+    expected = {"official", "resident-float32"} | {
+        f"engine-float32-{case}" for case in ("own-K1", "own-K2", "shared-K2")
+    }
+    assert rows.keys() >= expected
+    for row in rows.values():
+        assert row["trial_epoch_cpu_s"].keys() == SUMMARY
+        assert row["trial_epoch_cpu_s"]["n"] == 20
+        assert min(row["x_official"], row["x_resident"]) > 0
+        assert row["test_accuracy"] > 0.5
+        # one seed differs from another by up to 0.12 on these few images
+        assert row["test_accuracy"] == pytest.approx(rows["official"]["test_accuracy"], abs=0.2)
+    assert rows["official"]["x_official"] == 1
+    assert mlp["late_over_early"].keys() >= {"dtype", "epochs", "early_cpu_s", "late_cpu_s", "ratio", "test_accuracy"}
+
+
+def test_the_gpu_benchmark_runs_on_a_cpu_in_tiny_form(
+    benchmark: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["gpu", "--device", "cpu", "--dtype", "float32", "--tiny"])
+    assert benchmark("gpu").main() == 0
+    result = json.loads(capsys.readouterr().out)
+    rows = result["networks"]["model1"]["cases"]
+    assert rows.keys() == {"pair", "K2-eager"}
+    for row in rows.values():
+        assert row["step_s"].keys() == SUMMARY
+        assert row["hours_60x200"] > 0
+        assert 0 <= row["test_accuracy"] <= 1
+    assert rows["K2-eager"]["trial_step_s"] == pytest.approx(rows["K2-eager"]["step_s"]["median"] / 2, rel=1e-3)
+
+
+def test_the_gpu_benchmark_says_when_there_is_no_gpu(
+    benchmark: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["gpu"])
+    assert benchmark("gpu").main() == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "no CUDA device" in printed.err
+
+
+def test_the_gpu_benchmark_imports_nothing_a_bare_machine_lacks() -> None:
+    code = "import sys, benchmarks.gpu; print(sorted({'PIL', 'torchvision', 'sklearn', 'ray'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_graphed_step_trains_as_an_eager_one(benchmark: Any) -> None:
+    """The capture's warm-up trains on the first batch, so the eager side repeats it."""
+    from s2e.train.epoch import epoch_order, train_step
+
+    work = benchmark("workload").build_synthetic("model1", 4, 1280, 256)
+    losses = []
+    for graphed in (True, False):
+        trials = benchmark("stacked").EngineTrials(work, 2, "float32", shared_order=True, device="cuda").trials
+        order, keep_K = epoch_order(trials, 0), trials.keep_KT[:, 0].contiguous()
+        if graphed:
+            step = benchmark("graphed").GraphedStep(trials, order[0], keep_K)
+            losses.append(torch.stack([step(index).clone() for index in order]))
+        else:
+            for _ in range(3):
+                train_step(trials, order[0], keep_K)
+            losses.append(torch.stack([train_step(trials, index, keep_K)[0] for index in order]))
+    assert torch.allclose(*losses, rtol=1e-3)
+
+
+@pytest.mark.ray
+@pytest.mark.xdist_group("ray")
+def test_dispatch_is_measured_cold_warm_and_without_ray(benchmark: Any, ray_cluster: Any) -> None:
+    bench = benchmark("bench_dispatch")
+    result = json.loads(json.dumps(bench.measure(bench.parser().parse_args(["--tiny"]))))
+    assert result["cold"]["first_epoch_s"] > result["cold"]["ray_start_s"] >= 0
+    for part in ("started_s", "first_epoch_s", "finished_s"):
+        assert result["warm"][part].keys() == PERCENTILES
+    assert result["warm"]["started_s"]["min"] <= result["warm"]["first_epoch_s"]["min"]
+    assert result["in_process"]["first_epoch_s"]["n"] == result["repeats"] == 3
+    assert result["machine"].keys() >= MACHINE
+
+
+def test_run_prints_all_results_and_keeps_the_raw_json(
+    benchmark: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    run = benchmark("run")
+    monkeypatch.setattr(run, "run_one", lambda name, arguments: {"name": name, "arguments": arguments})
+    monkeypatch.setattr(sys, "argv", ["run", "--results", str(tmp_path)])
+    run.main()
+    printed = json.loads(capsys.readouterr().out)
+    assert printed.keys() == {"epoch", "dispatch"}
+    kept = {path.name.split("-")[-1]: json.loads(path.read_text()) for path in tmp_path.iterdir()}
+    assert kept == {f"{name}.json": printed[name] for name in printed}
+
+    monkeypatch.setattr(sys, "argv", ["run", "--quick", "--results", str(tmp_path / "none"), "--only", "epoch"])
+    run.main()
+    assert "--tiny" in json.loads(capsys.readouterr().out)["epoch"]["arguments"]
+    assert not (tmp_path / "none").exists()
+
+
+def test_percentiles_are_nearest_rank(benchmark: Any) -> None:
+    """Of 1..100 the 95th percentile is 95 or its neighbour; half lie below the 50th."""
+    found = benchmark("measure").percentiles([float(n) for n in range(1, 101)])
+    assert (found["p50"], found["p95"], found["min"], found["max"]) == (51.0, 96.0, 1.0, 100.0)

@@ -1,0 +1,57 @@
+"""Populations trained in this process, for tests and for a search without a service."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+from s2e.spec import Population
+from s2e.validation import to_json
+from workers.backend import Event, PopulationFinished, PopulationKey, PopulationLost, WorkerInfo
+from workers.trainer import run_population, worker_name
+from workers.wire import decode
+
+
+class InlineBackend:
+    """Each ``poll`` does the work up to the next event (one epoch), however long that takes.
+
+    Populations are trained one after another: a second stack of weights between two epochs would empty the caches.
+    """
+
+    def __init__(self, artifact_root: str | Path, data_root: str | Path | None = None) -> None:
+        self._artifact_root = str(artifact_root)
+        self._data_root = None if data_root is None else str(data_root)
+        self._known: set[PopulationKey] = set()
+        self._queue: dict[PopulationKey, Generator[dict[str, Any]]] = {}
+
+    def start(self, key: PopulationKey, population: Population) -> None:
+        if key in self._known:
+            return
+        self._known.add(key)
+        self._queue[key] = run_population(to_json(key), to_json(population), self._artifact_root, self._data_root)
+
+    def poll(self, timeout_s: float = 0.0) -> list[Event]:  # noqa: ARG002  the work is done here, there is no waiting
+        if not self._queue:
+            return []
+        key, events = next(iter(self._queue.items()))
+        event = decode(next(events))
+        if isinstance(event, PopulationFinished | PopulationLost):
+            self.cancel(key)
+        return [event]
+
+    def cancel(self, key: PopulationKey) -> None:
+        events = self._queue.pop(key, None)
+        if events is not None:
+            events.close()
+
+    def running(self) -> frozenset[PopulationKey]:
+        return frozenset(self._queue)
+
+    def workers(self) -> list[WorkerInfo]:
+        return [WorkerInfo(worker_name(), float(os.cpu_count() or 1), 0.0, int(bool(self._queue)))]
+
+    def close(self) -> None:
+        for key in list(self._queue):
+            self.cancel(key)

@@ -1,0 +1,175 @@
+"""Trials whose numbers come from a function, in virtual time: a whole search in milliseconds."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from statistics import fmean
+
+from s2e.spec import EpochMetrics, Population, TrialResult, TrialSpec
+from workers.backend import (
+    EpochReported,
+    Event,
+    PopulationFinished,
+    PopulationKey,
+    PopulationLost,
+    PopulationStarted,
+    WorkerInfo,
+)
+
+
+@dataclass(frozen=True)
+class SimulatedTrial:
+    """What one trial is going to measure, one value for each epoch. With a ``reason`` it fails after these epochs."""
+
+    validation_accuracy: tuple[float, ...]
+    test_accuracy: tuple[float, ...]
+    label_precision: tuple[float, ...]
+    reason: str = ""
+
+    @classmethod
+    def constant(cls, accuracy: float, n_epochs: int, reason: str = "") -> SimulatedTrial:
+        """A trial with the same accuracy and label precision at each epoch."""
+        values = (accuracy,) * n_epochs
+        return cls(values, values, values, reason)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A population that ends without results after ``after_epochs`` epochs."""
+
+    after_epochs: int
+    reason: str = "simulated loss"
+    retryable: bool = True
+
+
+def never_lost(key: PopulationKey) -> Loss | None:  # noqa: ARG001  the signature of the ``lost`` argument
+    """No population is lost."""
+    return None
+
+
+class SimulatedBackend:
+    """``n_workers`` places that take ``epoch_s`` virtual seconds for an epoch of a population.
+
+    ``evaluate`` is the training; ``lost`` says which tries are lost. ``poll`` never sleeps: it moves the clock to the
+    next event and returns all events of that instant.
+    """
+
+    def __init__(
+        self,
+        evaluate: Callable[[TrialSpec], SimulatedTrial],
+        *,
+        n_workers: int = 1,
+        epoch_s: float = 1.0,
+        lost: Callable[[PopulationKey], Loss | None] = never_lost,
+    ) -> None:
+        self._evaluate = evaluate
+        self._lost = lost
+        self._epoch_s = epoch_s
+        self._known: set[PopulationKey] = set()
+        self._queue: deque[tuple[PopulationKey, Population]] = deque()
+        self._free = list(range(n_workers))
+        self._busy: dict[PopulationKey, int] = {}
+        self._events: list[tuple[float, int, Event]] = []
+        self._order = count()
+        self._n_workers = n_workers
+        self.now_s = 0.0
+        """The virtual clock."""
+
+    def start(self, key: PopulationKey, population: Population) -> None:
+        if key in self._known:
+            return
+        self._known.add(key)
+        self._queue.append((key, population))
+        self._place()
+
+    def poll(self, timeout_s: float = 0.0) -> list[Event]:  # noqa: ARG002  virtual time costs no waiting
+        if not self._events:
+            return []
+        self.now_s = self._events[0][0]
+        events: list[Event] = []
+        while self._events and self._events[0][0] == self.now_s:
+            event = heapq.heappop(self._events)[2]
+            if isinstance(event, PopulationFinished | PopulationLost):
+                self._release(event.key)
+            events.append(event)
+        self._place()
+        return events
+
+    def cancel(self, key: PopulationKey) -> None:
+        self._queue = deque(waiting for waiting in self._queue if waiting[0] != key)
+        if key in self._busy:
+            self._events = [entry for entry in self._events if entry[2].key != key]
+            heapq.heapify(self._events)
+            self._release(key)
+            self._place()
+
+    def running(self) -> frozenset[PopulationKey]:
+        return frozenset(self._busy) | {key for key, _ in self._queue}
+
+    def workers(self) -> list[WorkerInfo]:
+        busy = set(self._busy.values())
+        return [WorkerInfo(_name(worker), 1.0, 0.0, int(worker in busy)) for worker in range(self._n_workers)]
+
+    def close(self) -> None:
+        for key in self.running():
+            self.cancel(key)
+
+    def _place(self) -> None:
+        while self._free and self._queue:
+            key, population = self._queue.popleft()
+            self._busy[key] = heapq.heappop(self._free)
+            for after_s, event in self._plan(key, population):
+                heapq.heappush(self._events, (self.now_s + after_s, next(self._order), event))
+
+    def _release(self, key: PopulationKey) -> None:
+        heapq.heappush(self._free, self._busy.pop(key))
+
+    def _plan(self, key: PopulationKey, population: Population) -> list[tuple[float, Event]]:
+        """Everything that is going to happen to a population, with its time after the start."""
+        n_epochs, loss = population.train.n_epochs, self._lost(key)
+        trials = [(trial, self._evaluate(trial)) for trial in population.trials]
+        events: list[tuple[float, Event]] = [(0.0, PopulationStarted(key, _name(self._busy[key])))]
+        for epoch in range(n_epochs if loss is None else min(loss.after_epochs, n_epochs)):
+            rows = tuple(_metrics(t, s, epoch) for t, s in trials if not s.reason or epoch < len(s.validation_accuracy))
+            events.append((self._epoch_s * (epoch + 1), EpochReported(key, rows)))
+        end_s = events[-1][0]
+        if loss is None:
+            results = tuple(_result(trial, simulated, population.tail_epochs) for trial, simulated in trials)
+            return [*events, (end_s, PopulationFinished(key, results))]
+        return [*events, (end_s, PopulationLost(key, loss.reason, loss.retryable))]
+
+
+def _name(worker: int) -> str:
+    return f"simulated:{worker}"
+
+
+def _metrics(trial: TrialSpec, simulated: SimulatedTrial, epoch: int) -> EpochMetrics:
+    return EpochMetrics(
+        k=trial.k,
+        epoch=epoch,
+        loss=None,
+        keep_rate=trial.keep_rate[epoch],
+        kept=trial.keep_rate[epoch],
+        label_precision=simulated.label_precision[epoch],
+        label_recall=None,
+        validation_accuracy=simulated.validation_accuracy[epoch],
+        test_accuracy=simulated.test_accuracy[epoch],
+    )
+
+
+def _result(trial: TrialSpec, simulated: SimulatedTrial, tail_epochs: int) -> TrialResult:
+    if simulated.reason:
+        return TrialResult(trial.round, trial.k, failed=True, reason=simulated.reason)
+    validation_accuracy = fmean(simulated.validation_accuracy[-tail_epochs:])
+    return TrialResult(
+        trial.round,
+        trial.k,
+        objective=1.0 - validation_accuracy,
+        validation_accuracy=validation_accuracy,
+        test_accuracy=fmean(simulated.test_accuracy[-tail_epochs:]),
+        label_precision=fmean(simulated.label_precision[-tail_epochs:]),
+    )

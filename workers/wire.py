@@ -1,0 +1,44 @@
+"""Events of the backend port as plain JSON: what a trainer process sends and a driver reads, never a pickled object."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from s2e.spec import EpochMetrics, TrialResult
+from s2e.validation import to_json
+from workers.backend import (
+    EpochReported,
+    Event,
+    PopulationFinished,
+    PopulationKey,
+    PopulationLost,
+    PopulationStarted,
+)
+
+_KINDS: dict[type[Event], str] = {
+    PopulationStarted: "started",
+    EpochReported: "epochs",
+    PopulationFinished: "finished",
+    PopulationLost: "lost",
+}
+
+
+def encode(event: Event) -> dict[str, Any]:
+    """An event as plain JSON, with its ``kind``."""
+    return {"kind": _KINDS[type(event)], **to_json(event)}
+
+
+def decode(data: dict[str, Any]) -> Event:
+    """The event ``encode`` wrote. Both ends run the same release, so nothing is checked again here."""
+    key = PopulationKey(**data["key"])
+    match data["kind"]:
+        case "started":
+            return PopulationStarted(key, data["worker"])
+        case "epochs":
+            return EpochReported(key, tuple(EpochMetrics(**row) for row in data["epochs"]))
+        case "finished":
+            return PopulationFinished(key, tuple(TrialResult(**row) for row in data["results"]))
+        case "lost":
+            return PopulationLost(key, data["reason"], data["retryable"])
+        case kind:
+            raise ValueError(f"unknown kind of event: {kind!r}")
