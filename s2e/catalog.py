@@ -31,12 +31,20 @@ METHODS = {
 NETWORKS = {
     "mlp": Entry("s2e.models.mlp:StackedMLP", "One hidden layer of 256 ReLU units (S2E Table 4)."),
     "model1": Entry("s2e.models.cnn:StackedModel1", "LeNet-like CNN with two 5x5 convolutions (S2E Table 4, Model 1)."),
-    "model2": Entry("s2e.models.cnn:StackedModel2", "CNN with six 3x3 convolutions and batch norm (S2E Table 4, Model 2)."),
+    "model2": Entry(
+        "s2e.models.cnn:StackedModel2", "CNN with six 3x3 convolutions and batch norm (S2E Table 4, Model 2)."
+    ),
 }
 DATASETS = {
-    "digits": Entry("s2e.data.datasets:load_digits", "1,797 handwritten digits of 8x8 pixels, shipped with scikit-learn."),
-    "mnist": Entry("s2e.data.datasets:load_mnist", "MNIST: 60,000 + 10,000 images of 28x28 pixels, from the data root."),
-    "cifar10": Entry("s2e.data.datasets:load_cifar10", "CIFAR-10: 50,000 + 10,000 images of 3x32x32 pixels, from the data root."),
+    "digits": Entry(
+        "s2e.data.datasets:load_digits", "1,797 handwritten digits of 8x8 pixels, shipped with scikit-learn."
+    ),
+    "mnist": Entry(
+        "s2e.data.datasets:load_mnist", "MNIST: 60,000 + 10,000 images of 28x28 pixels, from the data root."
+    ),
+    "cifar10": Entry(
+        "s2e.data.datasets:load_cifar10", "CIFAR-10: 50,000 + 10,000 images of 3x32x32 pixels, from the data root."
+    ),
 }
 SEARCHERS = {
     "newton": Entry(

@@ -1,10 +1,10 @@
 """Everything this package raises on purpose.
 
-    S2EError
-    ├── SpecError      a job specification that cannot be run: field, value, what is allowed
-    ├── DataError      a data set that is missing or does not fit
-    ├── SearchError    a searcher was told something it cannot use
-    └── TrialError     a training that went wrong (``retryable`` says whether another try may help)
+S2EError
+├── SpecError      a job specification that cannot be run: field, value, what is allowed
+├── DataError      a data set that is missing or does not fit
+├── SearchError    a searcher was told something it cannot use
+└── TrialError     a training that went wrong (``retryable`` says whether another try may help)
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ TITLES = {
     "tuned": "eq. (1) with tau tuned",
     "all": "R = 1 (keep everything)",
 }
+IN_WORDS = TITLES | {"default": "the default Co-teaching schedule", "all": "R = 1"}
 CONFIDENCE = 0.95
 
 
@@ -97,10 +98,14 @@ def _verdict(rows: Sequence[ReportRow], recommended: tuple[int, int] | None) -> 
     parts = []
     for verb, found in (("beats", better), ("is worse than", worse)):
         if found:
-            listed = ", ".join(f"{row.title} ({100 * (row.difference or 0):+.1f} points)" for row in found)
+            listed = ", ".join(f"{IN_WORDS[row.label]} ({100 * (row.difference or 0):+.1f} points)" for row in found)
             parts.append(f"On fresh seeds the searched schedule {verb} {listed}.")
     if open_:
-        parts.append("These seeds do not separate it from " + ", ".join(row.title for row in open_) + ".")
+        parts.append(f"These seeds do not separate the searched schedule from {_listed(open_)}.")
     if unknown:
-        parts.append("No seed trained both it and " + ", ".join(row.title for row in unknown) + " to the end.")
+        parts.append(f"No seed trained both the searched schedule and {_listed(unknown)} to the end.")
     return " ".join(parts)
+
+
+def _listed(rows: Sequence[ReportRow]) -> str:
+    return ", ".join(IN_WORDS[row.label] for row in rows)

@@ -25,7 +25,9 @@ DEFAULT_TAUS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 class NoiseSpec:
     """Label noise injected into the training labels, drawn from its own seed."""
 
-    kind: str = param("symmetric", choices=("none", "symmetric", "pair"), doc="symmetric (exclusive), pair flip, or none")
+    kind: str = param(
+        "symmetric", choices=("none", "symmetric", "pair"), doc="symmetric (exclusive), pair flip, or none"
+    )
     noise_rate: float = param(0.5, ge=0, lt=1, doc="probability that a training label is replaced")
 
 
@@ -55,9 +57,13 @@ class TrainSpec:
     n_epochs: int = param(40, ge=1, le=10_000, doc="epochs T of one trial; R(t) has one value for each")
     batch_size: int = param(128, ge=1, le=65_536, doc="samples in a mini-batch; the last incomplete batch is dropped")
     learning_rate: float = param(1e-3, gt=0, le=10, doc="Adam's step size before the decay")
-    decay_start: float = param(0.4, ge=0, le=1, doc="fraction of the epochs after which the step size falls linearly to 0")
+    decay_start: float = param(
+        0.4, ge=0, le=1, doc="fraction of the epochs after which the step size falls linearly to 0"
+    )
     beta1: float = param(0.9, ge=0, lt=1, doc="Adam's beta1 before the decay")
-    beta1_decay: float | None = param(None, ge=0, lt=1, doc="Adam's beta1 from the decay on (Co-teaching 0.1); null: unchanged")
+    beta1_decay: float | None = param(
+        None, ge=0, lt=1, doc="Adam's beta1 from the decay on (Co-teaching 0.1); null: unchanged"
+    )
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,11 @@ class PlanSpec:
     """Everything about execution that can change a number; stored with the job."""
 
     device: str = param("cpu", choices=("cpu", "cuda"), doc="where populations train")
-    dtype: str = param("float32", choices=("float32", "bfloat16", "float64"), doc="arithmetic of search trials; re-training uses float32")
+    dtype: str = param(
+        "float32",
+        choices=("float32", "bfloat16", "float64"),
+        doc="arithmetic of search trials; re-training uses float32",
+    )
     population: int = param(3, ge=1, le=1_024, doc="most trials trained together as one stacked program")
     threads: int = param(1, ge=1, le=256, doc="CPU threads of one population")
 
@@ -120,13 +130,23 @@ def parse_job(data: Any) -> JobSpec:
     problems = []
     if spec.search.searcher in catalog.GRADIENT_SEARCHERS and spec.search.n_trials < 2:
         problems.append(
-            Problem("search.n_trials", spec.search.n_trials, f">= 2 for searcher {spec.search.searcher}: one trial has no gradient")
+            Problem(
+                "search.n_trials",
+                spec.search.n_trials,
+                f">= 2 for searcher {spec.search.searcher}: one trial has no gradient",
+            )
         )
     if spec.data.name == "digits" and spec.train.network == "model1":
-        problems.append(Problem("train.network", "model1", "mlp for digits: 8x8 images are too small for two 5x5 convolutions"))
+        problems.append(
+            Problem("train.network", "model1", "mlp for digits: 8x8 images are too small for two 5x5 convolutions")
+        )
     if spec.data.noise.kind == "pair" and spec.data.noise.noise_rate >= 0.5:
         problems.append(
-            Problem("data.noise.noise_rate", spec.data.noise.noise_rate, "< 0.5 for pair noise: beyond it the wrong class is the majority")
+            Problem(
+                "data.noise.noise_rate",
+                spec.data.noise.noise_rate,
+                "< 0.5 for pair noise: beyond it the wrong class is the majority",
+            )
         )
     if problems:
         raise SpecError(*problems)

@@ -95,9 +95,8 @@ def _parse_dataclass(cls: type, data: Any, path: str, problems: list[Problem]) -
     hints = _hints(cls)
     fields = {f.name: f for f in dataclasses.fields(cls)}
     at = f"{path}." if path else ""
-    for name in data:
-        if name not in fields:
-            problems.append(Problem(f"{at}{name}"[:200], _short(data[name]), f"unknown field; known: {', '.join(fields)}"))
+    known = f"unknown field; known: {', '.join(fields)}"
+    problems += [Problem(f"{at}{name}"[:200], _short(data[name]), known) for name in data if name not in fields]
     values: dict[str, Any] = {}
     before = len(problems)
     for name, f in fields.items():
@@ -108,9 +107,7 @@ def _parse_dataclass(cls: type, data: Any, path: str, problems: list[Problem]) -
     return cls(**values) if len(problems) == before else None
 
 
-def _parse_tuple(
-    args: tuple[Any, ...], rules: Mapping[str, Any], data: Any, path: str, problems: list[Problem]
-) -> Any:
+def _parse_tuple(args: tuple[Any, ...], rules: Mapping[str, Any], data: Any, path: str, problems: list[Problem]) -> Any:
     limit = rules.get("max_length", _MAX_ITEMS)
     if not isinstance(data, list | tuple) or len(data) > limit:
         problems.append(Problem(path, _short(data), f"must be a list of at most {limit} items"))
@@ -197,7 +194,11 @@ def _field_schema(kind: Any, rules: Mapping[str, Any]) -> dict[str, Any]:
     if dataclasses.is_dataclass(kind):
         return json_schema(typing.cast(type, kind))
     if origin is tuple:
-        return {"type": "array", "items": _field_schema(args[0], rules), "maxItems": rules.get("max_length", _MAX_ITEMS)}
+        return {
+            "type": "array",
+            "items": _field_schema(args[0], rules),
+            "maxItems": rules.get("max_length", _MAX_ITEMS),
+        }
     if origin is dict or kind is dict:
         return {"type": "object"}
     schema: dict[str, Any] = {"type": {float: "number", int: "integer", str: "string", bool: "boolean"}[kind]}

@@ -23,7 +23,7 @@ from service.backends import make_backend
 from service.orchestrator import Orchestrator
 from service.settings import Settings
 from service.store import leases
-from service.store.changes import LeaseLost
+from service.store.changes import LeaseLostError
 from service.store.engine import Database
 from workers.backend import Event, TrialBackend
 
@@ -143,7 +143,7 @@ class Dispatcher:
             yield
         except DATABASE_AWAY:
             raise
-        except LeaseLost as error:
+        except LeaseLostError as error:
             log.warning("lease lost", job=job_id, detail=str(error))
             self._drop(job_id)
         except S2EError as error:  # the job itself is at fault, another try would end the same way
@@ -160,7 +160,7 @@ class Dispatcher:
         log.error("job failed", job=job_id, error=type(error).__name__, detail=str(error))
         try:
             self._orchestrator.fail(job_id, f"{type(error).__name__}: {error}")
-        except LeaseLost:
+        except LeaseLostError:
             log.warning("lease lost", job=job_id)
         self._drop(job_id)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
 
-from s2e.errors import TrialError
+from s2e.errors import S2EError, TrialError
 from s2e.search.loop import n_rounds, n_trials, run_search
 from s2e.spec import JobSpec, Population, Report, Round, RoundRecord, TrialResult, to_json
 from service.schemas import ReportOut
@@ -58,6 +59,7 @@ def search(
     """
     from workers.inline import InlineBackend  # imports torch, which the other commands do without
 
+    logging.getLogger("workers.trainer").addFilter(_is_unexpected)
     backend = InlineBackend(output, data_root)
 
     def run_round(round_: Round, populations: tuple[Population, ...]) -> list[TrialResult]:
@@ -70,6 +72,11 @@ def search(
         backend.close()
     save_schedule(output, JOB_ID, report)
     return history, report
+
+
+def _is_unexpected(record: logging.LogRecord) -> bool:
+    """Keeps the traceback of what nobody foresaw; an error with a name is told by its reason."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], S2EError)
 
 
 def _run_round(

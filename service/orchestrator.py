@@ -40,7 +40,7 @@ class _Known:
 
 
 class Orchestrator:
-    """Advances the jobs that ``owner`` holds the lease of. Every method may raise LeaseLost."""
+    """Advances the jobs that ``owner`` holds the lease of. Every method may raise LeaseLostError."""
 
     def __init__(self, database: Database, backend: TrialBackend, owner: str, max_attempts: int = 3) -> None:
         self._database = database

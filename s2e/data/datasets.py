@@ -58,7 +58,7 @@ class SplitData:
 
 
 def load_digits(data_root: str | None = None) -> Dataset:  # noqa: ARG001 - every loader has this signature
-    """The 8x8 digits of scikit-learn, 0..16 grey. It ships one set; 500 stratified samples, fixed here, are the test."""
+    """The 8x8 digits of scikit-learn, 0..16 grey: one set, of which 500 stratified samples, fixed here, are the test."""
     from sklearn.datasets import load_digits as sklearn_digits
 
     bunch = sklearn_digits()
@@ -88,7 +88,9 @@ def load_cifar10(data_root: str | None = None) -> Dataset:
 
 def load_split(spec: DataSpec, data_root: str | None = None) -> SplitData:
     """The samples a job trains, validates and tests on; kept in the process for the next population."""
-    return _load_split(spec.name, spec.split, spec.n_validation, spec.n_train, spec.split_seed, data_root or _environment_root())
+    return _load_split(
+        spec.name, spec.split, spec.n_validation, spec.n_train, spec.split_seed, data_root or _environment_root()
+    )
 
 
 @lru_cache(maxsize=4)
@@ -116,7 +118,7 @@ def _load(name: str, data_root: str | None) -> Dataset:
 
 @lru_cache(maxsize=64)
 def noisy_labels(spec: DataSpec, noise_seed: int, data_root: str | None = None) -> torch.Tensor:
-    """The training labels [S] a trial sees: the clean ones passed through the job's noise, drawn from ``noise_seed``."""
+    """The training labels [S] a trial sees: the clean ones through the noise drawn from ``noise_seed``."""
     data = load_split(spec, data_root)
     return torch.from_numpy(corrupt(data.train.labels.numpy(), matrix(spec.noise, data.n_classes), noise_seed))
 

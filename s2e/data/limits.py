@@ -6,7 +6,7 @@ from s2e.errors import Problem, SpecError
 from s2e.spec import DataSpec
 
 N_TRAIN_TEST = {"digits": (1297, 500), "mnist": (60_000, 10_000), "cifar10": (50_000, 10_000)}
-"""Samples of the training and of the test set. scikit-learn ships digits as one set; the 500 are this package's split."""
+"""Samples of the training and of the test set. scikit-learn ships digits as one set; its split is this package's."""
 
 
 def check_sizes(spec: DataSpec, batch_size: int) -> None:
@@ -20,7 +20,9 @@ def check_sizes(spec: DataSpec, batch_size: int) -> None:
             raise SpecError(Problem("data.n_validation", spec.n_validation, allowed))
         available -= spec.n_validation
     if spec.n_train is not None and spec.n_train > available:
-        raise SpecError(Problem("data.n_train", spec.n_train, f"<= {available}, what {spec.name} has left for training"))
+        raise SpecError(
+            Problem("data.n_train", spec.n_train, f"<= {available}, what {spec.name} has left for training")
+        )
     used = spec.n_train or available
     if batch_size > used:
         allowed = f"<= {used}, the samples trained on: incomplete batches are dropped, so none would be left"

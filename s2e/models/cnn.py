@@ -70,7 +70,10 @@ class StackedModel2(StackedNetwork):
             if i % 2 == 0:
                 layers.append((f"pool{i}", nn.MaxPool2d(2)))
             depth = filters
-        layers += [("flatten", nn.Flatten()), ("output", nn.Linear(depth * (height // 8) * (width // 8), self.n_classes))]
+        layers += [
+            ("flatten", nn.Flatten()),
+            ("output", nn.Linear(depth * (height // 8) * (width // 8), self.n_classes)),
+        ]
         return nn.Sequential(OrderedDict(layers))
 
     @staticmethod

@@ -3,7 +3,8 @@
 A searcher is built from (space, seed, n_epochs) and holds no other state. Its three verbs are pure:
 
 * ``init()``               the state before round 0;
-* ``ask(state, k)``        the k-th point of round ``state.round``; all randomness is ``default_rng([seed, state.round, k])``;
+* ``ask(state, k)``        the k-th point of round ``state.round``; all its randomness comes from
+                           ``default_rng([seed, state.round, k])``;
 * ``tell(state, round)``   the state of the next round, from a whole round of observations. The order of arrival does
                            not matter (they are sorted by k), failed trials are marked and carry the worst objective.
 

@@ -9,7 +9,6 @@ The in-process search and the service's dispatcher both walk this one path, so t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 from s2e import catalog
@@ -118,17 +117,22 @@ def run_search(
 
 
 def recommend_from(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[int, int] | None:
-    """(round, k) of the schedule with the lowest posterior mean; None when every trial failed."""
+    """(round, k) of the searched schedule with the lowest posterior mean; None when every trial failed."""
+    found = _best_trial(history[: spec.search.n_rounds])
+    return None if found is None else (found.round, found.k)
+
+
+def _best_trial(records: Sequence[RoundRecord]) -> TrialSpec | None:
+    """The trial whose schedule has the lowest posterior mean: one rule for the search and for its rival."""
     trials = [
         (trial, result.objective)
-        for record in history[: spec.search.n_rounds]
+        for record in records
         for trial, result in zip(record.round.trials, record.results, strict=True)
         if result.objective is not None
     ]
     if not trials:
         return None
-    best = recommend([trial.keep_rate for trial, _ in trials], [objective for _, objective in trials])
-    return trials[best][0].round, trials[best][0].k
+    return trials[recommend([trial.keep_rate for trial, _ in trials], [objective for _, objective in trials])][0]
 
 
 def _search_round(spec: JobSpec, searcher: Searcher, state: SearchState) -> Round:
@@ -161,35 +165,23 @@ def _tune_round(spec: JobSpec, m: int) -> Round:
 
 
 def _retrain_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round:
-    """Four schedules x fresh seeds. Repeats share their seeds across schedules, so differences are paired."""
-    n_epochs, ramp = spec.train.n_epochs, spec.report.ramp_epochs
-    tune = history[spec.search.n_rounds]
-    tuned = min(zip(tune.round.trials, tune.results, strict=True), key=lambda pair: _or_worst(pair[1].objective))[0]
+    """Four schedules x fresh seeds. Repeats share their seeds across schedules, so differences are paired.
+
+    Where every trial of the search or of the tuning failed, there is nothing to recommend but the default.
+    """
+    n_epochs, m = spec.train.n_epochs, len(history)
+    default = coteaching_keep_rate(n_epochs, default_tau(spec), spec.report.ramp_epochs)
+    searched, tuned = _best_trial(history[: spec.search.n_rounds]), _best_trial(history[spec.search.n_rounds :])
     schedules = {
-        "searched": _recommended_keep_rate(spec, history),
-        "default": coteaching_keep_rate(n_epochs, default_tau(spec), ramp),
-        "tuned": tuned.keep_rate,
+        "searched": searched.keep_rate if searched else default,
+        "default": default,
+        "tuned": tuned.keep_rate if tuned else default,
         "all": (1.0,) * n_epochs,
     }
-    m = len(history)
-    trials, k = [], 0
-    for repeat in range(1, spec.report.n_seeds + 1):
-        for label, keep_rate in schedules.items():
-            trials.append(_trial(spec, m, k, label, repeat, keep_rate))
-            k += 1
+    repeats = range(1, spec.report.n_seeds + 1)
+    pairs = [(repeat, label) for repeat in repeats for label in schedules]
+    trials = (_trial(spec, m, k, label, repeat, schedules[label]) for k, (repeat, label) in enumerate(pairs))
     return Round(m, "retrain", tuple(trials))
-
-
-def _recommended_keep_rate(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[float, ...]:
-    found = recommend_from(spec, history)
-    if found is None:  # every trial of the search failed: there is nothing to recommend but the default
-        return coteaching_keep_rate(spec.train.n_epochs, default_tau(spec), spec.report.ramp_epochs)
-    m, k = found
-    return history[m].round.trials[k].keep_rate
-
-
-def _or_worst(objective: float | None) -> float:
-    return math.inf if objective is None else objective
 
 
 def _trial(

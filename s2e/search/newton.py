@@ -62,7 +62,7 @@ def newton_step(space: Space, theta_D: Array, x_KX: Array, objective_K: Array) -
 
 
 def _centred(objective_K: Array) -> Array:
-    """f - mean(f) in units of its standard deviation, exactly zero for equal objectives (scaled, they are all 1): (K,)."""
+    """f - mean(f) in units of its standard deviation; equal objectives, all 1 when scaled, give exact zeros: (K,)."""
     f_K = scaled(objective_K)
     return np.asarray((f_K - f_K.mean()) / (f_K.std() + STD_MIN))
 

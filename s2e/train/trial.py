@@ -50,10 +50,9 @@ def train_population(
     progress = [_Progress(trial) for trial in population.trials]
     for t in range(population.train.n_epochs):
         rows = _record(progress, trials, run_epoch(trials, t), t)
-        if rows:
-            yield PopulationEpoch(rows)
-        if not trials.n_trials:
+        if not rows:
             break
+        yield PopulationEpoch(rows)
     yield _end(population, trials, progress)
 
 
@@ -71,7 +70,7 @@ def _record(
             rows.append(metrics)
         else:
             mine.reason = f"loss became NaN at epoch {t}"
-    if len(alive) < trials.n_trials:
+    if 0 < len(alive) < trials.n_trials:
         trials.keep(alive)
     return tuple(rows)
 
@@ -92,7 +91,7 @@ def _metrics(trial: TrialSpec, t: int, row: EpochNumbers) -> EpochMetrics:
 
 def _end(population: Population, trials: StackedTrials, progress: Sequence[_Progress]) -> PopulationEnd:
     stacked = {trial: k for k, trial in enumerate(trials.trial)}
-    models = tuple(trials.export(stacked[i]) if i in stacked else None for i in range(len(progress)))
+    models = tuple(None if mine.reason else trials.export(stacked[i]) for i, mine in enumerate(progress))
     return PopulationEnd(tuple(_result(mine, population.tail_epochs) for mine in progress), models)
 
 

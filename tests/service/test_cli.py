@@ -251,6 +251,7 @@ def test_a_search_without_its_data_says_what_to_set(s2e: Run, tmp_path: Path) ->
     found = s2e("search", path, "--output", tmp_path / "out")
     assert found.code == FAILED
     assert "S2E_DATA_ROOT" in found.err
+    assert "Traceback" not in found.err
 
 
 @pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.name)

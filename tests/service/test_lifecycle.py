@@ -28,7 +28,7 @@ from service.lifecycle import (
     check_trial,
 )
 from service.store import leases, populations, repository, rounds
-from service.store.changes import LeaseLost
+from service.store.changes import LeaseLostError
 from service.store.engine import Database
 from service.store.models import Attempt, Job, Transition, Trial
 from workers.backend import Event, PopulationFinished, PopulationKey, PopulationLost, PopulationStarted
@@ -96,7 +96,7 @@ class JobUnderVerbs(RuleBasedStateMachine):
         try:
             with self.database.write() as session:
                 function(session, self.job_id, *args)
-        except (IllegalTransition, LeaseLost):
+        except (IllegalTransition, LeaseLostError):
             pass
 
     @rule(verb=st.sampled_from([repository.cancel_job, repository.pause_job, repository.resume_job]))

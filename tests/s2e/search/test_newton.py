@@ -47,6 +47,8 @@ def test_a_shift_and_a_scale_of_the_objective_change_nothing() -> None:
     step = newton_step(S2E, theta, x, f)
     np.testing.assert_allclose(newton_step(S2E, theta, x, f + 10), step, rtol=1e-5, atol=1e-8)
     np.testing.assert_allclose(newton_step(S2E, theta, x, 1e6 * f), step, rtol=1e-6, atol=1e-8)
+    # Late in a search objectives differ by little: the smallest damping must not swallow the step.
+    np.testing.assert_allclose(newton_step(S2E, theta, x, 0.5 + 1e-4 * f), step, rtol=1e-2, atol=1e-5)
 
 
 def test_the_step_descends_the_estimated_gradient() -> None:
@@ -72,11 +74,15 @@ def test_no_objective_breaks_the_trust_region(f: list[float], level: float, seed
 
 
 def test_a_step_that_is_too_long_is_cut_to_the_trust_region() -> None:
-    """An objective linear in one score has almost no curvature, so the undamped step would be far too long."""
-    theta = np.full(36, 20.0)
-    x = S2E.sample(theta, np.random.default_rng(0), 20_000)
-    step = newton_step(S2E, theta, x, S2E.score(theta, x)[:, 5])
+    """Two points one standard deviation to either side of the mean: their scores are almost opposite, so they cancel in
+    H and add up in g, and H^-1 g has the whitened length 64."""
+    theta = np.full(36, 100.0)
+    spread = [np.sqrt(0.25 * 0.75 / 401)] * 4 + [0.5 / np.sqrt(201)] * 16
+    aside = spread * np.array([1, -1] * 10)
+    x = S2E.mean(theta) + np.array([aside, -aside])
+    step = newton_step(S2E, theta, x, np.array([0.2, 0.3]))
     assert np.sqrt(step @ S2E.fisher(theta) @ step) == pytest.approx(TRUST_REGION)
+    assert step @ S2E.score(theta, x)[0] > 0  # towards the better of the two
 
 
 def quadratic(x: np.ndarray, target: np.ndarray) -> float:

@@ -62,8 +62,9 @@ def stacked(trials, n_steps):
                 return
 
 
-@pytest.mark.parametrize("network", ["mlp", "model1", "model2"])
-@pytest.mark.parametrize("n_steps", [1, 20])
+@pytest.mark.parametrize(
+    ("network", "n_steps"), [("mlp", 1), ("mlp", 20), ("model1", 1), ("model1", 20), ("model2", 1), ("model2", 3)]
+)
 def test_coteaching_steps_equal_two_plain_networks(tiny, network, n_steps):
     # 20 steps are 4 epochs: they cross the decay at epoch 2 and its change of beta1.
     population = tiny(network=network, decay_start=0.5, beta1_decay=0.1)

@@ -17,6 +17,8 @@ from s2e.train.runtime import has_fast_bfloat16
 from s2e.train.trial import PopulationEnd, PopulationEpoch, train_population
 
 TOLERANCE = 1e-12
+SHORT = {"n_epochs": 2, "batch_size": 8, "n_train": 16}
+"""For Model 2, whose convolutions are slow in float64."""
 
 
 def run(population):
@@ -35,10 +37,10 @@ def assert_same_rows(a, b, tolerance):
         assert getattr(a, field.name) == pytest.approx(getattr(b, field.name), abs=tolerance), field.name
 
 
-@pytest.mark.parametrize("network", ["mlp", "model1", "model2"])
 @pytest.mark.parametrize("shared_order", [True, False])
-def test_three_trials_equal_three_runs_alone(tiny, network, shared_order):
-    population = tiny(ks=(0, 1, 2), network=network, shared_order=shared_order)
+@pytest.mark.parametrize(("network", "settings"), [("mlp", {}), ("model1", {}), ("model2", SHORT)])
+def test_three_trials_equal_three_runs_alone(tiny, network, settings, shared_order):
+    population = tiny(ks=(0, 1, 2), network=network, shared_order=shared_order, **settings)
     epochs, end = run(population)
     for i in range(3):
         epochs_alone, end_alone = run(alone(population, i))
@@ -137,10 +139,11 @@ def break_trial(monkeypatch, k, at_epoch, value):
     monkeypatch.setattr(trial_module, "run_epoch", run_epoch)
 
 
-@pytest.mark.parametrize("shared_order", [True, False])
-@pytest.mark.parametrize("network", ["mlp", "model2"])
-def test_a_trial_that_overflows_leaves_and_the_others_do_not_notice(tiny, monkeypatch, network, shared_order):
-    population = tiny(ks=(0, 1, 2), network=network, shared_order=shared_order)
+@pytest.mark.parametrize(
+    ("network", "settings", "shared_order"), [("mlp", {}, True), ("mlp", {}, False), ("model2", SHORT, True)]
+)
+def test_a_trial_that_overflows_leaves_and_the_others_do_not_notice(tiny, monkeypatch, network, settings, shared_order):
+    population = tiny(ks=(0, 1, 2), network=network, shared_order=shared_order, **settings)
     expected_epochs, expected = run(population)
     break_trial(monkeypatch, k=1, at_epoch=1, value=1e308)  # the logits' sum passes 1.8e308, the loss becomes inf - inf
     epochs, end = run(population)
@@ -149,7 +152,9 @@ def test_a_trial_that_overflows_leaves_and_the_others_do_not_notice(tiny, monkey
     assert end.results[1].reason == "loss became NaN at epoch 1"
     assert end.results[1].objective is None
     assert end.models[1] is None
-    assert [[row.k for row in epoch.epochs] for epoch in epochs] == [[0, 1, 2], [0, 2], [0, 2], [0, 2]]
+    assert [[row.k for row in epoch.epochs] for epoch in epochs] == [[0, 1, 2]] + [[0, 2]] * (
+        population.train.n_epochs - 1
+    )
     for i in (0, 2):
         for epoch, undisturbed in zip(epochs, expected_epochs, strict=True):
             row = next(row for row in epoch.epochs if row.k == i)
@@ -169,12 +174,12 @@ def test_a_population_whose_trials_all_fail_ends_early(tiny, monkeypatch):
 @pytest.mark.skipif(not has_fast_bfloat16(), reason="this processor has no bfloat16 arithmetic")
 @pytest.mark.parametrize("network", ["mlp", "model1", "model2"])
 def test_bfloat16_stays_near_float32(tiny, network):
-    near = run(tiny(network=network, dtype="bfloat16", n_epochs=2))[1]
-    exact = run(tiny(network=network, dtype="float32", n_epochs=2))[1]
-    assert near.models[0]["network0.output.weight"].dtype == torch.float32
-    for name, tensor in exact.models[0].items():
-        assert (near.models[0][name] - tensor).abs().mean() < 0.1 * tensor.abs().mean() + 1e-3, name
-    assert any(not torch.equal(near.models[0][name], exact.models[0][name]) for name in exact.models[0])
+    near = run(tiny(network=network, dtype="bfloat16", n_epochs=2))
+    exact = run(tiny(network=network, dtype="float32", n_epochs=2))
+    for row, expected in zip(near[0], exact[0], strict=True):
+        assert row.epochs[0].loss == pytest.approx(expected.epochs[0].loss, rel=0.03)
+        assert row.epochs[0].loss != expected.epochs[0].loss
+    assert {tensor.dtype for tensor in near[1].models[0].values()} == {torch.float32}
 
 
 def test_bfloat16_is_refused_where_the_processor_lacks_it(tiny, monkeypatch):
