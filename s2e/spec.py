@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from s2e import catalog
+from s2e.data.limits import size_problems
 from s2e.errors import Problem, SpecError
 from s2e.validation import param, parse, to_json
 
@@ -148,11 +149,9 @@ def parse_job(data: Any) -> JobSpec:
                 "< 0.5 for pair noise: beyond it the wrong class is the majority",
             )
         )
+    problems += size_problems(spec.data, spec.train.batch_size)
     if problems:
         raise SpecError(*problems)
-    from s2e.data.limits import check_sizes  # it speaks of DataSpec, so it is imported late
-
-    check_sizes(spec.data, spec.train.batch_size)
     return spec
 
 

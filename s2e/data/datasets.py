@@ -58,7 +58,7 @@ class SplitData:
 
 
 def load_digits(data_root: str | None = None) -> Dataset:  # noqa: ARG001 - every loader has this signature
-    """The 8x8 digits of scikit-learn, 0..16 grey: one set, of which 500 stratified samples, fixed here, are the test."""
+    """The 8x8 digits of scikit-learn, 0..16 grey. It ships one set; 500 stratified samples fixed here test."""
     from sklearn.datasets import load_digits as sklearn_digits
 
     bunch = sklearn_digits()

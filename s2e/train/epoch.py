@@ -80,7 +80,7 @@ def train_step(trials: StackedTrials, index: torch.Tensor, keep_K: torch.Tensor)
         weight_KNB = trials.method.weights(loss_KNB.detach(), keep_K)
     loss_KN = (weight_KNB * loss_KNB).sum(-1)
     trials.optimizer.zero_grad()
-    loss_KN.sum().backward()  # type: ignore[no-untyped-call]
+    loss_KN.sum().backward()
     trials.optimizer.step()
     return loss_KN.detach(), weight_KNB
 

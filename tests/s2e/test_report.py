@@ -136,7 +136,9 @@ def test_failed_seeds_are_paired_with_nothing() -> None:
 def test_a_rival_that_never_trained_is_named_as_such() -> None:
     report = report_of(default=(None,) * 4)
     assert report.rows[1].mean is None
-    assert report.verdict.endswith("No seed trained both it and default Co-teaching schedule to the end.")
+    assert report.verdict.endswith(
+        "No seed trained both the searched schedule and the default Co-teaching schedule to the end."
+    )
 
 
 def test_without_a_successful_trial_nothing_is_recommended() -> None:

@@ -12,7 +12,8 @@ from s2e.schedule import n_keep
 from s2e.train.epoch import epoch_order, train_step
 from s2e.train.population import StackedTrials, decay_epoch, learning_rate
 
-TOLERANCE = 1e-12
+TOLERANCE = {"mlp": 1e-12, "model1": 1e-12, "model2": 1e-10}
+"""Of Model 2's 518,000 weights a few have gradients near Adam's eps, where a step magnifies rounding most."""
 
 
 def is_free(network, name):
@@ -78,7 +79,7 @@ def test_coteaching_steps_equal_two_plain_networks(tiny, network, n_steps):
     for n, module in enumerate(expected):
         state = module.state_dict()
         for name, tensor in trials.network.state_dict(trials.tensors, n).items():
-            tolerance = 1e-3 if is_free(network, name) else TOLERANCE
+            tolerance = 1e-3 if is_free(network, name) else TOLERANCE[network]
             torch.testing.assert_close(
                 tensor, state[name], rtol=0, atol=tolerance, msg=lambda m, name=name: f"{name}: {m}"
             )

@@ -177,7 +177,7 @@ def test_bfloat16_stays_near_float32(tiny, network):
     near = run(tiny(network=network, dtype="bfloat16", n_epochs=2))
     exact = run(tiny(network=network, dtype="float32", n_epochs=2))
     for row, expected in zip(near[0], exact[0], strict=True):
-        assert row.epochs[0].loss == pytest.approx(expected.epochs[0].loss, rel=0.03)
+        assert row.epochs[0].loss == pytest.approx(expected.epochs[0].loss, rel=0.06)
         assert row.epochs[0].loss != expected.epochs[0].loss
     assert {tensor.dtype for tensor in near[1].models[0].values()} == {torch.float32}
 

@@ -1,0 +1,97 @@
+"""What every method keeps on every network, so that a new one is trusted by passing this file."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from s2e import catalog
+from s2e.methods.base import Method
+from s2e.models.base import StackedNetwork
+
+K, B, C, S = 3, 8, 4, 40
+SHAPE = (3, 16, 16)
+CASES = [(method, network) for method in catalog.METHODS for network in catalog.NETWORKS]
+
+
+@pytest.fixture(params=CASES, ids="-".join)
+def case(request: pytest.FixtureRequest) -> tuple[Method, StackedNetwork]:
+    method, network = request.param
+    return catalog.load(catalog.METHODS, method)(), catalog.load(catalog.NETWORKS, network)(SHAPE, C)
+
+
+def batch(network, n_trials=K):
+    generator = torch.Generator().manual_seed(2)
+    x = network.store(torch.rand(B, *SHAPE, generator=generator))
+    label_KB = torch.randint(0, C, (n_trials, B), generator=generator)
+    return x, label_KB, torch.arange(B)
+
+
+def logits(method, network, tensors, x):
+    return network.forward(tensors, x, train=True).unflatten(0, (-1, method.n_networks))
+
+
+def state_of(method, n_trials=K):
+    return method.init_state(n_trials, S, C, torch.device("cpu"))
+
+
+def test_losses_and_weights_have_one_number_for_each_sample(case):
+    method, network = case
+    x, label_KB, index = batch(network)
+    loss_KNB = method.losses(
+        logits(method, network, network.init(range(K), method.n_networks), x), label_KB, index, state_of(method)
+    )
+    weight_KNB = method.weights(loss_KNB.detach(), torch.tensor([1, 4, B]))
+    assert loss_KNB.shape == weight_KNB.shape == (K, method.n_networks, B)
+    assert loss_KNB.isfinite().all()
+    assert weight_KNB.isfinite().all()
+    assert not weight_KNB.requires_grad
+
+
+def test_at_least_one_sample_is_selected_even_when_one_is_kept(case):
+    method, _ = case
+    loss_KNB = torch.rand(K, method.n_networks, B, generator=torch.Generator().manual_seed(0))
+    selected_KNB = method.weights(loss_KNB, torch.ones(K, dtype=torch.int64)) > 0
+    assert (selected_KNB.sum(-1) >= 1).all()
+
+
+def test_a_trial_does_not_see_the_others(case):
+    method, network = case
+    x, label_KB, index = batch(network)
+    seeds, keep_K = [5, 6, 7], torch.tensor([2, 4, 8])
+    together = method.losses(
+        logits(method, network, network.init(seeds, method.n_networks), x), label_KB, index, state_of(method)
+    )
+    alone = method.losses(
+        logits(method, network, network.init(seeds[1:2], method.n_networks), x),
+        label_KB[1:2],
+        index,
+        state_of(method, 1),
+    )
+    torch.testing.assert_close(together[1:2], alone, rtol=1e-4, atol=1e-5)
+    weights = method.weights(together.detach(), keep_K)
+    torch.testing.assert_close(weights[1:2], method.weights(together.detach()[1:2], keep_K[1:2]))
+
+
+def test_state_can_lose_a_trial(case):
+    method, _ = case
+    assert all(tensor.shape[0] == K for tensor in state_of(method).values())
+
+
+def test_twenty_steps_lower_the_loss_on_one_batch(case):
+    method, network = case
+    x, label_KB, index = batch(network)
+    tensors = network.init(range(K), method.n_networks)
+    parameters = [tensors[name].requires_grad_() for name in tensors if name not in network.buffer_names]
+    optimizer, state, keep_K = torch.optim.Adam(parameters, lr=3e-3), state_of(method), torch.full((K,), B)
+    means = []
+    for _ in range(20):
+        loss_KNB = method.losses(logits(method, network, tensors, x), label_KB, index, state)
+        means.append(loss_KNB.mean().item())
+        optimizer.zero_grad()
+        (method.weights(loss_KNB.detach(), keep_K) * loss_KNB).sum().backward()
+        optimizer.step()
+    assert means[0] == pytest.approx(math.log(C), rel=0.3)
+    assert means[-1] < means[0] - 0.02

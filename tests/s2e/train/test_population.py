@@ -1,0 +1,76 @@
+"""The step-size schedule, the data order, and what a trial's seeds decide."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from s2e.spec import TrainSpec, replace
+from s2e.train.epoch import epoch_order
+from s2e.train.population import StackedTrials, learning_rate
+from s2e.train.runtime import prepare_process
+
+CPU = torch.device("cpu")
+
+
+def test_step_size_of_the_paper():
+    """S2E section 4: 200 epochs, 1e-3 until epoch 80, then 1e-3 (200 - e) / 120."""
+    paper = TrainSpec(n_epochs=200, decay_start=0.4)
+    assert [learning_rate(paper, t) for t in (0, 79, 80)] == [1e-3] * 3
+    assert learning_rate(paper, 140) == pytest.approx(1e-3 * 60 / 120)
+    assert learning_rate(paper, 199) == pytest.approx(1e-3 / 120)
+    assert learning_rate(replace(paper, decay_start=1.0), 199) == 1e-3
+
+
+def test_beta1_switches_at_the_decay(tiny):
+    trials = StackedTrials(tiny(decay_start=0.5, beta1_decay=0.1), CPU, torch.float64)
+    seen = []
+    for t in range(4):
+        trials.set_epoch(t)
+        seen.append(trials.optimizer.param_groups[0]["betas"])
+    assert seen == [(0.9, 0.999)] * 2 + [(0.1, 0.999)] * 2
+
+
+def test_an_epoch_visits_every_sample_of_its_full_batches_once(tiny):
+    trials = StackedTrials(tiny(ks=(0, 1), shared_order=False, batch_size=24), CPU, torch.float64)
+    order_MKB = epoch_order(trials, 0)
+    assert order_MKB.shape == (3, 2, 24)  # 80 samples: three batches of 24, the incomplete one is dropped
+    for k in range(2):
+        assert len(order_MKB[:, k].unique()) == 72
+    assert not torch.equal(order_MKB[:, 0], order_MKB[:, 1])
+    assert not torch.equal(order_MKB, epoch_order(trials, 1))
+
+
+def test_a_shared_order_is_each_trials_own(tiny):
+    shared = StackedTrials(tiny(ks=(0, 1)), CPU, torch.float64)
+    order_MB = epoch_order(shared, 3)
+    assert order_MB.shape == (5, 16)
+    assert torch.equal(order_MB, epoch_order(StackedTrials(tiny(ks=(1,)), CPU, torch.float64), 3))
+
+
+@pytest.mark.parametrize("seed", ["init_seed", "order_seed", "noise_seed"])
+def test_each_seed_decides_one_thing(tiny, seed):
+    population = tiny()
+    changed = replace(population, trials=(replace(population.trials[0], **{seed: 999}),))
+    a, b = (StackedTrials(p, CPU, torch.float64) for p in (population, changed))
+    differs = {
+        "init_seed": not torch.equal(a.tensors["hidden.weight"], b.tensors["hidden.weight"]),
+        "order_seed": not torch.equal(epoch_order(a, 0), epoch_order(b, 0)),
+        "noise_seed": not torch.equal(a.label_KS, b.label_KS),
+    }
+    assert {name for name, differing in differs.items() if differing} == {seed}
+
+
+def test_images_stay_bytes_and_are_laid_out_once(tiny):
+    population = tiny(network="model1")
+    a, b = (StackedTrials(population, CPU, torch.float32) for _ in range(2))
+    assert a.data is b.data
+    assert a.data.train.images.dtype == torch.uint8
+
+
+def test_preparing_the_process_twice_changes_nothing(tiny):
+    plan = tiny().plan
+    assert prepare_process(plan) == prepare_process(plan) == (CPU, torch.float64)
+    assert torch.get_num_threads() == plan.threads
+    # denormals are flushed: half the smallest normal number is zero
+    assert (torch.tensor([torch.finfo(torch.float32).tiny]) / 2).item() == 0.0
