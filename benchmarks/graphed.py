@@ -21,7 +21,7 @@ class GraphedStep:
         for group in trials.optimizer.param_groups:
             group["capturable"] = True
             group["lr"] = torch.tensor(group["lr"], device=trials.device)
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):  # a capture wants every lazy initialisation behind it
             for _ in range(_WARM_UP_STEPS):

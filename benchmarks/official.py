@@ -82,7 +82,7 @@ class OfficialTrial:
             chosen = torch.from_numpy(kept[1 - n])
             loss = F.cross_entropy(logits[n][chosen], labels[chosen])
             self.optimizers[n].zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             self.optimizers[n].step()
         return float(np.mean([self.clean_S[indices.numpy()[chosen]].mean() for chosen in kept]))
 

@@ -64,7 +64,7 @@ class ResidentTrial:
         kept = [loss_B.detach().topk(n_keep, largest=False, sorted=False).indices for loss_B in losses]
         loss = losses[0][kept[1]].mean() + losses[1][kept[0]].mean()
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.optimizer.step()
         return self.clean_S[index_B[torch.cat(kept)]].mean()
 

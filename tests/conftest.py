@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import uuid
@@ -41,14 +40,6 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  
         report.outcome = "failed"
         report.longrepr = f"skipped although {', '.join(sorted(missing))} is required here: {report.longrepr}"
     return report
-
-
-@pytest.fixture(autouse=True)
-def subnormal_floats() -> Iterator[None]:
-    """Training in this process leaves subnormal floats flushed, which hypothesis rightly refuses to work with."""
-    yield
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")

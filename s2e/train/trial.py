@@ -12,7 +12,7 @@ import torch
 from s2e.spec import EpochMetrics, Population, TrialResult, TrialSpec
 from s2e.train.epoch import EpochNumbers, run_epoch
 from s2e.train.population import StackedTrials
-from s2e.train.runtime import prepare_process
+from s2e.train.runtime import flushed_denormals, prepare_process
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ def train_population(
     trials = StackedTrials(population, device, dtype, data_root)
     progress = [_Progress(trial) for trial in population.trials]
     for t in range(population.train.n_epochs):
-        rows = _record(progress, trials, run_epoch(trials, t), t)
+        with flushed_denormals():
+            rows = _record(progress, trials, run_epoch(trials, t), t)
         if not rows:
             break
         yield PopulationEpoch(rows)

@@ -8,7 +8,7 @@ import torch
 from s2e.spec import TrainSpec, replace
 from s2e.train.epoch import epoch_order
 from s2e.train.population import StackedTrials, learning_rate
-from s2e.train.runtime import prepare_process
+from s2e.train.runtime import flushed_denormals, prepare_process
 
 CPU = torch.device("cpu")
 
@@ -72,5 +72,10 @@ def test_preparing_the_process_twice_changes_nothing(tiny):
     plan = tiny().plan
     assert prepare_process(plan) == prepare_process(plan) == (CPU, torch.float64)
     assert torch.get_num_threads() == plan.threads
-    # denormals are flushed: half the smallest normal number is zero
-    assert (torch.tensor([torch.finfo(torch.float32).tiny]) / 2).item() == 0.0
+
+
+def test_denormals_are_zero_inside_and_come_back():
+    tiniest = torch.tensor([torch.finfo(torch.float32).tiny])  # the smallest normal number
+    with flushed_denormals():
+        assert (tiniest / 2).item() == 0.0
+    assert (tiniest / 2).item() > 0.0

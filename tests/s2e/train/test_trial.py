@@ -216,3 +216,11 @@ def test_a_schedule_that_is_none_is_refused(tiny, keep_rate):
     population = tiny()
     with pytest.raises(SpecError, match="keep_rate"):
         run(replace(population, trials=(replace(population.trials[0], keep_rate=keep_rate),)))
+
+
+def test_denormals_are_flushed_only_inside_a_step(tiny):
+    """The searcher may run in the same process, and must compute what it computes in the dispatcher."""
+    tiniest = torch.tensor(2e-308, dtype=torch.float64)
+    for _ in train_population(tiny()):
+        assert float(tiniest / 4) > 0
+    assert float(tiniest / 4) > 0
