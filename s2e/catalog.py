@@ -54,6 +54,10 @@ SEARCHERS = {
     "newton_literal": Entry(
         "s2e.search.newton_literal:NewtonLiteral", "S2E eqs. (7)-(8) as printed, sign fixed; here to be compared."
     ),
+    "model_newton": Entry(
+        "s2e.search.model_newton:ModelNewton",
+        "Newton on a surrogate of the schedule curve; trials picked by Thompson sampling over a pool.",
+    ),
     "random": Entry("s2e.search.random_search:RandomSearch", "Uniform draws from the space; theta never moves."),
 }
 SPACES = {

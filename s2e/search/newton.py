@@ -50,7 +50,7 @@ class Newton(Relaxation):
 
 def newton_step(space: Space, theta_D: Array, x_KX: Array, objective_K: Array) -> Array:
     """The change of theta after one round: (D,). Zero when all objectives are equal."""
-    weight_K = _centred(objective_K)
+    weight_K = centred(objective_K)
     whitener_DD = space.whitener(theta_D)  # L^-1, with F = L L'
     z_KD = np.einsum("de,ke->kd", whitener_DD, space.score(theta_D, x_KX))
     gradient_D = np.einsum("k,kd->d", weight_K, z_KD) / len(z_KD)  # L^-1 grad J, eq. (7)
@@ -61,7 +61,7 @@ def newton_step(space: Space, theta_D: Array, x_KX: Array, objective_K: Array) -
     return np.asarray(whitener_DD.T @ step_D)
 
 
-def _centred(objective_K: Array) -> Array:
+def centred(objective_K: Array) -> Array:
     """f - mean(f) in units of its standard deviation; equal objectives, all 1 when scaled, give exact zeros: (K,)."""
     f_K = scaled(objective_K)
     return np.asarray((f_K - f_K.mean()) / (f_K.std() + STD_MIN))
