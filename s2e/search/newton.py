@@ -55,10 +55,13 @@ def newton_step(space: Space, theta_D: Array, x_KX: Array, objective_K: Array) -
     z_KD = np.einsum("de,ke->kd", whitener_DD, space.score(theta_D, x_KX))
     gradient_D = np.einsum("k,kd->d", weight_K, z_KD) / len(z_KD)  # L^-1 grad J, eq. (7)
     step_D = -STEP_SIZE * _solve_damped(_hessian(weight_K, z_KD), gradient_D)  # eq. (8)
-    length = np.linalg.norm(step_D)  # = sqrt(step' F step), because these coordinates are whitened
-    if length > TRUST_REGION:
-        step_D *= TRUST_REGION / length
-    return np.asarray(whitener_DD.T @ step_D)
+    return np.asarray(whitener_DD.T @ within_trust_region(step_D))
+
+
+def within_trust_region(step_D: Array) -> Array:
+    """A whitened step, cut to the trust region: its length is sqrt(step' F step). (D,)."""
+    length = np.linalg.norm(step_D)
+    return step_D * (TRUST_REGION / length) if length > TRUST_REGION else step_D
 
 
 def centred(objective_K: Array) -> Array:
