@@ -54,13 +54,24 @@ SEARCHERS = {
     "newton_literal": Entry(
         "s2e.search.newton_literal:NewtonLiteral", "S2E eqs. (7)-(8) as printed, sign fixed; here to be compared."
     ),
+    "model_newton": Entry(
+        "s2e.search.model_newton:ModelNewton",
+        "Newton on a surrogate of the schedule curve; trials picked by Thompson sampling over a pool.",
+    ),
+    "natural_gradient": Entry(
+        "s2e.search.natural_gradient:NaturalGradient", "A step along F^-1 grad J; baseline and trust region of newton."
+    ),
+    "cem": Entry(
+        "s2e.search.cem:CrossEntropy",
+        "Cross-entropy method: p_theta is refitted to the better half of a round, smoothed, in a trust region.",
+    ),
     "random": Entry("s2e.search.random_search:RandomSearch", "Uniform draws from the space; theta never moves."),
 }
 SPACES = {
     "s2e": Entry("s2e.search.space:S2E", "S2E Table 1: four bases mixed by a Dirichlet, sixteen Beta parameters."),
 }
-GRADIENT_SEARCHERS = frozenset({"newton", "newton_literal"})
-"""Searchers whose step is undefined for fewer than two trials a round (a centred objective is then zero)."""
+GRADIENT_SEARCHERS = frozenset({"newton", "newton_literal", "natural_gradient", "cem"})
+"""Searchers whose step is undefined for fewer than two trials a round: they compare the trials of one round."""
 
 
 def load(table: dict[str, Entry], name: str) -> Any:

@@ -126,6 +126,22 @@ def kl(new_D: Array, old_D: Array) -> float:
     return float(_log_beta(old_D) - _log_beta(new_D) + ((new_D - old_D) * _mean_log(new_D)).sum())
 
 
+def with_shifted_mean_log(start_D: Array, shift_D: Array) -> Array:
+    """The theta whose E[ln x_i] is that of ``start_D`` plus ``shift_D``; of all densities of the family it has the
+    highest likelihood under samples with these mean logarithms: (D,).
+
+    Newton's method in ln theta (so that theta stays positive) on psi(theta_i) - psi(theta_0), whose derivative is F.
+    """
+    theta_D, mean_log_D = start_D, _mean_log(start_D) + shift_D
+    for _ in range(50):
+        missing_D = mean_log_D - _mean_log(theta_D)
+        if np.abs(missing_D).max() < 1e-12:
+            break
+        change_D = np.einsum("de,e->d", fisher_inverse(theta_D), missing_D)
+        theta_D = theta_D * np.exp(np.clip(change_D / theta_D, -1.0, 1.0))
+    return np.asarray(theta_D)
+
+
 def _log_beta(theta_D: Array) -> Array:
     """Log of the normalising constant: sum lnGamma(theta_i) - lnGamma(theta_0)."""
     return np.asarray(gammaln(theta_D).sum() - gammaln(theta_D.sum()))

@@ -50,18 +50,21 @@ class Newton(Relaxation):
 
 def newton_step(space: Space, theta_D: Array, x_KX: Array, objective_K: Array) -> Array:
     """The change of theta after one round: (D,). Zero when all objectives are equal."""
-    weight_K = _centred(objective_K)
+    weight_K = centred(objective_K)
     whitener_DD = space.whitener(theta_D)  # L^-1, with F = L L'
     z_KD = np.einsum("de,ke->kd", whitener_DD, space.score(theta_D, x_KX))
     gradient_D = np.einsum("k,kd->d", weight_K, z_KD) / len(z_KD)  # L^-1 grad J, eq. (7)
     step_D = -STEP_SIZE * _solve_damped(_hessian(weight_K, z_KD), gradient_D)  # eq. (8)
-    length = np.linalg.norm(step_D)  # = sqrt(step' F step), because these coordinates are whitened
-    if length > TRUST_REGION:
-        step_D *= TRUST_REGION / length
-    return np.asarray(whitener_DD.T @ step_D)
+    return np.asarray(whitener_DD.T @ within_trust_region(step_D))
 
 
-def _centred(objective_K: Array) -> Array:
+def within_trust_region(step_D: Array) -> Array:
+    """A whitened step, cut to the trust region: its length is sqrt(step' F step). (D,)."""
+    length = np.linalg.norm(step_D)
+    return step_D * (TRUST_REGION / length) if length > TRUST_REGION else step_D
+
+
+def centred(objective_K: Array) -> Array:
     """f - mean(f) in units of its standard deviation; equal objectives, all 1 when scaled, give exact zeros: (K,)."""
     f_K = scaled(objective_K)
     return np.asarray((f_K - f_K.mean()) / (f_K.std() + STD_MIN))

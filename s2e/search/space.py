@@ -81,6 +81,17 @@ class Space:
         pairs = zip(self._parts(new_D), self._parts(old_D), strict=True)
         return sum(distributions.kl(new, old) for (_, new), (_, old) in pairs)
 
+    def with_shifted_moments(self, theta_D: ArrayLike, shift_D: ArrayLike) -> Array:
+        """The theta whose mean log-statistics are those of ``theta_D`` plus a shift, such as a mean score: (D,)."""
+        shifts = (part for _, part in self._parts(shift_D))
+        pairs = zip(self._parts(theta_D), shifts, strict=True)
+        return np.concatenate([distributions.with_shifted_mean_log(theta, shift) for (_, theta), shift in pairs])
+
+    def around(self, x_X: ArrayLike, concentration: float) -> Array:
+        """theta of a density with its mode at a point, the narrower the higher the concentration: (D,)."""
+        statistics = self._statistics(self.initial_theta(), np.atleast_2d(np.asarray(x_X, dtype=np.float64)))
+        return np.asarray(1 + concentration * np.exp(np.concatenate([stat_1D[0] for _, stat_1D in statistics])))
+
     def mean(self, theta_D: ArrayLike) -> Array:
         """The mean point of p_theta: (X,)."""
         return np.concatenate([block.mean(part) for block, part in self._parts(theta_D)])

@@ -4,16 +4,17 @@ The objective depends on a point only through its curve, and a curve is eight se
 (three principal components carry 99.9 % of its variance). One training is noisy, so the best objective observed is a
 winner's curse; the lowest posterior mean is not.
 
-Shapes: N trials, M schedules asked about, T epochs, G segments.
+Shapes: N trials, M schedules asked about, T epochs, E epochs looked at, G segments.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product, starmap
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.spatial.distance import cdist
 
@@ -28,6 +29,10 @@ NOISE_SHARES = (0.01, 0.05, 0.2, 0.5)
 """Fraction of the objective's variance that the seed of a training explains, not its schedule."""
 N_MAX = 500
 """Trials used by one fit; more are thinned evenly, because its cost grows with the cube."""
+EPOCHS_PER_SEGMENT = 4
+"""Epochs that :func:`segment_epochs` keeps of a segment; R is smooth: four give its mean to 0.01 (the first: 0.03)."""
+JITTER = 1e-6
+"""Added to the diagonal of a posterior covariance: schedules asked about may be equal, which makes it singular."""
 TIE = 1e-9
 """Posterior means closer than this are equal: repeated schedules differ by rounding only."""
 
@@ -47,8 +52,28 @@ def segment_means(keep_rate_NT: ArrayLike) -> Array:
     curves = np.asarray(keep_rate_NT, dtype=np.float64)
     if curves.ndim != 2 or curves.size == 0:
         raise SearchError(f"schedules of one length are needed, found an array of shape {curves.shape}")
-    edges = np.unique(np.rint(np.array(CUTS) * curves.shape[1]).astype(int))
+    edges = _edges(curves.shape[1])
     return np.asarray(np.add.reduceat(curves, edges[:-1], axis=1) / np.diff(edges))
+
+
+def segment_epochs(n_epochs: int) -> tuple[Array, NDArray[np.int64]]:
+    """Epochs (E,) that stand for all T, at most EPOCHS_PER_SEGMENT in a segment, and where each segment starts: (G,).
+
+    ``np.add.reduceat`` over the starts gives segment means at a cost that does not grow with T.
+    """
+    edges = _edges(n_epochs)
+    length_G = np.diff(edges)
+    kept_G = np.minimum(length_G, EPOCHS_PER_SEGMENT)
+    middles = [
+        first + np.floor((np.arange(kept) + 0.5) * length / kept)
+        for first, length, kept in zip(edges[:-1], length_G, kept_G, strict=True)
+    ]
+    return np.concatenate(middles), np.asarray(np.cumsum(kept_G) - kept_G)
+
+
+def _edges(n_epochs: int) -> NDArray[np.int64]:
+    """First epoch of each segment that is not empty, then T."""
+    return np.unique(np.rint(np.array(CUTS) * n_epochs).astype(np.int64))
 
 
 def standardised(objective_N: ArrayLike) -> Array:
@@ -66,21 +91,26 @@ def standardised(objective_N: ArrayLike) -> Array:
     return np.asarray((z_N - z_N.mean()) / z_N.std())
 
 
-class CurveSurrogate:
-    """Matern-5/2 on segment means, lengthscale and noise share by maximum likelihood on a grid. Deterministic.
+class Hyperparameters(NamedTuple):
+    """What a fit chooses by maximum likelihood."""
 
-    Means and variances are in the standardised units of the fit (see :func:`standardised`).
+    lengthscale: float
+    noise_share: float
+
+
+class Surrogate:
+    """Matern-5/2 on features, lengthscale and noise share by maximum likelihood on a grid unless given. Deterministic.
+
+    Scores, means and variances are in the units of :func:`standardised`.
     """
 
-    def __init__(self, keep_rate_NT: ArrayLike, objective_N: ArrayLike) -> None:
-        features_NG, score_N = segment_means(keep_rate_NT), standardised(objective_N)
+    def __init__(self, features_NG: Array, score_N: Array, hyperparameters: Hyperparameters | None = None) -> None:
         if len(features_NG) != len(score_N):
             raise SearchError(f"{len(features_NG)} schedules but {len(score_N)} objectives")
-        every = -(-len(score_N) // N_MAX)
-        self._features_NG, self._score_N = features_NG[::every], score_N[::every]
-        distance_NN = cdist(self._features_NG, self._features_NG)
-        fits = (_fit(distance_NN, self._score_N, ell, share) for ell in LENGTHSCALES for share in NOISE_SHARES)
-        self._best = max(fits, key=lambda fit: fit.log_likelihood)
+        self._features_NG, self._score_N = features_NG, score_N
+        distance_NN = cdist(features_NG, features_NG)
+        grid = [hyperparameters] if hyperparameters else starmap(Hyperparameters, product(LENGTHSCALES, NOISE_SHARES))
+        self._best = max((_fit(distance_NN, score_N, *chosen) for chosen in grid), key=lambda fit: fit.log_likelihood)
 
     @property
     def lengthscale(self) -> float:
@@ -92,13 +122,52 @@ class CurveSurrogate:
         """The noise share of highest likelihood."""
         return self._best.noise_share
 
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        """Both, to fit the same process again without the grid."""
+        return Hyperparameters(self.lengthscale, self.noise_share)
+
+    def mean(self, features_MG: Array) -> Array:
+        """Posterior mean of the noise-free score: (M,)."""
+        return np.asarray(self._cross(features_MG) @ self._best.coefficient)
+
+    def mean_and_variance(self, features_MG: Array) -> tuple[Array, Array]:
+        """Posterior mean and variance of the noise-free score: (M,), (M,)."""
+        cross_MN = self._cross(features_MG)
+        explained_NM = solve_triangular(self._best.root, cross_MN.T, lower=True)
+        variance_M = np.maximum(1 - self.noise_share - (explained_NM**2).sum(axis=0), 0.0)
+        return np.asarray(cross_MN @ self._best.coefficient), variance_M
+
+    def draw(self, features_MG: Array, rng: np.random.Generator) -> Array:
+        """One joint draw of the noise-free scores from the posterior, for Thompson sampling: (M,)."""
+        cross_MN = self._cross(features_MG)
+        explained_NM = solve_triangular(self._best.root, cross_MN.T, lower=True)
+        covariance_MM = self._kernel(features_MG, features_MG) - explained_NM.T @ explained_NM
+        covariance_MM[np.diag_indices_from(covariance_MM)] += JITTER
+        normal_M = rng.standard_normal(len(features_MG))
+        return np.asarray(cross_MN @ self._best.coefficient + cholesky(covariance_MM, lower=True) @ normal_M)
+
+    def _cross(self, features_MG: Array) -> Array:
+        return self._kernel(features_MG, self._features_NG)
+
+    def _kernel(self, a_MG: Array, b_NG: Array) -> Array:
+        """Covariance of noise-free scores: (M, N)."""
+        return (1 - self.noise_share) * matern52(cdist(a_MG, b_NG) / self.lengthscale)
+
+
+class CurveSurrogate(Surrogate):
+    """The surrogate on the segment means of whole curves, a long history thinned to N_MAX."""
+
+    def __init__(self, keep_rate_NT: ArrayLike, objective_N: ArrayLike) -> None:
+        features_NG, score_N = segment_means(keep_rate_NT), standardised(objective_N)
+        if len(features_NG) != len(score_N):
+            raise SearchError(f"{len(features_NG)} schedules but {len(score_N)} objectives")
+        every = -(-len(score_N) // N_MAX)
+        super().__init__(features_NG[::every], score_N[::every])
+
     def posterior(self, keep_rate_MT: ArrayLike) -> tuple[Array, Array]:
         """Mean and variance of the noise-free score of each schedule: (M,), (M,)."""
-        signal = 1 - self.noise_share
-        distance_MN = cdist(segment_means(keep_rate_MT), self._features_NG)
-        cross_MN = signal * matern52(distance_MN / self.lengthscale)
-        explained_NM = solve_triangular(self._best.root, cross_MN.T, lower=True)
-        return cross_MN @ self._best.coefficient, np.maximum(signal - (explained_NM**2).sum(axis=0), 0.0)
+        return self.mean_and_variance(segment_means(keep_rate_MT))
 
 
 def matern52(distance: Array) -> Array:

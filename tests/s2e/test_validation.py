@@ -90,7 +90,7 @@ def test_an_empty_job_is_the_documented_default() -> None:
         ({"train": {"method": "magic"}}, "train.method", "magic", "one of coteaching, standard"),
         ({"train": {"network": "vgg"}}, "train.network", "vgg", "one of mlp, model1"),
         ({"data": {"name": "svhn"}}, "data.name", "svhn", "one of digits, mnist, cifar10"),
-        ({"search": {"searcher": "best"}}, "search.searcher", "best", "one of newton, newton_literal, random"),
+        ({"search": {"searcher": "best"}}, "search.searcher", "best", "one of newton, newton_literal, model_newton"),
         ({"search": {"space": "none"}}, "search.space", "none", "one of s2e"),
         ({"data": {"noise": {"noise_rate": 1.0}}}, "data.noise.noise_rate", 1.0, "< 1"),
         ({"data": {"noise": {"noise_rate": -0.1}}}, "data.noise.noise_rate", -0.1, ">= 0"),

@@ -1,0 +1,166 @@
+"""Newton on a surrogate: J, its gradient and its Hessian by dense sampling of a Gaussian process under p_theta.
+
+Six trainings say almost nothing about 36 entries of theta by themselves (``newton`` has to live with that), but the
+objective depends on a point only through its curve, and a Gaussian process on segment means of the curve learns it from
+few trials. So each round:
+
+1. the surrogate is fitted to all trials so far (a long history is thinned, so that the cost of a round is bounded);
+2. theta takes INNER_STEPS damped Newton steps on E_{x ~ p_theta}[posterior mean], from N_DRAWS draws each, in
+   Fisher-whitened coordinates, within KL(new || old) <= KL_MAX of the round's first theta;
+3. every trial but the first is the minimum of one joint posterior draw (Thompson sampling) over a pool of its own: half
+   p_theta, a quarter uniform, a quarter mutations of the elite. The first is a free draw from p_theta.
+
+A trial's pool and posterior draw come from its own generator: no two trials of a round are alike, and neither depends
+on the other. ``memory`` holds the history (points, objectives) and the two parameters of the fit.
+
+Shapes: K trials of the round, N trials of the history, S draws, P points of a pool, X coordinates, D entries of theta,
+E epochs looked at, G segments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from s2e.search.distributions import Array
+from s2e.search.newton import centred
+from s2e.search.relaxation import Relaxation, ordered, scaled
+from s2e.search.space import THETA_MAX, THETA_MIN, Space
+from s2e.search.surrogate import Hyperparameters, Surrogate, segment_epochs, standardised
+from s2e.spec import Observation, Point, SearchState, derive_seed
+
+N_HISTORY = 240
+"""Trials remembered; of more, the older ones are thinned."""
+INNER_STEPS = 3
+N_DRAWS = 2000
+DAMPING = 0.2
+"""Added to every |lambda| of the whitened Hessian of the standardised posterior mean."""
+KL_MAX = 1.0
+"""Nats that p_theta may move in one round."""
+POOL = (200, 100, 100)
+"""Points of a pool: draws from p_theta, uniform draws, mutations of the elite."""
+N_ELITE = 6
+CONCENTRATIONS = (10.0, 200.0)
+"""Of a mutation's density around its parent, drawn log-uniformly: standard deviations of about 0.14 to 0.035."""
+
+
+class ModelNewton(Relaxation):
+    """Draws each round by Thompson sampling and moves theta by Newton steps on the surrogate."""
+
+    def __init__(self, space: Space, seed: int, n_epochs: int) -> None:
+        super().__init__(space, seed, n_epochs)
+        self._n_epochs = n_epochs
+        self._epochs_E, self._starts_G = segment_epochs(n_epochs)
+
+    def ask(self, state: SearchState, k: int) -> Point:
+        """The k-th trial: a free draw from p_theta for k = 0 and before any history, a Thompson draw otherwise."""
+        if k == 0 or not state.memory:
+            return super().ask(state, k)
+        rng = np.random.default_rng([self._seed, state.round, k])
+        x_NX, surrogate = self._remembered(state.memory)
+        pool_PX = self._pool(np.array(state.theta), self._elite(x_NX, surrogate), rng)
+        return self._space.point(pool_PX[np.argmin(surrogate.draw(self._features(pool_PX), rng))])
+
+    def tell(self, state: SearchState, observations: Sequence[Observation]) -> SearchState:
+        """The history with this round in it, and theta after the inner Newton steps on its surrogate."""
+        x_NX, objective_N = self._history(state.memory, observations)
+        surrogate = self._fit(x_NX, objective_N)
+        rng = np.random.default_rng(derive_seed(self._seed, "tell", state.round))
+        theta_D = self._moved(np.array(state.theta), surrogate, rng)
+        memory = {
+            "points": x_NX.tolist(),
+            "objectives": objective_N.tolist(),
+            "hyperparameters": list(surrogate.hyperparameters),
+        }
+        return SearchState(state.round + 1, tuple(theta_D.tolist()), memory)
+
+    def _history(self, memory: dict[str, Any], observations: Sequence[Observation]) -> tuple[Array, Array]:
+        """Points (N, X) and objectives (N,) of all rounds. A failed trial counts as the worst known objective."""
+        x_KX, objective_K = ordered(self._space, observations, at_least=1)
+        x_NX = np.concatenate([np.reshape(memory.get("points", []), (-1, self._space.n_x)), x_KX])
+        objective_N = np.concatenate([memory.get("objectives", []), objective_K])
+        failed_K = np.array([o.failed for o in sorted(observations, key=lambda o: o.k)])
+        objective_N[len(objective_N) - len(failed_K) :][failed_K] = objective_N.max()
+        return thinned(x_NX), thinned(objective_N)
+
+    def _remembered(self, memory: dict[str, Any]) -> tuple[Array, Surrogate]:
+        """Points of the history and the surrogate fitted to it, with the parameters chosen by tell."""
+        x_NX, objective_N = np.array(memory["points"]), np.array(memory["objectives"])
+        return x_NX, self._fit(x_NX, objective_N, Hyperparameters(*memory["hyperparameters"]))
+
+    def _fit(self, x_NX: Array, objective_N: Array, chosen: Hyperparameters | None = None) -> Surrogate:
+        return Surrogate(self._features(x_NX), standardised(scaled(objective_N)), chosen)
+
+    def _features(self, x_SX: Array) -> Array:
+        """Segment means of R over the epochs looked at: (S, G)."""
+        curve_SE = self._space.family(x_SX, self._epochs_E, self._n_epochs)
+        count_G = np.diff([*self._starts_G, len(self._epochs_E)])
+        return np.asarray(np.add.reduceat(curve_SE, self._starts_G, axis=1) / count_G)
+
+    def _elite(self, x_NX: Array, surrogate: Surrogate) -> Array:
+        """The points of the history with the lowest posterior mean: (N_ELITE, X), fewer where there are fewer."""
+        order = np.argsort(surrogate.mean(self._features(x_NX)), kind="stable")
+        return np.asarray(x_NX[order[:N_ELITE]])
+
+    def _pool(self, theta_D: Array, elite_NX: Array, rng: np.random.Generator) -> Array:
+        """Candidates for one trial: (P, X)."""
+        n_theta, n_uniform, n_mutated = POOL
+        parts = [
+            self._space.sample(theta_D, rng, n_theta),
+            self._space.sample(self._space.initial_theta(), rng, n_uniform),
+        ]
+        log_low, log_high = np.log(CONCENTRATIONS)
+        for i, x_X in enumerate(elite_NX):
+            concentration = float(np.exp(rng.uniform(log_low, log_high)))
+            n_children = len(range(i, n_mutated, len(elite_NX)))
+            parts.append(self._space.sample(self._space.around(x_X, concentration), rng, n_children))
+        return np.concatenate(parts)
+
+    def _moved(self, theta_D: Array, surrogate: Surrogate, rng: np.random.Generator) -> Array:
+        """theta after the inner steps, within KL_MAX of where it was: (D,)."""
+        first_D = theta_D
+        for _ in range(INNER_STEPS):
+            x_SX = self._space.sample(theta_D, rng, N_DRAWS)
+            mean_S = surrogate.mean(self._features(x_SX))
+            gradient_D, hessian_DD = relaxed_derivatives(self._space, theta_D, x_SX, centred(mean_S))
+            theta_D = within_kl(self._space, first_D, theta_D, whitened_step(gradient_D, hessian_DD))
+        return theta_D
+
+
+def relaxed_derivatives(space: Space, theta_D: Array, x_SX: Array, centred_S: Array) -> tuple[Array, Array]:
+    """L^-1 grad J and L^-1 (grad^2 J) L^-T, F = L L', of J = E[f] from draws of p_theta with f centred: (D,), (D, D).
+
+    The draws' mean of f (s s' - F) (newton.py, Prop. 1) has no F term, because the f sum to zero.
+    """
+    z_SD = np.einsum("de,se->sd", space.whitener(theta_D), space.score(theta_D, x_SX))
+    weighted_SD = centred_S[:, None] * z_SD / len(z_SD)
+    return np.asarray(weighted_SD.sum(axis=0)), np.einsum("sd,se->de", weighted_SD, z_SD)
+
+
+def whitened_step(gradient_D: Array, hessian_DD: Array) -> Array:
+    """-V diag(1 / (|lambda| + DAMPING)) V' g, at most sqrt(2 KL_MAX / INNER_STEPS) long: (D,)."""
+    eigenvalue_D, vector_DD = np.linalg.eigh(hessian_DD)
+    step_D = -vector_DD @ ((vector_DD.T @ gradient_D) / (np.abs(eigenvalue_D) + DAMPING))
+    longest = np.sqrt(2 * KL_MAX / INNER_STEPS)
+    return np.asarray(step_D * min(1.0, longest / max(float(np.linalg.norm(step_D)), longest)))
+
+
+def within_kl(space: Space, first_D: Array, theta_D: Array, step_D: Array) -> Array:
+    """theta after a whitened step, halved until KL(new || first) <= KL_MAX; theta itself where no length will do: (D,).
+
+    The KL is that of the theta in its bounds, because clipping changes the step.
+    """
+    change_D = space.whitener(theta_D).T @ step_D
+    for halvings in range(12):
+        new_D = np.clip(theta_D + change_D / 2**halvings, THETA_MIN, THETA_MAX)
+        if space.kl(new_D, first_D) <= KL_MAX:
+            return np.asarray(new_D)
+    return theta_D
+
+
+def thinned(history_N: Array) -> Array:
+    """At most N_HISTORY rows, evenly spaced, the newest among them: repeated every round, old rows go gradually."""
+    n = len(history_N)
+    return history_N if n <= N_HISTORY else history_N[np.rint(np.linspace(0, n - 1, N_HISTORY)).astype(int)]

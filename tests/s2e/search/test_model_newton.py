@@ -1,0 +1,166 @@
+"""Newton on the surrogate of the schedule curve, and the surrogate's joint posterior draw."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from s2e.search import model_newton
+from s2e.search.model_newton import KL_MAX, ModelNewton, relaxed_derivatives, thinned, whitened_step, within_kl
+from s2e.search.newton import centred
+from s2e.search.space import S2E, THETA_MIN
+from s2e.search.surrogate import JITTER, CurveSurrogate, Surrogate, segment_epochs, segment_means, standardised
+from s2e.spec import Observation, Point, SearchState
+
+THETA = np.linspace(1.5, 6, 36)
+
+
+def objective(points: list[Point], n_epochs: int = 40) -> list[float]:
+    """Lowest for a curve that falls to 0.4."""
+    curves = S2E.curves(S2E.vectors(points), n_epochs)
+    return (0.3 + (curves[:, n_epochs // 3 :].mean(axis=1) - 0.4) ** 2).tolist()
+
+
+def searched(n_rounds: int, seed: int = 0) -> tuple[ModelNewton, list[SearchState]]:
+    searcher = ModelNewton(S2E, seed, 40)
+    states = [searcher.init()]
+    for _ in range(n_rounds):
+        points = [searcher.ask(states[-1], k) for k in range(6)]
+        told = [Observation(k, p, f) for k, (p, f) in enumerate(zip(points, objective(points), strict=True))]
+        states.append(searcher.tell(states[-1], told))
+    return searcher, states
+
+
+def test_derivatives_are_those_of_the_relaxed_objective_by_finite_differences() -> None:
+    """J(theta + h) from the same draws by importance weights, which uses log p_theta only, not its score."""
+    x = S2E.sample(THETA, np.random.default_rng(0), 500)
+    f = centred(segment_means(S2E.curves(x, 40))[:, 4] ** 2)
+    gradient, hessian = relaxed_derivatives(S2E, THETA, x, f)
+    log_prob = S2E.log_prob(THETA, x)
+
+    def relaxed(whitened: np.ndarray) -> float:
+        theta = THETA + S2E.whitener(THETA).T @ whitened
+        return float((np.exp(S2E.log_prob(theta, x) - log_prob) * f).mean())
+
+    directions = np.random.default_rng(1).standard_normal((5, 36))
+    for d in directions / np.linalg.norm(directions, axis=1, keepdims=True):
+        h = 1e-3
+        slope = (relaxed(h * d) - relaxed(-h * d)) / (2 * h)
+        curvature = (relaxed(h * d) - 2 * relaxed(0 * d) + relaxed(-h * d)) / h**2
+        assert gradient @ d == pytest.approx(slope, abs=1e-5)
+        assert d @ hessian @ d == pytest.approx(curvature, abs=1e-3)
+
+
+def test_a_step_is_short_and_descends() -> None:
+    x = S2E.sample(THETA, np.random.default_rng(0), 500)
+    gradient, hessian = relaxed_derivatives(S2E, THETA, x, centred(x[:, 0]))
+    for scale in (1e-3, 1.0, 1e3):
+        step = whitened_step(scale * gradient, hessian)
+        assert step @ gradient < 0
+        assert np.linalg.norm(step) <= np.sqrt(2 * KL_MAX / model_newton.INNER_STEPS) * (1 + 1e-9)
+
+
+def test_a_long_step_is_halved_until_the_divergence_fits() -> None:
+    step = 50 * np.random.default_rng(0).standard_normal(36)
+    new = within_kl(S2E, THETA, THETA, step)
+    assert 0 < S2E.kl(new, THETA) <= KL_MAX
+    assert (new >= THETA_MIN).all()
+    far = np.full(36, 150.0)
+    assert S2E.kl(far, THETA) > KL_MAX
+    np.testing.assert_array_equal(within_kl(S2E, THETA, far, step), far)  # nowhere to go: theta stays
+
+
+def test_no_round_moves_the_density_further_than_kl_max() -> None:
+    _, states = searched(6)
+    steps = [S2E.kl(new.theta, old.theta) for old, new in pairwise(states)]
+    assert max(steps) <= KL_MAX
+    assert min(steps) > 0
+
+
+def test_it_finds_better_schedules_than_uniform_draws() -> None:
+    """The mean objective of the Thompson draws of the last round is below the best tenth of 300 uniform draws."""
+    uniform = [S2E.point(x) for x in S2E.sample(np.ones(36), np.random.default_rng(5), 300)]
+    for seed in range(3):
+        searcher, states = searched(4, seed)
+        last = [searcher.ask(states[-1], k) for k in range(1, 6)]
+        assert np.mean(objective(last)) < np.quantile(objective(uniform), 0.1)
+
+
+def test_no_trial_is_repeated_within_a_round() -> None:
+    searcher, states = searched(3)
+    points = [searcher.ask(states[-1], k) for k in range(24)]
+    assert len(set(points)) == 24
+
+
+def test_trial_0_is_a_free_draw_from_p_theta() -> None:
+    searcher, states = searched(2, seed=9)
+    x = S2E.sample(states[-1].theta, np.random.default_rng([9, 2, 0]), 1)[0]
+    assert searcher.ask(states[-1], 0) == S2E.point(x)
+
+
+def test_equal_objectives_move_nothing() -> None:
+    searcher = ModelNewton(S2E, 0, 40)
+    state = searcher.init()
+    for _ in range(2):
+        told = [Observation(k, searcher.ask(state, k), 0.3) for k in range(6)]
+        state = searcher.tell(state, told)
+    assert state.theta == searcher.init().theta
+
+
+def test_a_failed_trial_counts_as_the_worst_of_the_history() -> None:
+    searcher, states = searched(1)
+    worst = max(states[1].memory["objectives"])
+    point = searcher.ask(states[1], 1)
+    after = searcher.tell(states[1], [Observation(0, point, 0.0, failed=True), Observation(1, point, 0.1)])
+    assert after.memory["objectives"][-2:] == [worst, 0.1]
+
+
+def test_a_long_history_is_thinned_and_keeps_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_newton, "N_HISTORY", 20)
+    kept = thinned(np.arange(26))
+    assert len(set(kept)) == 20
+    assert (kept[0], kept[-1]) == (0, 25)
+    _, states = searched(5)
+    assert len(states[-1].memory["points"]) == len(states[-1].memory["objectives"]) == 20
+
+
+@pytest.mark.parametrize("n_epochs", [1, 2, 5, 12, 40, 60, 200, 1000])
+def test_epochs_looked_at_give_the_segment_means(n_epochs: int) -> None:
+    epochs, starts = segment_epochs(n_epochs)
+    curves = S2E.curves(S2E.sample(np.ones(36), np.random.default_rng(0), 50), n_epochs)
+    looked_at = curves[:, epochs.astype(int)]
+    means = np.add.reduceat(looked_at, starts, axis=1) / np.diff([*starts, len(epochs)])
+    assert len(epochs) <= 32
+    error = np.abs(means - segment_means(curves)).max(axis=0)
+    assert error[0] < 0.03  # R may fall at once from R(0) = 1
+    assert (error[1:] < 0.01).all()
+
+
+def test_a_joint_draw_has_the_posterior_mean_and_covariance() -> None:
+    curves = S2E.curves(S2E.sample(np.ones(36), np.random.default_rng(0), 20), 40)
+    f = curves[:, 20]
+    asked = segment_means(S2E.curves(S2E.sample(np.ones(36), np.random.default_rng(1), 4), 40))
+    gp = CurveSurrogate(curves, f)
+    draws = np.array([gp.draw(asked, np.random.default_rng(i)) for i in range(4000)])
+    mean, variance = gp.mean_and_variance(asked)
+    sd = np.sqrt(variance + JITTER)
+    np.testing.assert_allclose(draws.mean(axis=0), mean, atol=5 * sd.max() / 4000**0.5)
+    np.testing.assert_allclose(draws.std(axis=0), sd, rtol=0.1)
+    # Equal schedules get equal scores in one draw: it is joint, not one draw for each.
+    twice = gp.draw(np.repeat(asked, 2, axis=0), np.random.default_rng(0))
+    np.testing.assert_allclose(twice[::2], twice[1::2], atol=10 * JITTER**0.5)
+
+
+def test_given_parameters_reproduce_the_fit() -> None:
+    features = segment_means(S2E.curves(S2E.sample(np.ones(36), np.random.default_rng(0), 20), 40))
+    score = standardised(features[:, 3] ** 2)
+    first = Surrogate(features, score)
+    again = Surrogate(features, score, first.hyperparameters)
+    np.testing.assert_array_equal(first.mean(features), again.mean(features))
+
+
+def test_a_density_around_a_point_has_its_mode_there() -> None:
+    x = S2E.sample(np.ones(36), np.random.default_rng(3), 1)[0]
+    near = S2E.sample(S2E.around(x, 200.0), np.random.default_rng(4), 400)
+    assert np.abs(near - x).mean() < 0.05
+    np.testing.assert_allclose(S2E.mean(S2E.around(x, 1e7)), x, atol=1e-5)
