@@ -19,6 +19,8 @@ class Entry:
 
     target: str
     summary: str
+    params: str = "Params"
+    """Class of :mod:`s2e.methods.params` that holds a method's hyperparameters."""
 
 
 METHODS = {
@@ -69,3 +71,10 @@ def load(table: dict[str, Entry], name: str) -> Any:
         raise SpecError(Problem("name", name, "one of " + ", ".join(table)))
     module, _, attribute = table[name].target.partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def params_of(method: str) -> Any:
+    """The dataclass of a method's hyperparameters; the method itself, and torch with it, is not imported."""
+    if method not in METHODS:
+        raise SpecError(Problem("train.method", method, "one of " + ", ".join(METHODS)))
+    return getattr(importlib.import_module("s2e.methods.params"), METHODS[method].params)

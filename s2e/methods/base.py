@@ -17,6 +17,8 @@ from abc import ABC, abstractmethod
 import torch
 import torch.nn.functional as F
 
+from s2e.methods.params import Params
+
 State = dict[str, torch.Tensor]
 """What a method remembers between steps. Every tensor has a leading axis K, so a trial can leave the population."""
 
@@ -26,6 +28,12 @@ class Method(ABC):
 
     n_networks: int
     """Networks N of one trial."""
+
+    params: Params
+    """The hyperparameters, of the class the catalog names."""
+
+    def __init__(self, params: Params | None = None) -> None:
+        self.params = params or Params()
 
     def init_state(self, n_trials: int, n_samples: int, n_classes: int, device: torch.device) -> State:  # noqa: ARG002
         """The state before the first step."""

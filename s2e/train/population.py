@@ -13,6 +13,7 @@ from s2e import catalog
 from s2e.data.datasets import load_split, noisy_labels
 from s2e.errors import DataError, Problem, SpecError
 from s2e.methods.base import Method, State
+from s2e.methods.params import parse_params
 from s2e.models.base import StackedNetwork, Tensors
 from s2e.schedule import n_keep
 from s2e.spec import Population, TrainSpec
@@ -35,7 +36,8 @@ class StackedTrials:
         self.train_spec, self.device, self.dtype = train, device, dtype
         self.data = resident(data, network, device)
         self.network = network(data.train.images.shape[1:], data.n_classes)
-        self.method: Method = catalog.load(catalog.METHODS, train.method)()
+        params = parse_params(train.method, population.data.name, train.params)
+        self.method: Method = catalog.load(catalog.METHODS, train.method)(params)
         self.trial = list(range(len(trials)))
         """Which trial of the population each of the K stacked ones is; failed trials have left."""
         self.order_seeds = [trial.order_seed for trial in trials]
