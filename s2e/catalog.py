@@ -28,6 +28,20 @@ METHODS = {
         "s2e.methods.coteaching:CoTeaching",
         "Two networks, each trained on the small-loss samples the other selects (Han et al. 2018).",
     ),
+    "coteaching_plus": Entry(
+        "s2e.methods.coteaching_plus:CoTeachingPlus",
+        "Co-teaching on the samples where the two networks disagree, after a warm-up (Yu et al. 2019).",
+        params="CoTeachingPlus",
+    ),
+    "decoupling": Entry(
+        "s2e.methods.decoupling:Decoupling",
+        "Two networks, each trained on every sample where they disagree; the schedule is ignored (Malach et al. 2017).",
+        params="Decoupling",
+    ),
+    "selfteaching": Entry(
+        "s2e.methods.selfteaching:SelfTeaching",
+        "One network, trained on its own small-loss samples (self-paced MentorNet, Jiang et al. 2018).",
+    ),
     "standard": Entry("s2e.methods.plain:Standard", "Cross entropy on every sample; the schedule is ignored."),
 }
 NETWORKS = {

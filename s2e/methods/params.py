@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from s2e import catalog
 from s2e.errors import Problem, SpecError
-from s2e.validation import parse
+from s2e.validation import param, parse
 
 
 @dataclass(frozen=True)
@@ -31,3 +31,21 @@ def parse_params(method: str, dataset: str, data: Any, path: str = "train.params
     if not isinstance(data, Mapping):
         raise SpecError(Problem(path, repr(data)[:80], "must be an object"))
     return parse(kind, {**kind.per_dataset.get(dataset, {}), **data}, path)
+
+
+@dataclass(frozen=True)
+class Decoupling(Params):
+    """Decoupling (Malach & Shalev-Shwartz 2017)."""
+
+    warm_up_epochs: int = param(0, ge=0, le=10_000, doc="first epochs, in which every sample counts")
+
+
+@dataclass(frozen=True)
+class CoTeachingPlus(Params):
+    """Co-teaching+ (Yu et al. 2019); defaults from its official program."""
+
+    warm_up_epochs: int = param(
+        20, ge=0, le=10_000, doc="first epochs, of plain Co-teaching (CIFAR-10 20; MNIST, and so digits, 0)"
+    )
+
+    per_dataset = {"mnist": {"warm_up_epochs": 0}, "digits": {"warm_up_epochs": 0}}  # noqa: RUF012 - a ClassVar
