@@ -24,6 +24,16 @@ class Entry:
 
 
 METHODS = {
+    "bootstrap_hard": Entry(
+        "s2e.methods.bootstrap:BootstrapHard",
+        "Cross entropy with the label mixed with the predicted class (Reed et al. 2015); the schedule is ignored.",
+        params="BootstrapHard",
+    ),
+    "bootstrap_soft": Entry(
+        "s2e.methods.bootstrap:BootstrapSoft",
+        "Cross entropy with the label mixed with the prediction (Reed et al. 2015); the schedule is ignored.",
+        params="BootstrapSoft",
+    ),
     "coteaching": Entry(
         "s2e.methods.coteaching:CoTeaching",
         "Two networks, each trained on the small-loss samples the other selects (Han et al. 2018).",
@@ -37,6 +47,16 @@ METHODS = {
         "s2e.methods.decoupling:Decoupling",
         "Two networks, each trained on every sample where they disagree; the schedule is ignored (Malach et al. 2017).",
         params="Decoupling",
+    ),
+    "gce": Entry(
+        "s2e.methods.gce:GCE",
+        "Generalised cross entropy L_q (Zhang & Sabuncu 2018); the schedule is ignored.",
+        params="Gce",
+    ),
+    "sce": Entry(
+        "s2e.methods.sce:SCE",
+        "Symmetric cross entropy (Wang et al. 2019); the schedule is ignored.",
+        params="Sce",
     ),
     "selfteaching": Entry(
         "s2e.methods.selfteaching:SelfTeaching",

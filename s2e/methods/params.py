@@ -5,6 +5,7 @@ A method's class of parameters is named on its line of :data:`s2e.catalog.METHOD
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -49,3 +50,37 @@ class CoTeachingPlus(Params):
     )
 
     per_dataset = {"mnist": {"warm_up_epochs": 0}, "digits": {"warm_up_epochs": 0}}  # noqa: RUF012 - a ClassVar
+
+
+@dataclass(frozen=True)
+class Gce(Params):
+    """Generalised cross entropy (Zhang & Sabuncu 2018)."""
+
+    q: float = param(0.7, gt=0, le=1, doc="exponent: near 0 cross entropy, 1 mean absolute error")
+
+
+@dataclass(frozen=True)
+class Sce(Params):
+    """Symmetric cross entropy (Wang et al. 2019); defaults of its CIFAR-10 rows."""
+
+    alpha: float = param(0.1, ge=0, le=1_000, doc="weight of cross entropy")
+    beta: float = param(1.0, ge=0, le=1_000, doc="weight of reverse cross entropy")
+    log_zero: float = param(
+        math.log(1e-4), ge=-100, lt=0, doc="A, what stands for ln 0: the official code's clip is ln 1e-4, the paper -4"
+    )
+
+    per_dataset = {"mnist": {"alpha": 0.01}}  # noqa: RUF012 - a ClassVar
+
+
+@dataclass(frozen=True)
+class BootstrapSoft(Params):
+    """Soft bootstrap (Reed et al. 2015)."""
+
+    label_weight: float = param(0.95, ge=0, le=1, doc="weight b of the given label; the prediction has 1 - b")
+
+
+@dataclass(frozen=True)
+class BootstrapHard(Params):
+    """Hard bootstrap (Reed et al. 2015)."""
+
+    label_weight: float = param(0.8, ge=0, le=1, doc="weight b of the given label; the predicted class has 1 - b")
