@@ -62,6 +62,11 @@ METHODS = {
         "s2e.methods.selfteaching:SelfTeaching",
         "One network, trained on its own small-loss samples (self-paced MentorNet, Jiang et al. 2018).",
     ),
+    "sigua_sl": Entry(
+        "s2e.methods.sigua:SiguaSL",
+        "One network, gradient descent on small losses and a weak ascent on those that come next (Han et al. 2020).",
+        params="SiguaSL",
+    ),
     "standard": Entry("s2e.methods.plain:Standard", "Cross entropy on every sample; the schedule is ignored."),
 }
 NETWORKS = {

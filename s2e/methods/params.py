@@ -84,3 +84,22 @@ class BootstrapHard(Params):
     """Hard bootstrap (Reed et al. 2015)."""
 
     label_weight: float = param(0.8, ge=0, le=1, doc="weight b of the given label; the predicted class has 1 - b")
+
+
+@dataclass(frozen=True)
+class SiguaSL(Params):
+    """SIGUA with small losses (Han et al. 2020). The paper gives no delta: the fraction is the official program's, 0.4
+    at 20 % noise, 0.7 for MNIST with pair noise, 0.3 else."""
+
+    gamma: float = param(0.01, ge=0, le=1, doc="strength of the ascent; 0 is StopGrad (MNIST with pair noise 0.001)")
+    fraction: float = param(0.3, ge=0, le=1, doc="how many samples ascend, those of smallest loss among the not kept")
+    fraction_of: str = param(
+        "forgotten",
+        choices=("forgotten", "batch"),
+        doc="the fraction counts in the samples not kept (official program) or in the batch (delta of eq. 6)",
+    )
+    normalise: str = param(
+        "batch",
+        choices=("batch", "group"),
+        doc="batch: sums over B, eq. (3); group: mean of each group, as the published figures were made",
+    )

@@ -44,6 +44,19 @@ def coteaching_plus(logits, labels, keep_rate, t, warm_up_epochs=1):
     return [losses[0][second].mean(), losses[1][first].mean()]
 
 
+def sigua_sl(logits, labels, keep_rate, t, gamma=0.1, fraction=0.5):
+    (loss_B,) = (F.cross_entropy(z, labels, reduction="none") for z in logits)
+    n_good = math.floor(keep_rate * len(labels) + 1e-9)
+    order = smallest(loss_B, n_good + math.floor(fraction * (len(labels) - n_good)))
+    good, bad = order[:n_good], order[n_good:]
+    return [(loss_B[good].sum() - gamma * loss_B[bad].sum()) / len(labels)]
+
+
+def gce(logits, labels, keep_rate, t):
+    p = logits[0].softmax(-1)[range(len(labels)), labels]
+    return [((1 - p**0.7) / 0.7).mean()]
+
+
 def plain_training(population, trials, objective):
     trial, train = population.trials[0], population.train
     data = load_split(population.data)
@@ -77,6 +90,8 @@ def engine_training(trials):
 
 CASES = {
     "selfteaching": (selfteaching, {}),
+    "sigua_sl": (sigua_sl, {"gamma": 0.1, "fraction": 0.5}),
+    "gce": (gce, {}),
     "decoupling": (decoupling, {}),
     "coteaching_plus": (coteaching_plus, {"warm_up_epochs": 1}),
 }
