@@ -19,12 +19,53 @@ class Entry:
 
     target: str
     summary: str
+    params: str = "Params"
+    """Class of :mod:`s2e.methods.params` that holds a method's hyperparameters."""
 
 
 METHODS = {
+    "bootstrap_hard": Entry(
+        "s2e.methods.bootstrap:BootstrapHard",
+        "Cross entropy with the label mixed with the predicted class (Reed et al. 2015); the schedule is ignored.",
+        params="BootstrapHard",
+    ),
+    "bootstrap_soft": Entry(
+        "s2e.methods.bootstrap:BootstrapSoft",
+        "Cross entropy with the label mixed with the prediction (Reed et al. 2015); the schedule is ignored.",
+        params="BootstrapSoft",
+    ),
     "coteaching": Entry(
         "s2e.methods.coteaching:CoTeaching",
         "Two networks, each trained on the small-loss samples the other selects (Han et al. 2018).",
+    ),
+    "coteaching_plus": Entry(
+        "s2e.methods.coteaching_plus:CoTeachingPlus",
+        "Co-teaching on the samples where the two networks disagree, after a warm-up (Yu et al. 2019).",
+        params="CoTeachingPlus",
+    ),
+    "decoupling": Entry(
+        "s2e.methods.decoupling:Decoupling",
+        "Two networks, each trained on every sample where they disagree; the schedule is ignored (Malach et al. 2017).",
+        params="Decoupling",
+    ),
+    "gce": Entry(
+        "s2e.methods.gce:GCE",
+        "Generalised cross entropy L_q (Zhang & Sabuncu 2018); the schedule is ignored.",
+        params="Gce",
+    ),
+    "sce": Entry(
+        "s2e.methods.sce:SCE",
+        "Symmetric cross entropy (Wang et al. 2019); the schedule is ignored.",
+        params="Sce",
+    ),
+    "selfteaching": Entry(
+        "s2e.methods.selfteaching:SelfTeaching",
+        "One network, trained on its own small-loss samples (self-paced MentorNet, Jiang et al. 2018).",
+    ),
+    "sigua_sl": Entry(
+        "s2e.methods.sigua:SiguaSL",
+        "One network, gradient descent on small losses and a weak ascent on those that come next (Han et al. 2020).",
+        params="SiguaSL",
     ),
     "standard": Entry("s2e.methods.plain:Standard", "Cross entropy on every sample; the schedule is ignored."),
 }
@@ -80,3 +121,10 @@ def load(table: dict[str, Entry], name: str) -> Any:
         raise SpecError(Problem("name", name, "one of " + ", ".join(table)))
     module, _, attribute = table[name].target.partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def params_of(method: str) -> Any:
+    """The dataclass of a method's hyperparameters; the method itself, and torch with it, is not imported."""
+    if method not in METHODS:
+        raise SpecError(Problem("train.method", method, "one of " + ", ".join(METHODS)))
+    return getattr(importlib.import_module("s2e.methods.params"), METHODS[method].params)

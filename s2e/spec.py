@@ -14,6 +14,7 @@ from typing import Any
 from s2e import catalog
 from s2e.data.limits import size_problems
 from s2e.errors import Problem, SpecError
+from s2e.methods.params import parse_params
 from s2e.validation import param, parse, to_json
 
 SPEC_VERSION = 1
@@ -54,6 +55,9 @@ class TrainSpec:
     """How one trial is trained (S2E section 4: Adam, constant rate, then linear decay to 0)."""
 
     method: str = param("coteaching", choices=lambda: catalog.METHODS, doc="training method under the schedule")
+    params: dict[str, Any] = param(
+        dict, doc="hyperparameters of the method, by name; what is missing gets the paper's value"
+    )
     network: str = param("mlp", choices=lambda: catalog.NETWORKS, doc="network architecture")
     n_epochs: int = param(40, ge=1, le=10_000, doc="epochs T of one trial; R(t) has one value for each")
     batch_size: int = param(128, ge=1, le=65_536, doc="samples in a mini-batch; the last incomplete batch is dropped")
@@ -126,9 +130,17 @@ class JobSpec:
 
 
 def parse_job(data: Any) -> JobSpec:
-    """A JobSpec from plain JSON, with the rules that join two fields. Raises SpecError with all problems."""
+    """A JobSpec from plain JSON, with the rules that join two fields. Raises SpecError with all problems.
+
+    ``train.params`` comes back complete: a stored job keeps its numbers when a default changes.
+    """
     spec = parse(JobSpec, data)
-    problems = []
+    problems: list[Problem] = []
+    try:
+        params = to_json(parse_params(spec.train.method, spec.data.name, spec.train.params))
+        spec = replace(spec, train=replace(spec.train, params=params))
+    except SpecError as error:
+        problems += error.problems
     if spec.search.searcher in catalog.GRADIENT_SEARCHERS and spec.search.n_trials < 2:
         problems.append(
             Problem(

@@ -38,6 +38,8 @@ def param(default: Any = dataclasses.MISSING, *, doc: str, **rules: Any) -> Any:
     if unknown:
         raise TypeError(f"unknown rules {sorted(unknown)}")
     metadata = {"doc": doc, **rules}
+    if default is dict:  # compared, but not hashed: a frozen dataclass with such a field can still be a key
+        return dataclasses.field(default_factory=dict, metadata=metadata, hash=False)
     if isinstance(default, type) or callable(default):
         return dataclasses.field(default_factory=default, metadata=metadata)
     if default is dataclasses.MISSING:
@@ -95,7 +97,7 @@ def _parse_dataclass(cls: type, data: Any, path: str, problems: list[Problem]) -
     hints = _hints(cls)
     fields = {f.name: f for f in dataclasses.fields(cls)}
     at = f"{path}." if path else ""
-    known = f"unknown field; known: {', '.join(fields)}"
+    known = f"unknown field; known: {', '.join(fields) or 'none'}"
     problems += [Problem(f"{at}{name}"[:200], _short(data[name]), known) for name in data if name not in fields]
     values: dict[str, Any] = {}
     before = len(problems)

@@ -13,9 +13,26 @@ Legend: K trials, N networks per trial, B batch, C classes, S samples.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+
+from s2e.methods.params import Params
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What a weighting rule may look at beside the losses, without gradient and on the device."""
+
+    logits_KNBC: torch.Tensor
+    keep_K: torch.Tensor
+    """Samples to keep, floor(R(t) B), at least one."""
+    keep_rate_K: torch.Tensor
+    """R(t), float64, for rules that keep a share of something else than the batch."""
+    epoch: torch.Tensor
+    """t, as a tensor without axes."""
+
 
 State = dict[str, torch.Tensor]
 """What a method remembers between steps. Every tensor has a leading axis K, so a trial can leave the population."""
@@ -26,6 +43,14 @@ class Method(ABC):
 
     n_networks: int
     """Networks N of one trial."""
+    may_skip: bool = False
+    """A batch may give a trial no weight at all; its weights and moments then stay as they are."""
+
+    params: Params
+    """The hyperparameters, of the class the catalog names."""
+
+    def __init__(self, params: Params | None = None) -> None:
+        self.params = params or Params()
 
     def init_state(self, n_trials: int, n_samples: int, n_classes: int, device: torch.device) -> State:  # noqa: ARG002
         """The state before the first step."""
@@ -42,7 +67,7 @@ class Method(ABC):
         return cross_entropy(logits_KNBC, label_KB)
 
     @abstractmethod
-    def weights(self, loss_KNB: torch.Tensor, keep_K: torch.Tensor) -> torch.Tensor:
+    def weights(self, loss_KNB: torch.Tensor, batch: Batch) -> torch.Tensor:
         """weight_KNB: what each sample's loss counts, from losses without gradient; positive means selected."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from s2e.methods.base import Method
+from s2e.methods.base import Batch, Method
 from s2e.methods.selection import small_loss
 
 
@@ -16,5 +16,5 @@ class CoTeaching(Method):
 
     n_networks = 2
 
-    def weights(self, loss_KNB: torch.Tensor, keep_K: torch.Tensor) -> torch.Tensor:
-        return small_loss(loss_KNB, keep_K).flip(1)
+    def weights(self, loss_KNB: torch.Tensor, batch: Batch) -> torch.Tensor:
+        return small_loss(loss_KNB, batch.keep_K).flip(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from s2e.methods.base import Method
+from s2e.methods.base import Batch, Method
 
 
 class Standard(Method):
@@ -12,5 +12,5 @@ class Standard(Method):
 
     n_networks = 1
 
-    def weights(self, loss_KNB: torch.Tensor, keep_K: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
+    def weights(self, loss_KNB: torch.Tensor, batch: Batch) -> torch.Tensor:  # noqa: ARG002
         return torch.full_like(loss_KNB, 1 / loss_KNB.shape[-1])

@@ -17,3 +17,9 @@ def small_loss(loss_KNB: torch.Tensor, keep_K: torch.Tensor) -> torch.Tensor:
     rank_B = torch.arange(loss_KNB.shape[-1], device=loss_KNB.device)
     share_K1B = (rank_B < keep_K[:, None, None]) / keep_K.to(loss_KNB.dtype)[:, None, None]
     return torch.zeros_like(loss_KNB).scatter_(-1, order_KNB, share_K1B.expand_as(loss_KNB))
+
+
+def disagreement(logits_KNBC: torch.Tensor) -> torch.Tensor:
+    """Where the two networks of a trial predict different classes -> [K, B]."""
+    predicted_KNB = logits_KNBC.argmax(-1)
+    return predicted_KNB[:, 0] != predicted_KNB[:, 1]

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import torch
 
 from s2e.data.datasets import Part
+from s2e.methods.base import Batch
 from s2e.spec import derive_seed
 from s2e.train.population import StackedTrials
 from s2e.train.resident import scaled
+from s2e.train.skip import StepGuard
 
 EVALUATION_BATCH = 500
 
@@ -77,11 +79,16 @@ def train_step(trials: StackedTrials, index: torch.Tensor, keep_K: torch.Tensor)
     logits_KNBC = logits_GBC.unflatten(0, (-1, n_networks)).to(_weight_dtype(trials))
     loss_KNB = trials.method.losses(logits_KNBC, label_KB, index, trials.method_state)
     with torch.no_grad():
-        weight_KNB = trials.method.weights(loss_KNB.detach(), keep_K)
+        keep_rate_K = trials.keep_rate_KT.index_select(1, trials.epoch[None])[:, 0]
+        batch = Batch(logits_KNBC.detach(), keep_K, keep_rate_K, trials.epoch)
+        weight_KNB = trials.method.weights(loss_KNB.detach(), batch)
     loss_KN = (weight_KNB * loss_KNB).sum(-1)
     trials.optimizer.zero_grad()
     loss_KN.sum().backward()
+    guard = StepGuard(trials.optimizer) if trials.method.may_skip else None
     trials.optimizer.step()
+    if guard:
+        guard.undo((weight_KNB == 0).all(-1).flatten())
     return loss_KN.detach(), weight_KNB
 
 
@@ -92,8 +99,8 @@ def _train(trials: StackedTrials, order: torch.Tensor, t: int) -> tuple[torch.Te
 
 
 def _selection_metrics(trials: StackedTrials, order: torch.Tensor, weight_MKNB: torch.Tensor) -> list[torch.Tensor]:
-    """Fraction kept, label precision and label recall [K] of an epoch. The number kept is the same in all its batches,
-    so precision over the epoch is the mean of the batches' precision."""
+    """Fraction kept, label precision and label recall [K], each over all samples of the epoch; precision is NaN where
+    nothing was selected."""
     clean_KS = trials.label_KS == trials.data.train.labels
     clean_MKB = torch.stack([_pick(clean_KS, index) for index in order.unbind(0)])
     selected_MKNB = weight_MKNB > 0

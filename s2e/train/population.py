@@ -13,6 +13,7 @@ from s2e import catalog
 from s2e.data.datasets import load_split, noisy_labels
 from s2e.errors import DataError, Problem, SpecError
 from s2e.methods.base import Method, State
+from s2e.methods.params import parse_params
 from s2e.models.base import StackedNetwork, Tensors
 from s2e.schedule import n_keep
 from s2e.spec import Population, TrainSpec
@@ -35,12 +36,15 @@ class StackedTrials:
         self.train_spec, self.device, self.dtype = train, device, dtype
         self.data = resident(data, network, device)
         self.network = network(data.train.images.shape[1:], data.n_classes)
-        self.method: Method = catalog.load(catalog.METHODS, train.method)()
+        params = parse_params(train.method, population.data.name, train.params)
+        self.method: Method = catalog.load(catalog.METHODS, train.method)(params)
         self.trial = list(range(len(trials)))
         """Which trial of the population each of the K stacked ones is; failed trials have left."""
         self.order_seeds = [trial.order_seed for trial in trials]
         self.shares_order = len(set(self.order_seeds)) == 1
         self.keep_KT = torch.from_numpy(n_keep([trial.keep_rate for trial in trials], train.batch_size)).to(device)
+        self.keep_rate_KT = torch.tensor([trial.keep_rate for trial in trials], dtype=torch.float64, device=device)
+        self.epoch = torch.zeros((), dtype=torch.int64, device=device)
         self.label_KS = torch.stack([noisy_labels(population.data, t.noise_seed, data_root) for t in trials]).to(device)
         self.method_state: State = self.method.init_state(len(trials), n_samples, data.n_classes, device)
         weight_dtype = torch.float64 if dtype == torch.float64 else torch.float32
@@ -53,7 +57,8 @@ class StackedTrials:
         return len(self.trial)
 
     def set_epoch(self, t: int) -> None:
-        """Adam's step size and beta1 for epoch t."""
+        """The epoch, and Adam's step size and beta1 in it."""
+        self.epoch.fill_(t)
         beta1 = self.train_spec.beta1
         if t >= decay_epoch(self.train_spec) and self.train_spec.beta1_decay is not None:
             beta1 = self.train_spec.beta1_decay
@@ -77,7 +82,8 @@ class StackedTrials:
                 key: value.index_select(0, alive_G) if value.dim() else value
                 for key, value in moments[old[name]].items()
             }
-        self.keep_KT, self.label_KS = self.keep_KT[alive_K], self.label_KS[alive_K]
+        self.keep_KT, self.keep_rate_KT = self.keep_KT[alive_K], self.keep_rate_KT[alive_K]
+        self.label_KS = self.label_KS[alive_K]
         self.method_state = {name: tensor[alive_K] for name, tensor in self.method_state.items()}
         self.trial = [self.trial[k] for k in alive]
         self.order_seeds = [self.order_seeds[k] for k in alive]

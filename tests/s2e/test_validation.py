@@ -87,7 +87,7 @@ def test_an_empty_job_is_the_documented_default() -> None:
 @pytest.mark.parametrize(
     ("data", "field", "refused", "allowed"),
     [
-        ({"train": {"method": "magic"}}, "train.method", "magic", "one of coteaching, standard"),
+        ({"train": {"method": "magic"}}, "train.method", "magic", "one of bootstrap_hard, "),
         ({"train": {"network": "vgg"}}, "train.network", "vgg", "one of mlp, model1"),
         ({"data": {"name": "svhn"}}, "data.name", "svhn", "one of digits, mnist, cifar10"),
         ({"search": {"searcher": "best"}}, "search.searcher", "best", "one of newton, newton_literal, model_newton"),

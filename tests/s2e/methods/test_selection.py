@@ -6,9 +6,21 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from s2e.methods.base import Batch
 from s2e.methods.coteaching import CoTeaching
+from s2e.methods.coteaching_plus import CoTeachingPlus
+from s2e.methods.decoupling import Decoupling
+from s2e.methods.params import CoTeachingPlus as CoTeachingPlusParams
+from s2e.methods.params import Decoupling as DecouplingParams
 from s2e.methods.plain import Standard
 from s2e.methods.selection import small_loss
+from s2e.methods.selfteaching import SelfTeaching
+
+
+def seen(keep, keep_rate=None, logits_KNBC=None, epoch=0):
+    rates = torch.ones(len(keep)) if keep_rate is None else torch.tensor(keep_rate)
+    logits_KNBC = torch.zeros(len(keep), 2, 4, 3) if logits_KNBC is None else logits_KNBC
+    return Batch(logits_KNBC, torch.tensor(keep), rates.double(), torch.tensor(epoch))
 
 
 def test_the_smallest_losses_weigh_one_over_keep():
@@ -29,11 +41,11 @@ def test_nan_is_selected_last():
 
 def test_coteaching_swaps_what_the_two_networks_select():
     loss_KNB = torch.tensor([[[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]]])
-    assert CoTeaching().weights(loss_KNB, torch.tensor([1])).tolist() == [[[0, 0, 1], [1, 0, 0]]]
+    assert CoTeaching().weights(loss_KNB, seen(keep=[1])).tolist() == [[[0, 0, 1], [1, 0, 0]]]
 
 
 def test_standard_weighs_every_sample_alike():
-    assert Standard().weights(torch.rand(2, 1, 4), torch.tensor([1, 1])).tolist() == [[[0.25] * 4]] * 2
+    assert Standard().weights(torch.rand(2, 1, 4), seen(keep=[1, 1])).tolist() == [[[0.25] * 4]] * 2
 
 
 @settings(deadline=None)
@@ -48,3 +60,48 @@ def test_weights_sum_to_one_over_exactly_keep_samples_no_worse_than_the_rest(see
     worst_in = loss_KNB.masked_fill(~selected, -1).amax(-1)
     best_out = loss_KNB.masked_fill(selected, 9).amin(-1)
     assert (worst_in <= best_out).all()
+
+
+def predictions(*rows):
+    """Logits [1, 2, B, 3] whose argmax is each network's row."""
+    return torch.nn.functional.one_hot(torch.tensor([rows]), 3).double()
+
+
+LOSS_KNB = torch.tensor([[[5.0, 1, 4, 2, 3], [1.0, 5, 2, 4, 3]]])
+DIFFER = predictions([0, 1, 2, 0, 1], [1, 1, 0, 2, 0])  # everywhere but on sample 1
+AGREE = predictions([0, 1, 2, 0, 1], [0, 1, 2, 0, 1])
+
+
+def test_selfteaching_keeps_its_own_small_losses():
+    loss_KNB = torch.tensor([[[3.0, 1.0, 2.0]]])
+    assert SelfTeaching().weights(loss_KNB, seen(keep=[2])).tolist() == [[[0, 0.5, 0.5]]]
+
+
+def test_decoupling_takes_the_mean_over_the_disagreement():
+    weigh = Decoupling().weights
+    assert weigh(LOSS_KNB, seen([2], logits_KNBC=DIFFER)).tolist() == [[[0.25, 0, 0.25, 0.25, 0.25]] * 2]
+    assert weigh(LOSS_KNB, seen([2], logits_KNBC=AGREE)).tolist() == [[[0] * 5] * 2]
+
+
+def test_decoupling_warms_up_on_everything():
+    weigh = Decoupling(DecouplingParams(warm_up_epochs=3)).weights
+    torch.testing.assert_close(weigh(LOSS_KNB, seen([2], logits_KNBC=AGREE, epoch=2)), torch.full((1, 2, 5), 0.2))
+    assert not weigh(LOSS_KNB, seen([2], logits_KNBC=AGREE, epoch=3)).any()
+
+
+def test_coteaching_plus_swaps_the_small_losses_within_the_disagreement():
+    """R |D| = 0.5 * 4 = 2 of {0, 2, 3, 4}: network 0 selects 3 and 4, network 1 selects 0 and 2."""
+    weigh = CoTeachingPlus(CoTeachingPlusParams(warm_up_epochs=5)).weights
+    after = weigh(LOSS_KNB, seen([2], [0.5], DIFFER, epoch=5))
+    assert after.tolist() == [[[0.5, 0, 0.5, 0, 0], [0, 0, 0, 0.5, 0.5]]]
+    plain = CoTeaching().weights(LOSS_KNB, seen([2]))
+    assert torch.equal(weigh(LOSS_KNB, seen([2], [0.5], DIFFER, epoch=4)), plain)
+    assert torch.equal(weigh(LOSS_KNB, seen([2], [0.5], AGREE, epoch=5)), plain)
+    assert not torch.equal(after, plain)
+
+
+def test_coteaching_plus_rounds_the_keep_rate_of_the_disagreement_not_of_the_batch():
+    """0.75 * 4 = 3, though floor(0.75 * 5) / 5 * 4 = 2.4; and one is kept where R |D| < 1."""
+    weigh = CoTeachingPlus(CoTeachingPlusParams(warm_up_epochs=0)).weights
+    assert (weigh(LOSS_KNB, seen([3], [0.75], DIFFER)) > 0).sum(-1).tolist() == [[3, 3]]
+    assert (weigh(LOSS_KNB, seen([1], [0.01], DIFFER)) > 0).sum(-1).tolist() == [[1, 1]]

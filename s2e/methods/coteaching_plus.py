@@ -1,0 +1,34 @@
+"""Co-teaching+ (Yu et al. 2019).
+
+Legend: K trials, N networks per trial, B batch.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from s2e.methods.base import Batch, Method
+from s2e.methods.params import CoTeachingPlus as CoTeachingPlusParams
+from s2e.methods.selection import disagreement, small_loss
+
+
+class CoTeachingPlus(Method):
+    """Co-teaching on the samples D where the two networks disagree: each learns from the floor(R |D|) (at least one) of
+    smallest loss that the other selects in D. Plain Co-teaching while warming up, and on a batch whose D is empty.
+
+    (The official code takes the softmax twice, and its gate for an empty D does not gate.)
+    """
+
+    n_networks = 2
+    params: CoTeachingPlusParams
+
+    def __init__(self, params: CoTeachingPlusParams | None = None) -> None:
+        self.params = params or CoTeachingPlusParams()
+
+    def weights(self, loss_KNB: torch.Tensor, batch: Batch) -> torch.Tensor:
+        differ_KB = disagreement(batch.logits_KNBC)
+        whole_K1 = ~differ_KB.any(-1, keepdim=True) | (batch.epoch < self.params.warm_up_epochs)
+        pool_KB = differ_KB | whole_K1
+        # 1e-9 as in s2e.schedule.n_keep: 0.55 * 100 must be 55
+        keep_K = (batch.keep_rate_K * pool_KB.sum(-1) + 1e-9).floor().clamp(min=1)
+        return small_loss(loss_KNB.masked_fill(~pool_KB[:, None], torch.inf), keep_K).flip(1)

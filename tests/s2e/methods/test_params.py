@@ -1,0 +1,100 @@
+"""Hyperparameters at the door: typed, named in refusals, filled from the paper, and without torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+from s2e import catalog
+from s2e.errors import SpecError
+from s2e.methods import params
+from s2e.spec import JobSpec, parse_job, to_json
+from s2e.validation import json_schema, param
+
+
+@dataclass(frozen=True)
+class Example(params.Params):
+    """Parameters of a method of these tests."""
+
+    q: float = param(0.7, gt=0, le=1, doc="an exponent")
+    kind: str = param("soft", choices=("soft", "hard"), doc="which one")
+
+    per_dataset = {"mnist": {"q": 0.25}}  # noqa: RUF012 - the class says ClassVar
+
+
+@pytest.fixture
+def example(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(params, "Example", Example, raising=False)
+    entry = catalog.Entry("s2e.methods.plain:Standard", "one of these tests", params="Example")
+    monkeypatch.setitem(catalog.METHODS, "example", entry)
+
+
+def job(dataset: str = "digits", **given: object) -> dict[str, object]:
+    return {"data": {"name": dataset}, "train": {"method": "example", "params": given}}
+
+
+@pytest.mark.usefixtures("example")
+def test_a_job_comes_back_with_every_parameter():
+    assert parse_job(job(q=1)).train.params == {"q": 1.0, "kind": "soft"}
+    assert parse_job(job("mnist")).train.params == {"q": 0.25, "kind": "soft"}
+    assert parse_job(job("mnist", q=0.5)).train.params == {"q": 0.5, "kind": "soft"}
+    once = parse_job(job("mnist"))
+    assert parse_job(to_json(once)) == once
+
+
+@pytest.mark.usefixtures("example")
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("q", 0, "a finite number, > 0 and <= 1"),
+        ("q", "0.5", "a finite number, > 0 and <= 1"),
+        ("q", float("nan"), "a finite number, > 0 and <= 1"),
+        ("kind", "medium", "one of soft, hard"),
+        ("p", 1, "unknown field; known: q, kind"),
+    ],
+)
+def test_a_refusal_names_the_parameter(name, value, allowed):
+    with pytest.raises(SpecError) as refused:
+        parse_job(job(**{name: value}))
+    (problem,) = refused.value.problems
+    assert (problem.field, problem.allowed) == (f"train.params.{name}", allowed)
+
+
+def test_a_method_without_parameters_takes_none():
+    with pytest.raises(SpecError, match=r"train\.params\.q = 1: unknown field; known: none"):
+        parse_job({"train": {"params": {"q": 1}}})
+
+
+def test_a_refused_parameter_stands_beside_the_other_problems():
+    with pytest.raises(SpecError) as refused:
+        parse_job({"train": {"params": {"q": 1}, "batch_size": 5000}})
+    assert {problem.field for problem in refused.value.problems} == {"train.params.q", "train.batch_size"}
+
+
+def test_params_must_be_an_object():
+    with pytest.raises(SpecError, match=r"train\.params = '\[\]': must be an object"):
+        parse_job({"train": {"params": []}})
+    with pytest.raises(SpecError, match=r"train\.params = '3': must be an object"):
+        params.parse_params("standard", "digits", 3)
+
+
+def test_jobs_with_parameters_can_be_keys():
+    assert hash(JobSpec()) == hash(parse_job({}))
+
+
+@pytest.mark.parametrize("method", catalog.METHODS)
+def test_every_method_documents_its_parameters_and_has_defaults_in_range(method):
+    schema = json_schema(catalog.params_of(method))
+    assert all(field["description"] for field in schema["properties"].values())
+    for dataset in catalog.DATASETS:
+        params.parse_params(method, dataset, {})
+    assert set(catalog.params_of(method).per_dataset) <= set(catalog.DATASETS)
+
+
+@pytest.mark.parametrize("module", ["s2e.spec", "s2e.methods.params"])
+def test_the_door_imports_no_torch(module):
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

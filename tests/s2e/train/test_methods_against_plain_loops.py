@@ -1,0 +1,161 @@
+"""Each method in the engine against its own plain loop in float64: separate modules, host-side selection."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from s2e.data.datasets import load_split, noisy_labels
+from s2e.errors import SpecError
+from s2e.spec import replace
+from s2e.train.epoch import epoch_order, train_step
+from s2e.train.population import StackedTrials, learning_rate
+from s2e.train.trial import train_population
+
+CPU = torch.device("cpu")
+N_STEPS = 12
+"""Twelve steps of five an epoch: the keep rate has fallen twice."""
+
+
+def smallest(loss_B, n):
+    return sorted(range(len(loss_B)), key=lambda i: (loss_B[i].item(), i))[:n]
+
+
+def selfteaching(logits, labels, keep_rate, t):
+    (loss_B,) = (F.cross_entropy(z, labels, reduction="none") for z in logits)
+    return [loss_B[smallest(loss_B, math.floor(keep_rate * len(labels) + 1e-9))].mean()]
+
+
+def decoupling(logits, labels, keep_rate, t):
+    differ = [i for i in range(len(labels)) if logits[0][i].argmax() != logits[1][i].argmax()]
+    return [F.cross_entropy(z[differ], labels[differ]) for z in logits] if differ else None
+
+
+def coteaching_plus(logits, labels, keep_rate, t, warm_up_epochs=1):
+    pool = [i for i in range(len(labels)) if logits[0][i].argmax() != logits[1][i].argmax()]
+    if t < warm_up_epochs or not pool:
+        pool = list(range(len(labels)))
+    keep = max(1, math.floor(keep_rate * len(pool) + 1e-9))
+    losses = [F.cross_entropy(z[pool], labels[pool], reduction="none") for z in logits]
+    first, second = (smallest(loss, keep) for loss in losses)
+    return [losses[0][second].mean(), losses[1][first].mean()]
+
+
+def sigua_sl(logits, labels, keep_rate, t, gamma=0.1, fraction=0.5):
+    (loss_B,) = (F.cross_entropy(z, labels, reduction="none") for z in logits)
+    n_good = math.floor(keep_rate * len(labels) + 1e-9)
+    order = smallest(loss_B, n_good + math.floor(fraction * (len(labels) - n_good)))
+    good, bad = order[:n_good], order[n_good:]
+    return [(loss_B[good].sum() - gamma * loss_B[bad].sum()) / len(labels)]
+
+
+def gce(logits, labels, keep_rate, t):
+    p = logits[0].softmax(-1)[range(len(labels)), labels]
+    return [((1 - p**0.7) / 0.7).mean()]
+
+
+def plain_training(population, trials, objective):
+    trial, train = population.trials[0], population.train
+    data = load_split(population.data)
+    images, labels = data.train.images.double() / data.max_value, noisy_labels(population.data, trial.noise_seed)
+    modules = [trials.network.to_module(trials.tensors, n).train() for n in range(trials.method.n_networks)]
+    optimizers = [torch.optim.Adam(module.parameters()) for module in modules]
+    done = 0
+    for t in range(train.n_epochs):
+        for index in epoch_order(trials, t):
+            losses = objective([module(images[index]) for module in modules], labels[index], trial.keep_rate[t], t)
+            for loss, optimizer in zip(losses or [], optimizers, strict=False):
+                optimizer.param_groups[0]["lr"] = learning_rate(train, t)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+            done += 1
+            if done == N_STEPS:
+                return modules
+    raise AssertionError("fewer steps than asked")
+
+
+def engine_training(trials):
+    done = 0
+    for t in range(trials.train_spec.n_epochs):
+        trials.set_epoch(t)
+        for index in epoch_order(trials, t):
+            if done < N_STEPS:
+                train_step(trials, index, trials.keep_KT[:, t])
+            done += 1
+
+
+CASES = {
+    "selfteaching": (selfteaching, {}),
+    "sigua_sl": (sigua_sl, {"gamma": 0.1, "fraction": 0.5}),
+    "gce": (gce, {}),
+    "decoupling": (decoupling, {}),
+    "coteaching_plus": (coteaching_plus, {"warm_up_epochs": 1}),
+}
+
+
+@pytest.mark.parametrize("method", CASES)
+def test_twelve_steps_equal_the_plain_loop(tiny, method):
+    objective, params = CASES[method]
+    population = tiny(network="mlp", method=method, params=params)
+    trials = StackedTrials(population, CPU, torch.float64)
+    before = {name: tensor.detach().clone() for name, tensor in trials.tensors.items()}
+    expected = plain_training(population, trials, objective)
+    engine_training(trials)
+    for n, module in enumerate(expected):
+        state = module.state_dict()
+        for name, tensor in trials.network.state_dict(trials.tensors, n).items():
+            torch.testing.assert_close(tensor, state[name], rtol=0, atol=1e-11)
+            assert not torch.equal(tensor, before[name][n])
+
+
+@pytest.mark.parametrize("method", CASES)
+@pytest.mark.parametrize("shared_order", [True, False])
+def test_a_population_equals_its_trials_alone(tiny, method, shared_order):
+    settings = {"method": method, "params": CASES[method][1], "shared_order": shared_order}
+    *_, together = train_population(tiny(ks=(0, 1, 2), **settings))
+    for k in range(3):
+        *_, alone = train_population(tiny(ks=(k,), **settings))
+        for name, tensor in alone.models[0].items():
+            torch.testing.assert_close(together.models[k][name], tensor, rtol=0, atol=1e-11)
+
+
+def test_decoupling_leaves_a_trial_whose_networks_agree_where_it_is(tiny):
+    """Trial 1 has twice the same network and never disagrees; trial 0 trains on."""
+    trials = StackedTrials(tiny(ks=(0, 1), method="decoupling"), CPU, torch.float64)
+    with torch.no_grad():
+        for tensor in trials.tensors.values():
+            tensor[3] = tensor[2]
+    before = {name: tensor.detach().clone() for name, tensor in trials.tensors.items()}
+    engine_training(trials)
+    for name, tensor in trials.tensors.items():
+        assert torch.equal(tensor[2:], before[name][2:]), name
+        assert not torch.equal(tensor[:2], before[name][:2]), name
+
+
+def test_a_skipped_step_does_not_coast_on_old_moments(tiny):
+    trials = StackedTrials(tiny(method="decoupling"), CPU, torch.float64)
+    index = epoch_order(trials, 0)[0]
+    train_step(trials, index, trials.keep_KT[:, 0])
+    with torch.no_grad():
+        for tensor in trials.tensors.values():
+            tensor[1] = tensor[0]
+    before = {name: tensor.detach().clone() for name, tensor in trials.tensors.items()}
+    moments = {name: trials.optimizer.state[tensor]["exp_avg"].clone() for name, tensor in trials.tensors.items()}
+    assert any(moment.any() for moment in moments.values())
+    _, weight_KNB = train_step(trials, index, trials.keep_KT[:, 0])
+    assert not weight_KNB.any()
+    for name, tensor in trials.tensors.items():
+        assert torch.equal(tensor, before[name])
+        assert torch.equal(trials.optimizer.state[tensor]["exp_avg"], moments[name])
+
+
+@pytest.mark.parametrize("params", [{"warm_up": 1}, {"warm_up_epochs": -1}])
+def test_the_engine_refuses_parameters_the_door_did_not_see(tiny, params):
+    population = tiny()
+    wrong = replace(population, train=replace(population.train, method="decoupling", params=params))
+    with pytest.raises(SpecError, match=r"train\.params\.warm_up"):
+        StackedTrials(wrong, CPU, torch.float64)
