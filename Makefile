@@ -11,10 +11,10 @@ export RAY_USAGE_STATS_ENABLED = 0
 export RAY_ENABLE_UV_RUN_RUNTIME_ENV = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve check test bench openapi constraints clean
+.PHONY: help setup demo serve check test bench bench-search openapi constraints clean
 
 help: ## what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
 
 # The service runs on $(BIN)/s2e; the stamp remembers that it was installed from these files.
 $(VENV)/.run: pyproject.toml constraints.txt
@@ -47,6 +47,9 @@ test: check ## check, then every test whose real component is found
 
 bench: $(VENV)/.dev ## the benchmarks of the ledger, as JSON (QUICK=1 for a short look)
 	@$(BIN)/python -m benchmarks.run $(if $(QUICK),--quick,)
+
+bench-search: $(VENV)/.dev ## every search rule on recorded trainings, as JSON and tables (a minute or two)
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.bench_search --results benchmarks/results
 
 openapi: $(VENV)/.run ## write docs/openapi.json from the code
 	@$(BIN)/s2e openapi > docs/openapi.json

@@ -168,3 +168,23 @@ def test_percentiles_are_nearest_rank(benchmark: Any) -> None:
     """Of 1..100 the 95th percentile is 95 or its neighbour; half lie below the 50th."""
     found = benchmark("measure").percentiles([float(n) for n in range(1, 101)])
     assert (found["p50"], found["p95"], found["min"], found["max"]) == (51.0, 96.0, 1.0, 100.0)
+
+
+def test_every_searcher_is_compared_on_both_objectives(benchmark: Any) -> None:
+    bench = benchmark("bench_search")
+    result = bench.run(["newton", "model_newton"], repeats=2, rounds=2)
+    for objective in ("nearest", "emulator"):
+        rows = result[objective]["searchers"]
+        assert set(rows) == {"newton", "model_newton", "random"}
+        assert rows["random"]["trials_to_random"] is not None
+        first = {row["accuracy"][0] for row in rows.values()}
+        assert len(first) == 1  # one seed, one uniform first round
+        assert bench.table_of(result[objective]).count("\n") == 1 + len(rows)
+    assert result["emulator"]["facts"]["r2_held_out"] > 0.85
+    assert set(result["machine"]) >= MACHINE
+
+
+def test_trials_to_reach_a_level_by_hand(benchmark: Any) -> None:
+    reached = benchmark("bench_search").trials_to_reach
+    assert reached(0.2, [0.4, 0.2, 0.3]) == 12
+    assert reached(0.1, [0.4, 0.2, 0.3]) is None
