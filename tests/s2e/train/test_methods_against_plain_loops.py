@@ -108,7 +108,8 @@ def test_twelve_steps_equal_the_plain_loop(tiny, method):
     for n, module in enumerate(expected):
         state = module.state_dict()
         for name, tensor in trials.network.state_dict(trials.tensors, n).items():
-            torch.testing.assert_close(tensor, state[name], rtol=0, atol=1e-11)
+            # Adam divides by sqrt(v), so it magnifies the rounding of a gradient that is almost zero.
+            torch.testing.assert_close(tensor, state[name], rtol=0, atol=1e-10)
             assert not torch.equal(tensor, before[name][n])
 
 
