@@ -16,8 +16,6 @@ from s2e.train.population import StackedTrials, learning_rate
 from s2e.train.trial import train_population
 
 CPU = torch.device("cpu")
-N_STEPS = 12
-"""Twelve steps of five an epoch: the keep rate has fallen twice."""
 
 
 def smallest(loss_B, n):
@@ -57,7 +55,7 @@ def gce(logits, labels, keep_rate, t):
     return [((1 - p**0.7) / 0.7).mean()]
 
 
-def plain_training(population, trials, objective):
+def plain_training(population, trials, objective, n_steps):
     trial, train = population.trials[0], population.train
     data = load_split(population.data)
     images, labels = data.train.images.double() / data.max_value, noisy_labels(population.data, trial.noise_seed)
@@ -73,17 +71,17 @@ def plain_training(population, trials, objective):
                 loss.backward()
                 optimizer.step()
             done += 1
-            if done == N_STEPS:
+            if done == n_steps:
                 return modules
     raise AssertionError("fewer steps than asked")
 
 
-def engine_training(trials):
+def engine_training(trials, n_steps):
     done = 0
     for t in range(trials.train_spec.n_epochs):
         trials.set_epoch(t)
         for index in epoch_order(trials, t):
-            if done < N_STEPS:
+            if done < n_steps:
                 train_step(trials, index, trials.keep_KT[:, t])
             done += 1
 
@@ -97,19 +95,25 @@ CASES = {
 }
 
 
+# Every method agrees to rounding at first; over more steps rounding grows. SIGUA_SL is 1.6e-11 apart after twelve, up
+# from 2e-14 after four, and is the one that needs more room there.
+TOLERANCE = {method: {4: 1e-12, 12: 1e-11} for method in CASES}
+TOLERANCE["sigua_sl"][12] = 1e-10
+
+
+@pytest.mark.parametrize("n_steps", [4, 12])  # of five an epoch: by the twelfth the keep rate has fallen twice
 @pytest.mark.parametrize("method", CASES)
-def test_twelve_steps_equal_the_plain_loop(tiny, method):
+def test_steps_equal_the_plain_loop(tiny, method, n_steps):
     objective, params = CASES[method]
     population = tiny(network="mlp", method=method, params=params)
     trials = StackedTrials(population, CPU, torch.float64)
     before = {name: tensor.detach().clone() for name, tensor in trials.tensors.items()}
-    expected = plain_training(population, trials, objective)
-    engine_training(trials)
+    expected = plain_training(population, trials, objective, n_steps)
+    engine_training(trials, n_steps)
     for n, module in enumerate(expected):
         state = module.state_dict()
         for name, tensor in trials.network.state_dict(trials.tensors, n).items():
-            # Adam divides by sqrt(v), so it magnifies the rounding of a gradient that is almost zero.
-            torch.testing.assert_close(tensor, state[name], rtol=0, atol=1e-10)
+            torch.testing.assert_close(tensor, state[name], rtol=0, atol=TOLERANCE[method][n_steps])
             assert not torch.equal(tensor, before[name][n])
 
 
@@ -131,7 +135,7 @@ def test_decoupling_leaves_a_trial_whose_networks_agree_where_it_is(tiny):
         for tensor in trials.tensors.values():
             tensor[3] = tensor[2]
     before = {name: tensor.detach().clone() for name, tensor in trials.tensors.items()}
-    engine_training(trials)
+    engine_training(trials, 12)
     for name, tensor in trials.tensors.items():
         assert torch.equal(tensor[2:], before[name][2:]), name
         assert not torch.equal(tensor[:2], before[name][:2]), name
