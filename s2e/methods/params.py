@@ -34,6 +34,13 @@ def parse_params(method: str, dataset: str, data: Any, path: str = "train.params
     return parse(kind, {**kind.per_dataset.get(dataset, {}), **data}, path)
 
 
+def need_problems(method: str, *, n_clean: int) -> list[Problem]:
+    """What ``method`` cannot train without and this job does not give."""
+    if "clean" in catalog.METHODS[method].needs and n_clean == 0:
+        return [Problem("data.n_clean", n_clean, f">= 1 for method {method}, which learns from trusted samples")]
+    return []
+
+
 @dataclass(frozen=True)
 class Decoupling(Params):
     """Decoupling (Malach & Shalev-Shwartz 2017)."""

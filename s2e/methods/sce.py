@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import torch
 
-from s2e.methods.base import State, cross_entropy
+from s2e.methods.base import cross_entropy
+from s2e.methods.engine import State
 from s2e.methods.params import Sce as SCEParams
 from s2e.methods.plain import Standard
 
