@@ -21,7 +21,7 @@ def patrini_transition(p_SC: Array, percentile: float = 97) -> Array:
         limit = np.inf if percentile == 100 else np.percentile(p_S, percentile, method="higher")
         representatives.append(np.where(p_S >= limit, 0, p_S).argmax())
     T_CC = p_SC[representatives]
-    return T_CC / T_CC.sum(axis=1, keepdims=True)
+    return np.asarray(T_CC / T_CC.sum(axis=1, keepdims=True))
 
 
 def confident_joint(p_SC: Array, label_S: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -17,7 +17,8 @@ from s2e.data.estimate import confident_transition, patrini_transition
 from s2e.errors import Problem, SpecError
 from s2e.methods.base import Batch, Method, Setup, pick
 from s2e.methods.engine import Engine, State
-from s2e.methods.params import Correction as CorrectionParams
+from s2e.methods.params import Backward as BackwardParams
+from s2e.methods.params import Forward as ForwardParams
 from s2e.methods.params import NnBC as NnBCParams
 from s2e.methods.params import SiguaBC as SiguaBCParams
 from s2e.spec import derive_seed
@@ -32,10 +33,10 @@ class Correction(Method):
     """One network, every sample counts 1/B; the schedule is ignored."""
 
     n_networks = 1
-    params: CorrectionParams
+    params: ForwardParams
 
-    def __init__(self, params: CorrectionParams | None = None) -> None:
-        super().__init__(params or CorrectionParams())
+    def __init__(self, params: ForwardParams | None = None) -> None:
+        super().__init__(params or ForwardParams())
         self.may_skip = self.params.transition == "confident"
 
     def init_state(self, setup: Setup) -> State:
@@ -108,6 +109,11 @@ class Forward(Correction):
 
 class Backward(Correction):
     """BC: (T^-1 l)_y with l_c = -ln p_c. Its mean over labels drawn from T is the cross entropy of the true class."""
+
+    params: BackwardParams
+
+    def __init__(self, params: BackwardParams | None = None) -> None:
+        super().__init__(params or BackwardParams())
 
     def init_state(self, setup: Setup) -> State:
         """Adds ``inverse_KCC``. Raises SpecError for a given T that is singular."""

@@ -1,4 +1,4 @@
-"""Two-component mixtures of per-sample losses, all stacked networks at once, in float64: which samples look mislabelled.
+"""Two-component mixtures of per-sample losses, stacked networks at once, float64: which samples look mislabelled.
 
 Legend: L stacked loss vectors (one for each trial and network), S samples, 2 components, R cells of a lookup table.
 """

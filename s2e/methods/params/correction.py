@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from s2e.methods.params.base import Params
+from s2e.errors import Problem
+from s2e.methods.params.base import Params, stage_problems
 from s2e.validation import param
+
+if TYPE_CHECKING:
+    from s2e.spec import DataSpec, TrainSpec
 
 
 @dataclass(frozen=True)
-class Correction(Params):
-    """Forward or backward correction (Patrini et al. 2017)."""
+class Forward(Params):
+    """Forward correction (Patrini et al. 2017)."""
 
     transition: str = param(
         "given",
         choices=("given", "estimated", "confident"),
-        doc="given: T of the injected noise; estimated: from the most confident predictions of a first training "
-        "(Patrini et al.); confident: counts of confident held-out predictions of two half trainings (Northcutt et al.)",
+        doc="given: T of the injected noise; estimated: from the surest predictions of a first training (Patrini et "
+        "al. 2017); confident: from the held-out predictions of two half trainings (Northcutt et al. 2021)",
     )
     estimation_epochs: int = param(
         20,
@@ -29,11 +34,9 @@ class Correction(Params):
         97,
         gt=0,
         le=100,
-        doc="estimated: the class's representative is the largest probability below this percentile (CIFAR-100 100: "
-        "nothing is discarded)",
+        doc="estimated: the class's representative is the largest probability below this percentile (100: nothing is "
+        "discarded)",
     )
-
-    per_dataset = {"cifar100": {"estimation_percentile": 100}}  # noqa: RUF012 - a ClassVar
 
     @property
     def n_first_trainings(self) -> int:
@@ -45,9 +48,17 @@ class Correction(Params):
         """The epoch at which T is known and the networks start anew."""
         return self.n_first_trainings * self.estimation_epochs
 
+    def job_problems(self, train: TrainSpec, data: DataSpec) -> list[Problem]:  # noqa: ARG002
+        return stage_problems(self.first_epoch, train, "estimation_epochs", self.estimation_epochs)
+
 
 @dataclass(frozen=True)
-class NnBC(Correction):
+class Backward(Forward):
+    """Backward correction (Patrini et al. 2017)."""
+
+
+@dataclass(frozen=True)
+class NnBC(Backward):
     """Non-negative backward correction (SIGUA, Han et al. 2020)."""
 
     bad_if: str = param(

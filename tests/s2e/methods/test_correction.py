@@ -127,15 +127,16 @@ def test_equation_11_never_bites_for_a_doubly_stochastic_matrix(matrix):
     logits_BC = 5 * torch.randn(200, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     label_B = torch.arange(200) % 3
     method = NnBC(params.NnBC(bad_if="sum"))
-    assert torch.equal(weigh(method, logits_BC, label_B, matrix)[1], torch.full((200,), 1 / 200).double())
+    assert torch.equal(weigh(method, logits_BC, label_B, matrix)[1], torch.full((200,), 1 / 200, dtype=torch.float64))
     assert not (weigh(NnBC(), logits_BC, label_B, matrix)[1] > 0).all()
 
 
 def test_equation_11_bites_where_the_columns_of_the_inverse_differ():
     """Bad exactly where the corrected losses of all three labels sum to less than 0, computed label by label."""
+    matrix = [[0.6, 0.4, 0], [0, 1, 0], [0, 0.45, 0.55]]  # classes 0 and 2 are confused with class 1 only
     logits_BC = 5 * torch.randn(200, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    weight_B = weigh(NnBC(params.NnBC(bad_if="sum")), logits_BC, torch.arange(200) % 3, ASYMMETRIC)[1]
-    per_label = [weigh(Backward(), logits_BC, torch.full((200,), y), ASYMMETRIC)[0] for y in range(3)]
+    weight_B = weigh(NnBC(params.NnBC(bad_if="sum")), logits_BC, torch.arange(200) % 3, matrix)[1]
+    per_label = [weigh(Backward(), logits_BC, torch.full((200,), y), matrix)[0] for y in range(3)]
     assert torch.equal(weight_B == 0, sum(per_label) < 0)
     assert 0 < (weight_B == 0).sum() < 200
 
@@ -154,7 +155,7 @@ def test_a_singular_matrix_is_refused_by_backward_correction_only():
 
 
 def test_an_estimated_matrix_that_is_singular_ends_its_trial_only():
-    method = Backward(params.Correction(transition="estimated"))
+    method = Backward(params.Backward(transition="estimated"))
     state = method.init_state(setup(ASYMMETRIC, ASYMMETRIC))
     method.use(state, torch.tensor([ASYMMETRIC, symmetric(3, 2 / 3).tolist()], dtype=torch.float64))
     assert state["inverse_KCC"].isnan().flatten(1).all(1).tolist() == [False, True]
@@ -162,7 +163,7 @@ def test_an_estimated_matrix_that_is_singular_ends_its_trial_only():
 
 
 def test_the_half_that_waits_does_not_train():
-    method = Forward(params.Correction(transition="confident", estimation_epochs=2))
+    method = Forward(params.Forward(transition="confident", estimation_epochs=2))
     state = method.init_state(setup(ASYMMETRIC))
     half_S = state["half_KS"][0]
     assert half_S.sum() == 3
