@@ -135,7 +135,7 @@ SEARCHERS = {
     ),
     "grid": Entry(
         "s2e.search.grid:Grid",
-        "Full factorial grids in a small space, Sobol's sequence in a larger; theta never moves.",
+        "Full factorial grids in a small space, Sobol's sequence in others; theta never moves.",
     ),
     "random": Entry("s2e.search.random_search:RandomSearch", "Uniform draws from the space; theta never moves."),
 }

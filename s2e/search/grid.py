@@ -1,10 +1,10 @@
 """Grid search: points evenly spread over the space in an order fixed in advance, whatever is observed and drawn.
 
-* With at most GRID_MAX coordinates: full factorial grids, one after another, of 1, 2, 4, 8, ... levels to a coordinate.
-  A level is the middle of its cell, so no point comes twice; within a grid, neighbours come far apart (bit reversal),
-  so an unfinished grid covers the space too. A search of 1 + 2^X + 4^X trials has seen whole grids.
-* With more, where even two levels to a coordinate are out of reach: Sobol's sequence, not scrambled, without its first
-  point (a corner).
+* With at most GRID_MAX coordinates and no simplex: full factorial grids, one after another, of 1, 2, 4, 8, ... levels
+  to a coordinate. A level is the middle of its cell, so no point comes twice; within a grid, neighbours come far apart
+  (bit reversal), so an unfinished grid covers the space too. A search of 1 + 2^X + 4^X trials has seen whole grids.
+* Otherwise, where even two levels to a coordinate are out of reach, or different places of the cube are one point:
+  Sobol's sequence, not scrambled, without its first point (a corner).
 
 Both work in the unit cube of ``cube.py``. The seed changes nothing. ``memory`` counts the points asked so far.
 
@@ -19,12 +19,12 @@ import numpy as np
 from scipy.stats import qmc
 
 from s2e.search.cube import from_cube
-from s2e.search.distributions import Array
+from s2e.search.distributions import Array, Dirichlet
 from s2e.search.relaxation import Relaxation, ordered
 from s2e.spec import Observation, Point, SearchState
 
-GRID_MAX = 3
-"""Most coordinates of a full factorial grid: three have 8 points at two levels and 64 at four."""
+GRID_MAX = 4
+"""Most coordinates of a full factorial grid: four have 16 points at two levels and 256 at four."""
 
 
 class Grid(Relaxation):
@@ -33,8 +33,8 @@ class Grid(Relaxation):
     def ask(self, state: SearchState, k: int) -> Point:
         """The next point after those of earlier rounds and of smaller k."""
         index = state.memory.get("n_asked", 0) + k
-        n_x = self._space.n_x
-        u_X = factorial_point(index, n_x) if n_x <= GRID_MAX else sobol_point(index, n_x)
+        n_x, simplex = self._space.n_x, any(isinstance(block, Dirichlet) for block in self._space.blocks)
+        u_X = factorial_point(index, n_x) if n_x <= GRID_MAX and not simplex else sobol_point(index, n_x)
         return self._space.point(from_cube(self._space, u_X[None])[0])
 
     def tell(self, state: SearchState, observations: Sequence[Observation]) -> SearchState:

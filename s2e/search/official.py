@@ -9,7 +9,7 @@ It differs from eqs. (7)-(8) and Prop. 1 (``newton_literal``) in four ways:
    eigenvalues and only avoids singularity;
 4. theta <- max(theta, 1) after ``theta + step``. (Here it also keeps THETA_MAX, as every rule does.)
 
-In the program's own space of twelve Betas this lowers the density of the best trial in 97 % of the steps from theta = 1.
+In the program's own space of twelve Betas, 97 % of the steps from theta = 1 lower the density of the best trial.
 
 Shapes: K trials of the round, X coordinates of a point, D entries of theta.
 """

@@ -232,7 +232,7 @@ def with_fidelity(population, *parts):
 
 
 def test_a_prefix_is_the_beginning_of_the_full_run(tiny):
-    """Three epochs reach into the decay of the step size (from epoch 2 of 4), which a run of three would begin sooner."""
+    """Three epochs reach into the decay of the step size, from epoch 2 of 4; a run of three would begin it at 1."""
     population = tiny(ks=(0, 1))
     full, _ = run(population)
     prefix, end = run(with_fidelity(population, Fidelity(3), Fidelity(3)))
