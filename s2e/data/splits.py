@@ -27,13 +27,19 @@ class Split:
 def stratified(label_S: Labels, n_samples: int, rng: np.random.Generator) -> tuple[Indices, Indices]:
     """``n_samples`` with the class shares of all (largest remainders get the odd ones), and the rest; both sorted."""
     classes, count_C = np.unique(label_S, return_counts=True)
-    share_C = n_samples * count_C / len(label_S)
-    take_C = np.floor(share_C).astype(np.int64)
-    odd = n_samples - int(take_C.sum())
-    take_C[np.argsort(take_C - share_C, kind="stable")[:odd]] += 1
+    take_C = apportion(count_C / len(label_S), n_samples)
     drawn = [rng.permutation(np.flatnonzero(label_S == c))[:n] for c, n in zip(classes, take_C, strict=True)]
     chosen = np.sort(np.concatenate(drawn))
     return chosen, np.setdiff1d(np.arange(len(label_S)), chosen, assume_unique=True)
+
+
+def apportion(share_C: NDArray[np.float64], n_samples: int) -> Indices:
+    """``n_samples`` dealt out by shares that sum to 1: whole parts first, then the largest remainders get one more."""
+    exact_C = n_samples * share_C
+    take_C = np.floor(exact_C).astype(np.int64)
+    odd = n_samples - int(take_C.sum())
+    take_C[np.argsort(take_C - exact_C, kind="stable")[:odd]] += 1
+    return take_C
 
 
 def split(spec: DataSpec, train_label_S: Labels, n_test: int) -> Split:
