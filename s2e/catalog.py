@@ -21,6 +21,8 @@ class Entry:
     summary: str
     params: str = "Params"
     """Class of :mod:`s2e.methods.params` that holds a method's hyperparameters."""
+    needs: frozenset[str] = frozenset()
+    """What a method cannot train without: ``clean`` (trusted samples)."""
 
 
 METHODS = {

@@ -16,7 +16,7 @@ from s2e.data.checks import noise_problems
 from s2e.data.limits import size_problems
 from s2e.data.spec import DataSpec, NoiseSpec
 from s2e.errors import Problem, SpecError
-from s2e.methods.params import parse_params
+from s2e.methods.params import need_problems, parse_params
 from s2e.validation import param, parse, to_json
 
 SPEC_VERSION = 1
@@ -43,6 +43,11 @@ class TrainSpec:
     beta1: float = param(0.9, ge=0, lt=1, doc="Adam's beta1 before the decay")
     beta1_decay: float | None = param(
         None, ge=0, lt=1, doc="Adam's beta1 from the decay on (Co-teaching 0.1); null: unchanged"
+    )
+    augment: str = param(
+        "none",
+        choices=("none", "crop_flip"),
+        doc="crop_flip: each training image is padded by 4, cropped at random and mirrored half of the time",
     )
 
 
@@ -130,6 +135,7 @@ def parse_job(data: Any) -> JobSpec:
         )
     problems += noise_problems(spec.data)
     problems += size_problems(spec.data, spec.train.batch_size)
+    problems += need_problems(spec.train.method, n_clean=spec.data.n_clean)
     if problems:
         raise SpecError(*problems)
     return spec

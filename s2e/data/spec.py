@@ -77,3 +77,10 @@ class DataSpec:
     n_validation: int = param(300, ge=1, le=1_000_000, doc="validation samples taken by the holdout split")
     n_train: int | None = param(None, ge=1, le=10_000_000, doc="use only this many training samples; null: all")
     split_seed: int = param(0, ge=0, lt=2**63, doc="seed of the validation split and of the n_train subset")
+    n_clean: int = param(
+        0,
+        ge=0,
+        le=1_000_000,
+        doc="trusted samples with clean labels, set aside from the training data for methods that "
+        "learn from some; they neither train nor validate",
+    )
