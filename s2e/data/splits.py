@@ -39,8 +39,8 @@ def stratified(label_S: Labels, n_samples: int, rng: np.random.Generator) -> tup
 
 def apportion(weight_C: NDArray[np.number[Any]], n_samples: int) -> Indices:
     """``n_samples`` dealt out in proportion to the weights: whole parts first, the largest remainders get one more."""
-    exact_C = n_samples * weight_C / weight_C.sum()
-    take_C = np.floor(exact_C).astype(np.int64)
+    exact_C = (n_samples * weight_C / weight_C.sum()).astype(np.float64)
+    take_C: Indices = np.floor(exact_C).astype(np.int64)
     odd = n_samples - int(take_C.sum())
     take_C[np.argsort(take_C - exact_C, kind="stable")[:odd]] += 1
     return take_C
