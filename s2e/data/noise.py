@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from s2e.data.spec import DataSpec
 from s2e.data.splits import apportion
-from s2e.data.transition import Matrix, injected_noise_rate, matrix, true_transition
+from s2e.data.transition import Matrix, injected_noise_rate, matrix, pair, symmetric, true_transition
 from s2e.spec import derive_seed
 
 Labels = NDArray[np.int64]
@@ -49,6 +49,6 @@ def redraw(label_S: Labels, n_classes: int, noise_rate: float, seed: int) -> Lab
 
 
 __all__ = [
-    "Labels", "Matrix", "corrupt", "corrupt_exactly", "draw", "injected_noise_rate", "matrix", "redraw",
-    "true_transition",
+    "Labels", "Matrix", "corrupt", "corrupt_exactly", "draw", "injected_noise_rate", "matrix", "pair", "redraw",
+    "symmetric", "true_transition",
 ]  # fmt: skip
