@@ -23,6 +23,8 @@ class Entry:
     """Class of :mod:`s2e.methods.params` that holds a method's hyperparameters."""
     min_trials: int = 1
     """Trials a round that a searcher needs: a rule that compares the trials of one round has no step for fewer."""
+    needs: frozenset[str] = frozenset()
+    """What a method cannot train without: ``clean`` (trusted samples)."""
 
 
 METHODS = {
