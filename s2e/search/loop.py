@@ -94,12 +94,13 @@ def observations(record: RoundRecord) -> tuple[Observation, ...]:
 def populations(spec: JobSpec, round_: Round) -> tuple[Population, ...]:
     """The trials of a round in the groups that train together: a plan, the same wherever and however often it runs.
 
-    Groups are as even as the limit ``plan.population`` allows. Final schedules are re-trained in float32.
+    Groups are as even as the limit ``plan.population`` allows. Final schedules are re-trained in float32. An external
+    trial is leased by itself, so it is a group by itself.
     """
     plan = spec.plan
     if round_.kind == "retrain" and plan.dtype != "float64":
         plan = replace(plan, dtype="float32")
-    n_groups = -(-len(round_.trials) // plan.population)
+    n_groups = -(-len(round_.trials) // (1 if spec.trials == "external" else plan.population))
     return tuple(
         Population(spec.data, spec.train, plan, spec.tail_epochs, round_.trials[i::n_groups]) for i in range(n_groups)
     )

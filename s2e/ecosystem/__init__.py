@@ -1,0 +1,1 @@
+"""The searchers inside other people's tools: Optuna and Ray Tune."""
