@@ -25,12 +25,12 @@ class Entry:
 
 METHODS = {
     "bootstrap_hard": Entry(
-        "s2e.methods.bootstrap:BootstrapHard",
+        "s2e.methods.robust:BootstrapHard",
         "Cross entropy with the label mixed with the predicted class (Reed et al. 2015); the schedule is ignored.",
         params="BootstrapHard",
     ),
     "bootstrap_soft": Entry(
-        "s2e.methods.bootstrap:BootstrapSoft",
+        "s2e.methods.robust:BootstrapSoft",
         "Cross entropy with the label mixed with the prediction (Reed et al. 2015); the schedule is ignored.",
         params="BootstrapSoft",
     ),
@@ -49,12 +49,22 @@ METHODS = {
         params="Decoupling",
     ),
     "gce": Entry(
-        "s2e.methods.gce:GCE",
+        "s2e.methods.robust:GCE",
         "Generalised cross entropy L_q (Zhang & Sabuncu 2018); the schedule is ignored.",
         params="Gce",
     ),
+    "huber": Entry(
+        "s2e.methods.robust:Huber",
+        "Huber loss between probabilities and the one-hot label (SIGUA Table 3); the schedule is ignored.",
+        params="Huber",
+    ),
+    "logsum": Entry(
+        "s2e.methods.robust:LogSum",
+        "Log-sum loss between probabilities and the one-hot label (SIGUA Table 3); the schedule is ignored.",
+        params="LogSum",
+    ),
     "sce": Entry(
-        "s2e.methods.sce:SCE",
+        "s2e.methods.robust:SCE",
         "Symmetric cross entropy (Wang et al. 2019); the schedule is ignored.",
         params="Sce",
     ),

@@ -217,6 +217,7 @@ class TrialSpec:
     order_seed: int
     noise_seed: int
     point: Point | None = None
+    train: dict[str, Any] = param(dict, doc="fields of TrainSpec that this trial alone has different, as JSON")
 
 
 @dataclass(frozen=True)

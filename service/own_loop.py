@@ -29,13 +29,16 @@ ROUND_WAIT_S = 0.5
 
 
 class OwnTrial:
-    """A leased trial. ``init_seed``, ``order_seed`` and ``noise_seed`` (of injected noise) are its seeds: trials that
-    shall be compared share them, so use them where your loop can be seeded."""
+    """A leased trial. ``train`` holds the training settings the search wants for it beside R(t), if any.
+
+    ``init_seed``, ``order_seed`` and ``noise_seed`` (of injected noise) are its seeds: trials that shall be compared
+    share them, so use them where your loop can be seeded.
+    """
 
     def __init__(self, client: S2EClient, leased: schemas.LeasedTrial, lease_s: float) -> None:
         self._client, self._lease_s, self._epoch, self.ended = client, lease_s, 0, False
         self.id, self.lease, self.label = leased.id, leased.lease, leased.label
-        self.keep_rate = tuple(leased.keep_rate)
+        self.keep_rate, self.train = tuple(leased.keep_rate), leased.train
         self.init_seed, self.order_seed, self.noise_seed = leased.init_seed, leased.order_seed, leased.noise_seed
 
     @property

@@ -110,6 +110,8 @@ class LeasedTrial(Shape):
     lease: str
     lease_until: datetime
     keep_rate: list[float]
+    train: dict[str, Any]
+    """Training settings this trial alone has different, where the space has such parameters."""
     point: list[float] | None
     init_seed: int
     order_seed: int

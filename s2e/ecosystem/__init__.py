@@ -1,1 +1,1 @@
-"""The searchers inside other people's tools: Optuna and Ray Tune."""
+"""The searchers inside tools of others: Optuna here, Ray Tune in :mod:`workers.ray_tune`."""

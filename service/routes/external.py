@@ -132,6 +132,7 @@ def _leased(trial: Trial, attempt: Attempt) -> schemas.LeasedTrial:
         lease=attempt.lease or "",
         lease_until=attempt.lease_until or attempt.created_at,
         keep_rate=spec["keep_rate"],
+        train=spec["train"],
         point=None if spec["point"] is None else spec["point"]["values"],
         init_seed=spec["init_seed"],
         order_seed=spec["order_seed"],

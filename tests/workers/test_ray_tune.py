@@ -14,7 +14,7 @@ from s2e.search.space import S2E
 
 ray = pytest.importorskip("ray")
 tune = pytest.importorskip("ray.tune", exc_type=ImportError)
-S2ESearch = pytest.importorskip("s2e.ecosystem.ray_tune", exc_type=ImportError).S2ESearch
+S2ESearch = pytest.importorskip("workers.ray_tune", exc_type=ImportError).S2ESearch
 T = 20
 
 

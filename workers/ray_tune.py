@@ -1,6 +1,6 @@
 """S2E inside Ray Tune.
 
-from s2e.ecosystem.ray_tune import S2ESearch
+from workers.ray_tune import S2ESearch
 
 def trainable(config):
     for epoch, keep_rate in enumerate(config["keep_rate"]):     # R(t) of every epoch
