@@ -1,6 +1,7 @@
 """A training loop that knows nothing of S2E but three lines: it trains scikit-learn's digits with 40 % wrong labels.
 
-Start a service first (s2e serve), then: python examples/own_loop.py [URL]. Start it twice to share the work.
+Start a service first (s2e serve), then: python examples/own_loop.py [URL]. Others share the work of a job with
+python examples/own_loop.py URL JOB_ID.
 """
 
 import sys
@@ -44,9 +45,11 @@ def train_epoch(model: SGDClassifier, y: np.ndarray, keep_rate: float, rng: np.r
         model.partial_fit(x, given, classes=np.arange(10))
 
 
-with S2EClient(sys.argv[1] if len(sys.argv) > 1 else DEFAULT_URL) as client:
-    job = client.submit(JOB, idempotency_key="examples/own_loop.py, once more")
-    for trial in own_trials(client, job.id):
+url, job_id = (*sys.argv[1:], *[DEFAULT_URL, None][len(sys.argv) - 1 :])
+with S2EClient(url) as client:
+    job_id = job_id or client.submit(JOB).id
+    print("job", job_id, flush=True)
+    for trial in own_trials(client, job_id):
         model = SGDClassifier(loss="log_loss", alpha=1e-4, random_state=trial.init_seed % 2**32)
         y, rng = noisy_labels(trial.noise_seed), np.random.default_rng(trial.order_seed)
         for _epoch, keep_rate in trial.schedule:
@@ -58,4 +61,4 @@ with S2EClient(sys.argv[1] if len(sys.argv) > 1 else DEFAULT_URL) as client:
         print(
             f"{trial.label:>10}  R(T) = {trial.keep_rate[-1]:.2f}  test {model.score(images[test], labels[test]):.3f}"
         )
-    print(client.report(job.id).verdict)
+    print(client.report(job_id).verdict)
