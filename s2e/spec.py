@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from s2e import catalog
+from s2e.data.checks import noise_problems
 from s2e.data.limits import size_problems
 from s2e.data.normalisation import normalise_problems
+from s2e.data.spec import DataSpec, NoiseSpec
 from s2e.errors import Problem, SpecError
 from s2e.methods.params import need_problems, parse_params
 from s2e.train_spec import TrainSpec, train_problems
@@ -23,45 +25,6 @@ SPEC_VERSION = 1
 DEFAULT_TAUS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 # --- what a user asks for ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class NoiseSpec:
-    """Label noise injected into the training labels, drawn from its own seed."""
-
-    kind: str = param(
-        "symmetric", choices=("none", "symmetric", "pair"), doc="symmetric (exclusive), pair flip, or none"
-    )
-    noise_rate: float = param(0.5, ge=0, lt=1, doc="probability that a training label is replaced")
-
-
-@dataclass(frozen=True)
-class DataSpec:
-    """A data set, its noise, and how it is split."""
-
-    name: str = param("digits", choices=lambda: catalog.DATASETS, doc="name of the data set")
-    noise: NoiseSpec = param(NoiseSpec, doc="injected label noise")
-    split: str = param(
-        "holdout",
-        choices=("holdout", "s2e"),
-        doc="holdout: clean validation labels taken from the training data; s2e: the paper's preset, "
-        "first half of the test set validates and the second half tests",
-    )
-    n_validation: int = param(300, ge=1, le=1_000_000, doc="clean validation samples taken by the holdout split")
-    n_train: int | None = param(None, ge=1, le=10_000_000, doc="use only this many training samples; null: all")
-    split_seed: int = param(0, ge=0, lt=2**63, doc="seed of the validation split and of the n_train subset")
-    n_clean: int = param(
-        0,
-        ge=0,
-        le=1_000_000,
-        doc="trusted samples with clean labels, set aside from the training data for methods that "
-        "learn from some; they neither train nor validate",
-    )
-    normalise: str = param(
-        "none",
-        choices=("none", "channels"),
-        doc="channels: pixels minus the data set's published mean, over its standard deviation; none: in [0, 1]",
-    )
 
 
 @dataclass(frozen=True)
@@ -146,15 +109,8 @@ def parse_job(data: Any) -> JobSpec:
         problems.append(
             Problem("train.network", "model1", "mlp for digits: 8x8 images are too small for two 5x5 convolutions")
         )
-    if spec.data.noise.kind == "pair" and spec.data.noise.noise_rate >= 0.5:
-        problems.append(
-            Problem(
-                "data.noise.noise_rate",
-                spec.data.noise.noise_rate,
-                "< 0.5 for pair noise: beyond it the wrong class is the majority",
-            )
-        )
     problems += train_problems(spec.train)
+    problems += noise_problems(spec.data)
     problems += normalise_problems(spec.data)
     problems += size_problems(spec.data, spec.train.batch_size)
     problems += need_problems(spec.train.method, n_clean=spec.data.n_clean)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from s2e.errors import Problem
 
 if TYPE_CHECKING:
-    from s2e.spec import DataSpec
+    from s2e.data.spec import DataSpec
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 MEAN_STD: dict[str, Statistics] = {

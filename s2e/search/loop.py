@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Sequence
 
 from s2e import catalog
+from s2e.data.transition import injected_noise_rate
 from s2e.overrides import overridden
 from s2e.report import make_report
 from s2e.schedule import coteaching_keep_rate
@@ -168,10 +169,10 @@ def _taus(spec: JobSpec) -> tuple[float, ...]:
 
 
 def default_tau(spec: JobSpec) -> float:
-    """tau of the default Co-teaching schedule: given, or the injected noise rate."""
+    """tau of the default Co-teaching schedule: given, or the expected share of wrong labels."""
     if spec.report.tau is not None:
         return spec.report.tau
-    return 0.0 if spec.data.noise.kind == "none" else spec.data.noise.noise_rate
+    return injected_noise_rate(spec.data)
 
 
 def _tune_round(spec: JobSpec, m: int) -> Round:
