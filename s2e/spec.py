@@ -17,6 +17,7 @@ from s2e.data.limits import size_problems
 from s2e.data.normalisation import normalise_problems
 from s2e.data.spec import DataSpec, NoiseSpec
 from s2e.errors import Problem, SpecError
+from s2e.fidelity import FULL, Fidelity
 from s2e.methods.params import need_problems, parse_params
 from s2e.train_spec import TrainSpec, train_problems
 from s2e.validation import param, parse, to_json
@@ -33,7 +34,12 @@ class SearchSpec:
 
     searcher: str = param("newton", choices=lambda: catalog.SEARCHERS, doc="search rule")
     space: str = param("s2e", choices=lambda: catalog.SPACES, doc="space of schedules")
-    n_rounds: int = param(5, ge=1, le=10_000, doc="rounds M; theta moves once after each")
+    n_rounds: int = param(
+        5,
+        ge=1,
+        le=10_000,
+        doc="rounds M; theta moves once after each. Rules with short trials get M x K full trainings",
+    )
     n_trials: int = param(6, ge=1, le=1_000, doc="trials K of one round")
     tail_epochs: int | None = param(
         None, ge=1, le=10_000, doc="last epochs averaged by the objective; null: max(5, T/10), at most T"
@@ -97,14 +103,10 @@ def parse_job(data: Any) -> JobSpec:
         spec = replace(spec, train=replace(spec.train, params=params))
     except SpecError as error:
         problems += error.problems
-    if spec.search.searcher in catalog.GRADIENT_SEARCHERS and spec.search.n_trials < 2:
-        problems.append(
-            Problem(
-                "search.n_trials",
-                spec.search.n_trials,
-                f">= 2 for searcher {spec.search.searcher}: one trial has no gradient",
-            )
-        )
+    at_least = catalog.SEARCHERS[spec.search.searcher].min_trials
+    if spec.search.n_trials < at_least:
+        allowed = f">= {at_least} for searcher {spec.search.searcher}, which compares the trials of one round"
+        problems.append(Problem("search.n_trials", spec.search.n_trials, allowed))
     if spec.data.name == "digits" and spec.train.network == "model1":
         problems.append(
             Problem("train.network", "model1", "mlp for digits: 8x8 images are too small for two 5x5 convolutions")
@@ -146,6 +148,9 @@ class Observation:
     point: Point
     objective: float
     failed: bool = False
+    noise: float | None = None
+    """Standard error of the objective where it is known, for rules that weigh observations."""
+    fidelity: Fidelity = FULL
 
 
 @dataclass(frozen=True)
@@ -164,6 +169,12 @@ class TrialSpec:
     noise_seed: int
     point: Point | None = None
     train: dict[str, Any] = param(dict, doc="fields of TrainSpec that this trial alone has different, as JSON")
+    fidelity: Fidelity = FULL
+
+    @property
+    def share(self) -> float:
+        """Share of a full training that the trial is."""
+        return self.fidelity.share(len(self.keep_rate))
 
 
 @dataclass(frozen=True)
@@ -185,6 +196,11 @@ class Population:
     plan: PlanSpec
     tail_epochs: int
     trials: tuple[TrialSpec, ...]
+
+    @property
+    def n_epochs_run(self) -> int:
+        """Epochs that its trials have done at their end; the trials of a population agree in it."""
+        return self.trials[0].fidelity.epochs_of(self.train.n_epochs)
 
 
 @dataclass(frozen=True)
@@ -275,7 +291,7 @@ def derive_seed(*path: int | str) -> int:
 
 
 __all__ = [
-    "DataSpec", "EpochMetrics", "JobSpec", "NoiseSpec", "Observation", "PlanSpec", "Point", "Population", "Report",
-    "ReportRow", "ReportSpec", "Round", "RoundRecord", "SearchSpec", "SearchState", "TrainSpec", "TrialResult",
-    "TrialSpec", "derive_seed", "parse", "parse_job", "replace", "to_json",
+    "FULL", "DataSpec", "EpochMetrics", "Fidelity", "JobSpec", "NoiseSpec", "Observation", "PlanSpec", "Point",
+    "Population", "Report", "ReportRow", "ReportSpec", "Round", "RoundRecord", "SearchSpec", "SearchState", "TrainSpec",
+    "TrialResult", "TrialSpec", "derive_seed", "parse", "parse_job", "replace", "to_json",
 ]  # fmt: skip

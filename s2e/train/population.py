@@ -219,3 +219,9 @@ def _check(population: Population) -> None:
         wrong = [value for value in trial.keep_rate if not 0 <= value <= 1]
         if wrong:
             raise SpecError(Problem("keep_rate", str(wrong[0]), "between 0 and 1"))
+        epochs = trial.fidelity.epochs_of(population.train.n_epochs)
+        if epochs != population.n_epochs_run:
+            allowed = f"{population.n_epochs_run}, as the population's first trial has it"
+            raise SpecError(Problem("fidelity.n_epochs_run", epochs, allowed))
+        if trial.fidelity.data_share != 1:
+            raise SpecError(Problem("fidelity.data_share", trial.fidelity.data_share, "1: no smaller share is trained"))
