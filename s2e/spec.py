@@ -55,6 +55,11 @@ class ReportSpec:
         DEFAULT_TAUS, max_length=100, ge=0, lt=1, doc="values of tau tried for the tuned eq. (1), one trial each"
     )
     ramp_epochs: int = param(10, ge=1, le=10_000, doc="epochs t_k over which eq. (1) falls to 1 - tau")
+    ramp: str = param(
+        "equation",
+        choices=("equation", "official_linspace"),
+        doc="eq. (1) as printed, or the official program's ramp, which reaches 1 - tau one epoch earlier",
+    )
     tau: float | None = param(None, ge=0, lt=1, doc="tau of the default Co-teaching schedule; null: the noise rate")
 
 

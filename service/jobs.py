@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from s2e import catalog
-from s2e.schedule import coteaching_keep_rate
 from s2e.search import loop, surrogate
 from s2e.search.space import Space
 from s2e.spec import JobSpec, parse_job, to_json
@@ -172,7 +171,7 @@ def schedule_out(session: Session, job: Job) -> schemas.ScheduleOut:
 
 
 def _default_keep_rate(spec: JobSpec) -> tuple[float, ...]:
-    return coteaching_keep_rate(spec.train.n_epochs, loop.default_tau(spec), spec.report.ramp_epochs)
+    return loop.coteaching_schedule(spec, loop.default_tau(spec))
 
 
 def schedules_out(session: Session, job: Job, max_points: int) -> schemas.SchedulesOut:
