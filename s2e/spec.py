@@ -15,6 +15,7 @@ from s2e import catalog
 from s2e.data.limits import size_problems
 from s2e.errors import Problem, SpecError
 from s2e.methods.params import parse_params
+from s2e.overrides import parameter_problems
 from s2e.validation import param, parse, to_json
 
 SPEC_VERSION = 1
@@ -77,6 +78,12 @@ class SearchSpec:
 
     searcher: str = param("newton", choices=lambda: catalog.SEARCHERS, doc="search rule")
     space: str = param("s2e", choices=lambda: catalog.SPACES, doc="space of schedules")
+    parameters: dict[str, Any] = param(
+        dict,
+        doc="training parameters searched beside the schedule, by field: "
+        '{"train.learning_rate": {"kind": "log", "low": 1e-4, "high": 1e-2}}; kinds: linear, log and integer (low, '
+        "high), choice (values), simplex (fields, total; its name is free)",
+    )
     n_rounds: int = param(5, ge=1, le=10_000, doc="rounds M; theta moves once after each")
     n_trials: int = param(6, ge=1, le=1_000, doc="trials K of one round")
     tail_epochs: int | None = param(
@@ -162,6 +169,8 @@ def parse_job(data: Any) -> JobSpec:
             )
         )
     problems += size_problems(spec.data, spec.train.batch_size)
+    if not problems:
+        problems += parameter_problems(spec)
     if problems:
         raise SpecError(*problems)
     return spec
