@@ -11,7 +11,8 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 
-from s2e.methods.base import State, cross_entropy
+from s2e.methods.base import cross_entropy
+from s2e.methods.engine import State
 from s2e.methods.params import BootstrapHard as BootstrapHardParams
 from s2e.methods.params import BootstrapSoft as BootstrapSoftParams
 from s2e.methods.params import Gce as GCEParams

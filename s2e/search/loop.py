@@ -11,18 +11,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from s2e import catalog
 from s2e.overrides import overridden
 from s2e.report import make_report
 from s2e.schedule import coteaching_keep_rate
 from s2e.search.base import Searcher
+from s2e.search.parameters import parse_parameters
+from s2e.search.recommendation import best_bets, succeeded
 from s2e.search.space import Space
-from s2e.search.surrogate import recommend
+from s2e.search.spaces import fixed
 from s2e.spec import (
     JobSpec,
     Observation,
-    Point,
     Population,
     Report,
     Round,
@@ -44,9 +46,14 @@ def make_searcher(spec: JobSpec) -> Searcher:
 
 
 def make_space(spec: JobSpec) -> Space:
-    """The space of schedules a job names."""
+    """The space of schedules a job names, with the training parameters it searches beside them.
+
+    The space ``fixed`` has nothing of its own: every trial gets the default Co-teaching schedule.
+    """
     space: Space = catalog.load(catalog.SPACES, spec.search.space)
-    return space
+    if not space.blocks:
+        space = fixed(default_tau(spec), spec.report.ramp_epochs)
+    return space.with_parameters(parse_parameters(spec.search.parameters))
 
 
 def next_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
@@ -136,28 +143,25 @@ def run_search(
 
 def recommend_from(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[int, int] | None:
     """(round, k) of the searched schedule with the lowest posterior mean; None when every trial failed."""
-    found = _best_trial(history[: spec.search.n_rounds])
+    found = _best_trial(spec, history[: spec.search.n_rounds])
     return None if found is None else (found.round, found.k)
 
 
-def _best_trial(records: Sequence[RoundRecord]) -> TrialSpec | None:
+def _best_trial(spec: JobSpec, records: Sequence[RoundRecord]) -> TrialSpec | None:
     """The trial whose schedule has the lowest posterior mean: one rule for the search and for its rival."""
-    trials = [
-        (trial, result.objective)
-        for record in records
-        for trial, result in zip(record.round.trials, record.results, strict=True)
-        if result.objective is not None
-    ]
-    if not trials:
-        return None
-    return trials[recommend([trial.keep_rate for trial, _ in trials], [objective for _, objective in trials])][0]
+    tried = [pair for record in records for pair in succeeded(record.round.trials, record.results)]
+    found = best_bets(spec, [one for _, one in tried])
+    return tried[found[0]][0] if found else None
 
 
 def _search_round(spec: JobSpec, searcher: Searcher, state: SearchState) -> Round:
     space, m = make_space(spec), state.round
     points = [searcher.ask(state, k) for k in range(spec.search.n_trials)]
     trials = tuple(
-        _trial(spec, m, k, "search", 0, space.schedule(point, spec.train.n_epochs), point=point)
+        replace(
+            _trial(spec, m, k, "search", 0, space.schedule(point, spec.train.n_epochs), space.overrides(point)),
+            point=point,
+        )
         for k, point in enumerate(points)
     )
     return Round(m, "search", trials, state)
@@ -176,7 +180,9 @@ def default_tau(spec: JobSpec) -> float:
 
 def _tune_round(spec: JobSpec, m: int) -> Round:
     trials = (
-        _trial(spec, m, k, f"tau={tau:g}", 0, coteaching_keep_rate(spec.train.n_epochs, tau, spec.report.ramp_epochs))
+        _trial(
+            spec, m, k, f"tau={tau:g}", 0, coteaching_keep_rate(spec.train.n_epochs, tau, spec.report.ramp_epochs), {}
+        )
         for k, tau in enumerate(_taus(spec))
     )
     return Round(m, "tune", tuple(trials))
@@ -189,16 +195,16 @@ def _retrain_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round:
     """
     n_epochs, m = spec.train.n_epochs, len(history)
     default = coteaching_keep_rate(n_epochs, default_tau(spec), spec.report.ramp_epochs)
-    searched, tuned = _best_trial(history[: spec.search.n_rounds]), _best_trial(history[spec.search.n_rounds :])
+    searched = _best_trial(spec, history[: spec.search.n_rounds])
+    tuned = _best_trial(spec, history[spec.search.n_rounds :])
     schedules = {
-        "searched": searched.keep_rate if searched else default,
-        "default": default,
-        "tuned": tuned.keep_rate if tuned else default,
-        "all": (1.0,) * n_epochs,
+        "searched": (searched.keep_rate, searched.train) if searched else (default, {}),
+        "default": (default, {}),
+        "tuned": (tuned.keep_rate, tuned.train) if tuned else (default, {}),
+        "all": ((1.0,) * n_epochs, {}),
     }
-    repeats = range(1, spec.report.n_seeds + 1)
-    pairs = [(repeat, label) for repeat in repeats for label in schedules]
-    trials = (_trial(spec, m, k, label, repeat, schedules[label]) for k, (repeat, label) in enumerate(pairs))
+    pairs = [(repeat, label) for repeat in range(1, spec.report.n_seeds + 1) for label in schedules]
+    trials = (_trial(spec, m, k, label, repeat, *schedules[label]) for k, (repeat, label) in enumerate(pairs))
     return Round(m, "retrain", tuple(trials))
 
 
@@ -209,7 +215,7 @@ def _trial(
     label: str,
     repeat: int,
     keep_rate: tuple[float, ...],
-    point: Point | None = None,
+    train: dict[str, Any],
 ) -> TrialSpec:
     """Seeds of a trial: its own initial weights; one data order for the round (common random numbers); the job's noise
     draw. A fresh-seed repeat draws all three anew, alike for the schedules compared."""
@@ -220,4 +226,4 @@ def _trial(
     else:
         init, order = derive_seed(spec.seed, "init", m, k), derive_seed(spec.seed, "order", m)
         noise = derive_seed(spec.seed, "noise")
-    return TrialSpec(m, k, label, repeat, keep_rate, init, order, noise, point)
+    return TrialSpec(m, k, label, repeat, keep_rate, init, order, noise, train=train)

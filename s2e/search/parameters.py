@@ -8,8 +8,8 @@ A parameter is one block of a Space, and a map from its coordinates to values:
     choice    the value of the largest weight                   weights ~ Dirichlet
     simplex   total x weights, one weight for each field        weights ~ Dirichlet
 
-The density is over the coordinates, never over the rounded values, so score, Fisher matrix, divergence and whitening are
-those of Beta and Dirichlet, exactly, for every search rule; theta = 1 is uniform over bins and over values.
+The density is over the coordinates, never over the rounded values, so score, Fisher matrix, divergence and whitening
+are those of Beta and Dirichlet, exactly, for every search rule; theta = 1 is uniform over bins and over values.
 
 Shapes: X coordinates of a parameter, S samples or points, F features.
 """
@@ -237,7 +237,9 @@ def _field_problems(fields: Sequence[str], taken: set[str], at: str) -> list[Pro
     problems = []
     for field in fields:
         if not field.startswith(PREFIX) or field.removeprefix(PREFIX) in FIXED_FIELDS:
-            allowed = f"a field of train such as train.learning_rate or train.params.NAME; not {', '.join(FIXED_FIELDS)}"
+            allowed = (
+                f"a field of train such as train.learning_rate or train.params.NAME; not {', '.join(FIXED_FIELDS)}"
+            )
             problems.append(Problem(at, field[:80], allowed))
         elif field in taken:
             problems.append(Problem(at, field[:80], "a field that no other parameter sets"))
@@ -261,6 +263,8 @@ def features_of(parameters: Mapping[str, Parameter], train: Mapping[str, Any]) -
     features: list[float] = []
     for name, parameter in parameters.items():
         keys = [field.removeprefix(PREFIX) for field in parameter.sets(name)]
-        values = [train["params"][key.removeprefix("params.")] if key.startswith("params.") else train[key] for key in keys]
+        values = [
+            train["params"][key.removeprefix("params.")] if key.startswith("params.") else train[key] for key in keys
+        ]
         features += parameter.features_of(values)
     return features

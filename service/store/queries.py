@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Select, and_, func, or_, select, text, tuple_
 from sqlalchemy.orm import Session
 
+from s2e.search.recommendation import Tried
 from service.errors import NotFound
 from service.lifecycle import TRIAL_ENDED
 from service.store.models import Attempt, Epoch, Job, JobEvent, JobReport, SearchRound, Trial, WorkerRow
@@ -80,8 +81,8 @@ def all_trials(session: Session, job_id: str) -> Sequence[Trial]:
     return session.scalars(select(Trial).where(Trial.job_id == job_id).order_by(Trial.round, Trial.k)).all()
 
 
-def succeeded_search_trials(session: Session, job_id: str) -> list[tuple[int, int, list[float], float]]:
-    """(round, k, keep_rate, objective) of what a schedule can be recommended from, by (round, k)."""
+def succeeded_search_trials(session: Session, job_id: str) -> list[tuple[int, int, Tried]]:
+    """(round, k) and what it says of every trial that a schedule can be recommended from, by (round, k)."""
     query = (
         select(Trial.round, Trial.k, Trial.spec, Trial.objective)
         .where(
@@ -89,7 +90,8 @@ def succeeded_search_trials(session: Session, job_id: str) -> list[tuple[int, in
         )
         .order_by(Trial.round, Trial.k)
     )
-    return [(m, k, spec["keep_rate"], objective) for m, k, spec, objective in session.execute(query)]
+    rows = session.execute(query)
+    return [(m, k, Tried(spec["keep_rate"], spec.get("train", {}), objective)) for m, k, spec, objective in rows]
 
 
 def attempts(session: Session, trial_id: str) -> Sequence[Attempt]:

@@ -3,7 +3,7 @@
 A method's class of parameters is named on its line of :data:`s2e.catalog.METHODS`.
 """
 
-from s2e.methods.params.base import Params, parse_params
+from s2e.methods.params.base import Params, need_problems, parse_params
 from s2e.methods.params.robust import BootstrapHard, BootstrapSoft, Gce, Huber, LogSum, Sce
 from s2e.methods.params.selection import CoTeachingPlus, Decoupling, SiguaSL
 
@@ -18,5 +18,6 @@ __all__ = [
     "Params",
     "Sce",
     "SiguaSL",
+    "need_problems",
     "parse_params",
 ]

@@ -35,3 +35,10 @@ def parse_params(method: str, dataset: str, data: Any, path: str = "train.params
     if problems := params.problems(path):
         raise SpecError(*problems)
     return params
+
+
+def need_problems(method: str, *, n_clean: int) -> list[Problem]:
+    """What ``method`` cannot train without and this job does not give."""
+    if "clean" in catalog.METHODS[method].needs and n_clean == 0:
+        return [Problem("data.n_clean", n_clean, f">= 1 for method {method}, which learns from trusted samples")]
+    return []
