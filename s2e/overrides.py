@@ -10,10 +10,12 @@ from s2e.data.limits import check_sizes
 from s2e.errors import Problem, SpecError
 from s2e.methods.params import parse_params
 from s2e.search.parameters import as_overrides, parse_parameters
+from s2e.train_spec import TrainSpec, train_problems
 from s2e.validation import parse, to_json
 
 if TYPE_CHECKING:  # s2e.spec asks this module about the parameters a job searches
-    from s2e.spec import DataSpec, JobSpec, TrainSpec
+    from s2e.data.spec import DataSpec
+    from s2e.spec import JobSpec
 
 
 def overridden(data: DataSpec, train: TrainSpec, overrides: Mapping[str, Any], path: str = "train") -> TrainSpec:
@@ -28,7 +30,9 @@ def overridden(data: DataSpec, train: TrainSpec, overrides: Mapping[str, Any], p
         raise SpecError(Problem(f"{path}.n_epochs", overrides["n_epochs"], f"{train.n_epochs}, as the whole job"))
     kept = train.params if overrides.get("method", train.method) == train.method else {}
     merged = {**to_json(train), **overrides}
-    found = parse(type(train), merged | {"params": overrides.get("params", {})}, path)
+    found = parse(TrainSpec, merged | {"params": overrides.get("params", {})}, path)
+    if problems := train_problems(found, path):
+        raise SpecError(*problems)
     params = parse_params(found.method, data.name, {**kept, **found.params}, f"{path}.params")
     check_sizes(data, found.batch_size)
     return replace(found, params=to_json(params))

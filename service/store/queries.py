@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 from sqlalchemy import Select, and_, func, or_, select, text, tuple_
 from sqlalchemy.orm import Session
 
+from s2e.fidelity import Fidelity
 from s2e.search.recommendation import Tried
+from s2e.validation import parse
 from service.errors import NotFound
 from service.lifecycle import TRIAL_ENDED
 from service.store.models import Attempt, Epoch, Job, JobEvent, JobReport, SearchRound, Trial, WorkerRow
@@ -82,7 +84,7 @@ def all_trials(session: Session, job_id: str) -> Sequence[Trial]:
 
 
 def succeeded_search_trials(session: Session, job_id: str) -> list[tuple[int, int, Tried]]:
-    """(round, k) and what it says of every trial that a schedule can be recommended from, by (round, k)."""
+    """(round, k) and what it says of every trial that has an objective, by (round, k)."""
     query = (
         select(Trial.round, Trial.k, Trial.spec, Trial.objective)
         .where(
@@ -91,7 +93,15 @@ def succeeded_search_trials(session: Session, job_id: str) -> list[tuple[int, in
         .order_by(Trial.round, Trial.k)
     )
     rows = session.execute(query)
-    return [(m, k, Tried(spec["keep_rate"], spec.get("train", {}), objective)) for m, k, spec, objective in rows]
+    return [
+        (m, k, Tried(spec["keep_rate"], spec.get("train", {}), objective, _share(spec)))
+        for m, k, spec, objective in rows
+    ]
+
+
+def _share(spec: dict[str, Any]) -> float:
+    """Share of a full training that a stored trial is."""
+    return parse(Fidelity, spec.get("fidelity", {})).share(len(spec["keep_rate"]))
 
 
 def attempts(session: Session, trial_id: str) -> Sequence[Attempt]:
