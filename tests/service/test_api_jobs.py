@@ -282,9 +282,11 @@ REPORT: dict[str, Any] = {
             "difference": None,
             "difference_half_width": None,
             "n_failed": 0,
+            "train": {},
         }
     ],
     "verdict": "These seeds do not separate it.",
+    "train": {},
 }
 
 
