@@ -85,6 +85,12 @@ class JobSpec:
 
     name: str = param("", max_length=120, doc="a name for people")
     seed: int = param(0, ge=0, lt=2**63, doc="the seed all randomness of the job is derived from")
+    trials: str = param(
+        "internal",
+        choices=("internal", "external"),
+        doc="who trains: the service's own workers, or, external, your own program, which asks for schedules under a "
+        "lease and reports back (of data and train, only train.n_epochs and the noise rate then matter)",
+    )
     data: DataSpec = param(DataSpec, doc="data set, noise and split")
     train: TrainSpec = param(TrainSpec, doc="how one trial is trained")
     search: SearchSpec = param(SearchSpec, doc="how schedules are searched")
