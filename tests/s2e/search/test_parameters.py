@@ -193,7 +193,7 @@ def test_a_field_that_all_trials_share_is_refused(field: str) -> None:
     assert "a field of train such as train.learning_rate" in problem.allowed
 
 
-@pytest.mark.parametrize(("field", "known"), [("train.momentum", "learning_rate"), ("train.params.gamma", "alpha")])
+@pytest.mark.parametrize(("field", "known"), [("train.patience", "learning_rate"), ("train.params.gamma", "alpha")])
 def test_a_field_nobody_knows_is_refused_with_those_there_are(field: str, known: str) -> None:
     found = problems({field: {"kind": "linear", "low": 0.1, "high": 0.2}})
     assert {problem.field for problem in found} == {f"search.parameters.{field}"}
