@@ -12,9 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from s2e import catalog
-from s2e.data.limits import size_problems
+from s2e.data.limits import IMAGE_SHAPE, size_problems
 from s2e.errors import Problem, SpecError
 from s2e.methods.params import parse_params
+from s2e.models.limits import image_problems
+from s2e.models.params import parse_network_params
 from s2e.validation import param, parse, to_json
 
 SPEC_VERSION = 1
@@ -58,7 +60,13 @@ class TrainSpec:
     params: dict[str, Any] = param(
         dict, doc="hyperparameters of the method, by name; what is missing gets the paper's value"
     )
-    network: str = param("mlp", choices=lambda: catalog.NETWORKS, doc="network architecture")
+    network: str = param(
+        "mlp",
+        choices=lambda: catalog.NETWORKS,
+        or_pattern=catalog.NETWORK_PATTERN,
+        doc="network architecture, or torchvision:<name> for a classifier of torchvision",
+    )
+    network_params: dict[str, Any] = param(dict, doc="settings of the network, by name; what is missing gets defaults")
     n_epochs: int = param(40, ge=1, le=10_000, doc="epochs T of one trial; R(t) has one value for each")
     batch_size: int = param(128, ge=1, le=65_536, doc="samples in a mini-batch; the last incomplete batch is dropped")
     learning_rate: float = param(1e-3, gt=0, le=10, doc="Adam's step size before the decay")
@@ -129,18 +137,28 @@ class JobSpec:
         return min(n_epochs, self.search.tail_epochs or max(5, n_epochs // 10))
 
 
+def _complete(train: TrainSpec, dataset: str, problems: list[Problem]) -> TrainSpec:
+    """``train`` with every hyperparameter of its method and network; refusals go to ``problems``."""
+    try:
+        train = replace(train, params=to_json(parse_params(train.method, dataset, train.params)))
+    except SpecError as error:
+        problems += error.problems
+    try:
+        train = replace(train, network_params=to_json(parse_network_params(train.network, train.network_params)))
+    except SpecError as error:
+        problems += error.problems
+    return train
+
+
 def parse_job(data: Any) -> JobSpec:
     """A JobSpec from plain JSON, with the rules that join two fields. Raises SpecError with all problems.
 
-    ``train.params`` comes back complete: a stored job keeps its numbers when a default changes.
+    ``train.params`` and ``train.network_params`` come back complete: a stored job keeps its numbers when a default
+    changes.
     """
     spec = parse(JobSpec, data)
     problems: list[Problem] = []
-    try:
-        params = to_json(parse_params(spec.train.method, spec.data.name, spec.train.params))
-        spec = replace(spec, train=replace(spec.train, params=params))
-    except SpecError as error:
-        problems += error.problems
+    spec = replace(spec, train=_complete(spec.train, spec.data.name, problems))
     if spec.search.searcher in catalog.GRADIENT_SEARCHERS and spec.search.n_trials < 2:
         problems.append(
             Problem(
@@ -149,10 +167,8 @@ def parse_job(data: Any) -> JobSpec:
                 f">= 2 for searcher {spec.search.searcher}: one trial has no gradient",
             )
         )
-    if spec.data.name == "digits" and spec.train.network == "model1":
-        problems.append(
-            Problem("train.network", "model1", "mlp for digits: 8x8 images are too small for two 5x5 convolutions")
-        )
+    if spec.data.name in IMAGE_SHAPE:
+        problems += image_problems(spec.train.network, IMAGE_SHAPE[spec.data.name])
     if spec.data.noise.kind == "pair" and spec.data.noise.noise_rate >= 0.5:
         problems.append(
             Problem(

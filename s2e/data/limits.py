@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 N_TRAIN_TEST = {"digits": (1297, 500), "mnist": (60_000, 10_000), "cifar10": (50_000, 10_000)}
 """Samples of the training and of the test set. scikit-learn ships digits as one set; the 500 are split off here."""
+IMAGE_SHAPE = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
+"""Channels, height and width of a sample."""
 
 
 def check_sizes(spec: DataSpec, batch_size: int) -> None:

@@ -14,7 +14,8 @@ from s2e.data.datasets import load_split, noisy_labels
 from s2e.errors import DataError, Problem, SpecError
 from s2e.methods.base import Method, State
 from s2e.methods.params import parse_params
-from s2e.models.base import StackedNetwork, Tensors
+from s2e.models.base import Tensors, cast
+from s2e.models.build import build
 from s2e.schedule import n_keep
 from s2e.spec import Population, TrainSpec
 from s2e.train.resident import resident
@@ -32,10 +33,9 @@ class StackedTrials:
         n_samples = len(data.train.labels)
         if n_samples < train.batch_size:
             raise DataError(f"{n_samples} training samples are fewer than one batch of {train.batch_size}")
-        network: type[StackedNetwork] = catalog.load(catalog.NETWORKS, train.network)
         self.train_spec, self.device, self.dtype = train, device, dtype
-        self.data = resident(data, network, device)
-        self.network = network(data.train.images.shape[1:], data.n_classes)
+        self.network = build(train, data.train.images.shape[1:], data.n_classes)
+        self.data = resident(data, type(self.network), device)
         params = parse_params(train.method, population.data.name, train.params)
         self.method: Method = catalog.load(catalog.METHODS, train.method)(params)
         self.trial = list(range(len(trials)))
@@ -49,7 +49,7 @@ class StackedTrials:
         self.method_state: State = self.method.init_state(len(trials), n_samples, data.n_classes, device)
         weight_dtype = torch.float64 if dtype == torch.float64 else torch.float32
         tensors = self.network.init((trial.init_seed for trial in trials), self.method.n_networks)
-        self.tensors: Tensors = {name: t.to(device, weight_dtype) for name, t in tensors.items()}
+        self.tensors: Tensors = cast(tensors, device, weight_dtype)
         self.optimizer = self._make_optimizer()
 
     @property
