@@ -14,7 +14,7 @@ from typing import Any
 from s2e import catalog
 from s2e.data.limits import IMAGE_SHAPE, size_problems
 from s2e.errors import Problem, SpecError
-from s2e.methods.params import parse_params
+from s2e.methods.params import need_problems, parse_params
 from s2e.models.limits import image_problems
 from s2e.models.params import parse_network_params
 from s2e.validation import param, parse, to_json
@@ -50,6 +50,13 @@ class DataSpec:
     n_validation: int = param(300, ge=1, le=1_000_000, doc="clean validation samples taken by the holdout split")
     n_train: int | None = param(None, ge=1, le=10_000_000, doc="use only this many training samples; null: all")
     split_seed: int = param(0, ge=0, lt=2**63, doc="seed of the validation split and of the n_train subset")
+    n_clean: int = param(
+        0,
+        ge=0,
+        le=1_000_000,
+        doc="trusted samples with clean labels, set aside from the training data for methods that "
+        "learn from some; they neither train nor validate",
+    )
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,11 @@ class TrainSpec:
     beta1: float = param(0.9, ge=0, lt=1, doc="Adam's beta1 before the decay")
     beta1_decay: float | None = param(
         None, ge=0, lt=1, doc="Adam's beta1 from the decay on (Co-teaching 0.1); null: unchanged"
+    )
+    augment: str = param(
+        "none",
+        choices=("none", "crop_flip"),
+        doc="crop_flip: each training image is padded by 4, cropped at random and mirrored half of the time",
     )
 
 
@@ -178,6 +190,7 @@ def parse_job(data: Any) -> JobSpec:
             )
         )
     problems += size_problems(spec.data, spec.train.batch_size)
+    problems += need_problems(spec.train.method, n_clean=spec.data.n_clean)
     if problems:
         raise SpecError(*problems)
     return spec
@@ -227,6 +240,7 @@ class TrialSpec:
     order_seed: int
     noise_seed: int
     point: Point | None = None
+    train: dict[str, Any] = param(dict, doc="fields of TrainSpec that this trial alone has different, as JSON")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from s2e.data.noise import corrupt, matrix
 from s2e.data.splits import split, stratified
 from s2e.data.torchvision_guard import datasets as torchvision_datasets
 from s2e.errors import DataError
-from s2e.spec import DataSpec, derive_seed
+from s2e.spec import DataSpec, NoiseSpec, derive_seed, replace
 
 DATA_ROOT_VARIABLE = "S2E_DATA_ROOT"
 
@@ -55,6 +55,8 @@ class SplitData:
     train: Part
     validation: Part
     test: Part
+    clean: Part | None = None
+    """Trusted samples (``data.n_clean``), where there are any."""
 
 
 def load_digits(data_root: str | None = None) -> Dataset:  # noqa: ARG001 - every loader has this signature
@@ -88,17 +90,13 @@ def load_cifar10(data_root: str | None = None) -> Dataset:
 
 def load_split(spec: DataSpec, data_root: str | None = None) -> SplitData:
     """The samples a job trains, validates and tests on; kept in the process for the next population."""
-    return _load_split(
-        spec.name, spec.split, spec.n_validation, spec.n_train, spec.split_seed, data_root or _environment_root()
-    )
+    return _load_split(replace(spec, noise=NoiseSpec()), data_root or _environment_root())
 
 
 @lru_cache(maxsize=4)
-def _load_split(
-    name: str, split_name: str, n_validation: int, n_train: int | None, split_seed: int, data_root: str | None
-) -> SplitData:
-    whole = _load(name, data_root)
-    spec = DataSpec(name=name, split=split_name, n_validation=n_validation, n_train=n_train, split_seed=split_seed)
+def _load_split(spec: DataSpec, data_root: str | None) -> SplitData:
+    """``spec`` always with the same noise, so that populations which differ only in it share the images."""
+    whole = _load(spec.name, data_root)
     chosen = split(spec, whole.train_labels.numpy(), len(whole.test_labels))
     train, test = (whole.train_images, whole.train_labels), (whole.test_images, whole.test_labels)
     return SplitData(
@@ -107,6 +105,7 @@ def _load_split(
         _part(*train, chosen.train),
         _part(*(test if chosen.validation_from_test else train), chosen.validation),
         _part(*test, chosen.test),
+        _part(*train, chosen.clean) if len(chosen.clean) else None,
     )
 
 

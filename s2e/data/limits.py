@@ -32,6 +32,9 @@ def size_problems(spec: DataSpec, batch_size: int) -> list[Problem]:
             allowed = f"< {available}, the training samples of {spec.name} it is taken from"
             return [Problem("data.n_validation", spec.n_validation, allowed)]
         available -= spec.n_validation
+    if spec.n_clean >= available:
+        return [Problem("data.n_clean", spec.n_clean, f"< {available}, what {spec.name} has left for training")]
+    available -= spec.n_clean
     if spec.n_train is not None and spec.n_train > available:
         return [Problem("data.n_train", spec.n_train, f"<= {available}, what {spec.name} has left for training")]
     used = spec.n_train or available

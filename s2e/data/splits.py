@@ -16,12 +16,15 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Split:
-    """Sample numbers: ``train`` within the training set, validation and test within the set ``*_from_test`` names."""
+    """Sample numbers: ``train`` and ``clean`` within the training set, validation and test within the set
+    ``*_from_test`` names."""
 
     train: Indices
     validation: Indices
     validation_from_test: bool
     test: Indices
+    clean: Indices
+    """Trusted samples with clean labels, apart from those that train or validate."""
 
 
 def stratified(label_S: Labels, n_samples: int, rng: np.random.Generator) -> tuple[Indices, Indices]:
@@ -50,11 +53,17 @@ def split(spec: DataSpec, train_label_S: Labels, n_test: int) -> Split:
         rng = np.random.default_rng(derive_seed(spec.split_seed, "validation split"))
         validation, train = stratified(train_label_S, spec.n_validation, rng)
         test = np.arange(n_test)
+    clean = np.arange(0)
+    if spec.n_clean:
+        _require("data.n_clean", spec.n_clean, len(train) - 1)
+        rng = np.random.default_rng(derive_seed(spec.split_seed, "clean samples"))
+        chosen, rest = stratified(train_label_S[train], spec.n_clean, rng)
+        train, clean = train[rest], train[chosen]
     if spec.n_train is not None:
         _require("data.n_train", spec.n_train, len(train))
         rng = np.random.default_rng(derive_seed(spec.split_seed, "training subset"))
         train = train[stratified(train_label_S[train], spec.n_train, rng)[0]]
-    return Split(train, validation, spec.split == "s2e", test)
+    return Split(train, validation, spec.split == "s2e", test, clean)
 
 
 def _require(field: str, asked: int, available: int) -> None:
