@@ -12,8 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from s2e import catalog
-from s2e.data.limits import IMAGE_SHAPE, size_problems
+from s2e.data.checks import noise_problems
+from s2e.data.limits import FACTS, size_problems
+from s2e.data.spec import DataSpec, NoiseSpec
 from s2e.errors import Problem, SpecError
+from s2e.fidelity import FULL, Fidelity
 from s2e.methods.params import need_problems, parse_params
 from s2e.models.limits import image_problems
 from s2e.models.params import parse_network_params
@@ -23,40 +26,6 @@ SPEC_VERSION = 1
 DEFAULT_TAUS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 # --- what a user asks for ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class NoiseSpec:
-    """Label noise injected into the training labels, drawn from its own seed."""
-
-    kind: str = param(
-        "symmetric", choices=("none", "symmetric", "pair"), doc="symmetric (exclusive), pair flip, or none"
-    )
-    noise_rate: float = param(0.5, ge=0, lt=1, doc="probability that a training label is replaced")
-
-
-@dataclass(frozen=True)
-class DataSpec:
-    """A data set, its noise, and how it is split."""
-
-    name: str = param("digits", choices=lambda: catalog.DATASETS, doc="name of the data set")
-    noise: NoiseSpec = param(NoiseSpec, doc="injected label noise")
-    split: str = param(
-        "holdout",
-        choices=("holdout", "s2e"),
-        doc="holdout: clean validation labels taken from the training data; s2e: the paper's preset, "
-        "first half of the test set validates and the second half tests",
-    )
-    n_validation: int = param(300, ge=1, le=1_000_000, doc="clean validation samples taken by the holdout split")
-    n_train: int | None = param(None, ge=1, le=10_000_000, doc="use only this many training samples; null: all")
-    split_seed: int = param(0, ge=0, lt=2**63, doc="seed of the validation split and of the n_train subset")
-    n_clean: int = param(
-        0,
-        ge=0,
-        le=1_000_000,
-        doc="trusted samples with clean labels, set aside from the training data for methods that "
-        "learn from some; they neither train nor validate",
-    )
 
 
 @dataclass(frozen=True)
@@ -97,7 +66,12 @@ class SearchSpec:
 
     searcher: str = param("newton", choices=lambda: catalog.SEARCHERS, doc="search rule")
     space: str = param("s2e", choices=lambda: catalog.SPACES, doc="space of schedules")
-    n_rounds: int = param(5, ge=1, le=10_000, doc="rounds M; theta moves once after each")
+    n_rounds: int = param(
+        5,
+        ge=1,
+        le=10_000,
+        doc="rounds M; theta moves once after each. Rules with short trials get M x K full trainings",
+    )
     n_trials: int = param(6, ge=1, le=1_000, doc="trials K of one round")
     tail_epochs: int | None = param(
         None, ge=1, le=10_000, doc="last epochs averaged by the objective; null: max(5, T/10), at most T"
@@ -171,24 +145,13 @@ def parse_job(data: Any) -> JobSpec:
     spec = parse(JobSpec, data)
     problems: list[Problem] = []
     spec = replace(spec, train=_complete(spec.train, spec.data.name, problems))
-    if spec.search.searcher in catalog.GRADIENT_SEARCHERS and spec.search.n_trials < 2:
-        problems.append(
-            Problem(
-                "search.n_trials",
-                spec.search.n_trials,
-                f">= 2 for searcher {spec.search.searcher}: one trial has no gradient",
-            )
-        )
-    if spec.data.name in IMAGE_SHAPE:
-        problems += image_problems(spec.train.network, IMAGE_SHAPE[spec.data.name])
-    if spec.data.noise.kind == "pair" and spec.data.noise.noise_rate >= 0.5:
-        problems.append(
-            Problem(
-                "data.noise.noise_rate",
-                spec.data.noise.noise_rate,
-                "< 0.5 for pair noise: beyond it the wrong class is the majority",
-            )
-        )
+    at_least = catalog.SEARCHERS[spec.search.searcher].min_trials
+    if spec.search.n_trials < at_least:
+        allowed = f">= {at_least} for searcher {spec.search.searcher}, which compares the trials of one round"
+        problems.append(Problem("search.n_trials", spec.search.n_trials, allowed))
+    if spec.data.name in FACTS:
+        problems += image_problems(spec.train.network, FACTS[spec.data.name].shape)
+    problems += noise_problems(spec.data)
     problems += size_problems(spec.data, spec.train.batch_size)
     problems += need_problems(spec.train.method, n_clean=spec.data.n_clean)
     if problems:
@@ -223,6 +186,9 @@ class Observation:
     point: Point
     objective: float
     failed: bool = False
+    noise: float | None = None
+    """Standard error of the objective where it is known, for rules that weigh observations."""
+    fidelity: Fidelity = FULL
 
 
 @dataclass(frozen=True)
@@ -241,6 +207,12 @@ class TrialSpec:
     noise_seed: int
     point: Point | None = None
     train: dict[str, Any] = param(dict, doc="fields of TrainSpec that this trial alone has different, as JSON")
+    fidelity: Fidelity = FULL
+
+    @property
+    def share(self) -> float:
+        """Share of a full training that the trial is."""
+        return self.fidelity.share(len(self.keep_rate))
 
 
 @dataclass(frozen=True)
@@ -262,6 +234,11 @@ class Population:
     plan: PlanSpec
     tail_epochs: int
     trials: tuple[TrialSpec, ...]
+
+    @property
+    def n_epochs_run(self) -> int:
+        """Epochs that its trials have done at their end; the trials of a population agree in it."""
+        return self.trials[0].fidelity.epochs_of(self.train.n_epochs)
 
 
 @dataclass(frozen=True)
@@ -352,7 +329,7 @@ def derive_seed(*path: int | str) -> int:
 
 
 __all__ = [
-    "DataSpec", "EpochMetrics", "JobSpec", "NoiseSpec", "Observation", "PlanSpec", "Point", "Population", "Report",
-    "ReportRow", "ReportSpec", "Round", "RoundRecord", "SearchSpec", "SearchState", "TrainSpec", "TrialResult",
-    "TrialSpec", "derive_seed", "parse", "parse_job", "replace", "to_json",
+    "FULL", "DataSpec", "EpochMetrics", "Fidelity", "JobSpec", "NoiseSpec", "Observation", "PlanSpec", "Point",
+    "Population", "Report", "ReportRow", "ReportSpec", "Round", "RoundRecord", "SearchSpec", "SearchState", "TrainSpec",
+    "TrialResult", "TrialSpec", "derive_seed", "parse", "parse_job", "replace", "to_json",
 ]  # fmt: skip

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 from s2e import catalog
-from s2e.data.limits import N_TRAIN_TEST
-from s2e.data.noise import corrupt, matrix
+from s2e.data.human import human_labels
+from s2e.data.limits import FACTS
+from s2e.data.noise import draw
 from s2e.data.splits import split, stratified
 from s2e.data.torchvision_guard import datasets as torchvision_datasets
 from s2e.errors import DataError
@@ -55,6 +56,8 @@ class SplitData:
     train: Part
     validation: Part
     test: Part
+    train_rows: torch.Tensor
+    """Which samples of the official training set ``train`` holds, int64 [S]."""
     clean: Part | None = None
     """Trusted samples (``data.n_clean``), where there are any."""
 
@@ -67,7 +70,7 @@ def load_digits(data_root: str | None = None) -> Dataset:  # noqa: ARG001 - ever
     images = torch.from_numpy(bunch.images.astype(np.uint8))[:, None]
     labels = torch.from_numpy(bunch.target.astype(np.int64))
     rng = np.random.default_rng(derive_seed("digits", "test split"))
-    test, train = map(torch.from_numpy, stratified(labels.numpy(), N_TRAIN_TEST["digits"][1], rng))
+    test, train = map(torch.from_numpy, stratified(labels.numpy(), FACTS["digits"].n_test, rng))
     return Dataset("digits", 10, 16, images[train], labels[train], images[test], labels[test])
 
 
@@ -105,6 +108,7 @@ def _load_split(spec: DataSpec, data_root: str | None) -> SplitData:
         _part(*train, chosen.train),
         _part(*(test if chosen.validation_from_test else train), chosen.validation),
         _part(*test, chosen.test),
+        torch.from_numpy(chosen.train),
         _part(*train, chosen.clean) if len(chosen.clean) else None,
     )
 
@@ -119,7 +123,17 @@ def _load(name: str, data_root: str | None) -> Dataset:
 def noisy_labels(spec: DataSpec, noise_seed: int, data_root: str | None = None) -> torch.Tensor:
     """The training labels [S] a trial sees: the clean ones through the noise drawn from ``noise_seed``."""
     data = load_split(spec, data_root)
-    return torch.from_numpy(corrupt(data.train.labels.numpy(), matrix(spec.noise, data.n_classes), noise_seed))
+    if spec.noise.kind == "human":
+        return _human_labels(spec, data_root or _environment_root())[data.train_rows]
+    return torch.from_numpy(draw(spec, data.train.labels.numpy(), data.n_classes, noise_seed))
+
+
+def _human_labels(spec: DataSpec, data_root: str | None) -> torch.Tensor:
+    """The labels people gave to the whole official training set."""
+    whole = _load(spec.name, data_root)
+    assert data_root is not None  # the data set itself was read from it
+    clean_S = whole.train_labels.numpy()
+    return torch.from_numpy(human_labels(spec.name, spec.noise.human_labels, clean_S, whole.n_classes, data_root))
 
 
 def _part(images: torch.Tensor, labels: torch.Tensor, index: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> Part:

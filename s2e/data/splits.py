@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,13 +31,19 @@ class Split:
 def stratified(label_S: Labels, n_samples: int, rng: np.random.Generator) -> tuple[Indices, Indices]:
     """``n_samples`` with the class shares of all (largest remainders get the odd ones), and the rest; both sorted."""
     classes, count_C = np.unique(label_S, return_counts=True)
-    share_C = n_samples * count_C / len(label_S)
-    take_C = np.floor(share_C).astype(np.int64)
-    odd = n_samples - int(take_C.sum())
-    take_C[np.argsort(take_C - share_C, kind="stable")[:odd]] += 1
+    take_C = apportion(count_C, n_samples)
     drawn = [rng.permutation(np.flatnonzero(label_S == c))[:n] for c, n in zip(classes, take_C, strict=True)]
     chosen = np.sort(np.concatenate(drawn))
     return chosen, np.setdiff1d(np.arange(len(label_S)), chosen, assume_unique=True)
+
+
+def apportion(weight_C: NDArray[np.number[Any]], n_samples: int) -> Indices:
+    """``n_samples`` dealt out in proportion to the weights: whole parts first, the largest remainders get one more."""
+    exact_C = (n_samples * weight_C / weight_C.sum()).astype(np.float64)
+    take_C: Indices = np.floor(exact_C).astype(np.int64)
+    odd = n_samples - int(take_C.sum())
+    take_C[np.argsort(take_C - exact_C, kind="stable")[:odd]] += 1
+    return take_C
 
 
 def split(spec: DataSpec, train_label_S: Labels, n_test: int) -> Split:

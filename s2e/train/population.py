@@ -11,7 +11,7 @@ import torch
 
 from s2e import catalog
 from s2e.data.datasets import load_split, noisy_labels
-from s2e.data.noise import matrix
+from s2e.data.transition import injected_noise_rate, true_transition
 from s2e.errors import DataError, Problem, SpecError
 from s2e.methods.base import Method, Setup
 from s2e.methods.engine import Sampler, State
@@ -176,8 +176,12 @@ class StackedTrials:
         return drawn.expand(self.n_trials, *drawn.shape[1:])
 
     def _setup(self, data: DataSpec, n_classes: int) -> Setup:
-        transition_CC = torch.from_numpy(matrix(data.noise, n_classes)).to(self.device, self.weight_dtype)
         n_trials, n_samples = self.label_KS.shape
+        T_CC = true_transition(data, n_classes)
+        transition_KCC = None
+        if T_CC is not None:
+            transition_CC = torch.from_numpy(T_CC).to(self.device, self.weight_dtype)
+            transition_KCC = transition_CC.expand(n_trials, -1, -1)
         return Setup(
             n_trials=n_trials,
             n_samples=n_samples,
@@ -187,8 +191,8 @@ class StackedTrials:
             dtype=self.weight_dtype,
             label_KS=self.label_KS,
             true_label_S=self.data.train.labels,
-            transition_KCC=transition_CC.expand(n_trials, -1, -1),
-            noise_rate=0.0 if data.noise.kind == "none" else data.noise.noise_rate,
+            transition_KCC=transition_KCC,
+            noise_rate=injected_noise_rate(data),
             init_seeds=tuple(self.init_seeds),
         )
 
@@ -223,3 +227,9 @@ def _check(population: Population) -> None:
         wrong = [value for value in trial.keep_rate if not 0 <= value <= 1]
         if wrong:
             raise SpecError(Problem("keep_rate", str(wrong[0]), "between 0 and 1"))
+        epochs = trial.fidelity.epochs_of(population.train.n_epochs)
+        if epochs != population.n_epochs_run:
+            allowed = f"{population.n_epochs_run}, as the population's first trial has it"
+            raise SpecError(Problem("fidelity.n_epochs_run", epochs, allowed))
+        if trial.fidelity.data_share != 1:
+            raise SpecError(Problem("fidelity.data_share", trial.fidelity.data_share, "1: no smaller share is trained"))

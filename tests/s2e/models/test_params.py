@@ -8,8 +8,6 @@ import sys
 import pytest
 
 from s2e import catalog
-from s2e.data.datasets import load_digits
-from s2e.data.limits import IMAGE_SHAPE
 from s2e.errors import SpecError
 from s2e.models.build import build
 from s2e.spec import JobSpec, TrainSpec, parse_job, to_json
@@ -37,13 +35,13 @@ def test_a_job_comes_back_with_every_setting():
         (job("mlp_tabular", hidden=[8, 0]), "train.network_params.hidden[1]", 0, "a whole number, >= 1 and <= 65536"),
         (job("torchvision:ResNet50"), "train.network", "torchvision:ResNet50", "or torchvision:[a-z0-9_]{1,40}"),
         (job("torchvision:"), "train.network", "torchvision:", "or torchvision:[a-z0-9_]{1,40}"),
-        (job("model1", "digits"), "train.network", "model1", "for images of 8x8 pixels: model1 needs 16x16"),
-        (job("cnn9", "digits"), "train.network", "cnn9", "for images of 8x8 pixels: cnn9 needs 28x28"),
+        (job("model1", "digits"), "train.network", "model1", "for images of 8x8 pixels: model1 needs images of 16x16"),
+        (job("cnn9", "digits"), "train.network", "cnn9", "for images of 8x8 pixels: cnn9 needs images of 28x28"),
         (
             job("torchvision:resnet18"),
             "train.network",
             "torchvision:resnet18",
-            "for images of 28x28 pixels: torchvision:resnet18 needs 32x32",
+            "for images of 28x28 pixels: torchvision:resnet18 needs images of 32x32",
         ),
     ],
 )
@@ -64,7 +62,7 @@ def test_a_network_that_fits_is_taken(dataset, network):
 
 
 def test_the_engine_refuses_what_the_door_did_not_see():
-    with pytest.raises(SpecError, match="model1 needs 16x16"):
+    with pytest.raises(SpecError, match="model1 needs images of 16x16"):
         build(TrainSpec(network="model1"), (3, 15, 40), 10)
     with pytest.raises(SpecError, match=r"train\.network_params\.width"):
         build(TrainSpec(network="mlp", network_params={"width": 3}), (3, 15, 40), 10)
@@ -74,9 +72,10 @@ def test_the_engine_refuses_what_the_door_did_not_see():
         build(TrainSpec(network="mlp", network_params=3), (3, 32, 32), 10)  # type: ignore[arg-type]
 
 
-def test_the_shapes_at_the_door_are_those_of_the_data():
-    assert load_digits().train_images.shape[1:] == IMAGE_SHAPE["digits"]
-    assert IMAGE_SHAPE.keys() <= catalog.DATASETS.keys()
+def test_rows_of_a_table_are_for_dense_networks():
+    with pytest.raises(SpecError, match=r"one of mlp, mlp_tabular, .* for rows of 54 numbers: resnet34 needs images"):
+        build(TrainSpec(network="resnet34"), (54,), 7)
+    assert build(TrainSpec(network="mlp_tabular"), (54,), 7).template[1].weight.shape == (256, 54)
 
 
 def test_the_schema_has_the_names_and_the_pattern():

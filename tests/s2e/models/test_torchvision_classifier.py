@@ -26,7 +26,7 @@ SMALL = "squeezenet1_1"
         ("alexnet", (3, 32, 32), "32x32 pixels, which this one does not take"),
         ("vit_b_32", (3, 64, 64), "64x64 pixels, which this one does not take"),
         (SMALL, (2, 32, 32), "a network for 2 channels: this one takes 1 or 3"),
-        (SMALL, (3, 31, 40), "torchvision:squeezenet1_1 needs 32x32"),
+        (SMALL, (3, 31, 40), "torchvision:squeezenet1_1 needs images of 32x32"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_anything_is(name, shape, allowed):

@@ -62,9 +62,9 @@ def test_settings_of_a_network_reach_it(tiny):
 @pytest.mark.parametrize(
     ("network", "settings", "refused"),
     [
-        ("cnn9", {}, "for images of 16x16 pixels: cnn9 needs 28x28"),
+        ("cnn9", {}, "for images of 16x16 pixels: cnn9 needs images of 28x28"),
         ("mlp_tabular", {"depth": 3}, r"train\.network_params\.depth"),
-        ("torchvision:resnet18", {}, r"torchvision:resnet18 needs 32x32"),
+        ("torchvision:resnet18", {}, r"torchvision:resnet18 needs images of 32x32"),
     ],
 )
 def test_a_network_that_does_not_fit_is_refused_before_training(tiny, network, settings, refused):
