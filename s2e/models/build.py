@@ -9,7 +9,7 @@ from s2e.errors import SpecError
 from s2e.models.base import StackedNetwork
 from s2e.models.limits import image_problems
 from s2e.models.params import parse_network_params
-from s2e.spec import TrainSpec
+from s2e.train_spec import TrainSpec
 
 
 def network_class(name: str) -> type[StackedNetwork]:
