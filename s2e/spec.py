@@ -80,6 +80,12 @@ class JobSpec:
 
     name: str = param("", max_length=120, doc="a name for people")
     seed: int = param(0, ge=0, lt=2**63, doc="the seed all randomness of the job is derived from")
+    trials: str = param(
+        "internal",
+        choices=("internal", "external"),
+        doc="who trains: the service's own workers, or, external, your own program, which asks for schedules under a "
+        "lease and reports back (of data and train, only train.n_epochs and the noise rate then matter)",
+    )
     data: DataSpec = param(DataSpec, doc="data set, noise and split")
     train: TrainSpec = param(TrainSpec, doc="how one trial is trained")
     search: SearchSpec = param(SearchSpec, doc="how schedules are searched")
@@ -93,10 +99,13 @@ class JobSpec:
         return min(n_epochs, self.search.tail_epochs or max(5, n_epochs // 10))
 
 
-def _complete(train: TrainSpec, dataset: str, problems: list[Problem]) -> TrainSpec:
-    """``train`` with every hyperparameter of its method and network; refusals go to ``problems``."""
+def _complete(spec: JobSpec, problems: list[Problem]) -> TrainSpec:
+    """The training with every hyperparameter of its method and network; refusals go to ``problems``."""
+    train = spec.train
     try:
-        train = replace(train, params=to_json(parse_params(train.method, dataset, train.params)))
+        params = parse_params(train.method, spec.data.name, train.params)
+        problems += params.job_problems(train, spec.data)
+        train = replace(train, params=to_json(params))
     except SpecError as error:
         problems += error.problems
     try:
@@ -114,7 +123,7 @@ def parse_job(data: Any) -> JobSpec:
     """
     spec = parse(JobSpec, data)
     problems: list[Problem] = []
-    spec = replace(spec, train=_complete(spec.train, spec.data.name, problems))
+    spec = replace(spec, train=_complete(spec, problems))
     at_least = catalog.SEARCHERS[spec.search.searcher].min_trials
     if spec.search.n_trials < at_least:
         allowed = f">= {at_least} for searcher {spec.search.searcher}, which compares the trials of one round"
