@@ -36,7 +36,7 @@ def _method(name: str) -> schemas.MethodOut:
 @router.get("/networks", operation_id="list_networks")
 def list_networks() -> Listing:
     """Network architectures."""
-    return _listing(catalog.NETWORKS)
+    return _listing(catalog.LISTED_NETWORKS)
 
 
 @router.get("/datasets", operation_id="list_datasets")
