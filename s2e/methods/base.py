@@ -105,7 +105,14 @@ class Method(ABC):
         self, engine: Engine, batch: MiniBatch, logits_KNBC: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """``losses`` x ``weights`` of logits already computed -> loss_KN, weight_KNB."""
-        loss_KNB = self.losses(logits_KNBC, batch.label_KB, batch.index, engine.method_state)
+        return self.weigh(
+            batch, logits_KNBC, self.losses(logits_KNBC, batch.label_KB, batch.index, engine.method_state)
+        )
+
+    def weigh(
+        self, batch: MiniBatch, logits_KNBC: torch.Tensor, loss_KNB: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Losses already computed x ``weights`` -> loss_KN, weight_KNB."""
         with torch.no_grad():
             seen = Batch(logits_KNBC.detach(), batch.keep_K, batch.keep_rate_K, batch.epoch)
             weight_KNB = self.weights(loss_KNB.detach(), seen)

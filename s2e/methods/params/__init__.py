@@ -4,6 +4,7 @@ A method's class of parameters is named on its line of :data:`s2e.catalog.METHOD
 """
 
 from s2e.methods.params.base import Params, need_problems, parse_params
+from s2e.methods.params.regularisation import Elr, ElrKl, ElrPlus, Mixup, Reweight
 from s2e.methods.params.robust import BootstrapHard, BootstrapSoft, Gce, Huber, LogSum, Sce
 from s2e.methods.params.selection import CoTeachingPlus, Decoupling, SiguaSL
 
@@ -12,10 +13,15 @@ __all__ = [
     "BootstrapSoft",
     "CoTeachingPlus",
     "Decoupling",
+    "Elr",
+    "ElrKl",
+    "ElrPlus",
     "Gce",
     "Huber",
     "LogSum",
+    "Mixup",
     "Params",
+    "Reweight",
     "Sce",
     "SiguaSL",
     "need_problems",
