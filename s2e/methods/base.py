@@ -37,6 +37,9 @@ class Batch:
     """R(t), float64, for rules that keep a share of something else than the batch."""
     epoch: torch.Tensor
     """t, as a tensor without axes."""
+    index: torch.Tensor
+    """Sample numbers, [B] when trials share the batch, else [K, B]."""
+    state: State
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,16 +108,16 @@ class Method(ABC):
         self, engine: Engine, batch: MiniBatch, logits_KNBC: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """``losses`` x ``weights`` of logits already computed -> loss_KN, weight_KNB."""
-        return self.weigh(
-            batch, logits_KNBC, self.losses(logits_KNBC, batch.label_KB, batch.index, engine.method_state)
-        )
+        loss_KNB = self.losses(logits_KNBC, batch.label_KB, batch.index, engine.method_state)
+        return self.weigh(engine, batch, logits_KNBC, loss_KNB)
 
     def weigh(
-        self, batch: MiniBatch, logits_KNBC: torch.Tensor, loss_KNB: torch.Tensor
+        self, engine: Engine, batch: MiniBatch, logits_KNBC: torch.Tensor, loss_KNB: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Losses already computed x ``weights`` -> loss_KN, weight_KNB."""
         with torch.no_grad():
-            seen = Batch(logits_KNBC.detach(), batch.keep_K, batch.keep_rate_K, batch.epoch)
+            logits_KNBC = logits_KNBC.detach()
+            seen = Batch(logits_KNBC, batch.keep_K, batch.keep_rate_K, batch.epoch, batch.index, engine.method_state)
             weight_KNB = self.weights(loss_KNB.detach(), seen)
         return (weight_KNB * loss_KNB).sum(-1), weight_KNB
 

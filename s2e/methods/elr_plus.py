@@ -56,7 +56,9 @@ class ElrPlus(Standard):
             label_KNBC = label_KNBC / label_KNBC.sum(-1, keepdim=True)
         loss_KNB = -(label_KNBC * logits_KNBC.log_softmax(-1)).sum(-1)
         strength = self.params.strength * _risen(global_step(engine), self.params.strength_ramp_steps)
-        return self.weigh(batch, logits_KNBC, loss_KNB + strength * regulariser(clamped(logits_KNBC), mixed_KNBC))
+        return self.weigh(
+            engine, batch, logits_KNBC, loss_KNB + strength * regulariser(clamped(logits_KNBC), mixed_KNBC)
+        )
 
     @torch.no_grad()
     def after_step(self, engine: Engine) -> None:

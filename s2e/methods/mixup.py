@@ -34,4 +34,4 @@ class Mixup(Standard):
         weight_K11 = mixing.weight_K[:, None, None]
         own_KNB = cross_entropy(logits_KNBC, batch.label_KB)
         other_KNB = cross_entropy(logits_KNBC, mixing.partners(batch.label_KB))
-        return self.weigh(batch, logits_KNBC, weight_K11 * own_KNB + (1 - weight_K11) * other_KNB)
+        return self.weigh(engine, batch, logits_KNBC, weight_K11 * own_KNB + (1 - weight_K11) * other_KNB)
