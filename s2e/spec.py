@@ -18,7 +18,7 @@ from s2e.data.normalisation import normalise_problems
 from s2e.data.spec import DataSpec, NoiseSpec
 from s2e.errors import Problem, SpecError
 from s2e.fidelity import FULL, Fidelity
-from s2e.methods.params import need_problems, parse_params
+from s2e.methods.params import parse_params
 from s2e.models.limits import image_problems
 from s2e.models.params import parse_network_params
 from s2e.overrides import parameter_problems
@@ -146,7 +146,6 @@ def parse_job(data: Any) -> JobSpec:
     problems += noise_problems(spec.data)
     problems += normalise_problems(spec.data)
     problems += size_problems(spec.data, spec.train.batch_size)
-    problems += need_problems(spec.train.method, n_clean=spec.data.n_clean)
     problems = problems or parameter_problems(spec)
     if problems:
         raise SpecError(*problems)

@@ -41,6 +41,10 @@ class Engine(Protocol):
     method_state: State
     label_KS: torch.Tensor
     tensors: dict[str, torch.Tensor]
+    epoch: torch.Tensor
+    """t, as a tensor without axes."""
+    step: torch.Tensor
+    """m = 0..M-1 within the epoch, as a tensor without axes."""
     device: torch.device
     weight_dtype: torch.dtype
     """Of weights, logits and losses."""

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from s2e import catalog
-from s2e.data.datasets import load_split, noisy_labels
+from s2e.data.datasets import Part, load_split, noisy_labels
 from s2e.data.normalisation import normalise_problems, statistics_of
 from s2e.data.transition import injected_noise_rate, true_transition
 from s2e.errors import DataError, Problem, SpecError
 from s2e.methods.base import Method, Setup
 from s2e.methods.engine import Sampler, State
-from s2e.methods.params import need_problems, parse_params
+from s2e.methods.params import parse_params
 from s2e.models.base import Tensors, cast
 from s2e.models.build import build
 from s2e.schedule import n_keep
@@ -142,15 +142,19 @@ class StackedTrials:
 
     def clean_images(self, index: torch.Tensor) -> torch.Tensor:
         """Trusted images at ``index`` as the network reads them."""
-        assert self.data.clean is not None  # refused at the door
-        x = self.data.clean.images.index_select(0, index.flatten())
+        x = self._clean().images.index_select(0, index.flatten())
         return self.data.scaled(x, self.dtype).view(*index.shape, *x.shape[1:])
 
     @property
     def clean_labels(self) -> torch.Tensor:
         """True labels of the trusted samples."""
-        assert self.data.clean is not None
-        return self.data.clean.labels
+        return self._clean().labels
+
+    def _clean(self) -> Part:
+        if self.data.clean is None:
+            allowed = f">= 1 for method {self.train_spec.method}, which learns from trusted samples"
+            raise SpecError(Problem("data.n_clean", 0, allowed))
+        return self.data.clean
 
     def forward(
         self, x: torch.Tensor, tensors: Mapping[str, torch.Tensor] | None = None, *, train: bool = True
@@ -209,9 +213,7 @@ class StackedTrials:
 def _check(population: Population) -> None:
     if not population.trials:
         raise SpecError(Problem("trials", [], "at least one trial"))
-    problems = need_problems(population.train.method, n_clean=population.data.n_clean)
-    problems += train_problems(population.train) + normalise_problems(population.data)
-    if problems:
+    if problems := train_problems(population.train) + normalise_problems(population.data):
         raise SpecError(*problems)
     for trial in population.trials:
         if len(trial.keep_rate) != population.train.n_epochs:
