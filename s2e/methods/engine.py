@@ -41,6 +41,8 @@ class Engine(Protocol):
     method_state: State
     label_KS: torch.Tensor
     tensors: dict[str, torch.Tensor]
+    t: int
+    """The epoch on the host, for what changes with the stage of a training."""
     epoch: torch.Tensor
     """t, as a tensor without axes."""
     step: torch.Tensor
