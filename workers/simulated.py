@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
-from statistics import fmean
 
+from s2e.outcome import result_of
 from s2e.spec import EpochMetrics, Population, TrialResult, TrialSpec
 from workers.backend import (
     EpochReported,
@@ -138,7 +138,7 @@ class SimulatedBackend:
             events.append((self._epoch_s * (epoch + 1), EpochReported(key, rows)))
         end_s = events[-1][0]
         if loss is None:
-            results = tuple(_result(trial, simulated, population.tail_epochs) for trial, simulated in trials)
+            results = tuple(_result(trial, simulated, population) for trial, simulated in trials)
             return [*events, (end_s, PopulationFinished(key, results))]
         return [*events, (end_s, PopulationLost(key, loss.reason, loss.retryable))]
 
@@ -161,15 +161,6 @@ def _metrics(trial: TrialSpec, simulated: SimulatedTrial, epoch: int) -> EpochMe
     )
 
 
-def _result(trial: TrialSpec, simulated: SimulatedTrial, tail_epochs: int) -> TrialResult:
-    if simulated.reason:
-        return TrialResult(trial.round, trial.k, failed=True, reason=simulated.reason)
-    validation_accuracy = fmean(simulated.validation_accuracy[-tail_epochs:])
-    return TrialResult(
-        trial.round,
-        trial.k,
-        objective=1.0 - validation_accuracy,
-        validation_accuracy=validation_accuracy,
-        test_accuracy=fmean(simulated.test_accuracy[-tail_epochs:]),
-        label_precision=fmean(simulated.label_precision[-tail_epochs:]),
-    )
+def _result(trial: TrialSpec, simulated: SimulatedTrial, population: Population) -> TrialResult:
+    epochs = [_metrics(trial, simulated, epoch) for epoch in range(len(simulated.validation_accuracy))]
+    return result_of(trial, epochs, population.tail_epochs, simulated.reason)

@@ -19,6 +19,9 @@ from s2e.schedule import n_keep
 from s2e.spec import Population, TrainSpec
 from s2e.train.resident import resident
 
+NEVER_SEEN = -1
+"""A class nobody predicts: the sample was not trained on this epoch."""
+
 
 class StackedTrials:
     """Everything a population carries from step to step, all of it on the device."""
@@ -47,9 +50,13 @@ class StackedTrials:
         self.epoch = torch.zeros((), dtype=torch.int64, device=device)
         self.label_KS = torch.stack([noisy_labels(population.data, t.noise_seed, data_root) for t in trials]).to(device)
         self.method_state: State = self.method.init_state(len(trials), n_samples, data.n_classes, device)
-        weight_dtype = torch.float64 if dtype == torch.float64 else torch.float32
+        self.metric_dtype = torch.float64 if dtype == torch.float64 else torch.float32
+        """Of weights, losses and metrics, whatever the forward pass computes in."""
+        shape_KNS = (len(trials), self.method.n_networks, n_samples)
+        self.predicted_KNS = torch.full(shape_KNS, NEVER_SEEN, dtype=torch.int16, device=device)
+        """The class each network predicted for each sample when it last trained on it."""
         tensors = self.network.init((trial.init_seed for trial in trials), self.method.n_networks)
-        self.tensors: Tensors = {name: t.to(device, weight_dtype) for name, t in tensors.items()}
+        self.tensors: Tensors = {name: t.to(device, self.metric_dtype) for name, t in tensors.items()}
         self.optimizer = self._make_optimizer()
 
     @property
@@ -83,7 +90,7 @@ class StackedTrials:
                 for key, value in moments[old[name]].items()
             }
         self.keep_KT, self.keep_rate_KT = self.keep_KT[alive_K], self.keep_rate_KT[alive_K]
-        self.label_KS = self.label_KS[alive_K]
+        self.label_KS, self.predicted_KNS = self.label_KS[alive_K], self.predicted_KNS[alive_K]
         self.method_state = {name: tensor[alive_K] for name, tensor in self.method_state.items()}
         self.trial = [self.trial[k] for k in alive]
         self.order_seeds = [self.order_seeds[k] for k in alive]

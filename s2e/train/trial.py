@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
 import torch
 
+from s2e.outcome import result_of
 from s2e.spec import EpochMetrics, Population, TrialResult, TrialSpec
-from s2e.train.epoch import EpochNumbers, run_epoch
+from s2e.train.epoch import run_epoch
+from s2e.train.metrics import EpochNumbers
 from s2e.train.population import StackedTrials
 from s2e.train.runtime import flushed_denormals, prepare_process
 
@@ -87,35 +89,23 @@ def _metrics(trial: TrialSpec, t: int, row: EpochNumbers) -> EpochMetrics:
         label_recall=_number(row.label_recall),
         validation_accuracy=row.validation_accuracy,
         test_accuracy=row.test_accuracy,
+        validation_ensemble=row.validation_ensemble,
+        test_ensemble=row.test_ensemble,
+        train_accuracy=_number(fmean(row.train_accuracies)),
+        clean_correct=_number(row.clean_correct),
+        wrong_correct=_number(row.wrong_correct),
+        wrong_memorised=_number(row.wrong_memorised),
+        networks=tuple(
+            zip(map(_number, row.train_accuracies), row.validation_accuracies, row.test_accuracies, strict=True)
+        ),
     )
 
 
 def _end(population: Population, trials: StackedTrials, progress: Sequence[_Progress]) -> PopulationEnd:
     stacked = {trial: k for k, trial in enumerate(trials.trial)}
     models = tuple(None if mine.reason else trials.export(stacked[i]) for i, mine in enumerate(progress))
-    return PopulationEnd(tuple(_result(mine, population.tail_epochs) for mine in progress), models)
-
-
-def _result(mine: _Progress, tail_epochs: int) -> TrialResult:
-    """The trial's end: means over its last epochs, and the objective 1 - validation accuracy."""
-    if mine.reason:
-        return TrialResult(mine.spec.round, mine.spec.k, failed=True, reason=mine.reason)
-    tail = mine.history[-tail_epochs:]
-    validation_accuracy = _mean(tail, lambda row: row.validation_accuracy)
-    assert validation_accuracy is not None
-    return TrialResult(
-        mine.spec.round,
-        mine.spec.k,
-        objective=1 - validation_accuracy,
-        validation_accuracy=validation_accuracy,
-        test_accuracy=_mean(tail, lambda row: row.test_accuracy),
-        label_precision=_mean(tail, lambda row: row.label_precision),
-    )
-
-
-def _mean(rows: Sequence[EpochMetrics], value: Callable[[EpochMetrics], float | None]) -> float | None:
-    known = [number for row in rows if (number := value(row)) is not None]
-    return fmean(known) if known else None
+    tail = population.tail_epochs
+    return PopulationEnd(tuple(result_of(mine.spec, mine.history, tail, mine.reason) for mine in progress), models)
 
 
 def _number(value: float) -> float | None:
