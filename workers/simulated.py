@@ -130,7 +130,7 @@ class SimulatedBackend:
 
     def _plan(self, key: PopulationKey, population: Population) -> list[tuple[float, Event]]:
         """Everything that is going to happen to a population, with its time after the start."""
-        n_epochs, loss = population.train.n_epochs, self._lost(key)
+        n_epochs, loss = population.n_epochs_run, self._lost(key)
         trials = [(trial, self._evaluate(trial)) for trial in population.trials]
         events: list[tuple[float, Event]] = [(0.0, PopulationStarted(key, _name(self._busy[key])))]
         for epoch in range(n_epochs if loss is None else min(loss.after_epochs, n_epochs)):
@@ -162,5 +162,6 @@ def _metrics(trial: TrialSpec, simulated: SimulatedTrial, epoch: int) -> EpochMe
 
 
 def _result(trial: TrialSpec, simulated: SimulatedTrial, population: Population) -> TrialResult:
-    epochs = [_metrics(trial, simulated, epoch) for epoch in range(len(simulated.validation_accuracy))]
+    n_epochs = min(population.n_epochs_run, len(simulated.validation_accuracy))
+    epochs = [_metrics(trial, simulated, epoch) for epoch in range(n_epochs)]
     return result_of(trial, epochs, population.tail_epochs, simulated.reason)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import torch
 
-from s2e.methods.base import Batch
+from s2e.methods.base import pick
+from s2e.methods.engine import MiniBatch
 from s2e.spec import derive_seed
-from s2e.train.metrics import EpochNumbers, evaluate, memorisation, pick, remember, selection, to_numbers
+from s2e.train.metrics import EpochNumbers, evaluate, memorisation, selection, to_numbers
 from s2e.train.population import NEVER_SEEN, StackedTrials
-from s2e.train.resident import scaled
 from s2e.train.skip import StepGuard
 
 
@@ -19,6 +19,7 @@ def run_epoch(trials: StackedTrials, t: int) -> list[EpochNumbers]:
     """Train all trials for epoch t and measure them: one entry for each stacked trial."""
     trials.set_epoch(t)
     trials.predicted_KNS.fill_(NEVER_SEEN)
+    trials.method.begin_epoch(trials, t)
     order = epoch_order(trials, t)
     loss_MKN, weight_MKNB = _train(trials, order, t)
     validation_KN, validation_K, validation_finite_K = evaluate(trials, trials.data.validation)
@@ -41,8 +42,7 @@ def epoch_order(trials: StackedTrials, t: int) -> torch.Tensor:
 
     Drawn on the CPU from (order seed, epoch), so every device walks the same order. The incomplete batch is dropped.
     """
-    n_samples, batch_size = trials.label_KS.shape[1], trials.train_spec.batch_size
-    n_steps = n_samples // batch_size
+    n_samples, batch_size, n_steps = trials.label_KS.shape[1], trials.batch_size, trials.n_steps
     seeds = trials.order_seeds[:1] if trials.shares_order else trials.order_seeds
     permutations = [
         torch.randperm(n_samples, generator=torch.Generator().manual_seed(derive_seed(seed, "order", t)))
@@ -54,29 +54,22 @@ def epoch_order(trials: StackedTrials, t: int) -> torch.Tensor:
 
 
 def train_step(trials: StackedTrials, index: torch.Tensor, keep_K: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """One mini-batch, ``index`` [B] shared or [K, B]: forward, select, backward, Adam -> (loss_KN, weight_KNB).
+    """One mini-batch, ``index`` [B] shared or [K, B]: forward, select, backward, optimise -> (loss_KN, weight_KNB).
 
-    Only device work, so a CUDA graph can hold it.
+    Only device work (for methods whose own hooks do no other), so a CUDA graph can hold it.
     """
-    images, n_networks = trials.data.train.images, trials.method.n_networks
-    x = scaled(images.index_select(0, index.flatten()), trials.data.max_value, trials.dtype)
-    x = x.view(*index.shape, *images.shape[1:])
     label_KB = pick(trials.label_KS, index)
-    logits_GBC = trials.network.forward(trials.tensors, x, train=True)
-    logits_KNBC = logits_GBC.unflatten(0, (-1, n_networks)).to(trials.metric_dtype)
-    loss_KNB = trials.method.losses(logits_KNBC, label_KB, index, trials.method_state)
-    with torch.no_grad():
-        remember(trials, index, logits_KNBC)
-        keep_rate_K = trials.keep_rate_KT.index_select(1, trials.epoch[None])[:, 0]
-        batch = Batch(logits_KNBC.detach(), keep_K, keep_rate_K, trials.epoch)
-        weight_KNB = trials.method.weights(loss_KNB.detach(), batch)
-    loss_KN = (weight_KNB * loss_KNB).sum(-1)
+    keep_rate_K = trials.keep_rate_KT.index_select(1, trials.epoch[None])[:, 0]
+    batch = MiniBatch(index, label_KB, keep_K, keep_rate_K, trials.epoch, trials.step)
+    loss_KN, weight_KNB = trials.method.step(trials, batch)
     trials.optimizer.zero_grad()
     loss_KN.sum().backward()
     guard = StepGuard(trials.optimizer) if trials.method.may_skip else None
     trials.optimizer.step()
     if guard:
         guard.undo((weight_KNB == 0).all(-1).flatten())
+    trials.method.after_step(trials)
+    trials.step.add_(1)
     return loss_KN.detach(), weight_KNB
 
 

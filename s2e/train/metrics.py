@@ -4,7 +4,7 @@ Legend: K trials, N networks per trial, G = K * N, B batch, C classes, S samples
 
 Training accuracy and the split of ELR Fig. 1 come from the forward passes that train anyway, as in ELR's own program:
 each sample is judged once an epoch, by the weights it met and in training mode. A pass over the training set after the
-epoch would cost a third of the epoch again.
+epoch would cost a third of the epoch again. A method whose step never predicts the plain samples (Mixup) has none.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from typing import Any
 import torch
 
 from s2e.data.datasets import Part
-from s2e.train.population import NEVER_SEEN, StackedTrials
-from s2e.train.resident import scaled
+from s2e.methods.base import pick
+from s2e.train.population import EVALUATION_BATCH, NEVER_SEEN, StackedTrials
 
-EVALUATION_BATCH = 500
 Columns = dict[str, torch.Tensor]
 """By the names of EpochNumbers: [K], or [K, N] where there is one number for each network."""
 
@@ -56,15 +55,6 @@ class EpochNumbers:
     def test_accuracy(self) -> float:
         """Mean over the networks."""
         return fmean(self.test_accuracies)
-
-
-def remember(trials: StackedTrials, index: torch.Tensor, logits_KNBC: torch.Tensor) -> None:
-    """Keep what the networks predict for the samples ``index`` ([B] shared or [K, B]) as they are trained on."""
-    predicted_KNB = logits_KNBC.argmax(-1).to(trials.predicted_KNS.dtype)
-    if index.dim() == 1:
-        trials.predicted_KNS.index_copy_(2, index, predicted_KNB)
-    else:
-        trials.predicted_KNS.scatter_(2, index[:, None].expand_as(predicted_KNB), predicted_KNB)
 
 
 def selection(trials: StackedTrials, order: torch.Tensor, weight_MKNB: torch.Tensor) -> Columns:
@@ -111,13 +101,11 @@ def evaluate(trials: StackedTrials, part: Part) -> tuple[torch.Tensor, torch.Ten
 
     The ensemble of a trial predicts the class with the largest sum of its networks' logits, as DivideMix and ELR+ do.
     """
-    shape, dtype = (-1, trials.method.n_networks), trials.metric_dtype
     n_correct_KN, n_ensemble_K, finite_K = [], [], []
     for images, label_B in zip(part.images.split(EVALUATION_BATCH), part.labels.split(EVALUATION_BATCH), strict=True):
-        x = scaled(images, trials.data.max_value, trials.dtype)
-        logits_KNBC = trials.network.forward(trials.tensors, x, train=False).unflatten(0, shape)
+        logits_KNBC = trials.forward(trials.data.scaled(images, trials.dtype), train=False)
         n_correct_KN.append((logits_KNBC.argmax(-1) == label_B).sum(-1))
-        n_ensemble_K.append((logits_KNBC.to(dtype).sum(1).argmax(-1) == label_B).sum(-1))
+        n_ensemble_K.append((logits_KNBC.sum(1).argmax(-1) == label_B).sum(-1))
         finite_K.append(logits_KNBC.isfinite().flatten(1).all(1))
     n_samples = len(part.labels)
     accuracy_KN = torch.stack(n_correct_KN).sum(0).double() / n_samples
@@ -144,8 +132,3 @@ def _numbers(row: list[float], widths: dict[str, int]) -> EpochNumbers:
         values[name] = tuple(found) if name.endswith("_accuracies") else found[0]
         at += width
     return EpochNumbers(**values | {"finite": bool(values["finite"])})
-
-
-def pick(value_KS: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """Each trial's values of its batch: index [B] shared or [K, B] -> [K, B]."""
-    return value_KS.index_select(1, index) if index.dim() == 1 else value_KS.gather(1, index)

@@ -5,19 +5,28 @@ Legend: K trials, N networks per trial, G = K * N stacked networks, S samples, T
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
 from s2e import catalog
 from s2e.data.datasets import load_split, noisy_labels
+from s2e.data.normalisation import normalise_problems, statistics_of
+from s2e.data.transition import injected_noise_rate, true_transition
 from s2e.errors import DataError, Problem, SpecError
-from s2e.methods.base import Method, State
-from s2e.methods.params import parse_params
+from s2e.methods.base import Method, Setup
+from s2e.methods.engine import Sampler, State
+from s2e.methods.params import need_problems, parse_params
 from s2e.models.base import StackedNetwork, Tensors
 from s2e.schedule import n_keep
-from s2e.spec import Population, TrainSpec
+from s2e.spec import DataSpec, Population
+from s2e.train.augment import CropFlip
+from s2e.train.draws import draw
+from s2e.train.optimizer import make_optimizer, set_epoch
 from s2e.train.resident import resident
+from s2e.train_spec import train_problems
+
+EVALUATION_BATCH = 500
 
 NEVER_SEEN = -1
 """A class nobody predicts: the sample was not trained on this epoch."""
@@ -37,41 +46,65 @@ class StackedTrials:
             raise DataError(f"{n_samples} training samples are fewer than one batch of {train.batch_size}")
         network: type[StackedNetwork] = catalog.load(catalog.NETWORKS, train.network)
         self.train_spec, self.device, self.dtype = train, device, dtype
-        self.data = resident(data, network, device)
+        self.weight_dtype = torch.float64 if dtype == torch.float64 else torch.float32
+        if train.augment != "none" and data.train.images.dim() != 4:
+            raise SpecError(Problem("train.augment", train.augment, f"none for {population.data.name}: no images"))
+        statistics = statistics_of(population.data)
+        self.data = resident(data, network, device, augmented=train.augment != "none", statistics=statistics)
         self.network = network(data.train.images.shape[1:], data.n_classes)
         params = parse_params(train.method, population.data.name, train.params)
         self.method: Method = catalog.load(catalog.METHODS, train.method)(params)
         self.trial = list(range(len(trials)))
         """Which trial of the population each of the K stacked ones is; failed trials have left."""
+        self.init_seeds = [trial.init_seed for trial in trials]
         self.order_seeds = [trial.order_seed for trial in trials]
         self.shares_order = len(set(self.order_seeds)) == 1
+        self.augmentation = CropFlip(n_samples, self.draw) if train.augment == "crop_flip" else None
         self.keep_KT = torch.from_numpy(n_keep([trial.keep_rate for trial in trials], train.batch_size)).to(device)
         self.keep_rate_KT = torch.tensor([trial.keep_rate for trial in trials], dtype=torch.float64, device=device)
-        self.epoch = torch.zeros((), dtype=torch.int64, device=device)
+        self.epoch, self.step = (torch.zeros((), dtype=torch.int64, device=device) for _ in range(2))
         self.label_KS = torch.stack([noisy_labels(population.data, t.noise_seed, data_root) for t in trials]).to(device)
-        self.method_state: State = self.method.init_state(len(trials), n_samples, data.n_classes, device)
-        self.metric_dtype = torch.float64 if dtype == torch.float64 else torch.float32
-        """Of weights, losses and metrics, whatever the forward pass computes in."""
         shape_KNS = (len(trials), self.method.n_networks, n_samples)
         self.predicted_KNS = torch.full(shape_KNS, NEVER_SEEN, dtype=torch.int16, device=device)
         """The class each network predicted for each sample when it last trained on it."""
-        tensors = self.network.init((trial.init_seed for trial in trials), self.method.n_networks)
-        self.tensors: Tensors = {name: t.to(device, self.metric_dtype) for name, t in tensors.items()}
-        self.optimizer = self._make_optimizer()
+        self.method_state: State = self.method.init_state(self._setup(population.data, data.n_classes))
+        self.tensors: Tensors
+        self.optimizer: torch.optim.Optimizer
+        self._t = 0
+        self.reset_networks()
 
     @property
     def n_trials(self) -> int:
         return len(self.trial)
 
+    @property
+    def n_steps(self) -> int:
+        """M, the full mini-batches of an epoch."""
+        return self.label_KS.shape[1] // self.batch_size
+
+    @property
+    def batch_size(self) -> int:
+        """B."""
+        return self.train_spec.batch_size
+
+    @property
+    def n_epochs(self) -> int:
+        """T."""
+        return self.train_spec.n_epochs
+
+    @property
+    def parameter_names(self) -> list[str]:
+        """The tensors that the optimiser moves."""
+        return [name for name in self.tensors if name not in self.network.buffer_names]
+
     def set_epoch(self, t: int) -> None:
-        """The epoch, and Adam's step size and beta1 in it."""
+        """The epoch, its first step, and the optimiser's step size in it."""
+        self._t = t
         self.epoch.fill_(t)
-        beta1 = self.train_spec.beta1
-        if t >= decay_epoch(self.train_spec) and self.train_spec.beta1_decay is not None:
-            beta1 = self.train_spec.beta1_decay
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.train_spec, t)
-            group["betas"] = (beta1, 0.999)
+        self.step.zero_()
+        if self.augmentation:
+            self.augmentation.begin_epoch()
+        set_epoch(self.optimizer, self.train_spec, t)
 
     def keep(self, alive: Sequence[int]) -> None:
         """Only the stacked trials ``alive`` go on; weights, moments and state of the others leave.
@@ -84,15 +117,16 @@ class StackedTrials:
         old, moments = self.tensors, self.optimizer.state
         self.tensors = {name: tensor.detach().index_select(0, alive_G) for name, tensor in old.items()}
         self.optimizer = self._make_optimizer()
-        for name in self._parameter_names():
+        for name in self.parameter_names:
             self.optimizer.state[self.tensors[name]] = {
-                key: value.index_select(0, alive_G) if value.dim() else value
+                key: value.index_select(0, alive_G) if value is not None and value.dim() else value
                 for key, value in moments[old[name]].items()
             }
         self.keep_KT, self.keep_rate_KT = self.keep_KT[alive_K], self.keep_rate_KT[alive_K]
         self.label_KS, self.predicted_KNS = self.label_KS[alive_K], self.predicted_KNS[alive_K]
         self.method_state = {name: tensor[alive_K] for name, tensor in self.method_state.items()}
         self.trial = [self.trial[k] for k in alive]
+        self.init_seeds = [self.init_seeds[k] for k in alive]
         self.order_seeds = [self.order_seeds[k] for k in alive]
 
     def export(self, k: int) -> Tensors:
@@ -104,30 +138,95 @@ class StackedTrials:
             for name, tensor in self.network.state_dict(self.tensors, k * n_networks + n).items()
         }
 
-    def _parameter_names(self) -> list[str]:
-        return [name for name in self.tensors if name not in self.network.buffer_names]
+    def images(self, index: torch.Tensor, view: int | None = 0) -> torch.Tensor:
+        """Training images at ``index`` as the network reads them; see :class:`s2e.methods.engine.Engine`."""
+        x = self.data.train.images.index_select(0, index.flatten())
+        if self.augmentation:
+            x = self.network.store(x if view is None else self.augmentation(x, index, view))
+        return self.data.scaled(x, self.dtype).view(*index.shape, *x.shape[1:])
 
-    def _make_optimizer(self) -> torch.optim.Adam:
-        parameters = [self.tensors[name].requires_grad_() for name in self._parameter_names()]
-        return torch.optim.Adam(parameters, lr=self.train_spec.learning_rate, fused=True)
+    def clean_images(self, index: torch.Tensor) -> torch.Tensor:
+        """Trusted images at ``index`` as the network reads them."""
+        assert self.data.clean is not None  # refused at the door
+        x = self.data.clean.images.index_select(0, index.flatten())
+        return self.data.scaled(x, self.dtype).view(*index.shape, *x.shape[1:])
 
+    @property
+    def clean_labels(self) -> torch.Tensor:
+        """True labels of the trusted samples."""
+        assert self.data.clean is not None
+        return self.data.clean.labels
 
-def decay_epoch(train: TrainSpec) -> int:
-    """The first epoch T0 of the step size's linear decay."""
-    return round(train.decay_start * train.n_epochs)
+    def forward(
+        self, x: torch.Tensor, tensors: Mapping[str, torch.Tensor] | None = None, *, train: bool = True
+    ) -> torch.Tensor:
+        """logits_KNBC in ``weight_dtype`` of the population's networks, or of the given ``tensors``."""
+        logits_GBC = self.network.forward(self.tensors if tensors is None else tensors, x, train=train)
+        logits_KNBC: torch.Tensor = logits_GBC.unflatten(0, (-1, self.method.n_networks))
+        return logits_KNBC.to(self.weight_dtype)
 
+    @torch.no_grad()
+    def remember(self, index: torch.Tensor, logits_KNBC: torch.Tensor) -> None:
+        """Keep what the networks predict for the training samples ``index`` ([B] shared or [K, B])."""
+        predicted_KNB = logits_KNBC.argmax(-1).to(self.predicted_KNS.dtype)
+        if index.dim() == 1:
+            self.predicted_KNS.index_copy_(2, index, predicted_KNB)
+        else:
+            self.predicted_KNS.scatter_(2, index[:, None].expand_as(predicted_KNB), predicted_KNB)
 
-def learning_rate(train: TrainSpec, t: int) -> float:
-    """Adam's step size at epoch t: constant, then linear to 0, lr (T - t) / (T - T0) for t >= T0 (S2E section 4)."""
-    start = decay_epoch(train)
-    if t < start:
-        return train.learning_rate
-    return train.learning_rate * (train.n_epochs - t) / (train.n_epochs - start)
+    @torch.no_grad()
+    def train_logits(self) -> torch.Tensor:
+        """logits_KNSC of all training samples, not augmented, evaluation mode."""
+        chunks = torch.arange(self.label_KS.shape[1], device=self.device).split(EVALUATION_BATCH)
+        return torch.cat([self.forward(self.images(index, view=None), train=False) for index in chunks], dim=2)
+
+    def reset_networks(self) -> None:
+        """Every network back to its initial weights, and a fresh optimiser."""
+        tensors = self.network.init(self.init_seeds, self.method.n_networks)
+        self.tensors = {name: t.to(self.device, self.weight_dtype) for name, t in tensors.items()}
+        self.optimizer = self._make_optimizer()
+
+    def draw(self, purpose: str, sample: Sampler) -> torch.Tensor:
+        """Random numbers of this epoch [K, ...], equal for trials that share the data order."""
+        seeds = self.order_seeds[:1] if self.shares_order else self.order_seeds
+        drawn = draw(seeds, purpose, self._t, sample).to(self.device)
+        return drawn.expand(self.n_trials, *drawn.shape[1:])
+
+    def _setup(self, data: DataSpec, n_classes: int) -> Setup:
+        n_trials, n_samples = self.label_KS.shape
+        T_CC = true_transition(data, n_classes)
+        transition_KCC = None
+        if T_CC is not None:
+            transition_CC = torch.from_numpy(T_CC).to(self.device, self.weight_dtype)
+            transition_KCC = transition_CC.expand(n_trials, -1, -1)
+        return Setup(
+            n_trials=n_trials,
+            n_samples=n_samples,
+            n_classes=n_classes,
+            n_epochs=self.n_epochs,
+            device=self.device,
+            dtype=self.weight_dtype,
+            label_KS=self.label_KS,
+            true_label_S=self.data.train.labels,
+            transition_KCC=transition_KCC,
+            noise_rate=injected_noise_rate(data),
+            init_seeds=tuple(self.init_seeds),
+        )
+
+    def _make_optimizer(self) -> torch.optim.Optimizer:
+        parameters = [self.tensors[name].requires_grad_() for name in self.parameter_names]
+        optimizer = make_optimizer(parameters, self.train_spec)
+        set_epoch(optimizer, self.train_spec, self._t)
+        return optimizer
 
 
 def _check(population: Population) -> None:
     if not population.trials:
         raise SpecError(Problem("trials", [], "at least one trial"))
+    problems = need_problems(population.train.method, n_clean=population.data.n_clean)
+    problems += train_problems(population.train) + normalise_problems(population.data)
+    if problems:
+        raise SpecError(*problems)
     for trial in population.trials:
         if len(trial.keep_rate) != population.train.n_epochs:
             allowed = f"one value for each of {population.train.n_epochs} epochs"
@@ -135,3 +234,9 @@ def _check(population: Population) -> None:
         wrong = [value for value in trial.keep_rate if not 0 <= value <= 1]
         if wrong:
             raise SpecError(Problem("keep_rate", str(wrong[0]), "between 0 and 1"))
+        epochs = trial.fidelity.epochs_of(population.train.n_epochs)
+        if epochs != population.n_epochs_run:
+            allowed = f"{population.n_epochs_run}, as the population's first trial has it"
+            raise SpecError(Problem("fidelity.n_epochs_run", epochs, allowed))
+        if trial.fidelity.data_share != 1:
+            raise SpecError(Problem("fidelity.data_share", trial.fidelity.data_share, "1: no smaller share is trained"))
