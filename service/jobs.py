@@ -209,7 +209,6 @@ def trial_detail(session: Session, trial: Trial) -> schemas.TrialDetail:
     return schemas.TrialDetail(
         **schemas.TrialOut.model_validate(trial).model_dump(),
         point=None if point is None else point["values"],
-        train=spec.get("train", {}),
         final=None if trial.final is None else schemas.FinalAccuracies(**trial.final),
         keep_rate=spec["keep_rate"],
         init_seed=spec["init_seed"],

@@ -169,9 +169,8 @@ class FinalAccuracies(Shape):
 
 
 class TrialDetail(TrialOut):
-    """A trial with its point x, R(t) for every epoch, own training settings, seeds, final figures and attempts."""
+    """A trial with its point x, R(t) for every epoch, seeds, final figures and attempts."""
 
-    train: dict[str, Any]
     final: FinalAccuracies | None
     point: list[float] | None
     keep_rate: list[float]
