@@ -208,6 +208,11 @@ class Population:
         """Epochs that its trials have done at their end; the trials of a population agree in it."""
         return self.trials[0].fidelity.epochs_of(self.train.n_epochs)
 
+    @property
+    def data_share(self) -> float:
+        """Share of the training samples its trials use; they agree in it."""
+        return self.trials[0].fidelity.data_share
+
 
 @dataclass(frozen=True)
 class EpochMetrics:

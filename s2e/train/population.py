@@ -24,6 +24,7 @@ from s2e.train.augment import CropFlip
 from s2e.train.draws import draw
 from s2e.train.optimizer import make_optimizer, set_epoch
 from s2e.train.resident import resident
+from s2e.train.subset import share_of
 from s2e.train_spec import train_problems
 
 EVALUATION_BATCH = 500
@@ -38,6 +39,7 @@ class StackedTrials:
         _check(population)
         train, trials = population.train, population.trials
         data = load_split(population.data, data_root)
+        data, rows = share_of(data, population.data_share, population.data.split_seed)
         n_samples = len(data.train.labels)
         if n_samples < train.batch_size:
             raise DataError(f"{n_samples} training samples are fewer than one batch of {train.batch_size}")
@@ -60,7 +62,8 @@ class StackedTrials:
         self.keep_KT = torch.from_numpy(n_keep([trial.keep_rate for trial in trials], train.batch_size)).to(device)
         self.keep_rate_KT = torch.tensor([trial.keep_rate for trial in trials], dtype=torch.float64, device=device)
         self.epoch, self.step = (torch.zeros((), dtype=torch.int64, device=device) for _ in range(2))
-        self.label_KS = torch.stack([noisy_labels(population.data, t.noise_seed, data_root) for t in trials]).to(device)
+        labels = [noisy_labels(population.data, trial.noise_seed, data_root)[rows] for trial in trials]
+        self.label_KS = torch.stack(labels).to(device)
         self.method_state: State = self.method.init_state(self._setup(population.data, data.n_classes))
         self.tensors: Tensors
         self.optimizer: torch.optim.Optimizer
@@ -223,5 +226,6 @@ def _check(population: Population) -> None:
         if epochs != population.n_epochs_run:
             allowed = f"{population.n_epochs_run}, as the population's first trial has it"
             raise SpecError(Problem("fidelity.n_epochs_run", epochs, allowed))
-        if trial.fidelity.data_share != 1:
-            raise SpecError(Problem("fidelity.data_share", trial.fidelity.data_share, "1: no smaller share is trained"))
+        if trial.fidelity.data_share != population.data_share:
+            allowed = f"{population.data_share}, as the population's first trial has it"
+            raise SpecError(Problem("fidelity.data_share", trial.fidelity.data_share, allowed))
