@@ -105,8 +105,9 @@ def parse_job(data: Any) -> JobSpec:
     spec = parse(JobSpec, data)
     problems: list[Problem] = []
     try:
-        params = to_json(parse_params(spec.train.method, spec.data.name, spec.train.params))
-        spec = replace(spec, train=replace(spec.train, params=params))
+        params = parse_params(spec.train.method, spec.data.name, spec.train.params)
+        problems += params.job_problems(spec.train, spec.data)
+        spec = replace(spec, train=replace(spec.train, params=to_json(params)))
     except SpecError as error:
         problems += error.problems
     at_least = catalog.SEARCHERS[spec.search.searcher].min_trials
