@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import fmean
 
 import torch
 
 from s2e.outcome import result_of
-from s2e.spec import EpochMetrics, Population, TrialResult, TrialSpec
+from s2e.spec import EpochMetrics, Population, TrialResult, TrialSpec, replace
+from s2e.train.checkpoint import Checkpoint, restore, take
 from s2e.train.epoch import run_epoch
 from s2e.train.metrics import EpochNumbers
 from s2e.train.population import StackedTrials
@@ -19,9 +21,23 @@ from s2e.train.runtime import flushed_denormals, prepare_process
 
 @dataclass(frozen=True)
 class PopulationEpoch:
-    """One epoch: a row for each trial that is still training."""
+    """One epoch: a row for each trial that is still training.
+
+    ``checkpoints()`` takes each trial of the population as it is now, None where it failed; it may be called until the
+    next epoch is asked for. Resumed from them, the trials end as if they had never stopped.
+    """
 
     epochs: tuple[EpochMetrics, ...]
+    checkpoints: Callable[[], tuple[Checkpoint | None, ...]] = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class NetworkShape:
+    """The input one image has, (D, H, W) or (F,), the values 0..``max_value`` it holds, and the number of classes C."""
+
+    input_shape: tuple[int, ...]
+    max_value: int
+    n_classes: int
 
 
 @dataclass(frozen=True)
@@ -30,6 +46,8 @@ class PopulationEnd:
 
     results: tuple[TrialResult, ...]
     models: tuple[dict[str, torch.Tensor] | None, ...]
+    network: NetworkShape
+    """What is needed beside the network's name to build it."""
 
 
 @dataclass
@@ -40,10 +58,11 @@ class _Progress:
 
 
 def train_population(
-    population: Population, *, data_root: str | None = None
+    population: Population, *, data_root: str | None = None, start: Sequence[Checkpoint] | None = None
 ) -> Iterator[PopulationEpoch | PopulationEnd]:
     """Train the trials of a population together: one PopulationEpoch per epoch, then exactly one PopulationEnd.
 
+    ``start`` has a checkpoint for each trial, all after the same epoch: training goes on from there.
     A prefix ends after ``population.n_epochs_run`` epochs of the full run; its results are means over its own tail.
     A trial whose loss becomes NaN or infinite leaves at that epoch's end without a row; the others are not touched.
     Raises SpecError or DataError for what cannot be trained here.
@@ -51,12 +70,18 @@ def train_population(
     device, dtype = prepare_process(population.plan)
     trials = StackedTrials(population, device, dtype, data_root)
     progress = [_Progress(trial) for trial in population.trials]
-    for t in range(population.n_epochs_run):
+    first = 0
+    if start is not None:
+        restore(trials, start)
+        first = start[0].n_epochs_done
+        for mine, checkpoint in zip(progress, start, strict=True):
+            mine.history += [replace(row, k=mine.spec.k) for row in checkpoint.history]
+    for t in range(first, population.n_epochs_run):
         with flushed_denormals():
             rows = _record(progress, trials, run_epoch(trials, t), t)
         if not rows:
             break
-        yield PopulationEpoch(rows)
+        yield PopulationEpoch(rows, partial(_checkpoints, progress, trials, t + 1))
     yield _end(population, trials, progress)
 
 
@@ -77,6 +102,16 @@ def _record(
     if 0 < len(alive) < trials.n_trials:
         trials.keep(alive)
     return tuple(rows)
+
+
+def _checkpoints(
+    progress: Sequence[_Progress], trials: StackedTrials, n_epochs_done: int
+) -> tuple[Checkpoint | None, ...]:
+    stacked = {trial: k for k, trial in enumerate(trials.trial)}
+    return tuple(
+        None if mine.reason else take(trials, stacked[i], n_epochs_done, mine.history)
+        for i, mine in enumerate(progress)
+    )
 
 
 def _metrics(trial: TrialSpec, t: int, row: EpochNumbers) -> EpochMetrics:
@@ -105,8 +140,11 @@ def _metrics(trial: TrialSpec, t: int, row: EpochNumbers) -> EpochMetrics:
 def _end(population: Population, trials: StackedTrials, progress: Sequence[_Progress]) -> PopulationEnd:
     stacked = {trial: k for k, trial in enumerate(trials.trial)}
     models = tuple(None if mine.reason else trials.export(stacked[i]) for i, mine in enumerate(progress))
+    network = trials.network
+    shape = NetworkShape(network.input_shape, trials.data.max_value, network.n_classes)
     tail = population.tail_epochs
-    return PopulationEnd(tuple(result_of(mine.spec, mine.history, tail, mine.reason) for mine in progress), models)
+    results = tuple(result_of(mine.spec, mine.history, tail, mine.reason) for mine in progress)
+    return PopulationEnd(results, models, shape)
 
 
 def _number(value: float) -> float | None:
