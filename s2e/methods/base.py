@@ -109,6 +109,7 @@ class Method(ABC):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """``losses`` x ``weights`` of logits already computed -> loss_KN, weight_KNB."""
         loss_KNB = self.losses(logits_KNBC, batch.label_KB, batch.index, engine.method_state)
+        engine.remember(batch.index, logits_KNBC)
         return self.weigh(engine, batch, logits_KNBC, loss_KNB)
 
     def weigh(

@@ -60,7 +60,7 @@ class DivideMix(Standard):
         x = torch.cat(views, dim=batch.index.dim() - 1)
         clean_KNB = pick(engine.method_state["clean_KSN"], batch.index).transpose(1, 2)
         labelled_KNB = clean_KNB > self.params.threshold
-        target_KNBC = self._targets(engine, x, batch.label_KB, clean_KNB)
+        target_KNBC = self._targets(engine, batch, x, clean_KNB)
         mixing = mixing_of(engine.method_state, batch)
         twice_KNBC = torch.cat([target_KNBC, target_KNBC], dim=2)
         mixed_KNBC = mixing.values(twice_KNBC.transpose(1, 2)).transpose(1, 2)
@@ -71,18 +71,19 @@ class DivideMix(Standard):
 
     def _warm_up(self, engine: Engine, batch: MiniBatch) -> tuple[torch.Tensor, torch.Tensor]:
         logits_KNBC = engine.forward(engine.images(batch.index))
+        engine.remember(batch.index, logits_KNBC)
         loss_KNB = cross_entropy(logits_KNBC, batch.label_KB)
         if self.params.confidence_penalty:
             loss_KNB = loss_KNB - entropy(logits_KNBC)
         return self.weigh(engine, batch, logits_KNBC, loss_KNB)
 
     @torch.no_grad()
-    def _targets(
-        self, engine: Engine, x: torch.Tensor, label_KB: torch.Tensor, clean_KNB: torch.Tensor
-    ) -> torch.Tensor:
+    def _targets(self, engine: Engine, batch: MiniBatch, x: torch.Tensor, clean_KNB: torch.Tensor) -> torch.Tensor:
         """Sharpened targets [K, N, B, C]: co-refined labels of the labelled, co-guessed ones of the others."""
-        p_KNBC = torch.stack(engine.forward(x, train=False).softmax(-1).chunk(2, dim=2)).mean(0)
-        onehot_K1BC = F.one_hot(label_KB, p_KNBC.shape[-1]).to(p_KNBC.dtype)[:, None]
+        first_KNBC, second_KNBC = engine.forward(x, train=False).chunk(2, dim=2)
+        engine.remember(batch.index, first_KNBC)
+        p_KNBC = (first_KNBC.softmax(-1) + second_KNBC.softmax(-1)) / 2
+        onehot_K1BC = F.one_hot(batch.label_KB, p_KNBC.shape[-1]).to(p_KNBC.dtype)[:, None]
         clean_KNB1 = clean_KNB[..., None]
         refined_KNBC = clean_KNB1 * onehot_K1BC + (1 - clean_KNB1) * p_KNBC
         guessed_KNBC = (p_KNBC + p_KNBC.flip(1)) / 2

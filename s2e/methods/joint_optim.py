@@ -42,6 +42,7 @@ class JointOptim(Standard):
 
     def step(self, engine: Engine, batch: MiniBatch) -> tuple[torch.Tensor, torch.Tensor]:
         logits_KNBC = engine.forward(engine.images(batch.index))
+        engine.remember(batch.index, logits_KNBC)
         target_KNBC = pick(engine.method_state["soft_KSC"], batch.index)[:, None]
         loss_KN, weight_KNB = self.weigh(engine, batch, logits_KNBC, soft_cross_entropy(logits_KNBC, target_KNBC))
         if engine.t >= self.params.retrain_start:

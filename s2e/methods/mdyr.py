@@ -61,6 +61,7 @@ class MDyrH(Mixup):
     def look(self, engine: Engine, batch: MiniBatch, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits of the batch before it is mixed, and each sample's P(noisy) [K, B]."""
         seen_KNBC = engine.forward(x, train=False)
+        engine.remember(batch.index, seen_KNBC)
         state = engine.method_state
         mixture = BetaMixture(state["noisy_KR"], state["low_K"], state["high_K"])
         noisy_KB = mixture.noisy_posterior(cross_entropy(seen_KNBC, batch.label_KB)[:, 0])

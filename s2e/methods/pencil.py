@@ -33,6 +33,7 @@ class Pencil(Standard):
 
     def step(self, engine: Engine, batch: MiniBatch) -> tuple[torch.Tensor, torch.Tensor]:
         logits_KNBC = engine.forward(engine.images(batch.index))
+        engine.remember(batch.index, logits_KNBC)
         if engine.t < self.params.label_start:
             return self.weigh(engine, batch, logits_KNBC, cross_entropy(logits_KNBC, batch.label_KB))
         table_KSC, n_classes = engine.method_state["label_logits_KSC"], logits_KNBC.shape[-1]
