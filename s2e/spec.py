@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from s2e import catalog
-from s2e.data.checks import noise_problems
+from s2e.data.checks import noise_problems, table_problems
 from s2e.data.limits import size_problems
-from s2e.data.spec import DataSpec, NoiseSpec
+from s2e.data.spec import CsvSpec, DataSpec, NoiseSpec
 from s2e.errors import Problem, SpecError
 from s2e.methods.params import need_problems, parse_params
 from s2e.validation import param, parse, to_json
@@ -133,7 +133,7 @@ def parse_job(data: Any) -> JobSpec:
         problems.append(
             Problem("train.network", "model1", "mlp for digits: 8x8 images are too small for two 5x5 convolutions")
         )
-    problems += noise_problems(spec.data)
+    problems += noise_problems(spec.data) + table_problems(spec.data)
     problems += size_problems(spec.data, spec.train.batch_size)
     problems += need_problems(spec.train.method, n_clean=spec.data.n_clean)
     if problems:
@@ -297,7 +297,7 @@ def derive_seed(*path: int | str) -> int:
 
 
 __all__ = [
-    "DataSpec", "EpochMetrics", "JobSpec", "NoiseSpec", "Observation", "PlanSpec", "Point", "Population", "Report",
-    "ReportRow", "ReportSpec", "Round", "RoundRecord", "SearchSpec", "SearchState", "TrainSpec", "TrialResult",
+    "CsvSpec", "DataSpec", "EpochMetrics", "JobSpec", "NoiseSpec", "Observation", "PlanSpec", "Point", "Population",
+    "Report", "ReportRow", "ReportSpec", "Round", "RoundRecord", "SearchSpec", "SearchState", "TrainSpec", "TrialResult",
     "TrialSpec", "derive_seed", "parse", "parse_job", "replace", "to_json",
 ]  # fmt: skip
