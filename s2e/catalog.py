@@ -21,6 +21,8 @@ class Entry:
     summary: str
     params: str = "Params"
     """Class of :mod:`s2e.methods.params` that holds a method's hyperparameters."""
+    min_trials: int = 1
+    """Trials a round that a searcher needs: a rule that compares the trials of one round has no step for fewer."""
     needs: frozenset[str] = frozenset()
     """What a method cannot train without: ``clean`` (trusted samples)."""
 
@@ -114,20 +116,39 @@ SEARCHERS = {
     "newton": Entry(
         "s2e.search.newton:Newton",
         "S2E's Newton step, repaired: centred objective, Fisher-whitened |lambda| damping, trust region.",
+        min_trials=2,
     ),
     "newton_literal": Entry(
-        "s2e.search.newton_literal:NewtonLiteral", "S2E eqs. (7)-(8) as printed, sign fixed; here to be compared."
+        "s2e.search.newton_literal:NewtonLiteral",
+        "S2E eqs. (7)-(8) as printed, sign fixed; here to be compared.",
+        min_trials=2,
     ),
     "model_newton": Entry(
         "s2e.search.model_newton:ModelNewton",
         "Newton on a surrogate of the schedule curve; trials picked by Thompson sampling over a pool.",
     ),
     "natural_gradient": Entry(
-        "s2e.search.natural_gradient:NaturalGradient", "A step along F^-1 grad J; baseline and trust region of newton."
+        "s2e.search.natural_gradient:NaturalGradient",
+        "A step along F^-1 grad J; baseline and trust region of newton.",
+        min_trials=2,
     ),
     "cem": Entry(
         "s2e.search.cem:CrossEntropy",
         "Cross-entropy method: p_theta is refitted to the better half of a round, smoothed, in a trust region.",
+        min_trials=2,
+    ),
+    "gradient": Entry(
+        "s2e.search.gradient:Gradient",
+        "Gradient descent on J; baseline and trust region of newton.",
+        min_trials=2,
+    ),
+    "official": Entry(
+        "s2e.search.official:Official",
+        "The rule of the released S2E program with its element-wise product; here to be compared.",
+    ),
+    "grid": Entry(
+        "s2e.search.grid:Grid",
+        "Full factorial grids in a small space, Sobol's sequence in others; theta never moves.",
     ),
     "random": Entry("s2e.search.random_search:RandomSearch", "Uniform draws from the space; theta never moves."),
 }
@@ -151,8 +172,6 @@ SPACES = {
     "rbf": Entry("s2e.search.spaces:RBF", "Four Gaussian units of t/T under a sigmoid; R(0) = 1 is not promised."),
     "mlp": Entry("s2e.search.spaces:MLP", "Four ReLU units of t/T under a sigmoid; R(0) = 1 is not promised."),
 }
-GRADIENT_SEARCHERS = frozenset({"newton", "newton_literal", "natural_gradient", "cem"})
-"""Searchers whose step is undefined for fewer than two trials a round: they compare the trials of one round."""
 
 
 def load(table: dict[str, Entry], name: str) -> Any:

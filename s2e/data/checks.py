@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from s2e.data.limits import FACTS, HUMAN_NOISE_RATES
+from s2e.data.limits import FACTS, HUMAN_NOISE_RATES, has_images
 from s2e.data.root import leaves_root
 from s2e.data.spec import DataSpec
 from s2e.data.transition import asymmetric_map, matrix_problems
 from s2e.errors import Problem, SpecError
+
+
+def data_problems(data: DataSpec, augment: str) -> list[Problem]:
+    """Every reason why ``data`` cannot be loaded as asked, given noise, or augmented."""
+    problems = table_problems(data) + noise_problems(data)
+    if augment != "none" and not has_images(data.name):
+        problems.append(Problem("train.augment", augment, f"none: samples of {data.name} are no images"))
+    return problems
 
 
 def noise_problems(data: DataSpec) -> list[Problem]:

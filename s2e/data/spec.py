@@ -103,4 +103,9 @@ class DataSpec:
         doc="trusted samples with clean labels, set aside from the training data for methods that "
         "learn from some; they neither train nor validate",
     )
+    normalise: str = param(
+        "none",
+        choices=("none", "channels"),
+        doc="channels: pixels minus the data set's published mean, over its standard deviation; none: in [0, 1]",
+    )
     csv: CsvSpec = param(CsvSpec, doc="the table, for data set csv")

@@ -81,11 +81,11 @@ def read_counts(path: Path) -> Counts:
 
 def count_posts(root: Path) -> Counts:
     """Count the words of the published folders: headers (all before the first blank line) dropped, lower case,
-    terms of at least two letters."""
+    terms of at least two letters a to z."""
     vocabulary: dict[str, int] = {}
     data, indices, indptr, labels, parts = [], [], [0], [], []
     for is_train, label, text in _posts(root):
-        counted = Counter(_TOKEN.findall(text.partition("\n\n")[2].lower()))
+        counted = Counter(_TOKEN.findall(_body(text).lower()))
         indices += [vocabulary.setdefault(term, len(vocabulary)) for term in counted]
         data += [min(n, MAX_COUNT) for n in counted.values()]
         indptr.append(len(indices))
@@ -95,6 +95,12 @@ def count_posts(root: Path) -> Counts:
     count_SV = csr_matrix((np.array(data, dtype=np.float32), np.array(indices), np.array(indptr)), shape=shape)
     alphabetical = np.array([vocabulary[term] for term in sorted(vocabulary)], dtype=np.int64)
     return Counts(count_SV[:, alphabetical], np.array(labels), np.array(parts))
+
+
+def _body(text: str) -> str:
+    """A post without its header; a few posts have no blank line, and no header that could be told from the text."""
+    header, blank, body = text.partition("\n\n")
+    return body if blank else header
 
 
 def _posts(root: Path) -> Iterator[tuple[bool, int, str]]:
@@ -107,4 +113,4 @@ def _posts(root: Path) -> Iterator[tuple[bool, int, str]]:
     for folder in FOLDERS:
         for label, name in enumerate(names):
             for path in sorted((root / folder / name).iterdir()):
-                yield folder == FOLDERS[0], label, path.read_text(encoding="latin-1")
+                yield folder == FOLDERS[0], label, path.read_bytes().decode("latin-1")

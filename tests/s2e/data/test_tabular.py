@@ -144,6 +144,11 @@ def test_a_job_with_a_table_is_checked_at_the_door(data, field, allowed):
     assert [(p.field, allowed in p.allowed) for p in refused.value.problems] == [(field, True)]
 
 
+def test_features_are_not_augmented():
+    with pytest.raises(SpecError, match=r"train\.augment = 'crop_flip': none: samples of csv are no images"):
+        parse_job({"data": {"name": "csv", "csv": {"path": "a.csv"}}, "train": {"augment": "crop_flip"}})
+
+
 @pytest.mark.data
 @pytest.mark.skipif(ROOT is None, reason="S2E_DATA_ROOT is not set")
 @pytest.mark.parametrize(
@@ -167,3 +172,19 @@ def test_texts_and_missing_cells_of_a_real_table():
     data = load_split(spec, ROOT)
     assert 104 <= data.train.images.shape[1] <= 108
     assert data.train.labels.double().mean() == pytest.approx(0.2408, abs=2e-3)
+
+
+def test_a_table_trains(tmp_path, make_population):
+    """Two classes told apart by one number: learned in a few epochs, through the engine that trains images."""
+    from s2e.spec import NoiseSpec
+    from s2e.train.trial import PopulationEnd, train_population
+
+    rng = np.random.default_rng(0)
+    label_S = np.arange(400) % 2
+    number_S = rng.normal(size=400) + 4 * label_S
+    (tmp_path / "t.csv").write_text("".join(f"{x:.3f},{y}\n" for x, y in zip(number_S, label_S, strict=True)))
+    data = DataSpec(name="csv", csv=CsvSpec(path="t.csv"), noise=NoiseSpec("symmetric", 0.2), n_validation=50)
+    population = make_population(ks=(0, 1), n_epochs=6, data=data, batch_size=16, learning_rate=0.01)
+    *_, end = train_population(population, data_root=str(tmp_path))
+    assert isinstance(end, PopulationEnd)
+    assert all(result.test_accuracy > 0.9 for result in end.results)

@@ -38,6 +38,11 @@ def test_words_are_counted_without_headers_digits_and_single_letters(posts):
     assert counts.is_train_S.tolist() == 20 * [True] + 20 * [False]
 
 
+def test_a_post_without_a_header_is_all_body(posts):
+    (posts / FOLDERS[0] / "group.00" / "1001").write_text("mango zebra\nmango")
+    assert count_posts(posts).count_SV[0].toarray().tolist() == [[0, 0, 2, 1]]
+
+
 def test_features_are_log_counts_of_the_terms_of_most_training_posts(posts):
     data = features(count_posts(posts), n_terms=2)
     # zebra is in 20 posts, caf and mango in 19, apple in 1: zebra and, of two alike, the first
