@@ -74,6 +74,11 @@ def size_problems(spec: DataSpec, batch_size: int) -> list[Problem]:
     return []
 
 
+def sample_shape(name: str) -> tuple[int, ...]:
+    """(D, H, W) of an image, (F,) of a feature vector; () of a table, which is known once it is read."""
+    return FACTS[name].shape if name in FACTS else ()
+
+
 def has_images(name: str) -> bool:
-    """Whether samples of the data set ``name`` are images [D, H, W] and not feature vectors [F]."""
-    return name in FACTS and len(FACTS[name].shape) == 3
+    """Whether samples of the data set ``name`` are images and not feature vectors."""
+    return len(sample_shape(name)) == 3
