@@ -49,6 +49,7 @@ METHODS = {
     "coteaching": Entry(
         "s2e.methods.coteaching:CoTeaching",
         "Two networks, each trained on the small-loss samples the other selects (Han et al. 2018).",
+        params="CoTeaching",
     ),
     "coteaching_plus": Entry(
         "s2e.methods.coteaching_plus:CoTeachingPlus",
