@@ -18,7 +18,7 @@ from s2e.data.normalisation import normalise_problems
 from s2e.data.spec import DataSpec, NoiseSpec
 from s2e.errors import Problem, SpecError
 from s2e.fidelity import FULL, Fidelity
-from s2e.methods.params import parse_params
+from s2e.methods.params import need_problems, parse_params
 from s2e.models.limits import image_problems
 from s2e.models.params import parse_network_params
 from s2e.overrides import parameter_problems
@@ -64,6 +64,11 @@ class ReportSpec:
         DEFAULT_TAUS, max_length=100, ge=0, lt=1, doc="values of tau tried for the tuned eq. (1), one trial each"
     )
     ramp_epochs: int = param(10, ge=1, le=10_000, doc="epochs t_k over which eq. (1) falls to 1 - tau")
+    ramp: str = param(
+        "equation",
+        choices=("equation", "official_linspace"),
+        doc="eq. (1) as printed, or the official program's ramp, which reaches 1 - tau one epoch earlier",
+    )
     tau: float | None = param(None, ge=0, lt=1, doc="tau of the default Co-teaching schedule; null: the noise rate")
 
 
@@ -140,6 +145,7 @@ def parse_job(data: Any) -> JobSpec:
     problems += train_problems(spec.train)
     problems += noise_problems(spec.data)
     problems += normalise_problems(spec.data)
+    problems += need_problems(spec.train.method, n_clean=spec.data.n_clean)
     problems += size_problems(spec.data, spec.train.batch_size)
     problems = problems or parameter_problems(spec)
     if problems:
@@ -228,6 +234,11 @@ class Population:
         """Epochs that its trials have done at their end; the trials of a population agree in it."""
         return self.trials[0].fidelity.epochs_of(self.train.n_epochs)
 
+    @property
+    def data_share(self) -> float:
+        """Share of the training samples its trials use; they agree in it."""
+        return self.trials[0].fidelity.data_share
+
 
 @dataclass(frozen=True)
 class EpochMetrics:
@@ -247,6 +258,42 @@ class EpochMetrics:
     validation_accuracy: float | None
     test_accuracy: float | None
     """Measured and shown, never fed back."""
+    validation_ensemble: float | None = None
+    """Accuracy of the largest sum of the networks' logits; never mixed with the mean over networks."""
+    test_ensemble: float | None = None
+    train_accuracy: float | None = None
+    """On the labels trained on, noise included, from the training's own forward passes."""
+    clean_correct: float | None = None
+    """Of the samples with a clean label, those predicted as it (ELR Fig. 1)."""
+    wrong_correct: float | None = None
+    """Of the samples with a wrong label, those predicted as their true class."""
+    wrong_memorised: float | None = None
+    """Of the samples with a wrong label, those predicted as that label; what is left is incorrect."""
+    networks: tuple[tuple[float | None, float | None, float | None], ...] = ()
+    """(train, validation, test) accuracy of each network."""
+
+
+@dataclass(frozen=True)
+class FinalAccuracy:
+    """Test accuracy of one training in the three ways that papers quote it. One kind is never compared with another."""
+
+    best: float
+    """The largest of all epochs: chosen on the test set, so it flatters (S2E Table 2, DivideMix)."""
+    last_ten: float
+    """Mean over the final ten epochs (SIGUA, Co-teaching)."""
+    at_best_validation: float
+    """At the first epoch with the best validation accuracy (ELR, ELR+)."""
+    best_validation_epoch: int
+
+
+@dataclass(frozen=True)
+class FinalAccuracies:
+    """Final figures of the mean over a trial's networks and, apart from it, of their ensemble; None: not measured."""
+
+    mean: FinalAccuracy | None
+    ensemble: FinalAccuracy | None
+    wrong_memorised: float | None
+    """Mean over the final ten epochs of the wrong labels that are predicted."""
 
 
 @dataclass(frozen=True)
@@ -263,6 +310,7 @@ class TrialResult:
     label_precision: float | None = None
     model: str | None = None
     """Path of the trained networks below the artifact root, where one was kept."""
+    final: FinalAccuracies | None = None
 
 
 @dataclass(frozen=True)
@@ -319,7 +367,31 @@ def derive_seed(*path: int | str) -> int:
 
 
 __all__ = [
-    "FULL", "DataSpec", "EpochMetrics", "Fidelity", "JobSpec", "NoiseSpec", "Observation", "PlanSpec", "Point",
-    "Population", "Report", "ReportRow", "ReportSpec", "Round", "RoundRecord", "SearchSpec", "SearchState", "TrainSpec",
-    "TrialResult", "TrialSpec", "derive_seed", "parse", "parse_job", "replace", "to_json",
+    "FULL",
+    "DataSpec",
+    "EpochMetrics",
+    "Fidelity",
+    "FinalAccuracies",
+    "FinalAccuracy",
+    "JobSpec",
+    "NoiseSpec",
+    "Observation",
+    "PlanSpec",
+    "Point",
+    "Population",
+    "Report",
+    "ReportRow",
+    "ReportSpec",
+    "Round",
+    "RoundRecord",
+    "SearchSpec",
+    "SearchState",
+    "TrainSpec",
+    "TrialResult",
+    "TrialSpec",
+    "derive_seed",
+    "parse",
+    "parse_job",
+    "replace",
+    "to_json",
 ]  # fmt: skip

@@ -39,6 +39,8 @@ class Engine(Protocol):
     """The population a method trains in. Networks are ``tensors``, {name: [G, ...]}, trial by trial."""
 
     method_state: State
+    draws: State
+    """Where a method keeps what it drew in ``begin_epoch`` until the epoch ends; a checkpoint leaves it out."""
     label_KS: torch.Tensor
     tensors: dict[str, torch.Tensor]
     epoch: torch.Tensor
@@ -88,6 +90,11 @@ class Engine(Protocol):
         """logits_KNBC of images x in ``weight_dtype``, of the population's own networks unless others are given.
 
         With ``train`` batch norm uses the batch's statistics and moves the running ones of ``tensors`` in place.
+        """
+
+    def remember(self, index: torch.Tensor, logits_KNBC: torch.Tensor) -> None:
+        """Count what the networks predict for the samples ``index``, as they are and not mixed, in the epoch's training
+        accuracy and memorisation. ``Method.weighted`` does it; a step that leaves it out has no such numbers.
         """
 
     def train_logits(self) -> torch.Tensor:
