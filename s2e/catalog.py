@@ -24,6 +24,8 @@ class Entry:
     """Class of :mod:`s2e.methods.params` or :mod:`s2e.models.params` that holds the hyperparameters."""
     min_trials: int = 1
     """Trials a round that a searcher needs: a rule that compares the trials of one round has no step for fewer."""
+    needs: frozenset[str] = frozenset()
+    """What a method cannot train without: ``clean`` (trusted samples)."""
     min_size: int = 1
     """Pixels, the least height and width of the images a network takes."""
 
@@ -133,6 +135,7 @@ METHODS = {
         "s2e.methods.reweight:Reweight",
         "Weights by agreement with the gradient of trusted samples (Ren et al. 2018); the schedule is ignored.",
         params="Reweight",
+        needs=frozenset({"clean"}),
     ),
     "nnbc": Entry(
         "s2e.methods.correction:NnBC",

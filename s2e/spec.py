@@ -18,7 +18,7 @@ from s2e.data.normalisation import normalise_problems
 from s2e.data.spec import CsvSpec, DataSpec, NoiseSpec
 from s2e.errors import Problem, SpecError
 from s2e.fidelity import FULL, Fidelity
-from s2e.methods.params import parse_params
+from s2e.methods.params import need_problems, parse_params
 from s2e.models.limits import image_problems
 from s2e.models.params import parse_network_params
 from s2e.overrides import parameter_problems
@@ -144,6 +144,7 @@ def parse_job(data: Any) -> JobSpec:
     problems += train_problems(spec.train)
     problems += data_problems(spec.data, spec.train.augment)
     problems += normalise_problems(spec.data)
+    problems += need_problems(spec.train.method, n_clean=spec.data.n_clean)
     problems += size_problems(spec.data, spec.train.batch_size)
     problems = problems or parameter_problems(spec)
     if problems:

@@ -17,7 +17,8 @@ offers them is :class:`s2e.methods.engine.Engine`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -63,6 +64,8 @@ class Setup:
     """Share of the labels that the noise replaces; None where it is not known."""
     init_seeds: tuple[int, ...]
     """Seed of each trial's initial weights, for what a method draws once."""
+    tensors: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    """The initial networks, {name: [G, ...]}, for averages of them; to be copied."""
 
 
 class Method(ABC):

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from s2e.methods.base import Setup, cross_entropy, pick
 from s2e.methods.engine import Engine, MiniBatch, State
-from s2e.methods.mixing import draw_mixing, empty_mixing, mixing_of
+from s2e.methods.mixing import draw_mixing, mixing_of
 from s2e.methods.mixtures import low_loss_posterior, unit_range
 from s2e.methods.params import DivideMix as DivideMixParams
 from s2e.methods.plain import Standard
@@ -37,7 +37,7 @@ class DivideMix(Standard):
         shape = (setup.n_trials, setup.n_samples, self.n_networks)
         clean_KSN = torch.ones(shape, dtype=setup.dtype, device=setup.device)
         losses_KWSN = torch.zeros(shape[0], self.params.loss_window, *shape[1:], dtype=setup.dtype, device=setup.device)
-        return {"clean_KSN": clean_KSN, "losses_KWSN": losses_KWSN} | empty_mixing(setup)
+        return {"clean_KSN": clean_KSN, "losses_KWSN": losses_KWSN}
 
     def begin_epoch(self, engine: Engine, t: int) -> None:
         """Draw the epoch's mixtures and, after the warm-up, divide the samples: P(clean) by the *other* network."""
@@ -61,7 +61,7 @@ class DivideMix(Standard):
         clean_KNB = pick(engine.method_state["clean_KSN"], batch.index).transpose(1, 2)
         labelled_KNB = clean_KNB > self.params.threshold
         target_KNBC = self._targets(engine, batch, x, clean_KNB)
-        mixing = mixing_of(engine.method_state, batch)
+        mixing = mixing_of(engine, batch)
         twice_KNBC = torch.cat([target_KNBC, target_KNBC], dim=2)
         mixed_KNBC = mixing.values(twice_KNBC.transpose(1, 2)).transpose(1, 2)
         logits_KNBC = engine.forward(mixing.images(x, batch.index))

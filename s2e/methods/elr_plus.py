@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from s2e.methods.base import Setup
 from s2e.methods.elr import clamped, empty_targets, move_targets, regulariser
 from s2e.methods.engine import Engine, MiniBatch, State
-from s2e.methods.mixing import draw_mixing, empty_mixing, mixing_of
+from s2e.methods.mixing import draw_mixing, mixing_of
 from s2e.methods.params import ElrPlus as ElrPlusParams
 from s2e.methods.plain import Standard
 
@@ -33,16 +33,17 @@ class ElrPlus(Standard):
         self.params = params or ElrPlusParams()
 
     def init_state(self, setup: Setup) -> State:
-        return {"target": empty_targets(setup, self.n_networks)} | empty_mixing(setup)
+        averages = {
+            _AVERAGE + name: tensor.detach().unflatten(0, (-1, self.n_networks)).clone()
+            for name, tensor in setup.tensors.items()
+        }
+        return {"target": empty_targets(setup, self.n_networks)} | averages
 
-    def begin_epoch(self, engine: Engine, t: int) -> None:
+    def begin_epoch(self, engine: Engine, t: int) -> None:  # noqa: ARG002
         draw_mixing(engine, self.params.mixup_alpha, own_first=True)
-        if t == 0:
-            for name, tensor in engine.tensors.items():
-                engine.method_state[_AVERAGE + name] = tensor.detach().unflatten(0, (-1, self.n_networks)).clone()
 
     def step(self, engine: Engine, batch: MiniBatch) -> tuple[torch.Tensor, torch.Tensor]:
-        state, mixing = engine.method_state, mixing_of(engine.method_state, batch)
+        state, mixing = engine.method_state, mixing_of(engine, batch)
         x = engine.images(batch.index)
         with torch.no_grad():  # the averaged networks always run on batch statistics
             teacher_KNBC = engine.forward(x, self._averaged(state)).flip(1).softmax(-1)

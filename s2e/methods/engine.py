@@ -39,6 +39,8 @@ class Engine(Protocol):
     """The population a method trains in. Networks are ``tensors``, {name: [G, ...]}, trial by trial."""
 
     method_state: State
+    draws: State
+    """Where a method keeps what it drew in ``begin_epoch`` until the epoch ends; a checkpoint leaves it out."""
     label_KS: torch.Tensor
     tensors: dict[str, torch.Tensor]
     t: int

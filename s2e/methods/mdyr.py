@@ -12,7 +12,7 @@ import torch
 
 from s2e.methods.base import Setup, cross_entropy
 from s2e.methods.engine import Engine, MiniBatch, State
-from s2e.methods.mixing import Mixing, draw_mixing, empty_mixing, mixing_of
+from s2e.methods.mixing import Mixing, draw_mixing, mixing_of
 from s2e.methods.mixtures import LOOKUP_CELLS, BetaMixture, fit_two_betas
 from s2e.methods.mixup import Mixup
 from s2e.methods.params import MdDyrSh as MdDyrShParams
@@ -34,7 +34,7 @@ class MDyrH(Mixup):
     def init_state(self, setup: Setup) -> State:
         table_KR = torch.zeros(setup.n_trials, LOOKUP_CELLS, dtype=torch.float64, device=setup.device)
         limit_K = torch.zeros(setup.n_trials, dtype=torch.float64, device=setup.device)
-        return {"noisy_KR": table_KR, "low_K": limit_K, "high_K": limit_K.clone()} | empty_mixing(setup)
+        return {"noisy_KR": table_KR, "low_K": limit_K, "high_K": limit_K.clone()}
 
     def begin_epoch(self, engine: Engine, t: int) -> None:
         draw_mixing(engine, self.params.alpha)
@@ -46,7 +46,7 @@ class MDyrH(Mixup):
     def step(self, engine: Engine, batch: MiniBatch) -> tuple[torch.Tensor, torch.Tensor]:
         if engine.t < self.params.guided_start:
             return super().step(engine, batch)
-        mixing = mixing_of(engine.method_state, batch)
+        mixing = mixing_of(engine, batch)
         x = engine.images(batch.index)
         seen_KNBC, noisy_KB = self.look(engine, batch, x)
         logits_KNBC = engine.forward(mixing.images(x, batch.index))
@@ -100,7 +100,7 @@ class MdDyrSh(MDyrH):
     def step(self, engine: Engine, batch: MiniBatch) -> tuple[torch.Tensor, torch.Tensor]:
         if engine.t < self.params.guided_start:
             return super().step(engine, batch)
-        mixing = mixing_of(engine.method_state, batch)
+        mixing = mixing_of(engine, batch)
         x = engine.images(batch.index)
         seen_KNBC, noisy_KB = self.look(engine, batch, x)
         logits_KNBC = engine.forward(guided_images(x, batch.index, mixing, noisy_KB))

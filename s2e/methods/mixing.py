@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from s2e.methods.base import Setup
-from s2e.methods.engine import Engine, MiniBatch, State
+from s2e.methods.engine import Engine, MiniBatch
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,13 +42,6 @@ class Mixing:
         return weight * own + (1 - weight) * other
 
 
-def empty_mixing(setup: Setup) -> State:
-    """The state's part that :func:`draw_mixing` fills at the start of each epoch."""
-    weight_KM = torch.zeros(setup.n_trials, 0, dtype=setup.dtype, device=setup.device)
-    partner_KMB = torch.zeros(setup.n_trials, 0, 0, dtype=torch.int64, device=setup.device)
-    return {"mix_weight": weight_KM, "mix_partner": partner_KMB}
-
-
 def draw_mixing(engine: Engine, alpha: float, *, own_first: bool = False, n_views: int = 1) -> None:
     """weight ~ Beta(alpha, alpha) and a permutation for each step of this epoch.
 
@@ -59,11 +51,13 @@ def draw_mixing(engine: Engine, alpha: float, *, own_first: bool = False, n_view
     n_steps, batch_size = engine.n_steps, n_views * engine.batch_size
     weight_KM = engine.draw("mixing weight", lambda rng: rng.beta(alpha, alpha, n_steps)).to(engine.weight_dtype)
     batch_MB = np.tile(np.arange(batch_size), (n_steps, 1))
-    engine.method_state["mix_weight"] = torch.maximum(weight_KM, 1 - weight_KM) if own_first else weight_KM
-    engine.method_state["mix_partner"] = engine.draw("mixing partner", lambda rng: rng.permuted(batch_MB, axis=1))
+    engine.draws["mix_weight"] = torch.maximum(weight_KM, 1 - weight_KM) if own_first else weight_KM
+    engine.draws["mix_partner"] = engine.draw("mixing partner", lambda rng: rng.permuted(batch_MB, axis=1))
 
 
-def mixing_of(state: State, batch: MiniBatch) -> Mixing:
+def mixing_of(engine: Engine, batch: MiniBatch) -> Mixing:
     """The mixture of this step."""
-    step = batch.step[None]
-    return Mixing(state["mix_weight"].index_select(1, step)[:, 0], state["mix_partner"].index_select(1, step)[:, 0])
+    weight_K, partner_KB = (
+        engine.draws[name].index_select(1, batch.step[None])[:, 0] for name in ("mix_weight", "mix_partner")
+    )
+    return Mixing(weight_K, partner_KB)

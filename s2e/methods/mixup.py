@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import torch
 
-from s2e.methods.base import Setup, cross_entropy
-from s2e.methods.engine import Engine, MiniBatch, State
-from s2e.methods.mixing import draw_mixing, empty_mixing, mixing_of
+from s2e.methods.base import cross_entropy
+from s2e.methods.engine import Engine, MiniBatch
+from s2e.methods.mixing import draw_mixing, mixing_of
 from s2e.methods.params import Mixup as MixupParams
 from s2e.methods.plain import Standard
 
@@ -22,14 +22,11 @@ class Mixup(Standard):
     def __init__(self, params: MixupParams | None = None) -> None:
         self.params = params or MixupParams()
 
-    def init_state(self, setup: Setup) -> State:
-        return empty_mixing(setup)
-
     def begin_epoch(self, engine: Engine, t: int) -> None:  # noqa: ARG002
         draw_mixing(engine, self.params.alpha)
 
     def step(self, engine: Engine, batch: MiniBatch) -> tuple[torch.Tensor, torch.Tensor]:
-        mixing = mixing_of(engine.method_state, batch)
+        mixing = mixing_of(engine, batch)
         logits_KNBC = engine.forward(mixing.images(engine.images(batch.index), batch.index))
         weight_K11 = mixing.weight_K[:, None, None]
         own_KNB = cross_entropy(logits_KNBC, batch.label_KB)

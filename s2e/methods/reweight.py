@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from s2e.methods.base import Setup, cross_entropy
-from s2e.methods.engine import Engine, MiniBatch, State
+from s2e.methods.base import cross_entropy
+from s2e.methods.engine import Engine, MiniBatch
 from s2e.methods.params import Reweight as ReweightParams
 from s2e.methods.plain import Standard
 
@@ -30,9 +30,6 @@ class Reweight(Standard):
     def __init__(self, params: ReweightParams | None = None) -> None:
         self.params = params or ReweightParams()
 
-    def init_state(self, setup: Setup) -> State:
-        return {"clean_index": torch.zeros(setup.n_trials, 0, 0, dtype=torch.int64, device=setup.device)}
-
     def begin_epoch(self, engine: Engine, t: int) -> None:  # noqa: ARG002
         n_clean = len(engine.clean_labels)
         n_drawn = min(self.params.clean_batch_size, n_clean)
@@ -40,19 +37,21 @@ class Reweight(Standard):
         def sample(rng: np.random.Generator) -> NDArray[np.int64]:
             return rng.permuted(np.tile(np.arange(n_clean), (engine.n_steps, 1)), axis=1)[:, :n_drawn]
 
-        engine.method_state["clean_index"] = engine.draw("trusted batch", sample)
+        engine.draws["clean_index"] = engine.draw("trusted batch", sample)
 
     def step(self, engine: Engine, batch: MiniBatch) -> tuple[torch.Tensor, torch.Tensor]:
         x = engine.images(batch.index)
         weight_KNB = share(self.agreement(engine, batch, x))
-        loss_KNB = cross_entropy(engine.forward(x), batch.label_KB)
+        logits_KNBC = engine.forward(x)
+        engine.remember(batch.index, logits_KNBC)
+        loss_KNB = cross_entropy(logits_KNBC, batch.label_KB)
         return (weight_KNB * loss_KNB).sum(-1), weight_KNB
 
     def agreement(self, engine: Engine, batch: MiniBatch, x: torch.Tensor) -> torch.Tensor:
         """u_KNB = <grad l_i, grad L_trusted>; neither pass moves a running statistic."""
         parameters = {name: engine.tensors[name] for name in engine.parameter_names}
         buffers = {name: t for name, t in engine.tensors.items() if name not in parameters}
-        clean_KB = engine.method_state["clean_index"].index_select(1, batch.step[None])[:, 0]
+        clean_KB = engine.draws["clean_index"].index_select(1, batch.step[None])[:, 0]
         clean_index = clean_KB[0] if batch.index.dim() == 1 else clean_KB
 
         def losses(weights: Mapping[str, torch.Tensor], x: torch.Tensor, label_KB: torch.Tensor) -> torch.Tensor:

@@ -16,7 +16,7 @@ from s2e.data.transition import injected_noise_rate, true_transition
 from s2e.errors import DataError, Problem, SpecError
 from s2e.methods.base import Method, Setup
 from s2e.methods.engine import Sampler, State
-from s2e.methods.params import parse_params
+from s2e.methods.params import need_problems, parse_params
 from s2e.models.base import Tensors, cast
 from s2e.models.build import build
 from s2e.schedule import n_keep
@@ -71,11 +71,12 @@ class StackedTrials:
         shape_KNS = (len(trials), self.method.n_networks, self.label_KS.shape[1])
         self.predicted_KNS = torch.full(shape_KNS, NEVER_SEEN, dtype=torch.int16, device=device)
         """The class each network predicted for each sample when it last trained on it."""
-        self.method_state: State = self.method.init_state(self._setup(population.data, data.n_classes))
+        self.draws: State = {}
         self.tensors: Tensors
         self.optimizer: torch.optim.Optimizer
         self.t = 0
         self.reset_networks()
+        self.method_state: State = self.method.init_state(self._setup(population.data, data.n_classes))
 
     @property
     def n_trials(self) -> int:
@@ -106,6 +107,7 @@ class StackedTrials:
         self.t = t
         self.epoch.fill_(t)
         self.step.zero_()
+        self.draws.clear()
         if self.augmentation:
             self.augmentation.begin_epoch()
         set_epoch(self.optimizer, self.train_spec, t)
@@ -160,9 +162,7 @@ class StackedTrials:
         return self._clean().labels
 
     def _clean(self) -> Part:
-        if self.data.clean is None:
-            allowed = f">= 1 for method {self.train_spec.method}, which learns from trusted samples"
-            raise SpecError(Problem("data.n_clean", 0, allowed))
+        assert self.data.clean is not None  # a method that needs trusted samples is refused without
         return self.data.clean
 
     def forward(
@@ -219,6 +219,7 @@ class StackedTrials:
             transition_KCC=transition_KCC,
             noise_rate=injected_noise_rate(data),
             init_seeds=tuple(self.init_seeds),
+            tensors=self.tensors,
         )
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
@@ -231,7 +232,9 @@ class StackedTrials:
 def _check(population: Population) -> None:
     if not population.trials:
         raise SpecError(Problem("trials", [], "at least one trial"))
-    if problems := train_problems(population.train) + normalise_problems(population.data):
+    problems = need_problems(population.train.method, n_clean=population.data.n_clean)
+    problems += train_problems(population.train) + normalise_problems(population.data)
+    if problems:
         raise SpecError(*problems)
     for trial in population.trials:
         if len(trial.keep_rate) != population.train.n_epochs:

@@ -3,7 +3,7 @@
 A method's class of parameters is named on its line of :data:`s2e.catalog.METHODS`.
 """
 
-from s2e.methods.params.base import Params, parse_params
+from s2e.methods.params.base import Params, need_problems, parse_params
 from s2e.methods.params.correction import Backward, Forward, NnBC, SiguaBC
 from s2e.methods.params.regularisation import Elr, ElrKl, ElrPlus, Mixup, Reweight
 from s2e.methods.params.robust import BootstrapHard, BootstrapSoft, Gce, Huber, LogSum, Sce, TruncatedGce
@@ -39,5 +39,6 @@ __all__ = [
     "SiguaSL",
     "StopGrad",
     "TruncatedGce",
+    "need_problems",
     "parse_params",
 ]

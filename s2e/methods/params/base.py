@@ -42,3 +42,10 @@ def stage_problems(epoch: int, train: TrainSpec, field: str, value: int) -> list
     if epoch < train.n_epochs:
         return []
     return [Problem(f"train.params.{field}", value, f"a stage that begins before the last of {train.n_epochs} epochs")]
+
+
+def need_problems(method: str, *, n_clean: int) -> list[Problem]:
+    """What ``method`` cannot train without and this job does not give."""
+    if "clean" in catalog.METHODS[method].needs and n_clean == 0:
+        return [Problem("data.n_clean", n_clean, f">= 1 for method {method}, which learns from trusted samples")]
+    return []

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from s2e.errors import Problem
 from s2e.methods.params.base import Params
 from s2e.validation import param
-
-if TYPE_CHECKING:
-    from s2e.spec import DataSpec, TrainSpec
 
 
 @dataclass(frozen=True)
@@ -76,8 +71,3 @@ class Reweight(Params):
     clean_batch_size: int = param(
         100, ge=1, le=65_536, doc="trusted samples that weigh one mini-batch; all of them where there are fewer"
     )
-
-    def job_problems(self, train: TrainSpec, data: DataSpec) -> list[Problem]:  # noqa: ARG002
-        if data.n_clean:
-            return []
-        return [Problem("data.n_clean", 0, ">= 1 for method reweight, which learns from trusted samples")]

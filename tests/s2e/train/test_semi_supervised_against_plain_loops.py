@@ -54,8 +54,8 @@ class PlainLoop:
             return torch.cat([module(self.draws.images(torch.tensor([i]), view=None)) for i in range(len(self.labels))])
 
     def mixture(self, m):
-        state = self.draws.method_state
-        return state["mix_weight"][0, m].item(), state["mix_partner"][0, m].tolist()
+        drawn = self.draws.draws
+        return drawn["mix_weight"][0, m].item(), drawn["mix_partner"][0, m].tolist()
 
     def run(self):
         for t in range(self.train.n_epochs):

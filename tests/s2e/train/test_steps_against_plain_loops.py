@@ -31,11 +31,11 @@ class PlainLoop:
 
     def __init__(self, population):
         self.population, self.train = population, population.train
-        self.draws = StackedTrials(population, CPU, torch.float64)
+        self.engine = StackedTrials(population, CPU, torch.float64)
         self.data = load_split(population.data)
         self.images = self.data.train.images.double() / self.data.max_value
         self.labels = noisy_labels(population.data, population.trials[0].noise_seed)
-        network, tensors = self.draws.network, self.draws.tensors
+        network, tensors = self.engine.network, self.engine.tensors
         self.modules = [network.to_module(tensors, n).train() for n in range(self.n_networks)]
         self.optimizers = [torch.optim.Adam(module.parameters()) for module in self.modules]
         self.start()
@@ -46,9 +46,9 @@ class PlainLoop:
     def run(self):
         n_classes = self.data.n_classes
         for t in range(self.train.n_epochs):
-            self.draws.set_epoch(t)
-            self.draws.method.begin_epoch(self.draws, t)
-            for m, index in enumerate(epoch_order(self.draws, t)):
+            self.engine.set_epoch(t)
+            self.engine.method.begin_epoch(self.engine, t)
+            for m, index in enumerate(epoch_order(self.engine, t)):
                 one_hot = F.one_hot(self.labels[index], n_classes).double()
                 for loss, optimizer in zip(self.step(m, index, one_hot), self.optimizers, strict=True):
                     optimizer.param_groups[0]["lr"] = learning_rate(self.train, t)
@@ -86,7 +86,7 @@ class PlainElrKl(PlainElr):
 
 class PlainMixup(PlainLoop):
     def mixture(self, m):
-        state = self.draws.method_state
+        state = self.engine.draws
         return state["mix_weight"][0, m].item(), state["mix_partner"][0, m]
 
     def step(self, m, index, one_hot):
@@ -159,7 +159,7 @@ class PlainReweight(PlainLoop):
         virtual = {
             name: weight - self.step_size * g for (name, weight), g in zip(parameters.items(), gradients, strict=True)
         }
-        trusted = self.draws.method_state["clean_index"][0, m]
+        trusted = self.engine.draws["clean_index"][0, m]
         x = self.data.clean.images[trusted].double() / self.data.max_value
         loss = F.cross_entropy(functional_call(module, (virtual, buffers), (x,)), self.data.clean.labels[trusted])
         return -torch.autograd.grad(loss, e)[0] / self.step_size
@@ -192,7 +192,7 @@ def test_two_epochs_equal_the_plain_loop(tiny, method, shared_order):
     loop, params = CASES[method]
     population = population_of(tiny, method, params, ks=(0, 1), shared_order=shared_order)
     plain = loop(replace(population, trials=population.trials[:1]))
-    plain.draws.shares_order = True  # a trial alone; its loop has no trial axis
+    plain.engine.shares_order = True  # a trial alone; its loop has no trial axis
     trials = StackedTrials(population, CPU, torch.float64)
     before = {name: tensor.detach().clone() for name, tensor in trials.tensors.items()}
     plain.run()
@@ -210,7 +210,7 @@ def test_forward_mode_agrees_with_the_second_order_step(tiny, network):
     settings = {"network": network, "batch_size": 8, "n_train": 32}
     population = population_of(tiny, "reweight", {"clean_batch_size": 8}, **settings)
     plain = PlainReweight(population)
-    trials = plain.draws
+    trials = plain.engine
     trials.set_epoch(1)
     trials.method.begin_epoch(trials, 1)
     buffers = {n: t.clone() for n, t in trials.tensors.items() if n in trials.network.buffer_names}
@@ -256,6 +256,6 @@ def test_a_second_mixture_is_drawn_for_every_step_and_epoch(tiny):
     for t in range(2):
         trials.set_epoch(t)
         trials.method.begin_epoch(trials, t)
-        seen.append(trials.method_state["mix_weight"])
+        seen.append(trials.draws["mix_weight"])
     assert len(torch.cat(seen).unique()) == 2 * 2 * 5
-    assert trials.method_state["mix_partner"].shape == (2, 5, 16)
+    assert trials.draws["mix_partner"].shape == (2, 5, 16)
