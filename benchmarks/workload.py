@@ -8,7 +8,7 @@ For a bare GPU machine there are synthetic images of CIFAR-10's shape, easy enou
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -138,4 +138,4 @@ def _cut(data: SplitData, n_evaluated: int) -> SplitData:
     validation, test = (
         Part(part.images[:n_evaluated], part.labels[:n_evaluated]) for part in (data.validation, data.test)
     )
-    return SplitData(data.n_classes, data.max_value, data.train, validation, test)
+    return replace(data, validation=validation, test=test)

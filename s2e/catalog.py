@@ -21,16 +21,18 @@ class Entry:
     summary: str
     params: str = "Params"
     """Class of :mod:`s2e.methods.params` that holds a method's hyperparameters."""
+    needs: frozenset[str] = frozenset()
+    """What a method cannot train without: ``clean`` (trusted samples)."""
 
 
 METHODS = {
     "bootstrap_hard": Entry(
-        "s2e.methods.bootstrap:BootstrapHard",
+        "s2e.methods.robust:BootstrapHard",
         "Cross entropy with the label mixed with the predicted class (Reed et al. 2015); the schedule is ignored.",
         params="BootstrapHard",
     ),
     "bootstrap_soft": Entry(
-        "s2e.methods.bootstrap:BootstrapSoft",
+        "s2e.methods.robust:BootstrapSoft",
         "Cross entropy with the label mixed with the prediction (Reed et al. 2015); the schedule is ignored.",
         params="BootstrapSoft",
     ),
@@ -49,12 +51,22 @@ METHODS = {
         params="Decoupling",
     ),
     "gce": Entry(
-        "s2e.methods.gce:GCE",
+        "s2e.methods.robust:GCE",
         "Generalised cross entropy L_q (Zhang & Sabuncu 2018); the schedule is ignored.",
         params="Gce",
     ),
+    "huber": Entry(
+        "s2e.methods.robust:Huber",
+        "Huber loss between probabilities and the one-hot label (SIGUA Table 3); the schedule is ignored.",
+        params="Huber",
+    ),
+    "logsum": Entry(
+        "s2e.methods.robust:LogSum",
+        "Log-sum loss between probabilities and the one-hot label (SIGUA Table 3); the schedule is ignored.",
+        params="LogSum",
+    ),
     "sce": Entry(
-        "s2e.methods.sce:SCE",
+        "s2e.methods.robust:SCE",
         "Symmetric cross entropy (Wang et al. 2019); the schedule is ignored.",
         params="Sce",
     ),
@@ -110,6 +122,23 @@ SEARCHERS = {
 }
 SPACES = {
     "s2e": Entry("s2e.search.space:S2E", "S2E Table 1: four bases mixed by a Dirichlet, sixteen Beta parameters."),
+    "s2e_extended": Entry(
+        "s2e.search.spaces:S2E_EXTENDED",
+        "A mix of S2E Table 1 and eq. (1), so that a plateau can come before the drop.",
+    ),
+    "s2e_official12": Entry(
+        "s2e.search.spaces:S2E_OFFICIAL12", "The twelve numbers of the official S2E program, clipped to [0, 1]."
+    ),
+    "coteaching": Entry(
+        "s2e.search.spaces:COTEACHING", "Eq. (1): tau and t_k uniform, the exponent c one of 0.5, 1 and 2."
+    ),
+    "single": Entry("s2e.search.spaces:SINGLE", "One basis of S2E Table 1, which of the four is searched too."),
+    "single1": Entry("s2e.search.spaces:SINGLE1", "The first basis of S2E Table 1 alone."),
+    "single2": Entry("s2e.search.spaces:SINGLE2", "The second basis of S2E Table 1 alone."),
+    "single3": Entry("s2e.search.spaces:SINGLE3", "The third basis of S2E Table 1 alone."),
+    "single4": Entry("s2e.search.spaces:SINGLE4", "The fourth basis of S2E Table 1 alone."),
+    "rbf": Entry("s2e.search.spaces:RBF", "Four Gaussian units of t/T under a sigmoid; R(0) = 1 is not promised."),
+    "mlp": Entry("s2e.search.spaces:MLP", "Four ReLU units of t/T under a sigmoid; R(0) = 1 is not promised."),
 }
 GRADIENT_SEARCHERS = frozenset({"newton", "newton_literal", "natural_gradient", "cem"})
 """Searchers whose step is undefined for fewer than two trials a round: they compare the trials of one round."""

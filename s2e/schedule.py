@@ -49,7 +49,12 @@ def keep_rate_at(alpha: ArrayLike, beta: ArrayLike, t_T: ArrayLike, n_epochs: in
     The bases reach 1 + a3, so R is clipped to [R_MIN, 1]; R(0) is 1 by definition, not up to rounding.
     """
     mixed = (np.asarray(alpha, dtype=np.float64)[..., None] * bases(beta, t_T, n_epochs)).sum(axis=-2)
-    return np.where(np.asarray(t_T) == 0, 1.0, np.clip(mixed, R_MIN, 1.0))
+    return from_one(mixed, t_T)
+
+
+def from_one(curve: ArrayLike, t_T: ArrayLike) -> Array:
+    """A curve (..., T) made a keep rate: clipped to [R_MIN, 1], and R(0) = 1 by definition."""
+    return np.where(np.asarray(t_T) == 0, 1.0, np.clip(curve, R_MIN, 1.0))
 
 
 def keep_rate(alpha: ArrayLike, beta: ArrayLike, n_epochs: int) -> Array:
@@ -57,10 +62,21 @@ def keep_rate(alpha: ArrayLike, beta: ArrayLike, n_epochs: int) -> Array:
     return keep_rate_at(alpha, beta, np.arange(n_epochs), n_epochs)
 
 
+def coteaching_at(tau: ArrayLike, ramp_epochs: ArrayLike, exponent: ArrayLike, t_T: ArrayLike) -> Array:
+    """S2E eq. (1) literally, 1 - tau min((t/t_k)^c, 1), at the epochs ``t_T``: parameters (...,) -> (..., T).
+
+    ``ramp_epochs`` is t_k; at t_k = 0 the ramp is a step: R = 1 - tau from epoch 1 on.
+    """
+    t = np.asarray(t_T, dtype=np.float64)
+    tau_1, ramp_1, c_1 = (np.asarray(value, dtype=np.float64)[..., None] for value in (tau, ramp_epochs, exponent))
+    share = np.minimum(t, ramp_1) / np.where(ramp_1 > 0, ramp_1, 1.0)
+    ramp = np.where(t >= ramp_1, np.where(t > 0, 1.0, 0.0), _power(share, c_1))
+    return np.asarray(1 - tau_1 * ramp)
+
+
 def coteaching_keep_rate(n_epochs: int, tau: float, ramp_epochs: float, exponent: float = 1.0) -> tuple[float, ...]:
-    """Co-teaching's schedule, S2E eq. (1) literally: R(t) = 1 - tau min((t/t_k)^c, 1), t_k = ``ramp_epochs``."""
-    ramp = _power(np.arange(n_epochs) / ramp_epochs, exponent)
-    return tuple((1 - tau * np.minimum(ramp, 1.0)).tolist())
+    """Co-teaching's schedule, eq. (1), for t = 0..T-1."""
+    return tuple(coteaching_at(tau, ramp_epochs, exponent, np.arange(n_epochs)).tolist())
 
 
 def n_keep(keep_rate: ArrayLike, batch_size: int) -> NDArray[np.int64]:

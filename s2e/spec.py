@@ -12,42 +12,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from s2e import catalog
+from s2e.data.checks import noise_problems
 from s2e.data.limits import size_problems
+from s2e.data.spec import DataSpec, NoiseSpec
 from s2e.errors import Problem, SpecError
-from s2e.methods.params import parse_params
+from s2e.methods.params import need_problems, parse_params
 from s2e.validation import param, parse, to_json
 
 SPEC_VERSION = 1
 DEFAULT_TAUS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 # --- what a user asks for ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class NoiseSpec:
-    """Label noise injected into the training labels, drawn from its own seed."""
-
-    kind: str = param(
-        "symmetric", choices=("none", "symmetric", "pair"), doc="symmetric (exclusive), pair flip, or none"
-    )
-    noise_rate: float = param(0.5, ge=0, lt=1, doc="probability that a training label is replaced")
-
-
-@dataclass(frozen=True)
-class DataSpec:
-    """A data set, its noise, and how it is split."""
-
-    name: str = param("digits", choices=lambda: catalog.DATASETS, doc="name of the data set")
-    noise: NoiseSpec = param(NoiseSpec, doc="injected label noise")
-    split: str = param(
-        "holdout",
-        choices=("holdout", "s2e"),
-        doc="holdout: clean validation labels taken from the training data; s2e: the paper's preset, "
-        "first half of the test set validates and the second half tests",
-    )
-    n_validation: int = param(300, ge=1, le=1_000_000, doc="clean validation samples taken by the holdout split")
-    n_train: int | None = param(None, ge=1, le=10_000_000, doc="use only this many training samples; null: all")
-    split_seed: int = param(0, ge=0, lt=2**63, doc="seed of the validation split and of the n_train subset")
 
 
 @dataclass(frozen=True)
@@ -68,6 +43,11 @@ class TrainSpec:
     beta1: float = param(0.9, ge=0, lt=1, doc="Adam's beta1 before the decay")
     beta1_decay: float | None = param(
         None, ge=0, lt=1, doc="Adam's beta1 from the decay on (Co-teaching 0.1); null: unchanged"
+    )
+    augment: str = param(
+        "none",
+        choices=("none", "crop_flip"),
+        doc="crop_flip: each training image is padded by 4, cropped at random and mirrored half of the time",
     )
 
 
@@ -153,15 +133,9 @@ def parse_job(data: Any) -> JobSpec:
         problems.append(
             Problem("train.network", "model1", "mlp for digits: 8x8 images are too small for two 5x5 convolutions")
         )
-    if spec.data.noise.kind == "pair" and spec.data.noise.noise_rate >= 0.5:
-        problems.append(
-            Problem(
-                "data.noise.noise_rate",
-                spec.data.noise.noise_rate,
-                "< 0.5 for pair noise: beyond it the wrong class is the majority",
-            )
-        )
+    problems += noise_problems(spec.data)
     problems += size_problems(spec.data, spec.train.batch_size)
+    problems += need_problems(spec.train.method, n_clean=spec.data.n_clean)
     if problems:
         raise SpecError(*problems)
     return spec
@@ -211,6 +185,7 @@ class TrialSpec:
     order_seed: int
     noise_seed: int
     point: Point | None = None
+    train: dict[str, Any] = param(dict, doc="fields of TrainSpec that this trial alone has different, as JSON")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
     <job>/round-<m>/trial-<k>-attempt-<a>.safetensors    the trained networks of one trial
     <job>/round-<m>/trial-<k>-attempt-<a>.json           what they are: network, data, schedule, result
+    <job>/noise-<seed>.json                              a noise draw: matrix, flipped samples, realised rate
     <job>/schedule.json                                  the recommended R(t) of a finished job
 
 What is stored elsewhere is always the path below the root, so the root may move.
@@ -13,7 +14,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ from workers.backend import PopulationKey
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from s2e.data.record import NoiseRecord
 
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 
@@ -94,6 +97,15 @@ def save_schedule(root: str | Path, job_id: str, report: Report) -> str:
         "keep_rate": to_json(report.keep_rate),
     }
     _write_json(resolve(root, relative), content)
+    return relative
+
+
+def save_noise(root: str | Path, job_id: str, noise_seed: int, make_record: Callable[[], NoiseRecord]) -> str:
+    """Write the record of a noise draw unless it is there already; the path below ``root``."""
+    relative = f"{_job_folder(job_id)}/noise-{noise_seed:d}.json"
+    path = resolve(root, relative)
+    if not path.exists():
+        _write_json(path, to_json(make_record()))
     return relative
 
 

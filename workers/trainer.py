@@ -6,12 +6,13 @@ import logging
 import os
 import socket
 from collections.abc import Generator, Iterator
+from functools import partial
 from typing import Any
 
 from s2e.errors import S2EError, TrialError
 from s2e.spec import Population, TrialResult, replace
 from s2e.validation import parse
-from workers.artifacts import save_model
+from workers.artifacts import save_model, save_noise
 from workers.backend import (
     EpochReported,
     Event,
@@ -75,8 +76,11 @@ def warm_up() -> None:
 
 
 def _train(key: PopulationKey, population: Population, artifact_root: str, data_root: str | None) -> Iterator[Event]:
+    from s2e.data.record import noise_record
     from s2e.train.trial import PopulationEpoch, train_population
 
+    for seed in dict.fromkeys(trial.noise_seed for trial in population.trials):
+        save_noise(artifact_root, key.job_id, seed, partial(noise_record, population.data, seed, data_root))
     for step in train_population(population, data_root=data_root):
         if isinstance(step, PopulationEpoch):
             yield EpochReported(key, step.epochs)

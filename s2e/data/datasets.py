@@ -15,12 +15,13 @@ import numpy as np
 import torch
 
 from s2e import catalog
-from s2e.data.limits import N_TRAIN_TEST
-from s2e.data.noise import corrupt, matrix
+from s2e.data.human import human_labels
+from s2e.data.limits import FACTS
+from s2e.data.noise import draw
 from s2e.data.splits import split, stratified
 from s2e.data.torchvision_guard import datasets as torchvision_datasets
 from s2e.errors import DataError
-from s2e.spec import DataSpec, derive_seed
+from s2e.spec import DataSpec, NoiseSpec, derive_seed, replace
 
 DATA_ROOT_VARIABLE = "S2E_DATA_ROOT"
 
@@ -55,6 +56,10 @@ class SplitData:
     train: Part
     validation: Part
     test: Part
+    train_rows: torch.Tensor
+    """Which samples of the official training set ``train`` holds, int64 [S]."""
+    clean: Part | None = None
+    """Trusted samples (``data.n_clean``), where there are any."""
 
 
 def load_digits(data_root: str | None = None) -> Dataset:  # noqa: ARG001 - every loader has this signature
@@ -65,7 +70,7 @@ def load_digits(data_root: str | None = None) -> Dataset:  # noqa: ARG001 - ever
     images = torch.from_numpy(bunch.images.astype(np.uint8))[:, None]
     labels = torch.from_numpy(bunch.target.astype(np.int64))
     rng = np.random.default_rng(derive_seed("digits", "test split"))
-    test, train = map(torch.from_numpy, stratified(labels.numpy(), N_TRAIN_TEST["digits"][1], rng))
+    test, train = map(torch.from_numpy, stratified(labels.numpy(), FACTS["digits"].n_test, rng))
     return Dataset("digits", 10, 16, images[train], labels[train], images[test], labels[test])
 
 
@@ -88,17 +93,13 @@ def load_cifar10(data_root: str | None = None) -> Dataset:
 
 def load_split(spec: DataSpec, data_root: str | None = None) -> SplitData:
     """The samples a job trains, validates and tests on; kept in the process for the next population."""
-    return _load_split(
-        spec.name, spec.split, spec.n_validation, spec.n_train, spec.split_seed, data_root or _environment_root()
-    )
+    return _load_split(replace(spec, noise=NoiseSpec()), data_root or _environment_root())
 
 
 @lru_cache(maxsize=4)
-def _load_split(
-    name: str, split_name: str, n_validation: int, n_train: int | None, split_seed: int, data_root: str | None
-) -> SplitData:
-    whole = _load(name, data_root)
-    spec = DataSpec(name=name, split=split_name, n_validation=n_validation, n_train=n_train, split_seed=split_seed)
+def _load_split(spec: DataSpec, data_root: str | None) -> SplitData:
+    """``spec`` always with the same noise, so that populations which differ only in it share the images."""
+    whole = _load(spec.name, data_root)
     chosen = split(spec, whole.train_labels.numpy(), len(whole.test_labels))
     train, test = (whole.train_images, whole.train_labels), (whole.test_images, whole.test_labels)
     return SplitData(
@@ -107,6 +108,8 @@ def _load_split(
         _part(*train, chosen.train),
         _part(*(test if chosen.validation_from_test else train), chosen.validation),
         _part(*test, chosen.test),
+        torch.from_numpy(chosen.train),
+        _part(*train, chosen.clean) if len(chosen.clean) else None,
     )
 
 
@@ -120,7 +123,17 @@ def _load(name: str, data_root: str | None) -> Dataset:
 def noisy_labels(spec: DataSpec, noise_seed: int, data_root: str | None = None) -> torch.Tensor:
     """The training labels [S] a trial sees: the clean ones through the noise drawn from ``noise_seed``."""
     data = load_split(spec, data_root)
-    return torch.from_numpy(corrupt(data.train.labels.numpy(), matrix(spec.noise, data.n_classes), noise_seed))
+    if spec.noise.kind == "human":
+        return _human_labels(spec, data_root or _environment_root())[data.train_rows]
+    return torch.from_numpy(draw(spec, data.train.labels.numpy(), data.n_classes, noise_seed))
+
+
+def _human_labels(spec: DataSpec, data_root: str | None) -> torch.Tensor:
+    """The labels people gave to the whole official training set."""
+    whole = _load(spec.name, data_root)
+    assert data_root is not None  # the data set itself was read from it
+    clean_S = whole.train_labels.numpy()
+    return torch.from_numpy(human_labels(spec.name, spec.noise.human_labels, clean_S, whole.n_classes, data_root))
 
 
 def _part(images: torch.Tensor, labels: torch.Tensor, index: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> Part:

@@ -1,16 +1,44 @@
-"""How many samples each data set has, and whether a job fits: cheap enough for the API's door, without torch."""
+"""What is known of each data set before it is loaded, and whether a job fits: cheap enough for the API's door."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from s2e.errors import Problem, SpecError
 
 if TYPE_CHECKING:
-    from s2e.spec import DataSpec
+    from s2e.data.spec import DataSpec
 
-N_TRAIN_TEST = {"digits": (1297, 500), "mnist": (60_000, 10_000), "cifar10": (50_000, 10_000)}
-"""Samples of the training and of the test set. scikit-learn ships digits as one set; the 500 are split off here."""
+
+@dataclass(frozen=True)
+class Facts:
+    """Samples of the official training and test set, classes, and the shape of one sample: (D, H, W) or (F,)."""
+
+    n_train: int
+    n_test: int
+    n_classes: int
+    shape: tuple[int, ...]
+
+
+FACTS = {
+    "digits": Facts(1_297, 500, 10, (1, 8, 8)),
+    "mnist": Facts(60_000, 10_000, 10, (1, 28, 28)),
+    "cifar10": Facts(50_000, 10_000, 10, (3, 32, 32)),
+}
+"""scikit-learn ships digits as one set; the 500 test samples are split off here."""
+
+HUMAN_NOISE_RATES = {
+    "cifar10": {
+        "aggre_label": 0.0901,
+        "random_label1": 0.1723,
+        "random_label2": 0.1812,
+        "random_label3": 0.1764,
+        "worse_label": 0.4021,
+    },
+    "cifar100": {"noisy_label": 0.4020},
+}
+"""Share of wrong labels in each label set of CIFAR-10N and CIFAR-100N (Wei et al. 2022), under the files' own keys."""
 
 
 def check_sizes(spec: DataSpec, batch_size: int) -> None:
@@ -22,14 +50,17 @@ def check_sizes(spec: DataSpec, batch_size: int) -> None:
 
 def size_problems(spec: DataSpec, batch_size: int) -> list[Problem]:
     """The field that asks for more samples than the data set has (the first one; the next depend on it), or nothing."""
-    if spec.name not in N_TRAIN_TEST:
+    if spec.name not in FACTS:
         return []
-    available = N_TRAIN_TEST[spec.name][0]
+    available = FACTS[spec.name].n_train
     if spec.split == "holdout":
         if spec.n_validation >= available:
             allowed = f"< {available}, the training samples of {spec.name} it is taken from"
             return [Problem("data.n_validation", spec.n_validation, allowed)]
         available -= spec.n_validation
+    if spec.n_clean >= available:
+        return [Problem("data.n_clean", spec.n_clean, f"< {available}, what {spec.name} has left for training")]
+    available -= spec.n_clean
     if spec.n_train is not None and spec.n_train > available:
         return [Problem("data.n_train", spec.n_train, f"<= {available}, what {spec.name} has left for training")]
     used = spec.n_train or available

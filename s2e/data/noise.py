@@ -1,36 +1,24 @@
-"""Label noise: one class-by-class matrix and one draw from its own generator.
-
-Axis convention: ``T_CC[i, j]`` is the probability that a sample of clean class i carries label j, so rows sum to 1.
-"""
+"""The draw of noisy labels, from a generator of its own. Matrices: :mod:`s2e.data.transition`."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from s2e.spec import NoiseSpec, derive_seed
+from s2e.data.spec import DataSpec
+from s2e.data.splits import apportion
+from s2e.data.transition import Matrix, injected_noise_rate, matrix, pair, symmetric, true_transition
+from s2e.spec import derive_seed
 
 Labels = NDArray[np.int64]
-Matrix = NDArray[np.float64]
 
 
-def symmetric(n_classes: int, noise_rate: float) -> Matrix:
-    """Symmetric exclusive noise: a replaced label is uniform over the *other* classes, T_ij = tau / (C - 1)."""
-    T_CC = np.full((n_classes, n_classes), noise_rate / (n_classes - 1))
-    np.fill_diagonal(T_CC, 1 - noise_rate)
-    return T_CC
-
-
-def pair(n_classes: int, noise_rate: float) -> Matrix:
-    """Pair flip: a replaced label becomes the next class, T_{i, (i+1) mod C} = tau."""
-    return (1 - noise_rate) * np.eye(n_classes) + noise_rate * np.roll(np.eye(n_classes), 1, axis=1)
-
-
-def matrix(noise: NoiseSpec, n_classes: int) -> Matrix:
-    """The transition matrix a job asks for."""
-    if noise.kind == "none":
-        return np.eye(n_classes)
-    return {"symmetric": symmetric, "pair": pair}[noise.kind](n_classes, noise.noise_rate)
+def draw(data: DataSpec, label_S: Labels, n_classes: int, seed: int) -> Labels:
+    """The labels [S] that noise made from a matrix turns ``label_S`` into. Raises SpecError for human labels."""
+    T_CC = matrix(data.noise, n_classes, data.name)
+    if data.noise.kind == "symmetric_inclusive":
+        return redraw(label_S, n_classes, data.noise.noise_rate, seed)
+    return corrupt_exactly(label_S, T_CC, seed) if data.noise.exact_counts else corrupt(label_S, T_CC, seed)
 
 
 def corrupt(label_S: Labels, T_CC: Matrix, seed: int) -> Labels:
@@ -39,3 +27,28 @@ def corrupt(label_S: Labels, T_CC: Matrix, seed: int) -> Labels:
     upper_CC = np.cumsum(T_CC, axis=1)
     upper_CC[:, -1] = 1.0  # a row's sum may round below 1, and u lies in [0, 1)
     return np.asarray((uniform_S[:, None] >= upper_CC[label_S]).sum(axis=1), dtype=np.int64)
+
+
+def corrupt_exactly(label_S: Labels, T_CC: Matrix, seed: int) -> Labels:
+    """Noisy labels whose numbers are the expected ones in every class (largest remainders); who gets which is drawn."""
+    rng = np.random.default_rng(derive_seed(seed, "label noise, exact counts"))
+    noisy_S = label_S.copy()
+    for c, row_C in enumerate(T_CC):
+        members = rng.permutation(np.flatnonzero(label_S == c))
+        noisy_S[members] = np.repeat(np.arange(len(row_C)), apportion(row_C, len(members)))
+    return noisy_S
+
+
+def redraw(label_S: Labels, n_classes: int, noise_rate: float, seed: int) -> Labels:
+    """Symmetric inclusive noise: exactly round(tau S) labels are drawn anew, uniform over all classes (ELR's code)."""
+    rng = np.random.default_rng(derive_seed(seed, "label noise, inclusive"))
+    redrawn = rng.permutation(len(label_S))[: round(noise_rate * len(label_S))]
+    noisy_S = label_S.copy()
+    noisy_S[redrawn] = rng.integers(n_classes, size=len(redrawn))
+    return noisy_S
+
+
+__all__ = [
+    "Labels", "Matrix", "corrupt", "corrupt_exactly", "draw", "injected_noise_rate", "matrix", "pair", "redraw",
+    "symmetric", "true_transition",
+]  # fmt: skip

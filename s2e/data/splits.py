@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,24 +17,33 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Split:
-    """Sample numbers: ``train`` within the training set, validation and test within the set ``*_from_test`` names."""
+    """Sample numbers: ``train`` and ``clean`` within the training set, validation and test within the set
+    ``*_from_test`` names."""
 
     train: Indices
     validation: Indices
     validation_from_test: bool
     test: Indices
+    clean: Indices
+    """Trusted samples with clean labels, apart from those that train or validate."""
 
 
 def stratified(label_S: Labels, n_samples: int, rng: np.random.Generator) -> tuple[Indices, Indices]:
     """``n_samples`` with the class shares of all (largest remainders get the odd ones), and the rest; both sorted."""
     classes, count_C = np.unique(label_S, return_counts=True)
-    share_C = n_samples * count_C / len(label_S)
-    take_C = np.floor(share_C).astype(np.int64)
-    odd = n_samples - int(take_C.sum())
-    take_C[np.argsort(take_C - share_C, kind="stable")[:odd]] += 1
+    take_C = apportion(count_C, n_samples)
     drawn = [rng.permutation(np.flatnonzero(label_S == c))[:n] for c, n in zip(classes, take_C, strict=True)]
     chosen = np.sort(np.concatenate(drawn))
     return chosen, np.setdiff1d(np.arange(len(label_S)), chosen, assume_unique=True)
+
+
+def apportion(weight_C: NDArray[np.number[Any]], n_samples: int) -> Indices:
+    """``n_samples`` dealt out in proportion to the weights: whole parts first, the largest remainders get one more."""
+    exact_C = (n_samples * weight_C / weight_C.sum()).astype(np.float64)
+    take_C: Indices = np.floor(exact_C).astype(np.int64)
+    odd = n_samples - int(take_C.sum())
+    take_C[np.argsort(take_C - exact_C, kind="stable")[:odd]] += 1
+    return take_C
 
 
 def split(spec: DataSpec, train_label_S: Labels, n_test: int) -> Split:
@@ -50,11 +60,17 @@ def split(spec: DataSpec, train_label_S: Labels, n_test: int) -> Split:
         rng = np.random.default_rng(derive_seed(spec.split_seed, "validation split"))
         validation, train = stratified(train_label_S, spec.n_validation, rng)
         test = np.arange(n_test)
+    clean = np.arange(0)
+    if spec.n_clean:
+        _require("data.n_clean", spec.n_clean, len(train) - 1)
+        rng = np.random.default_rng(derive_seed(spec.split_seed, "clean samples"))
+        chosen, rest = stratified(train_label_S[train], spec.n_clean, rng)
+        train, clean = train[rest], train[chosen]
     if spec.n_train is not None:
         _require("data.n_train", spec.n_train, len(train))
         rng = np.random.default_rng(derive_seed(spec.split_seed, "training subset"))
         train = train[stratified(train_label_S[train], spec.n_train, rng)[0]]
-    return Split(train, validation, spec.split == "s2e", test)
+    return Split(train, validation, spec.split == "s2e", test, clean)
 
 
 def _require(field: str, asked: int, available: int) -> None:

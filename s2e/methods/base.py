@@ -2,12 +2,16 @@
 
     loss = (weight_KNB.detach() * loss_KNB).sum(-1)
 
-Legend: K trials, N networks per trial, B batch, C classes, S samples.
+Legend: K trials, N networks per trial, B batch, C classes, S samples, M steps of an epoch.
 
     plain        CE x 1/B
     Co-teaching  CE x small_loss(...).flip(1), the two networks swap
     SIGUA        negative weights for the samples that come next
     ELR          a loss that keeps a target per sample in ``state`` ([K, S, C]) and finds it by ``index``
+
+A method that needs more than one forward pass of one batch overrides ``step``; one that looks at the whole training set
+between epochs overrides ``begin_epoch``; one that carries averaged weights overrides ``after_step``. What the engine
+offers them is :class:`s2e.methods.engine.Engine`.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
+from s2e.methods.engine import Engine, MiniBatch, State
 from s2e.methods.params import Params
 
 
@@ -34,8 +39,27 @@ class Batch:
     """t, as a tensor without axes."""
 
 
-State = dict[str, torch.Tensor]
-"""What a method remembers between steps. Every tensor has a leading axis K, so a trial can leave the population."""
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """What a method may know before the first step; tensors are on the device."""
+
+    n_trials: int
+    n_samples: int
+    n_classes: int
+    n_epochs: int
+    device: torch.device
+    dtype: torch.dtype
+    """Of losses, and so of the state: float64 in a float64 plan, else float32."""
+    label_KS: torch.Tensor
+    """The labels each trial trains on, noise included."""
+    true_label_S: torch.Tensor
+    """The labels before the noise. Only an oracle, such as SIGUA's prototype, may look at them."""
+    transition_KCC: torch.Tensor | None
+    """T of the injected noise in ``dtype``, [k, i, j] = P(label j | class i); None where it is not known."""
+    noise_rate: float | None
+    """Share of the labels that the noise replaces; None where it is not known."""
+    init_seeds: tuple[int, ...]
+    """Seed of each trial's initial weights, for what a method draws once."""
 
 
 class Method(ABC):
@@ -52,8 +76,8 @@ class Method(ABC):
     def __init__(self, params: Params | None = None) -> None:
         self.params = params or Params()
 
-    def init_state(self, n_trials: int, n_samples: int, n_classes: int, device: torch.device) -> State:  # noqa: ARG002
-        """The state before the first step."""
+    def init_state(self, setup: Setup) -> State:  # noqa: ARG002
+        """The state before the first step; every tensor has a leading axis K."""
         return {}
 
     def losses(
@@ -70,9 +94,46 @@ class Method(ABC):
     def weights(self, loss_KNB: torch.Tensor, batch: Batch) -> torch.Tensor:
         """weight_KNB: what each sample's loss counts, from losses without gradient; positive means selected."""
 
+    def begin_epoch(self, engine: Engine, t: int) -> None:  # noqa: B027 - most methods have nothing to do here
+        """Before the first step of epoch t: draws of the epoch, or a look at the whole training set."""
+
+    def step(self, engine: Engine, batch: MiniBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Loss of one mini-batch, loss_KN with its graph, and the weight_KNB that counts in the epoch's metrics."""
+        return self.weighted(engine, batch, engine.forward(engine.images(batch.index)))
+
+    def weighted(
+        self, engine: Engine, batch: MiniBatch, logits_KNBC: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """``losses`` x ``weights`` of logits already computed -> loss_KN, weight_KNB."""
+        loss_KNB = self.losses(logits_KNBC, batch.label_KB, batch.index, engine.method_state)
+        with torch.no_grad():
+            seen = Batch(logits_KNBC.detach(), batch.keep_K, batch.keep_rate_K, batch.epoch)
+            weight_KNB = self.weights(loss_KNB.detach(), seen)
+        return (weight_KNB * loss_KNB).sum(-1), weight_KNB
+
+    def after_step(self, engine: Engine) -> None:  # noqa: B027
+        """After the optimiser moved the weights."""
+
 
 def cross_entropy(logits_KNBC: torch.Tensor, label_KB: torch.Tensor) -> torch.Tensor:
     """Per-sample cross entropy -> loss_KNB."""
     label_KNB = label_KB[:, None].expand(logits_KNBC.shape[:3])
     loss = F.cross_entropy(logits_KNBC.flatten(0, 2), label_KNB.flatten(), reduction="none")
     return loss.view(logits_KNBC.shape[:3])
+
+
+def pick(value_KS: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Each trial's values of a batch, [K, S, ...] at ``index`` [B] shared or [K, B] -> [K, B, ...]."""
+    if index.dim() == 1:
+        return value_KS.index_select(1, index)
+    if value_KS.dim() == 2:
+        return value_KS.gather(1, index)
+    return value_KS[torch.arange(len(index), device=index.device)[:, None], index]
+
+
+def store(value_KS: torch.Tensor, index: torch.Tensor, new_KB: torch.Tensor) -> None:
+    """Write each trial's values of a batch back in place: the inverse of :func:`pick`."""
+    if index.dim() == 1:
+        value_KS.index_copy_(1, index, new_KB)
+    else:
+        value_KS[torch.arange(len(index), device=index.device)[:, None], index] = new_KB

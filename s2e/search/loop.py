@@ -9,9 +9,12 @@ The in-process search and the service's dispatcher both walk this one path, so t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 
 from s2e import catalog
+from s2e.data.transition import injected_noise_rate
+from s2e.overrides import overridden
 from s2e.report import make_report
 from s2e.schedule import coteaching_keep_rate
 from s2e.search.base import Searcher
@@ -94,15 +97,31 @@ def observations(record: RoundRecord) -> tuple[Observation, ...]:
 def populations(spec: JobSpec, round_: Round) -> tuple[Population, ...]:
     """The trials of a round in the groups that train together: a plan, the same wherever and however often it runs.
 
-    Groups are as even as the limit ``plan.population`` allows. Final schedules are re-trained in float32.
+    A stacked program has one set of training settings, so only trials with equal overrides share a group; such groups
+    are as even as the limit ``plan.population`` allows. Final schedules are re-trained in float32.
     """
     plan = spec.plan
     if round_.kind == "retrain" and plan.dtype != "float64":
         plan = replace(plan, dtype="float32")
-    n_groups = -(-len(round_.trials) // plan.population)
     return tuple(
-        Population(spec.data, spec.train, plan, spec.tail_epochs, round_.trials[i::n_groups]) for i in range(n_groups)
+        Population(spec.data, overridden(spec.data, spec.train, trials[0].train), plan, spec.tail_epochs, trials)
+        for alike in _alike(round_.trials)
+        for trials in _evenly(alike, plan.population)
     )
+
+
+def _alike(trials: Sequence[TrialSpec]) -> list[tuple[TrialSpec, ...]]:
+    """Trials with equal overrides of the training settings, in the order each set of overrides first appears."""
+    found: dict[str, list[TrialSpec]] = {}
+    for trial in trials:
+        found.setdefault(json.dumps(trial.train, sort_keys=True), []).append(trial)
+    return [tuple(group) for group in found.values()]
+
+
+def _evenly(trials: tuple[TrialSpec, ...], most: int) -> list[tuple[TrialSpec, ...]]:
+    """As few groups of at most ``most`` as hold all trials, each as large as the next or one larger."""
+    n_groups = -(-len(trials) // most)
+    return [trials[i::n_groups] for i in range(n_groups)]
 
 
 def run_search(
@@ -150,10 +169,10 @@ def _taus(spec: JobSpec) -> tuple[float, ...]:
 
 
 def default_tau(spec: JobSpec) -> float:
-    """tau of the default Co-teaching schedule: given, or the injected noise rate."""
+    """tau of the default Co-teaching schedule: given, or the expected share of wrong labels."""
     if spec.report.tau is not None:
         return spec.report.tau
-    return 0.0 if spec.data.noise.kind == "none" else spec.data.noise.noise_rate
+    return injected_noise_rate(spec.data)
 
 
 def _tune_round(spec: JobSpec, m: int) -> Round:

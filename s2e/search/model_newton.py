@@ -14,7 +14,7 @@ A trial's pool and posterior draw come from its own generator: no two trials of 
 on the other. ``memory`` holds the history (points, objectives) and the two parameters of the fit.
 
 Shapes: K trials of the round, N trials of the history, S draws, P points of a pool, X coordinates, D entries of theta,
-E epochs looked at, G segments.
+G features.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from s2e.search.distributions import Array
 from s2e.search.newton import centred
 from s2e.search.relaxation import Relaxation, ordered, scaled
 from s2e.search.space import THETA_MAX, THETA_MIN, Space
-from s2e.search.surrogate import Hyperparameters, Surrogate, segment_epochs, standardised
+from s2e.search.surrogate import Hyperparameters, Surrogate, standardised
 from s2e.spec import Observation, Point, SearchState, derive_seed
 
 N_HISTORY = 240
@@ -52,7 +52,6 @@ class ModelNewton(Relaxation):
     def __init__(self, space: Space, seed: int, n_epochs: int) -> None:
         super().__init__(space, seed, n_epochs)
         self._n_epochs = n_epochs
-        self._epochs_E, self._starts_G = segment_epochs(n_epochs)
 
     def ask(self, state: SearchState, k: int) -> Point:
         """The k-th trial: a free draw from p_theta for k = 0 and before any history, a Thompson draw otherwise."""
@@ -94,10 +93,8 @@ class ModelNewton(Relaxation):
         return Surrogate(self._features(x_NX), standardised(scaled(objective_N)), chosen)
 
     def _features(self, x_SX: Array) -> Array:
-        """Segment means of R over the epochs looked at: (S, G)."""
-        curve_SE = self._space.family(x_SX, self._epochs_E, self._n_epochs)
-        count_G = np.diff([*self._starts_G, len(self._epochs_E)])
-        return np.asarray(np.add.reduceat(curve_SE, self._starts_G, axis=1) / count_G)
+        """What the surrogate sees of a point: (S, G)."""
+        return self._space.features(x_SX, self._n_epochs)
 
     def _elite(self, x_NX: Array, surrogate: Surrogate) -> Array:
         """The points of the history with the lowest posterior mean: (N_ELITE, X), fewer where there are fewer."""

@@ -1,6 +1,6 @@
 """A space of schedules: named blocks in a fixed order, the density p_theta over them, and the curve of each point.
 
-Shapes: D entries of theta (36 for S2E), X coordinates of a point (20), S samples or points, T epochs.
+Shapes: D entries of theta (36 for S2E), X coordinates of a point (20), S samples or points, T epochs, G segments.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from s2e import schedule
 from s2e.errors import SearchError
 from s2e.search import distributions
 from s2e.search.distributions import Array, Beta, Block, Dirichlet
+from s2e.search.surrogate import segment_epochs
 from s2e.spec import Point
 
 THETA_MIN = 1.0
@@ -114,6 +115,16 @@ class Space:
     def curves(self, x_SX: ArrayLike, n_epochs: int) -> Array:
         """R(t) of each point for t = 0..T-1: (S, T)."""
         return self.family(np.asarray(x_SX, dtype=np.float64), np.arange(n_epochs, dtype=np.float64), n_epochs)
+
+    def features(self, x_SX: ArrayLike, n_epochs: int) -> Array:
+        """What the objective depends on, for a surrogate: the mean of R over each of the G segments, (S, G).
+
+        R is looked at in a few epochs of each segment only (:func:`s2e.search.surrogate.segment_epochs`).
+        """
+        epochs_E, starts_G = segment_epochs(n_epochs)
+        curve_SE = self.family(np.asarray(x_SX, dtype=np.float64), epochs_E, n_epochs)
+        count_G = np.diff([*starts_G, len(epochs_E)])
+        return np.asarray(np.add.reduceat(curve_SE, starts_G, axis=1) / count_G)
 
     def fan(
         self, theta_D: ArrayLike, n_epochs: int, n_draws: int = 400, max_points: int = 60

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 import torch
 
 from s2e.data.datasets import Part
-from s2e.methods.base import Batch
+from s2e.methods.base import pick
+from s2e.methods.engine import MiniBatch
 from s2e.spec import derive_seed
-from s2e.train.population import StackedTrials
+from s2e.train.population import EVALUATION_BATCH, StackedTrials
 from s2e.train.resident import scaled
 from s2e.train.skip import StepGuard
-
-EVALUATION_BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,7 @@ class EpochNumbers:
 def run_epoch(trials: StackedTrials, t: int) -> list[EpochNumbers]:
     """Train all trials for epoch t and measure them: one entry for each stacked trial."""
     trials.set_epoch(t)
+    trials.method.begin_epoch(trials, t)
     order = epoch_order(trials, t)
     loss_MKN, weight_MKNB = _train(trials, order, t)
     columns = [
@@ -54,8 +54,7 @@ def epoch_order(trials: StackedTrials, t: int) -> torch.Tensor:
 
     Drawn on the CPU from (order seed, epoch), so every device walks the same order. The incomplete batch is dropped.
     """
-    n_samples, batch_size = trials.label_KS.shape[1], trials.train_spec.batch_size
-    n_steps = n_samples // batch_size
+    n_samples, batch_size, n_steps = trials.label_KS.shape[1], trials.batch_size, trials.n_steps
     seeds = trials.order_seeds[:1] if trials.shares_order else trials.order_seeds
     permutations = [
         torch.randperm(n_samples, generator=torch.Generator().manual_seed(derive_seed(seed, "order", t)))
@@ -67,28 +66,22 @@ def epoch_order(trials: StackedTrials, t: int) -> torch.Tensor:
 
 
 def train_step(trials: StackedTrials, index: torch.Tensor, keep_K: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """One mini-batch, ``index`` [B] shared or [K, B]: forward, select, backward, Adam -> (loss_KN, weight_KNB).
+    """One mini-batch, ``index`` [B] shared or [K, B]: forward, select, backward, optimise -> (loss_KN, weight_KNB).
 
-    Only device work, so a CUDA graph can hold it.
+    Only device work (for methods whose own hooks do no other), so a CUDA graph can hold it.
     """
-    images, n_networks = trials.data.train.images, trials.method.n_networks
-    x = scaled(images.index_select(0, index.flatten()), trials.data.max_value, trials.dtype)
-    x = x.view(*index.shape, *images.shape[1:])
-    label_KB = _pick(trials.label_KS, index)
-    logits_GBC = trials.network.forward(trials.tensors, x, train=True)
-    logits_KNBC = logits_GBC.unflatten(0, (-1, n_networks)).to(_weight_dtype(trials))
-    loss_KNB = trials.method.losses(logits_KNBC, label_KB, index, trials.method_state)
-    with torch.no_grad():
-        keep_rate_K = trials.keep_rate_KT.index_select(1, trials.epoch[None])[:, 0]
-        batch = Batch(logits_KNBC.detach(), keep_K, keep_rate_K, trials.epoch)
-        weight_KNB = trials.method.weights(loss_KNB.detach(), batch)
-    loss_KN = (weight_KNB * loss_KNB).sum(-1)
+    label_KB = pick(trials.label_KS, index)
+    keep_rate_K = trials.keep_rate_KT.index_select(1, trials.epoch[None])[:, 0]
+    batch = MiniBatch(index, label_KB, keep_K, keep_rate_K, trials.epoch, trials.step)
+    loss_KN, weight_KNB = trials.method.step(trials, batch)
     trials.optimizer.zero_grad()
     loss_KN.sum().backward()
     guard = StepGuard(trials.optimizer) if trials.method.may_skip else None
     trials.optimizer.step()
     if guard:
         guard.undo((weight_KNB == 0).all(-1).flatten())
+    trials.method.after_step(trials)
+    trials.step.add_(1)
     return loss_KN.detach(), weight_KNB
 
 
@@ -102,7 +95,7 @@ def _selection_metrics(trials: StackedTrials, order: torch.Tensor, weight_MKNB: 
     """Fraction kept, label precision and label recall [K], each over all samples of the epoch; precision is NaN where
     nothing was selected."""
     clean_KS = trials.label_KS == trials.data.train.labels
-    clean_MKB = torch.stack([_pick(clean_KS, index) for index in order.unbind(0)])
+    clean_MKB = torch.stack([pick(clean_KS, index) for index in order.unbind(0)])
     selected_MKNB = weight_MKNB > 0
     n_selected = selected_MKNB.sum((0, 2, 3))
     n_clean = clean_MKB.sum((0, 2)) * trials.method.n_networks
@@ -126,15 +119,6 @@ def _evaluate(trials: StackedTrials, part: Part) -> list[torch.Tensor]:
     n_networks = trials.method.n_networks
     accuracy_K = (n_correct_G.double() / len(part.labels)).view(-1, n_networks).mean(1)
     return [accuracy_K, finite_G.view(-1, n_networks).all(1)]
-
-
-def _pick(value_KS: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """Each trial's values of its batch: index [B] shared or [K, B] -> [K, B]."""
-    return value_KS.index_select(1, index) if index.dim() == 1 else value_KS.gather(1, index)
-
-
-def _weight_dtype(trials: StackedTrials) -> torch.dtype:
-    return torch.float64 if trials.dtype == torch.float64 else torch.float32
 
 
 def _numbers(row: list[float]) -> EpochNumbers:

@@ -5,19 +5,25 @@ Legend: K trials, N networks per trial, G = K * N stacked networks, S samples, T
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
 from s2e import catalog
 from s2e.data.datasets import load_split, noisy_labels
+from s2e.data.transition import injected_noise_rate, true_transition
 from s2e.errors import DataError, Problem, SpecError
-from s2e.methods.base import Method, State
-from s2e.methods.params import parse_params
+from s2e.methods.base import Method, Setup
+from s2e.methods.engine import Sampler, State
+from s2e.methods.params import need_problems, parse_params
 from s2e.models.base import StackedNetwork, Tensors
 from s2e.schedule import n_keep
-from s2e.spec import Population, TrainSpec
-from s2e.train.resident import resident
+from s2e.spec import DataSpec, Population, TrainSpec
+from s2e.train.augment import CropFlip
+from s2e.train.draws import draw
+from s2e.train.resident import resident, scaled
+
+EVALUATION_BATCH = 500
 
 
 class StackedTrials:
@@ -34,31 +40,57 @@ class StackedTrials:
             raise DataError(f"{n_samples} training samples are fewer than one batch of {train.batch_size}")
         network: type[StackedNetwork] = catalog.load(catalog.NETWORKS, train.network)
         self.train_spec, self.device, self.dtype = train, device, dtype
-        self.data = resident(data, network, device)
+        self.weight_dtype = torch.float64 if dtype == torch.float64 else torch.float32
+        self.data = resident(data, network, device, augmented=train.augment != "none")
         self.network = network(data.train.images.shape[1:], data.n_classes)
         params = parse_params(train.method, population.data.name, train.params)
         self.method: Method = catalog.load(catalog.METHODS, train.method)(params)
         self.trial = list(range(len(trials)))
         """Which trial of the population each of the K stacked ones is; failed trials have left."""
+        self.init_seeds = [trial.init_seed for trial in trials]
         self.order_seeds = [trial.order_seed for trial in trials]
         self.shares_order = len(set(self.order_seeds)) == 1
+        self.augmentation = CropFlip(n_samples, self.draw) if train.augment == "crop_flip" else None
         self.keep_KT = torch.from_numpy(n_keep([trial.keep_rate for trial in trials], train.batch_size)).to(device)
         self.keep_rate_KT = torch.tensor([trial.keep_rate for trial in trials], dtype=torch.float64, device=device)
-        self.epoch = torch.zeros((), dtype=torch.int64, device=device)
+        self.epoch, self.step = (torch.zeros((), dtype=torch.int64, device=device) for _ in range(2))
         self.label_KS = torch.stack([noisy_labels(population.data, t.noise_seed, data_root) for t in trials]).to(device)
-        self.method_state: State = self.method.init_state(len(trials), n_samples, data.n_classes, device)
-        weight_dtype = torch.float64 if dtype == torch.float64 else torch.float32
-        tensors = self.network.init((trial.init_seed for trial in trials), self.method.n_networks)
-        self.tensors: Tensors = {name: t.to(device, weight_dtype) for name, t in tensors.items()}
-        self.optimizer = self._make_optimizer()
+        self.method_state: State = self.method.init_state(self._setup(population.data, data.n_classes))
+        self.tensors: Tensors
+        self.optimizer: torch.optim.Adam
+        self.reset_networks()
 
     @property
     def n_trials(self) -> int:
         return len(self.trial)
 
+    @property
+    def n_steps(self) -> int:
+        """M, the full mini-batches of an epoch."""
+        return self.label_KS.shape[1] // self.batch_size
+
+    @property
+    def batch_size(self) -> int:
+        """B."""
+        return self.train_spec.batch_size
+
+    @property
+    def n_epochs(self) -> int:
+        """T."""
+        return self.train_spec.n_epochs
+
+    @property
+    def parameter_names(self) -> list[str]:
+        """The tensors that the optimiser moves."""
+        return [name for name in self.tensors if name not in self.network.buffer_names]
+
     def set_epoch(self, t: int) -> None:
-        """The epoch, and Adam's step size and beta1 in it."""
+        """The epoch, its first step, and Adam's step size and beta1 in it."""
+        self._t = t
         self.epoch.fill_(t)
+        self.step.zero_()
+        if self.augmentation:
+            self.augmentation.begin_epoch()
         beta1 = self.train_spec.beta1
         if t >= decay_epoch(self.train_spec) and self.train_spec.beta1_decay is not None:
             beta1 = self.train_spec.beta1_decay
@@ -77,7 +109,7 @@ class StackedTrials:
         old, moments = self.tensors, self.optimizer.state
         self.tensors = {name: tensor.detach().index_select(0, alive_G) for name, tensor in old.items()}
         self.optimizer = self._make_optimizer()
-        for name in self._parameter_names():
+        for name in self.parameter_names:
             self.optimizer.state[self.tensors[name]] = {
                 key: value.index_select(0, alive_G) if value.dim() else value
                 for key, value in moments[old[name]].items()
@@ -86,6 +118,7 @@ class StackedTrials:
         self.label_KS = self.label_KS[alive_K]
         self.method_state = {name: tensor[alive_K] for name, tensor in self.method_state.items()}
         self.trial = [self.trial[k] for k in alive]
+        self.init_seeds = [self.init_seeds[k] for k in alive]
         self.order_seeds = [self.order_seeds[k] for k in alive]
 
     def export(self, k: int) -> Tensors:
@@ -97,11 +130,74 @@ class StackedTrials:
             for name, tensor in self.network.state_dict(self.tensors, k * n_networks + n).items()
         }
 
-    def _parameter_names(self) -> list[str]:
-        return [name for name in self.tensors if name not in self.network.buffer_names]
+    def images(self, index: torch.Tensor, view: int | None = 0) -> torch.Tensor:
+        """Training images at ``index`` as the network reads them; see :class:`s2e.methods.engine.Engine`."""
+        x = self.data.train.images.index_select(0, index.flatten())
+        if self.augmentation:
+            x = self.network.store(x if view is None else self.augmentation(x, index, view))
+        return scaled(x, self.data.max_value, self.dtype).view(*index.shape, *x.shape[1:])
+
+    def clean_images(self, index: torch.Tensor) -> torch.Tensor:
+        """Trusted images at ``index`` as the network reads them."""
+        assert self.data.clean is not None  # refused at the door
+        x = self.data.clean.images.index_select(0, index.flatten())
+        return scaled(x, self.data.max_value, self.dtype).view(*index.shape, *x.shape[1:])
+
+    @property
+    def clean_labels(self) -> torch.Tensor:
+        """True labels of the trusted samples."""
+        assert self.data.clean is not None
+        return self.data.clean.labels
+
+    def forward(
+        self, x: torch.Tensor, tensors: Mapping[str, torch.Tensor] | None = None, *, train: bool = True
+    ) -> torch.Tensor:
+        """logits_KNBC in ``weight_dtype`` of the population's networks, or of the given ``tensors``."""
+        logits_GBC = self.network.forward(self.tensors if tensors is None else tensors, x, train=train)
+        logits_KNBC: torch.Tensor = logits_GBC.unflatten(0, (-1, self.method.n_networks))
+        return logits_KNBC.to(self.weight_dtype)
+
+    @torch.no_grad()
+    def train_logits(self) -> torch.Tensor:
+        """logits_KNSC of all training samples, not augmented, evaluation mode."""
+        chunks = torch.arange(self.label_KS.shape[1], device=self.device).split(EVALUATION_BATCH)
+        return torch.cat([self.forward(self.images(index, view=None), train=False) for index in chunks], dim=2)
+
+    def reset_networks(self) -> None:
+        """Every network back to its initial weights, and a fresh optimiser."""
+        tensors = self.network.init(self.init_seeds, self.method.n_networks)
+        self.tensors = {name: t.to(self.device, self.weight_dtype) for name, t in tensors.items()}
+        self.optimizer = self._make_optimizer()
+
+    def draw(self, purpose: str, sample: Sampler) -> torch.Tensor:
+        """Random numbers of this epoch [K, ...], equal for trials that share the data order."""
+        seeds = self.order_seeds[:1] if self.shares_order else self.order_seeds
+        drawn = draw(seeds, purpose, self._t, sample).to(self.device)
+        return drawn.expand(self.n_trials, *drawn.shape[1:])
+
+    def _setup(self, data: DataSpec, n_classes: int) -> Setup:
+        n_trials, n_samples = self.label_KS.shape
+        T_CC = true_transition(data, n_classes)
+        transition_KCC = None
+        if T_CC is not None:
+            transition_CC = torch.from_numpy(T_CC).to(self.device, self.weight_dtype)
+            transition_KCC = transition_CC.expand(n_trials, -1, -1)
+        return Setup(
+            n_trials=n_trials,
+            n_samples=n_samples,
+            n_classes=n_classes,
+            n_epochs=self.n_epochs,
+            device=self.device,
+            dtype=self.weight_dtype,
+            label_KS=self.label_KS,
+            true_label_S=self.data.train.labels,
+            transition_KCC=transition_KCC,
+            noise_rate=injected_noise_rate(data),
+            init_seeds=tuple(self.init_seeds),
+        )
 
     def _make_optimizer(self) -> torch.optim.Adam:
-        parameters = [self.tensors[name].requires_grad_() for name in self._parameter_names()]
+        parameters = [self.tensors[name].requires_grad_() for name in self.parameter_names]
         return torch.optim.Adam(parameters, lr=self.train_spec.learning_rate, fused=True)
 
 
@@ -121,6 +217,9 @@ def learning_rate(train: TrainSpec, t: int) -> float:
 def _check(population: Population) -> None:
     if not population.trials:
         raise SpecError(Problem("trials", [], "at least one trial"))
+    missing = need_problems(population.train.method, n_clean=population.data.n_clean)
+    if missing:
+        raise SpecError(*missing)
     for trial in population.trials:
         if len(trial.keep_rate) != population.train.n_epochs:
             allowed = f"one value for each of {population.train.n_epochs} epochs"

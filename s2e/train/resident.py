@@ -13,24 +13,32 @@ from s2e.models.base import StackedNetwork
 
 @dataclass(frozen=True, eq=False)
 class Resident:
-    """The three parts of a split: images uint8 in the network's layout, clean labels int64."""
+    """The parts of a split: images uint8 in the network's layout, clean labels int64.
+
+    Training images that are augmented keep the data set's layout [S, D, H, W]: a crop must find rows and columns.
+    """
 
     max_value: int
     train: Part
     validation: Part
     test: Part
+    clean: Part | None
 
 
 @lru_cache(maxsize=2)
-def resident(data: SplitData, network: type[StackedNetwork], device: torch.device) -> Resident:
+def resident(
+    data: SplitData, network: type[StackedNetwork], device: torch.device, *, augmented: bool = False
+) -> Resident:
     """``data`` laid out for ``network`` on ``device``."""
-    parts = (
-        Part(network.store(part.images).to(device), part.labels.to(device))
-        for part in (data.train, data.validation, data.test)
-    )
-    return Resident(data.max_value, *parts)
+
+    def stored(part: Part) -> Part:
+        return Part(network.store(part.images).to(device), part.labels.to(device))
+
+    train = Part(data.train.images.to(device), data.train.labels.to(device)) if augmented else stored(data.train)
+    clean = None if data.clean is None else stored(data.clean)
+    return Resident(data.max_value, train, stored(data.validation), stored(data.test), clean)
 
 
 def scaled(images: torch.Tensor, max_value: int, dtype: torch.dtype) -> torch.Tensor:
     """Pixels 0..max_value as numbers in [0, 1]."""
-    return images.to(dtype).div_(max_value)
+    return images.to(dtype, copy=True).div_(max_value)

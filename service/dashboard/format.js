@@ -76,6 +76,13 @@ export function trialName(trial) {
 /** Data, noise, method and network of a job in one line. */
 export function specLine(spec) {
   const { data, train } = spec;
-  const noise = data.noise.kind === "none" ? "no injected noise" : `${(100 * data.noise.noise_rate).toFixed(0)}\u202f% ${data.noise.kind} noise`;
-  return `${data.name}, ${noise}, ${train.method}, ${train.network}`;
+  return `${data.name}, ${noiseWords(data.noise)}, ${train.method}, ${train.network}`;
+}
+
+/** The noise of a job in words; a matrix and human labels bring their own rate. */
+function noiseWords(noise) {
+  if (noise.kind === "none") return "no injected noise";
+  if (noise.kind === "human") return `human labels (${noise.human_labels})`;
+  if (noise.kind === "matrix") return "noise from a given matrix";
+  return `${(100 * noise.noise_rate).toFixed(0)}\u202f% ${noise.kind.replaceAll("_", " ")} noise`;
 }

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from s2e import catalog
-from s2e.methods.base import Batch, Method
+from s2e.data.noise import symmetric
+from s2e.methods.base import Batch, Method, Setup
 from s2e.models.base import StackedNetwork
 
 K, B, C, S = 3, 8, 4, 40
@@ -40,7 +41,21 @@ def random_logits(method):
 
 
 def state_of(method, n_trials=K):
-    return method.init_state(n_trials, S, C, torch.device("cpu"))
+    label_S = torch.arange(S) % C
+    setup = Setup(
+        n_trials=n_trials,
+        n_samples=S,
+        n_classes=C,
+        n_epochs=10,
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+        label_KS=label_S.expand(n_trials, S),
+        true_label_S=label_S,
+        transition_KCC=torch.from_numpy(symmetric(C, 0.4)).float().expand(n_trials, C, C),
+        noise_rate=0.4,
+        init_seeds=tuple(range(n_trials)),
+    )
+    return method.init_state(setup)
 
 
 def test_losses_and_weights_have_one_number_for_each_sample(case):

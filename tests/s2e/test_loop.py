@@ -230,6 +230,20 @@ def test_populations_are_even_groups_of_every_trial(n: int, limit: int, sizes: l
     assert {(group.data, group.train, group.tail_epochs) for group in groups} == {(spec.data, spec.train, 5)}
 
 
+def test_only_trials_with_equal_training_settings_share_a_population() -> None:
+    """Five trials, two of them with their own step size: 3 and 2 stacked apart, by limit and first appearance."""
+    spec = job(search={"n_rounds": 1, "n_trials": 5}, plan={"population": 2})
+    round_ = next_round(spec, [])
+    assert round_ is not None
+    own = {"learning_rate": 0.01, "params": {}}
+    trials = tuple(replace(t, train=dict(own) if t.k in (1, 3) else {}) for t in round_.trials)
+    groups = populations(spec, replace(round_, trials=trials))
+    assert [[t.k for t in group.trials] for group in groups] == [[0, 4], [2], [1, 3]]
+    assert [group.train.learning_rate for group in groups] == [1e-3, 1e-3, 0.01]
+    assert groups[2].train == replace(spec.train, learning_rate=0.01)
+    assert through_text(RoundRecord(replace(round_, trials=trials), ())).round.trials == trials
+
+
 @pytest.mark.parametrize(("asked", "final"), [("float32", "float32"), ("bfloat16", "float32"), ("float64", "float64")])
 def test_final_schedules_are_retrained_in_full_precision(asked: str, final: str) -> None:
     dtypes: dict[str, str] = {}

@@ -152,3 +152,19 @@ def test_a_process_cancelled_while_it_imports_does_not_live_on(monkeypatch: pyte
     monkeypatch.setattr(os, "_exit", end)
     with pytest.raises(SystemExit):
         warm_up()
+
+
+def test_a_noise_draw_is_written_once_beside_the_models(tmp_path: Path, make_population: MakePopulation) -> None:
+    import json
+
+    from s2e.data.datasets import load_digits
+
+    population = make_population(ks=(0, 1), n_epochs=1)
+    events_of(population, tmp_path)
+    (path,) = tmp_path.glob("job/noise-*.json")
+    assert path.name == "noise-9.json"  # both trials share the draw of seed 9
+    record = json.loads(path.read_text())
+    assert record["realised_noise_rate"] == record["n_flipped"] / 997
+    assert set(zip(record["flipped"], record["clean_labels"], strict=True)) <= set(
+        enumerate(load_digits().train_labels.tolist())
+    )

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from s2e.data.datasets import load_cifar10, load_digits, load_mnist, load_split, noisy_labels
-from s2e.data.limits import N_TRAIN_TEST, check_sizes
+from s2e.data.limits import FACTS, check_sizes
 from s2e.errors import DataError, SpecError
 from s2e.spec import DataSpec, NoiseSpec, TrainSpec, parse_job, replace
 
@@ -24,8 +24,8 @@ def rows(images):
 
 def test_digits_have_the_promised_sizes_and_pixels():
     data = load_digits()
-    assert data.train_images.shape == (N_TRAIN_TEST["digits"][0], 1, 8, 8)
-    assert data.test_images.shape == (N_TRAIN_TEST["digits"][1], 1, 8, 8)
+    assert data.train_images.shape == (FACTS["digits"].n_train, 1, 8, 8)
+    assert data.test_images.shape == (FACTS["digits"].n_test, 1, 8, 8)
     assert data.train_images.dtype == torch.uint8
     assert int(data.train_images.max()) == data.max_value == 16
     assert len(rows(data.train_images) | rows(data.test_images)) == 1797  # no image of scikit-learn's set is lost

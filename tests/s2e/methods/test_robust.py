@@ -8,15 +8,13 @@ import pytest
 import torch
 
 from s2e.methods import params
-from s2e.methods.bootstrap import BootstrapHard, BootstrapSoft
-from s2e.methods.gce import GCE
-from s2e.methods.sce import SCE
+from s2e.methods.robust import GCE, SCE, BootstrapHard, BootstrapSoft, Huber, LogSum
 
 P = (0.2, 0.5, 0.3)
 LABEL = 0
 LN5, LN2 = math.log(5), math.log(2)
 ENTROPY = 0.2 * LN5 + 0.5 * LN2 - 0.3 * math.log(0.3)
-METHODS = [GCE(), SCE(), BootstrapSoft(), BootstrapHard()]
+METHODS = [GCE(), SCE(), BootstrapSoft(), BootstrapHard(), Huber(), LogSum()]
 
 
 def loss(method, logits_C, label=LABEL):
@@ -34,6 +32,9 @@ def loss(method, logits_C, label=LABEL):
         (BootstrapSoft(), 0.95 * LN5 + 0.05 * ENTROPY),
         (BootstrapHard(), 0.8 * LN5 + 0.2 * LN2),
         (BootstrapHard(params.BootstrapHard(label_weight=1)), LN5),
+        (Huber(), 0.5 * (0.8 - 0.25) + 0.5**2 / 2 + 0.3**2 / 2),  # u = -0.8, 0.5, 0.3
+        (Huber(params.Huber(threshold=0.25)), 0.25 * (0.8 + 0.5 + 0.3 - 3 * 0.125)),
+        (LogSum(), math.log(9) + math.log(6) + math.log(4)),
     ],
 )
 def test_values_by_hand(method, expected):

@@ -1,0 +1,47 @@
+"""Noise that does not fit its data set, refused at the door: field, value, what is allowed. Imports no torch."""
+
+from __future__ import annotations
+
+from s2e.data.limits import FACTS, HUMAN_NOISE_RATES
+from s2e.data.spec import DataSpec
+from s2e.data.transition import asymmetric_map, matrix_problems
+from s2e.errors import Problem, SpecError
+
+
+def noise_problems(data: DataSpec) -> list[Problem]:
+    """Every reason why the noise of ``data`` cannot be drawn, or would have no meaning."""
+    noise = data.noise
+    problems = []
+    if noise.matrix is not None and noise.kind != "matrix":
+        problems.append(Problem("data.noise.matrix", "a matrix", f"only with kind matrix, not with {noise.kind}"))
+    if noise.true_superclass and (noise.kind, data.name) != ("asymmetric", "cifar100"):
+        problems.append(Problem("data.noise.true_superclass", True, "only with kind asymmetric on cifar100"))
+    if noise.kind in ("pair", "asymmetric") and noise.noise_rate >= 0.5:
+        allowed = f"< 0.5 for {noise.kind} noise: beyond it the wrong class is the majority"
+        problems.append(Problem("data.noise.noise_rate", noise.noise_rate, allowed))
+    if noise.kind == "asymmetric":
+        problems += _asymmetric_problems(data)
+    elif noise.kind == "matrix":
+        known = FACTS.get(data.name)
+        problems += matrix_problems(noise.matrix, known.n_classes if known else None)
+    elif noise.kind == "human":
+        problems += _human_problems(data)
+    return problems
+
+
+def _asymmetric_problems(data: DataSpec) -> list[Problem]:
+    try:
+        asymmetric_map(data.name)
+    except SpecError as error:
+        return list(error.problems)
+    return []
+
+
+def _human_problems(data: DataSpec) -> list[Problem]:
+    label_sets = HUMAN_NOISE_RATES.get(data.name)
+    if label_sets is None:
+        return [Problem("data.noise.kind", "human", f"only for {', '.join(HUMAN_NOISE_RATES)}, not for {data.name}")]
+    if data.noise.human_labels not in label_sets:
+        allowed = f"one of {', '.join(label_sets)} for {data.name}"
+        return [Problem("data.noise.human_labels", data.noise.human_labels, allowed)]
+    return []

@@ -1,0 +1,45 @@
+"""Hyperparameters of the methods that choose samples: Co-teaching+, Decoupling, SIGUA."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from s2e.methods.params.base import Params
+from s2e.validation import param
+
+
+@dataclass(frozen=True)
+class Decoupling(Params):
+    """Decoupling (Malach & Shalev-Shwartz 2017)."""
+
+    warm_up_epochs: int = param(0, ge=0, le=10_000, doc="first epochs, in which every sample counts")
+
+
+@dataclass(frozen=True)
+class CoTeachingPlus(Params):
+    """Co-teaching+ (Yu et al. 2019); defaults from its official program."""
+
+    warm_up_epochs: int = param(
+        20, ge=0, le=10_000, doc="first epochs, of plain Co-teaching (CIFAR-10 20; MNIST, and so digits, 0)"
+    )
+
+    per_dataset = {"mnist": {"warm_up_epochs": 0}, "digits": {"warm_up_epochs": 0}}  # noqa: RUF012 - a ClassVar
+
+
+@dataclass(frozen=True)
+class SiguaSL(Params):
+    """SIGUA with small losses (Han et al. 2020). The paper gives no delta: the fraction is the official program's, 0.4
+    at 20 % noise, 0.7 for MNIST with pair noise, 0.3 else."""
+
+    gamma: float = param(0.01, ge=0, le=1, doc="strength of the ascent; 0 is StopGrad (MNIST with pair noise 0.001)")
+    fraction: float = param(0.3, ge=0, le=1, doc="how many samples ascend, those of smallest loss among the not kept")
+    fraction_of: str = param(
+        "forgotten",
+        choices=("forgotten", "batch"),
+        doc="the fraction counts in the samples not kept (official program) or in the batch (delta of eq. 6)",
+    )
+    normalise: str = param(
+        "batch",
+        choices=("batch", "group"),
+        doc="batch: sums over B, eq. (3); group: mean of each group, as the published figures were made",
+    )

@@ -1,0 +1,123 @@
+"""Losses that resist wrong labels by their shape alone: every sample counts 1/B, the schedule is ignored.
+
+Legend: K trials, N networks per trial, B batch, C classes.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+
+from s2e.methods.base import cross_entropy
+from s2e.methods.engine import State
+from s2e.methods.params import BootstrapHard as BootstrapHardParams
+from s2e.methods.params import BootstrapSoft as BootstrapSoftParams
+from s2e.methods.params import Gce as GCEParams
+from s2e.methods.params import Huber as HuberParams
+from s2e.methods.params import LogSum as LogSumParams
+from s2e.methods.params import Params
+from s2e.methods.params import Sce as SCEParams
+from s2e.methods.plain import Standard
+
+
+class RobustLoss(Standard):
+    """One network, mean over the batch of a loss that needs nothing but logits and labels."""
+
+    default_params: ClassVar[type[Params]]
+
+    def __init__(self, params: Params | None = None) -> None:
+        super().__init__(params or self.default_params())
+
+    @abstractmethod
+    def sample_losses(self, logits_KNBC: torch.Tensor, label_KB: torch.Tensor) -> torch.Tensor:
+        """loss_KNB."""
+
+    def losses(
+        self,
+        logits_KNBC: torch.Tensor,
+        label_KB: torch.Tensor,
+        index: torch.Tensor,  # noqa: ARG002
+        state: State,  # noqa: ARG002
+    ) -> torch.Tensor:
+        return self.sample_losses(logits_KNBC, label_KB)
+
+
+class GCE(RobustLoss):
+    """L_q = (1 - p_y^q) / q: cross entropy for q -> 0, mean absolute error for q = 1 (Zhang & Sabuncu 2018)."""
+
+    params: GCEParams
+    default_params = GCEParams
+
+    def sample_losses(self, logits_KNBC: torch.Tensor, label_KB: torch.Tensor) -> torch.Tensor:
+        # p^q = exp(-q CE): no power of a zero, whose gradient would be infinite
+        q = self.params.q
+        return -torch.expm1(-q * cross_entropy(logits_KNBC, label_KB)) / q
+
+
+class SCE(RobustLoss):
+    """alpha CE + beta RCE (Wang et al. 2019). With one-hot labels the reverse term -sum_c p_c ln y_c is A (p_y - 1),
+    where A < 0 stands for ln 0."""
+
+    params: SCEParams
+    default_params = SCEParams
+
+    def sample_losses(self, logits_KNBC: torch.Tensor, label_KB: torch.Tensor) -> torch.Tensor:
+        loss_KNB = cross_entropy(logits_KNBC, label_KB)
+        reverse_KNB = self.params.log_zero * torch.expm1(-loss_KNB)
+        return self.params.alpha * loss_KNB + self.params.beta * reverse_KNB
+
+
+class BootstrapSoft(RobustLoss):
+    """-sum_c (b y_c + (1 - b) p_c) ln p_c (Reed et al. 2015); the gradient flows through p_c in the target too."""
+
+    params: BootstrapSoftParams
+    default_params = BootstrapSoftParams
+
+    def sample_losses(self, logits_KNBC: torch.Tensor, label_KB: torch.Tensor) -> torch.Tensor:
+        log_p_KNBC = logits_KNBC.log_softmax(-1)
+        entropy_KNB = -(log_p_KNBC.exp() * log_p_KNBC).sum(-1)
+        b = self.params.label_weight
+        return b * cross_entropy(logits_KNBC, label_KB) + (1 - b) * entropy_KNB
+
+
+class BootstrapHard(RobustLoss):
+    """-sum_c (b y_c + (1 - b) z_c) ln p_c (Reed et al. 2015), z the one-hot class that the network predicts."""
+
+    params: BootstrapHardParams
+    default_params = BootstrapHardParams
+
+    def sample_losses(self, logits_KNBC: torch.Tensor, label_KB: torch.Tensor) -> torch.Tensor:
+        own_KNB = -logits_KNBC.log_softmax(-1).amax(-1)
+        b = self.params.label_weight
+        return b * cross_entropy(logits_KNBC, label_KB) + (1 - b) * own_KNB
+
+
+class Huber(RobustLoss):
+    """sum_c h(p_c - y_c), h(u) = u^2 / 2 up to |u| = d and d (|u| - d / 2) beyond (compared in SIGUA Table 3)."""
+
+    params: HuberParams
+    default_params = HuberParams
+
+    def sample_losses(self, logits_KNBC: torch.Tensor, label_KB: torch.Tensor) -> torch.Tensor:
+        error_KNBC = probability_error(logits_KNBC, label_KB)
+        zero_KNBC = torch.zeros_like(error_KNBC)
+        return F.huber_loss(error_KNBC, zero_KNBC, reduction="none", delta=self.params.threshold).sum(-1)
+
+
+class LogSum(RobustLoss):
+    """sum_c ln(1 + |p_c - y_c| / e) (compared in SIGUA Table 3)."""
+
+    params: LogSumParams
+    default_params = LogSumParams
+
+    def sample_losses(self, logits_KNBC: torch.Tensor, label_KB: torch.Tensor) -> torch.Tensor:
+        return (probability_error(logits_KNBC, label_KB).abs() / self.params.width).log1p().sum(-1)
+
+
+def probability_error(logits_KNBC: torch.Tensor, label_KB: torch.Tensor) -> torch.Tensor:
+    """p - onehot(y) -> [K, N, B, C]."""
+    onehot_KBC = F.one_hot(label_KB, logits_KNBC.shape[-1]).to(logits_KNBC.dtype)
+    return logits_KNBC.softmax(-1) - onehot_KBC[:, None]

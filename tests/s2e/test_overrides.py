@@ -1,0 +1,56 @@
+"""Overrides of the training settings by one trial: merged, completed, refused by name."""
+
+from typing import Any
+
+import pytest
+
+from s2e.errors import Problem, SpecError
+from s2e.overrides import overridden
+from s2e.spec import DataSpec, TrainSpec, parse_job, replace
+
+DATA = DataSpec()
+SIGUA = parse_job({"train": {"method": "sigua_sl", "params": {"gamma": 0.02}}}).train
+
+
+def refused(overrides: dict[str, Any], train: TrainSpec = SIGUA) -> list[Problem]:
+    with pytest.raises(SpecError) as error:
+        overridden(DATA, train, overrides)
+    return list(error.value.problems)
+
+
+def test_no_overrides_are_the_job_s_own_settings() -> None:
+    assert overridden(DATA, SIGUA, {}) is SIGUA
+
+
+def test_parameters_are_merged_by_name_under_the_same_method() -> None:
+    found = overridden(DATA, SIGUA, {"params": {"fraction": 0.5}, "learning_rate": 0.01})
+    assert found == replace(SIGUA, learning_rate=0.01, params={**SIGUA.params, "fraction": 0.5})
+    assert found.params["gamma"] == 0.02
+
+
+def test_another_method_starts_from_the_paper_s_values_of_the_data_set() -> None:
+    found = overridden(DATA, SIGUA, {"method": "coteaching_plus"})
+    assert (found.method, found.params) == ("coteaching_plus", {"warm_up_epochs": 0})  # 0 for digits, else 20
+
+
+@pytest.mark.parametrize(
+    ("overrides", "field", "value"),
+    [
+        ({"n_epochs": 41}, "train.n_epochs", 41),
+        ({"method": "nosuch"}, "train.method", "nosuch"),
+        ({"learning_rate": -1.0}, "train.learning_rate", -1.0),
+        ({"momentum": 0.9}, "train.momentum", 0.9),
+        ({"params": {"gamma": 2}}, "train.params.gamma", 2),
+        ({"params": {"q": 0.5}}, "train.params.q", 0.5),
+        ({"params": 3}, "train.params", 3),
+        ({"method": "gce", "params": {"gamma": 0.5}}, "train.params.gamma", 0.5),
+        ({"batch_size": 1298}, "train.batch_size", 1298),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_by_name(overrides: dict[str, Any], field: str, value: Any) -> None:
+    [problem] = refused(overrides)
+    assert (problem.field, problem.value) == (field, value)
+
+
+def test_the_job_s_number_of_epochs_may_be_repeated() -> None:
+    assert overridden(DATA, SIGUA, {"n_epochs": SIGUA.n_epochs}) == SIGUA
