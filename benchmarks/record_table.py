@@ -47,7 +47,9 @@ def population(spec: JobSpec, curves: list[tuple[float, ...]], first: int, r: in
     """Up to POPULATION schedules from ``first`` on, under seed r."""
     order_seed, noise_seed = derive_seed(SEED, "table order", first, r), derive_seed(SEED, "table noise")
     trials = tuple(
-        TrialSpec(0, first + i, "search", r, curve, derive_seed(SEED, "table init", first + i, r), order_seed, noise_seed)
+        TrialSpec(
+            0, first + i, "search", r, curve, derive_seed(SEED, "table init", first + i, r), order_seed, noise_seed
+        )
         for i, curve in enumerate(curves[first : first + POPULATION])
     )
     return Population(spec.data, spec.train, spec.plan, spec.tail_epochs, trials)

@@ -2,8 +2,8 @@
 
 * ``lookup``    the nearest recorded schedule answers: its mean over seeds is the truth, one of its trainings is seen.
                 No model, but a staircase of 537 steps;
-* ``emulator``  the truth is the posterior mean of a Gaussian process on twelve segment means of all recorded curves, the
-                noise is that of a recorded neighbour. Smooth, but the same kind of model as the surrogate of
+* ``emulator``  the truth is the posterior mean of a Gaussian process on twelve segment means of all recorded curves,
+                the noise is that of a recorded neighbour. Smooth, but the same kind of model as the surrogate of
                 ``model_newton`` and of the recommendation, so it flatters both.
 
 Noise is never normal: it is a residual (training minus the mean of its schedule) of a training recorded nearby, so

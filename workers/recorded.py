@@ -57,9 +57,7 @@ class RecordedTable:
     def save(self, path: Path) -> None:
         """Write the table, compressed."""
         buffer = io.BytesIO()
-        curves = {
-            name: np.rint(getattr(self, name) * UNITS).astype(np.uint16) for name in ("keep_rate", *MEASURED)
-        }
+        curves = {name: np.rint(getattr(self, name) * UNITS).astype(np.uint16) for name in ("keep_rate", *MEASURED)}
         np.savez_compressed(buffer, **curves, made_with=np.array(json.dumps(self.made_with)))
         write_atomic(path, buffer.getvalue())
 
@@ -78,8 +76,9 @@ class RecordedTable:
         The trial's initial weights choose among the recorded seeds, so a fresh-seed repeat differs as a real one does.
         """
         s, r = self.nearest(trial.keep_rate), trial.init_seed % self.validation_accuracy.shape[1]
-        measured = (getattr(self, name)[s, r] for name in MEASURED)
-        return SimulatedTrial(*(tuple(_resampled(curve_T, len(trial.keep_rate)).tolist()) for curve_T in measured))
+        curves_SRT = (self.validation_accuracy, self.test_accuracy, self.label_precision)
+        validation, test, precision = (_resampled(curve_SRT[s, r], len(trial.keep_rate)) for curve_SRT in curves_SRT)
+        return SimulatedTrial(tuple(validation.tolist()), tuple(test.tolist()), tuple(precision.tolist()))
 
 
 def _resampled(curve: NDArray[Any], n_epochs: int) -> NDArray[np.float64]:
