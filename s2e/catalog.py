@@ -21,11 +21,18 @@ class Entry:
     summary: str
     params: str = "Params"
     """Class of :mod:`s2e.methods.params` that holds a method's hyperparameters."""
+    min_trials: int = 1
+    """Trials a round that a searcher needs: a rule that compares the trials of one round has no step for fewer."""
     needs: frozenset[str] = frozenset()
     """What a method cannot train without: ``clean`` (trusted samples)."""
 
 
 METHODS = {
+    "backward": Entry(
+        "s2e.methods.correction:Backward",
+        "Backward correction by the inverse of a transition matrix (Patrini et al. 2017); the schedule is ignored.",
+        params="Backward",
+    ),
     "bootstrap_hard": Entry(
         "s2e.methods.robust:BootstrapHard",
         "Cross entropy with the label mixed with the predicted class (Reed et al. 2015); the schedule is ignored.",
@@ -50,10 +57,20 @@ METHODS = {
         "Two networks, each trained on every sample where they disagree; the schedule is ignored (Malach et al. 2017).",
         params="Decoupling",
     ),
+    "forward": Entry(
+        "s2e.methods.correction:Forward",
+        "Forward correction by a transition matrix (Patrini et al. 2017); the schedule is ignored.",
+        params="Forward",
+    ),
     "gce": Entry(
         "s2e.methods.robust:GCE",
         "Generalised cross entropy L_q (Zhang & Sabuncu 2018); the schedule is ignored.",
         params="Gce",
+    ),
+    "gce_truncated": Entry(
+        "s2e.methods.robust:TruncatedGCE",
+        "L_q without the samples of low probability (Zhang & Sabuncu 2018); the schedule is ignored.",
+        params="TruncatedGce",
     ),
     "huber": Entry(
         "s2e.methods.robust:Huber",
@@ -65,6 +82,11 @@ METHODS = {
         "Log-sum loss between probabilities and the one-hot label (SIGUA Table 3); the schedule is ignored.",
         params="LogSum",
     ),
+    "nnbc": Entry(
+        "s2e.methods.correction:NnBC",
+        "Backward correction without samples of negative loss (SIGUA, Han et al. 2020); the schedule is ignored.",
+        params="NnBC",
+    ),
     "sce": Entry(
         "s2e.methods.robust:SCE",
         "Symmetric cross entropy (Wang et al. 2019); the schedule is ignored.",
@@ -74,12 +96,27 @@ METHODS = {
         "s2e.methods.selfteaching:SelfTeaching",
         "One network, trained on its own small-loss samples (self-paced MentorNet, Jiang et al. 2018).",
     ),
+    "sigua": Entry(
+        "s2e.methods.sigua:Sigua",
+        "SIGUA's prototype: descent on small losses, a weak ascent on all others (Han et al. 2020).",
+        params="Sigua",
+    ),
+    "sigua_bc": Entry(
+        "s2e.methods.correction:SiguaBC",
+        "Backward correction, an ascent on samples of negative loss (Han et al. 2020); the schedule is ignored.",
+        params="SiguaBC",
+    ),
     "sigua_sl": Entry(
         "s2e.methods.sigua:SiguaSL",
         "One network, gradient descent on small losses and a weak ascent on those that come next (Han et al. 2020).",
         params="SiguaSL",
     ),
     "standard": Entry("s2e.methods.plain:Standard", "Cross entropy on every sample; the schedule is ignored."),
+    "stopgrad": Entry(
+        "s2e.methods.sigua:StopGrad",
+        "SIGUA's prototype without the ascent (Han et al. 2020).",
+        params="StopGrad",
+    ),
 }
 NETWORKS = {
     "mlp": Entry("s2e.models.mlp:StackedMLP", "One hidden layer of 256 ReLU units (S2E Table 4)."),
@@ -103,20 +140,39 @@ SEARCHERS = {
     "newton": Entry(
         "s2e.search.newton:Newton",
         "S2E's Newton step, repaired: centred objective, Fisher-whitened |lambda| damping, trust region.",
+        min_trials=2,
     ),
     "newton_literal": Entry(
-        "s2e.search.newton_literal:NewtonLiteral", "S2E eqs. (7)-(8) as printed, sign fixed; here to be compared."
+        "s2e.search.newton_literal:NewtonLiteral",
+        "S2E eqs. (7)-(8) as printed, sign fixed; here to be compared.",
+        min_trials=2,
     ),
     "model_newton": Entry(
         "s2e.search.model_newton:ModelNewton",
         "Newton on a surrogate of the schedule curve; trials picked by Thompson sampling over a pool.",
     ),
     "natural_gradient": Entry(
-        "s2e.search.natural_gradient:NaturalGradient", "A step along F^-1 grad J; baseline and trust region of newton."
+        "s2e.search.natural_gradient:NaturalGradient",
+        "A step along F^-1 grad J; baseline and trust region of newton.",
+        min_trials=2,
     ),
     "cem": Entry(
         "s2e.search.cem:CrossEntropy",
         "Cross-entropy method: p_theta is refitted to the better half of a round, smoothed, in a trust region.",
+        min_trials=2,
+    ),
+    "gradient": Entry(
+        "s2e.search.gradient:Gradient",
+        "Gradient descent on J; baseline and trust region of newton.",
+        min_trials=2,
+    ),
+    "official": Entry(
+        "s2e.search.official:Official",
+        "The rule of the released S2E program with its element-wise product; here to be compared.",
+    ),
+    "grid": Entry(
+        "s2e.search.grid:Grid",
+        "Full factorial grids in a small space, Sobol's sequence in others; theta never moves.",
     ),
     "random": Entry("s2e.search.random_search:RandomSearch", "Uniform draws from the space; theta never moves."),
 }
@@ -140,8 +196,6 @@ SPACES = {
     "rbf": Entry("s2e.search.spaces:RBF", "Four Gaussian units of t/T under a sigmoid; R(0) = 1 is not promised."),
     "mlp": Entry("s2e.search.spaces:MLP", "Four ReLU units of t/T under a sigmoid; R(0) = 1 is not promised."),
 }
-GRADIENT_SEARCHERS = frozenset({"newton", "newton_literal", "natural_gradient", "cem"})
-"""Searchers whose step is undefined for fewer than two trials a round: they compare the trials of one round."""
 
 
 def load(table: dict[str, Entry], name: str) -> Any:

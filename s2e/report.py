@@ -8,6 +8,7 @@ from statistics import fmean, stdev
 
 from scipy.stats import t as student_t
 
+from s2e.fidelity import of_highest_fidelity
 from s2e.spec import JobSpec, Report, ReportRow, RoundRecord, TrialResult, TrialSpec
 
 TITLES = {
@@ -30,10 +31,15 @@ def interval(values: Sequence[float]) -> tuple[float | None, float | None]:
     return fmean(values), quantile * stdev(values) / math.sqrt(len(values))
 
 
-def make_report(spec: JobSpec, history: Sequence[RoundRecord], recommended: tuple[int, int] | None) -> Report:
+def make_report(
+    spec: JobSpec,  # noqa: ARG001 (what is asked about a job is a function of its spec and its history)
+    history: Sequence[RoundRecord],
+    recommended: tuple[int, int] | None,
+) -> Report:
     """The report of a finished job."""
-    searched = [pair for record in history[: spec.search.n_rounds] for pair in _pairs(record)]
+    searched = [pair for record in history if record.round.kind == "search" for pair in _pairs(record)]
     succeeded = [(trial, result) for trial, result in searched if result.objective is not None]
+    succeeded = of_highest_fidelity(succeeded, lambda pair: pair[0].share)
     best = min(succeeded, key=lambda pair: pair[1].objective or 0.0, default=None)
     retrained = [pair for record in history if record.round.kind == "retrain" for pair in _pairs(record)]
     rows = tuple(_row(label, retrained) for label in TITLES)

@@ -14,9 +14,12 @@ from typing import Any
 from s2e import catalog
 from s2e.data.checks import noise_problems
 from s2e.data.limits import size_problems
+from s2e.data.normalisation import normalise_problems
 from s2e.data.spec import DataSpec, NoiseSpec
 from s2e.errors import Problem, SpecError
+from s2e.fidelity import FULL, Fidelity
 from s2e.methods.params import need_problems, parse_params
+from s2e.train_spec import TrainSpec, train_problems
 from s2e.validation import param, parse, to_json
 
 SPEC_VERSION = 1
@@ -26,38 +29,17 @@ DEFAULT_TAUS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 
 @dataclass(frozen=True)
-class TrainSpec:
-    """How one trial is trained (S2E section 4: Adam, constant rate, then linear decay to 0)."""
-
-    method: str = param("coteaching", choices=lambda: catalog.METHODS, doc="training method under the schedule")
-    params: dict[str, Any] = param(
-        dict, doc="hyperparameters of the method, by name; what is missing gets the paper's value"
-    )
-    network: str = param("mlp", choices=lambda: catalog.NETWORKS, doc="network architecture")
-    n_epochs: int = param(40, ge=1, le=10_000, doc="epochs T of one trial; R(t) has one value for each")
-    batch_size: int = param(128, ge=1, le=65_536, doc="samples in a mini-batch; the last incomplete batch is dropped")
-    learning_rate: float = param(1e-3, gt=0, le=10, doc="Adam's step size before the decay")
-    decay_start: float = param(
-        0.4, ge=0, le=1, doc="fraction of the epochs after which the step size falls linearly to 0"
-    )
-    beta1: float = param(0.9, ge=0, lt=1, doc="Adam's beta1 before the decay")
-    beta1_decay: float | None = param(
-        None, ge=0, lt=1, doc="Adam's beta1 from the decay on (Co-teaching 0.1); null: unchanged"
-    )
-    augment: str = param(
-        "none",
-        choices=("none", "crop_flip"),
-        doc="crop_flip: each training image is padded by 4, cropped at random and mirrored half of the time",
-    )
-
-
-@dataclass(frozen=True)
 class SearchSpec:
     """Which schedules are tried, and how the next ones are chosen."""
 
     searcher: str = param("newton", choices=lambda: catalog.SEARCHERS, doc="search rule")
     space: str = param("s2e", choices=lambda: catalog.SPACES, doc="space of schedules")
-    n_rounds: int = param(5, ge=1, le=10_000, doc="rounds M; theta moves once after each")
+    n_rounds: int = param(
+        5,
+        ge=1,
+        le=10_000,
+        doc="rounds M; theta moves once after each. Rules with short trials get M x K full trainings",
+    )
     n_trials: int = param(6, ge=1, le=1_000, doc="trials K of one round")
     tail_epochs: int | None = param(
         None, ge=1, le=10_000, doc="last epochs averaged by the objective; null: max(5, T/10), at most T"
@@ -96,6 +78,12 @@ class JobSpec:
 
     name: str = param("", max_length=120, doc="a name for people")
     seed: int = param(0, ge=0, lt=2**63, doc="the seed all randomness of the job is derived from")
+    trials: str = param(
+        "internal",
+        choices=("internal", "external"),
+        doc="who trains: the service's own workers, or, external, your own program, which asks for schedules under a "
+        "lease and reports back (of data and train, only train.n_epochs and the noise rate then matter)",
+    )
     data: DataSpec = param(DataSpec, doc="data set, noise and split")
     train: TrainSpec = param(TrainSpec, doc="how one trial is trained")
     search: SearchSpec = param(SearchSpec, doc="how schedules are searched")
@@ -117,23 +105,22 @@ def parse_job(data: Any) -> JobSpec:
     spec = parse(JobSpec, data)
     problems: list[Problem] = []
     try:
-        params = to_json(parse_params(spec.train.method, spec.data.name, spec.train.params))
-        spec = replace(spec, train=replace(spec.train, params=params))
+        params = parse_params(spec.train.method, spec.data.name, spec.train.params)
+        problems += params.job_problems(spec.train, spec.data)
+        spec = replace(spec, train=replace(spec.train, params=to_json(params)))
     except SpecError as error:
         problems += error.problems
-    if spec.search.searcher in catalog.GRADIENT_SEARCHERS and spec.search.n_trials < 2:
-        problems.append(
-            Problem(
-                "search.n_trials",
-                spec.search.n_trials,
-                f">= 2 for searcher {spec.search.searcher}: one trial has no gradient",
-            )
-        )
+    at_least = catalog.SEARCHERS[spec.search.searcher].min_trials
+    if spec.search.n_trials < at_least:
+        allowed = f">= {at_least} for searcher {spec.search.searcher}, which compares the trials of one round"
+        problems.append(Problem("search.n_trials", spec.search.n_trials, allowed))
     if spec.data.name == "digits" and spec.train.network == "model1":
         problems.append(
             Problem("train.network", "model1", "mlp for digits: 8x8 images are too small for two 5x5 convolutions")
         )
+    problems += train_problems(spec.train)
     problems += noise_problems(spec.data)
+    problems += normalise_problems(spec.data)
     problems += size_problems(spec.data, spec.train.batch_size)
     problems += need_problems(spec.train.method, n_clean=spec.data.n_clean)
     if problems:
@@ -168,6 +155,9 @@ class Observation:
     point: Point
     objective: float
     failed: bool = False
+    noise: float | None = None
+    """Standard error of the objective where it is known, for rules that weigh observations."""
+    fidelity: Fidelity = FULL
 
 
 @dataclass(frozen=True)
@@ -186,6 +176,12 @@ class TrialSpec:
     noise_seed: int
     point: Point | None = None
     train: dict[str, Any] = param(dict, doc="fields of TrainSpec that this trial alone has different, as JSON")
+    fidelity: Fidelity = FULL
+
+    @property
+    def share(self) -> float:
+        """Share of a full training that the trial is."""
+        return self.fidelity.share(len(self.keep_rate))
 
 
 @dataclass(frozen=True)
@@ -207,6 +203,11 @@ class Population:
     plan: PlanSpec
     tail_epochs: int
     trials: tuple[TrialSpec, ...]
+
+    @property
+    def n_epochs_run(self) -> int:
+        """Epochs that its trials have done at their end; the trials of a population agree in it."""
+        return self.trials[0].fidelity.epochs_of(self.train.n_epochs)
 
 
 @dataclass(frozen=True)
@@ -297,7 +298,7 @@ def derive_seed(*path: int | str) -> int:
 
 
 __all__ = [
-    "DataSpec", "EpochMetrics", "JobSpec", "NoiseSpec", "Observation", "PlanSpec", "Point", "Population", "Report",
-    "ReportRow", "ReportSpec", "Round", "RoundRecord", "SearchSpec", "SearchState", "TrainSpec", "TrialResult",
-    "TrialSpec", "derive_seed", "parse", "parse_job", "replace", "to_json",
+    "FULL", "DataSpec", "EpochMetrics", "Fidelity", "JobSpec", "NoiseSpec", "Observation", "PlanSpec", "Point",
+    "Population", "Report", "ReportRow", "ReportSpec", "Round", "RoundRecord", "SearchSpec", "SearchState", "TrainSpec",
+    "TrialResult", "TrialSpec", "derive_seed", "parse", "parse_job", "replace", "to_json",
 ]  # fmt: skip

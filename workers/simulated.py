@@ -130,7 +130,7 @@ class SimulatedBackend:
 
     def _plan(self, key: PopulationKey, population: Population) -> list[tuple[float, Event]]:
         """Everything that is going to happen to a population, with its time after the start."""
-        n_epochs, loss = population.train.n_epochs, self._lost(key)
+        n_epochs, loss = population.n_epochs_run, self._lost(key)
         trials = [(trial, self._evaluate(trial)) for trial in population.trials]
         events: list[tuple[float, Event]] = [(0.0, PopulationStarted(key, _name(self._busy[key])))]
         for epoch in range(n_epochs if loss is None else min(loss.after_epochs, n_epochs)):
@@ -138,7 +138,9 @@ class SimulatedBackend:
             events.append((self._epoch_s * (epoch + 1), EpochReported(key, rows)))
         end_s = events[-1][0]
         if loss is None:
-            results = tuple(_result(trial, simulated, population.tail_epochs) for trial, simulated in trials)
+            results = tuple(
+                _result(trial, s, slice(max(0, n_epochs - population.tail_epochs), n_epochs)) for trial, s in trials
+            )
             return [*events, (end_s, PopulationFinished(key, results))]
         return [*events, (end_s, PopulationLost(key, loss.reason, loss.retryable))]
 
@@ -161,15 +163,16 @@ def _metrics(trial: TrialSpec, simulated: SimulatedTrial, epoch: int) -> EpochMe
     )
 
 
-def _result(trial: TrialSpec, simulated: SimulatedTrial, tail_epochs: int) -> TrialResult:
+def _result(trial: TrialSpec, simulated: SimulatedTrial, tail: slice) -> TrialResult:
+    """The trial's end: means over the epochs of ``tail``."""
     if simulated.reason:
         return TrialResult(trial.round, trial.k, failed=True, reason=simulated.reason)
-    validation_accuracy = fmean(simulated.validation_accuracy[-tail_epochs:])
+    validation_accuracy = fmean(simulated.validation_accuracy[tail])
     return TrialResult(
         trial.round,
         trial.k,
         objective=1.0 - validation_accuracy,
         validation_accuracy=validation_accuracy,
-        test_accuracy=fmean(simulated.test_accuracy[-tail_epochs:]),
-        label_precision=fmean(simulated.label_precision[-tail_epochs:]),
+        test_accuracy=fmean(simulated.test_accuracy[tail]),
+        label_precision=fmean(simulated.label_precision[tail]),
     )

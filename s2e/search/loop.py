@@ -2,7 +2,8 @@
 
 The in-process search and the service's dispatcher both walk this one path, so they reach the same theta bit for bit:
 
-    rounds 0 .. M-1   search    K trials under theta_m; the noise draw is the job's, the data order is the round's
+    rounds 0 .. M-1   search    K trials under theta_m; the noise draw is the job's, the data order is the round's.
+                                M and each K are the searcher's plan; a trial may be a part of a full training
     round  M          tune      one trial for each tau of eq. (1), on the search's own objective
     round  M+1        retrain   searched, default, tuned eq. (1) and R = 1, each on the same fresh seeds
 """
@@ -14,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 from s2e import catalog
 from s2e.data.transition import injected_noise_rate
+from s2e.fidelity import FULL, Fidelity, of_highest_fidelity
 from s2e.overrides import overridden
 from s2e.report import make_report
 from s2e.schedule import coteaching_keep_rate
@@ -52,25 +54,30 @@ def make_space(spec: JobSpec) -> Space:
 
 def next_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
     """The round that follows ``history``; None when the job is done."""
-    m = len(history)
-    if m < spec.search.n_rounds:
-        searcher = make_searcher(spec)
-        return _search_round(spec, searcher, next_state(spec, history, searcher))
-    if m == spec.search.n_rounds:
+    m, searcher = len(history), make_searcher(spec)
+    sizes = _sizes(spec, searcher)
+    if m < len(sizes):
+        return _search_round(spec, searcher, history, sizes[m])
+    if m == len(sizes):
         return _tune_round(spec, m)
-    if m == spec.search.n_rounds + 1:
+    if m == len(sizes) + 1:
         return _retrain_round(spec, history)
     return None
 
 
+def _sizes(spec: JobSpec, searcher: Searcher) -> tuple[int, ...]:
+    """The number of trials of each search round."""
+    return searcher.plan(spec.search.n_rounds, spec.search.n_trials)
+
+
 def n_rounds(spec: JobSpec) -> int:
-    """Rounds of a whole job: search, tune, retrain."""
-    return spec.search.n_rounds + 2
+    """Rounds of a whole job: search, tune, retrain. Raises SpecError for a budget too small for the searcher."""
+    return len(_sizes(spec, make_searcher(spec))) + 2
 
 
 def n_trials(spec: JobSpec) -> int:
-    """Trials of a whole job."""
-    return spec.search.n_rounds * spec.search.n_trials + len(_taus(spec)) + 4 * spec.report.n_seeds
+    """Trials of a whole job. Raises SpecError for a budget too small for the searcher."""
+    return sum(_sizes(spec, make_searcher(spec))) + len(_taus(spec)) + 4 * spec.report.n_seeds
 
 
 def next_state(spec: JobSpec, history: Sequence[RoundRecord], searcher: Searcher | None = None) -> SearchState:
@@ -88,7 +95,13 @@ def observations(record: RoundRecord) -> tuple[Observation, ...]:
     """What the search may see of a round. A failed trial gets the worst objective of its round (1 if all failed)."""
     worst = max((r.objective for r in record.results if r.objective is not None), default=1.0)
     return tuple(
-        Observation(trial.k, trial.point, worst if result.objective is None else result.objective, result.failed)
+        Observation(
+            trial.k,
+            trial.point,
+            worst if result.objective is None else result.objective,
+            result.failed,
+            fidelity=trial.fidelity,
+        )
         for trial, result in zip(record.round.trials, record.results, strict=True)
         if trial.point is not None
     )
@@ -97,24 +110,28 @@ def observations(record: RoundRecord) -> tuple[Observation, ...]:
 def populations(spec: JobSpec, round_: Round) -> tuple[Population, ...]:
     """The trials of a round in the groups that train together: a plan, the same wherever and however often it runs.
 
-    A stacked program has one set of training settings, so only trials with equal overrides share a group; such groups
-    are as even as the limit ``plan.population`` allows. Final schedules are re-trained in float32.
+    A stacked program has one set of training settings and one stretch of epochs, so only trials that agree in both
+    share a group; such groups are as even as the limit ``plan.population`` allows. Final schedules are re-trained in
+    float32. An external trial is leased by itself, so it is a group by itself.
     """
     plan = spec.plan
     if round_.kind == "retrain" and plan.dtype != "float64":
         plan = replace(plan, dtype="float32")
+    most = 1 if spec.trials == "external" else plan.population
     return tuple(
         Population(spec.data, overridden(spec.data, spec.train, trials[0].train), plan, spec.tail_epochs, trials)
         for alike in _alike(round_.trials)
-        for trials in _evenly(alike, plan.population)
+        for trials in _evenly(alike, most)
     )
 
 
 def _alike(trials: Sequence[TrialSpec]) -> list[tuple[TrialSpec, ...]]:
-    """Trials with equal overrides of the training settings, in the order each set of overrides first appears."""
+    """Trials with equal overrides of the training settings and equal fidelity, in the order each first appears."""
     found: dict[str, list[TrialSpec]] = {}
     for trial in trials:
-        found.setdefault(json.dumps(trial.train, sort_keys=True), []).append(trial)
+        part = trial.fidelity
+        key = [trial.train, part.n_epochs_run, part.data_share, part.resumed_epochs]
+        found.setdefault(json.dumps(key, sort_keys=True), []).append(trial)
     return [tuple(group) for group in found.values()]
 
 
@@ -135,33 +152,48 @@ def run_search(
     return history, make_report(spec, history, recommend_from(spec, history))
 
 
-def recommend_from(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[int, int] | None:
+def recommend_from(
+    spec: JobSpec,  # noqa: ARG001 (what is asked about a job is a function of its spec and its history)
+    history: Sequence[RoundRecord],
+) -> tuple[int, int] | None:
     """(round, k) of the searched schedule with the lowest posterior mean; None when every trial failed."""
-    found = _best_trial(history[: spec.search.n_rounds])
+    found = _best_trial(history, "search")
     return None if found is None else (found.round, found.k)
 
 
-def _best_trial(records: Sequence[RoundRecord]) -> TrialSpec | None:
+def _best_trial(history: Sequence[RoundRecord], kind: str) -> TrialSpec | None:
     """The trial whose schedule has the lowest posterior mean: one rule for the search and for its rival."""
     trials = [
         (trial, result.objective)
-        for record in records
+        for record in history
+        if record.round.kind == kind
         for trial, result in zip(record.round.trials, record.results, strict=True)
         if result.objective is not None
     ]
+    trials = of_highest_fidelity(trials, lambda pair: pair[0].share)
     if not trials:
         return None
     return trials[recommend([trial.keep_rate for trial, _ in trials], [objective for _, objective in trials])][0]
 
 
-def _search_round(spec: JobSpec, searcher: Searcher, state: SearchState) -> Round:
-    space, m = make_space(spec), state.round
-    points = [searcher.ask(state, k) for k in range(spec.search.n_trials)]
-    trials = tuple(
-        _trial(spec, m, k, "search", 0, space.schedule(point, spec.train.n_epochs), point=point)
-        for k, point in enumerate(points)
-    )
-    return Round(m, "search", trials, state)
+def _search_round(spec: JobSpec, searcher: Searcher, history: Sequence[RoundRecord], size: int) -> Round:
+    space, state = make_space(spec), next_state(spec, history, searcher)
+    trials = []
+    for k in range(size):
+        point = searcher.ask(state, k)
+        keep_rate = space.schedule(point, spec.train.n_epochs)
+        trial = _trial(spec, state.round, k, "search", 0, keep_rate, point, searcher.fidelity(state, k))
+        trials.append(_with_seeds_of_parent(trial, history))
+    return Round(state.round, "search", tuple(trials), state)
+
+
+def _with_seeds_of_parent(trial: TrialSpec, history: Sequence[RoundRecord]) -> TrialSpec:
+    """A trial that continues another is the same training: initial weights, data order and noise draw are its."""
+    if trial.fidelity.resume is None:
+        return trial
+    m, k = trial.fidelity.resume
+    parent = history[m].round.trials[k]
+    return replace(trial, init_seed=parent.init_seed, order_seed=parent.order_seed, noise_seed=parent.noise_seed)
 
 
 def _taus(spec: JobSpec) -> tuple[float, ...]:
@@ -190,7 +222,7 @@ def _retrain_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round:
     """
     n_epochs, m = spec.train.n_epochs, len(history)
     default = coteaching_keep_rate(n_epochs, default_tau(spec), spec.report.ramp_epochs)
-    searched, tuned = _best_trial(history[: spec.search.n_rounds]), _best_trial(history[spec.search.n_rounds :])
+    searched, tuned = _best_trial(history, "search"), _best_trial(history, "tune")
     schedules = {
         "searched": searched.keep_rate if searched else default,
         "default": default,
@@ -211,6 +243,7 @@ def _trial(
     repeat: int,
     keep_rate: tuple[float, ...],
     point: Point | None = None,
+    fidelity: Fidelity = FULL,
 ) -> TrialSpec:
     """Seeds of a trial: its own initial weights; one data order for the round (common random numbers); the job's noise
     draw. A fresh-seed repeat draws all three anew, alike for the schedules compared."""
@@ -221,4 +254,4 @@ def _trial(
     else:
         init, order = derive_seed(spec.seed, "init", m, k), derive_seed(spec.seed, "order", m)
         noise = derive_seed(spec.seed, "noise")
-    return TrialSpec(m, k, label, repeat, keep_rate, init, order, noise, point)
+    return TrialSpec(m, k, label, repeat, keep_rate, init, order, noise, point, fidelity=fidelity)

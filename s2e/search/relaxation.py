@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from s2e.errors import SearchError
+from s2e.search.base import FullTrainings
 from s2e.search.distributions import Array
 from s2e.search.space import THETA_MAX, THETA_MIN, Space
 from s2e.spec import Observation, Point, SearchState
 
 
-class Relaxation:
+class Relaxation(FullTrainings):
     """``init`` and ``ask`` of the searcher's contract: theta starts uniform, points are drawn from p_theta."""
 
     def __init__(self, space: Space, seed: int, n_epochs: int) -> None:  # noqa: ARG002 (the contract offers it)

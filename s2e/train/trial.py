@@ -42,13 +42,14 @@ def train_population(
 ) -> Iterator[PopulationEpoch | PopulationEnd]:
     """Train the trials of a population together: one PopulationEpoch per epoch, then exactly one PopulationEnd.
 
+    A prefix ends after ``population.n_epochs_run`` epochs of the full run; its results are means over its own tail.
     A trial whose loss becomes NaN or infinite leaves at that epoch's end without a row; the others are not touched.
     Raises SpecError or DataError for what cannot be trained here.
     """
     device, dtype = prepare_process(population.plan)
     trials = StackedTrials(population, device, dtype, data_root)
     progress = [_Progress(trial) for trial in population.trials]
-    for t in range(population.train.n_epochs):
+    for t in range(population.n_epochs_run):
         with flushed_denormals():
             rows = _record(progress, trials, run_epoch(trials, t), t)
         if not rows:

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 from sqlalchemy import Select, and_, func, or_, select, text, tuple_
 from sqlalchemy.orm import Session
 
+from s2e.fidelity import Fidelity, of_highest_fidelity
+from s2e.validation import parse
 from service.errors import NotFound
 from service.lifecycle import TRIAL_ENDED
 from service.store.models import Attempt, Epoch, Job, JobEvent, JobReport, SearchRound, Trial, WorkerRow
@@ -81,7 +83,10 @@ def all_trials(session: Session, job_id: str) -> Sequence[Trial]:
 
 
 def succeeded_search_trials(session: Session, job_id: str) -> list[tuple[int, int, list[float], float]]:
-    """(round, k, keep_rate, objective) of what a schedule can be recommended from, by (round, k)."""
+    """(round, k, keep_rate, objective) of what a schedule can be recommended from, by (round, k).
+
+    Those are the succeeded trials with the largest share of a full training.
+    """
     query = (
         select(Trial.round, Trial.k, Trial.spec, Trial.objective)
         .where(
@@ -89,7 +94,13 @@ def succeeded_search_trials(session: Session, job_id: str) -> list[tuple[int, in
         )
         .order_by(Trial.round, Trial.k)
     )
-    return [(m, k, spec["keep_rate"], objective) for m, k, spec, objective in session.execute(query)]
+    rows = [(m, k, spec["keep_rate"], objective, _share(spec)) for m, k, spec, objective in session.execute(query)]
+    return [row[:4] for row in of_highest_fidelity(rows, lambda row: row[4])]
+
+
+def _share(spec: dict[str, Any]) -> float:
+    """Share of a full training that a stored trial is."""
+    return parse(Fidelity, spec.get("fidelity", {})).share(len(spec["keep_rate"]))
 
 
 def attempts(session: Session, trial_id: str) -> Sequence[Attempt]:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from s2e import catalog
+from s2e.fidelity import Fidelity
 from s2e.schedule import coteaching_keep_rate
+from s2e.search import loop
 from s2e.search.loop import (
     default_tau,
     make_searcher,
@@ -20,12 +22,16 @@ from s2e.search.loop import (
     recommend_from,
     run_search,
 )
+from s2e.search.random_search import RandomSearch
+from s2e.search.space import S2E
 from s2e.spec import (
     JobSpec,
+    Point,
     Population,
     Report,
     Round,
     RoundRecord,
+    SearchState,
     TrialResult,
     TrialSpec,
     parse,
@@ -277,3 +283,63 @@ def test_a_round_that_is_not_complete_is_refused() -> None:
 def test_the_report_survives_the_way_through_text() -> None:
     _, report = run_search(job(), running(formula))
     assert parse(Report, json.loads(json.dumps(to_json(report), allow_nan=False))) == report
+
+
+class Halving(RandomSearch):
+    """Four trials of 5 epochs; two of them go on to 10; one of these to the end, beside a new prefix of 10 epochs."""
+
+    def plan(self, n_rounds: int, n_trials: int) -> tuple[int, ...]:
+        return (4, 2, 2)
+
+    def ask(self, state: SearchState, k: int) -> Point:
+        m = state.round
+        return super().ask(SearchState(0, state.theta, {}) if m and (m, k) != (2, 1) else state, k)
+
+    def fidelity(self, state: SearchState, k: int) -> Fidelity:
+        if state.round == 2:
+            return (Fidelity(20, resume=(1, 0), resumed_epochs=10), Fidelity(10))[k]
+        return (Fidelity(5), Fidelity(10, resume=(0, k + 1), resumed_epochs=5))[state.round]
+
+
+@pytest.fixture
+def halved(monkeypatch: pytest.MonkeyPatch) -> tuple[JobSpec, list[RoundRecord], Report]:
+    """A search of three unequal rounds in which a short trial looks better than every long one."""
+    monkeypatch.setattr(loop, "make_searcher", lambda spec: Halving(S2E, spec.seed, spec.train.n_epochs))
+    spec = job(plan={"population": 3})
+    better_when_short = running(lambda trial: replace(formula(trial), objective=trial.share))
+    return spec, *run_search(spec, better_when_short)
+
+
+def test_rounds_have_the_sizes_of_the_plan(halved: tuple[JobSpec, list[RoundRecord], Report]) -> None:
+    spec, history, _ = halved
+    assert [len(record.round.trials) for record in history] == [4, 2, 2, 4, 12]
+    assert (n_rounds(spec), n_trials(spec)) == (5, 24)
+    assert [trial.share for trial in history[1].round.trials] == [0.5, 0.5]
+    assert [o.fidelity for o in observations(history[0])] == [Fidelity(5)] * 4
+
+
+def test_a_continued_trial_has_the_seeds_of_its_parent(halved: tuple[JobSpec, list[RoundRecord], Report]) -> None:
+    _, history, _ = halved
+    grandchild, fresh = history[2].round.trials
+    for trial in (grandchild, history[1].round.trials[0]):
+        parent = history[0].round.trials[1]
+        seeds = (trial.init_seed, trial.order_seed, trial.noise_seed)
+        assert seeds == (parent.init_seed, parent.order_seed, parent.noise_seed)
+    assert fresh.init_seed not in {trial.init_seed for record in history[:2] for trial in record.round.trials}
+
+
+def test_only_trials_of_one_stretch_of_epochs_train_together(
+    halved: tuple[JobSpec, list[RoundRecord], Report],
+) -> None:
+    spec, history, _ = halved
+    groups = [[trial.k for trial in group.trials] for group in populations(spec, history[2].round)]
+    assert groups == [[0], [1]]
+    assert [group.n_epochs_run for group in populations(spec, history[0].round)] == [5, 5]
+
+
+def test_a_prefix_is_never_recommended_beside_a_full_training(
+    halved: tuple[JobSpec, list[RoundRecord], Report],
+) -> None:
+    spec, history, report = halved
+    assert min(r.objective or 1 for r in history[0].results) < (history[2].results[0].objective or 0)
+    assert recommend_from(spec, history) == report.best_run == (2, 0)

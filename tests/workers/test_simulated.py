@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from s2e.spec import Population, TrialSpec
+from s2e.spec import Fidelity, Population, TrialSpec, replace
 from workers.backend import EpochReported, Event, PopulationFinished, PopulationKey, PopulationLost, PopulationStarted
 from workers.simulated import Loss, SimulatedBackend, SimulatedTrial
 
@@ -48,6 +48,19 @@ def test_the_objective_is_the_mean_of_the_last_epochs_on_validation(
     result = finished.results[0]
     assert result.objective == pytest.approx(0.4)
     assert (result.validation_accuracy, result.test_accuracy, result.label_precision) == pytest.approx((0.6, 0.25, 0.6))
+
+
+def test_a_prefix_ends_early_with_the_means_of_its_own_last_epochs(
+    make_population: MakePopulation, collect: Collect
+) -> None:
+    backend = SimulatedBackend(lambda spec: SimulatedTrial((0.1, 0.4, 0.8), (0.0, 0.2, 0.3), (0.5, 0.5, 0.7)))
+    population = make_population(ks=(0,), n_epochs=3)
+    backend.start(key(), replace(population, trials=(replace(population.trials[0], fidelity=Fidelity(2)),)))
+    events = collect(backend)
+    finished = events[-1]
+    assert isinstance(finished, PopulationFinished)
+    assert sum(isinstance(event, EpochReported) for event in events) == 2
+    assert finished.results[0].objective == pytest.approx(1 - (0.1 + 0.4) / 2)
 
 
 def test_a_failing_trial_is_a_result_with_a_reason_beside_the_others(

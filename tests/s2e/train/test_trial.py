@@ -12,7 +12,7 @@ import s2e.train.trial as trial_module
 from s2e.data.datasets import load_split, noisy_labels
 from s2e.errors import DataError, SpecError
 from s2e.models.mlp import StackedMLP
-from s2e.spec import PlanSpec, replace
+from s2e.spec import Fidelity, PlanSpec, replace
 from s2e.train.runtime import has_fast_bfloat16
 from s2e.train.trial import PopulationEnd, PopulationEpoch, train_population
 
@@ -224,3 +224,26 @@ def test_denormals_are_flushed_only_inside_a_step(tiny):
     for _ in train_population(tiny()):
         assert float(tiniest / 4) > 0
     assert float(tiniest / 4) > 0
+
+
+def with_fidelity(population, *parts):
+    trials = [replace(trial, fidelity=part) for trial, part in zip(population.trials, parts, strict=True)]
+    return replace(population, trials=tuple(trials))
+
+
+def test_a_prefix_is_the_beginning_of_the_full_run(tiny):
+    """Three epochs reach into the decay of the step size, from epoch 2 of 4; a run of three would begin it at 1."""
+    population = tiny(ks=(0, 1))
+    full, _ = run(population)
+    prefix, end = run(with_fidelity(population, Fidelity(3), Fidelity(3)))
+    assert prefix == full[:3]
+    tail = [epoch.epochs[1].validation_accuracy for epoch in prefix][-population.tail_epochs :]
+    assert end.results[1].objective == pytest.approx(1 - fmean(tail))
+
+
+@pytest.mark.parametrize(
+    ("part", "field"), [(Fidelity(2), "n_epochs_run"), (Fidelity(3, data_share=0.5), "data_share")]
+)
+def test_a_fidelity_that_cannot_be_trained_is_refused(tiny, part, field):
+    with pytest.raises(SpecError, match=field):
+        next(iter(train_population(with_fidelity(tiny(ks=(0, 1)), Fidelity(3), part))))
