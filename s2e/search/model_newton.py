@@ -66,8 +66,8 @@ class ModelNewton(Relaxation):
     def ask(self, state: SearchState, k: int, pending: Sequence[Point] = ()) -> Point:
         """The k-th trial of the round. ``pending``, trials in flight, are expected to end with their posterior mean."""
         history = History.of(state.memory, self._space.n_x)
-        if history.n_trials + k < N_START or not history.n_trials:
-            return self._spread(state, k, history.n_trials)
+        if not len(history) or len(history) + k < N_START:
+            return self._spread(state, len(history), k)
         if (state.round + k) % FREE_EVERY == 0:
             return super().ask(state, k)
         rng = np.random.default_rng([self._seed, state.round, k])
@@ -90,22 +90,23 @@ class ModelNewton(Relaxation):
         memory = {**history.to_memory(), "hyperparameters": list(surrogate.hyperparameters)}
         return SearchState(state.round + 1, tuple(theta_D.tolist()), memory)
 
-    def _spread(self, state: SearchState, k: int, n_trials: int) -> Point:
+    def _spread(self, state: SearchState, n_told: int, k: int) -> Point:
         """A uniform draw whose mean feature is near a given value; the values of successive trials cover all there are.
 
-        They lie at the fractions u, u + g, u + 2 g, ... modulo 1 of the range, with the golden ratio g: the gaps between
-        them stay even however many follow.
+        They lie at the fractions u, u + g, u + 2 g, ... modulo 1 of the range, with the golden ratio g: the gaps
+        between them stay even however many follow.
         """
         fraction = np.random.default_rng(derive_seed(self._seed, "first fraction")).random()
-        fraction = (fraction + GOLDEN * (n_trials + k)) % 1.0
-        x_SX = self._space.sample(state.theta, np.random.default_rng([self._seed, state.round, k]), N_SPREAD)
+        fraction = (fraction + GOLDEN * (n_told + k)) % 1.0
+        rng = np.random.default_rng([self._seed, state.round, k])
+        x_SX = self._space.sample(self._space.initial_theta(), rng, N_SPREAD)
         mean_S = self._features(x_SX).mean(axis=1)
         low, high = np.quantile(mean_S, RANGE)
         return self._space.point(x_SX[np.abs(mean_S - (low + fraction * (high - low))).argmin()])
 
     def _fit(self, history: History, chosen: Hyperparameters | None = None) -> Surrogate:
         score_N = standardised(scaled(history.objective_N))
-        return Surrogate(self._features(history.points_NX), score_N, chosen, noise_N=1 / history.count_N)
+        return Surrogate(self._features(history.points_NX), score_N, chosen, noise_N=1 / history.weight_N)
 
     def _features(self, x_SX: Array) -> Array:
         """What the surrogate sees of a point: (S, G)."""
