@@ -164,9 +164,7 @@ def table_of(result: dict[str, Any]) -> str:
     head = ["searcher", *(f"@{n}" for n in shown), "trials to random's last mean", "significantly worse than random at"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for name, row in sorted(result["searchers"].items(), key=lambda item: -item[1]["accuracy"][-1]):
-        cells = [
-            f"{100 * row['accuracy'][n // k - 1]:.2f} ± {100 * row['half_width'][n // k - 1]:.2f}" for n in shown
-        ]
+        cells = [f"{100 * row['accuracy'][n // k - 1]:.2f} ± {100 * row['half_width'][n // k - 1]:.2f}" for n in shown]
         worse = ", ".join(str(n) for n in row["worse_than_random_after"]) or "none"
         lines.append("| " + " | ".join([f"`{name}`", *cells, str(row["trials_to_random"] or "never"), worse]) + " |")
     return "\n".join(lines)

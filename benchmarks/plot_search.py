@@ -31,7 +31,7 @@ def plot(settings: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _panel(title: str, result: Mapping[str, Any], styles: Mapping[str, tuple[str, str]]) -> str:
-    """Accuracy of the recommendation in per cent against trials; the first round, where all are alike, sets no limit."""
+    """Accuracy of the recommendation in per cent against trials; the first round sets no limit of the axis."""
     k, rows = result["n_trials"], result["searchers"]
     curves = {name: _known(row, k) for name, row in rows.items()}
     last = max(n for curve in curves.values() for n, _, _ in curve)

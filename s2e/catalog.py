@@ -193,6 +193,10 @@ SPACES = {
     "single2": Entry("s2e.search.spaces:SINGLE2", "The second basis of S2E Table 1 alone."),
     "single3": Entry("s2e.search.spaces:SINGLE3", "The third basis of S2E Table 1 alone."),
     "single4": Entry("s2e.search.spaces:SINGLE4", "The fourth basis of S2E Table 1 alone."),
+    "fixed": Entry(
+        "s2e.search.spaces:FIXED",
+        "The default Co-teaching schedule for all trials; only search.parameters are searched.",
+    ),
     "rbf": Entry("s2e.search.spaces:RBF", "Four Gaussian units of t/T under a sigmoid; R(0) = 1 is not promised."),
     "mlp": Entry("s2e.search.spaces:MLP", "Four ReLU units of t/T under a sigmoid; R(0) = 1 is not promised."),
 }

@@ -19,6 +19,7 @@ from s2e.data.spec import DataSpec, NoiseSpec
 from s2e.errors import Problem, SpecError
 from s2e.fidelity import FULL, Fidelity
 from s2e.methods.params import need_problems, parse_params
+from s2e.overrides import parameter_problems
 from s2e.train_spec import TrainSpec, train_problems
 from s2e.validation import param, parse, to_json
 
@@ -32,8 +33,14 @@ DEFAULT_TAUS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 class SearchSpec:
     """Which schedules are tried, and how the next ones are chosen."""
 
-    searcher: str = param("newton", choices=lambda: catalog.SEARCHERS, doc="search rule")
+    searcher: str = param("model_newton", choices=lambda: catalog.SEARCHERS, doc="search rule")
     space: str = param("s2e", choices=lambda: catalog.SPACES, doc="space of schedules")
+    parameters: dict[str, Any] = param(
+        dict,
+        doc="training parameters searched beside the schedule, by field: "
+        '{"train.learning_rate": {"kind": "log", "low": 1e-4, "high": 1e-2}}; kinds: linear, log and integer (low, '
+        "high), choice (values), simplex (fields, total; its name is free)",
+    )
     n_rounds: int = param(
         5,
         ge=1,
@@ -123,6 +130,7 @@ def parse_job(data: Any) -> JobSpec:
     problems += normalise_problems(spec.data)
     problems += size_problems(spec.data, spec.train.batch_size)
     problems += need_problems(spec.train.method, n_clean=spec.data.n_clean)
+    problems = problems or parameter_problems(spec)
     if problems:
         raise SpecError(*problems)
     return spec
@@ -269,6 +277,7 @@ class ReportRow:
     """Mean paired difference searched - this row, same seeds; None for the searched row itself."""
     difference_half_width: float | None
     n_failed: int = 0
+    train: dict[str, Any] = param(dict, doc="searched training settings that go with the schedule")
 
 
 @dataclass(frozen=True)
@@ -286,6 +295,7 @@ class Report:
     keep_rate: tuple[float, ...]
     rows: tuple[ReportRow, ...]
     verdict: str
+    train: dict[str, Any] = param(dict, doc="searched training settings of the recommended schedule")
 
 
 # --- seeds and identity -----------------------------------------------------------------------------------------------

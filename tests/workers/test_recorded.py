@@ -55,7 +55,9 @@ def test_the_shipped_tables_are_small_real_and_say_how_they_were_made(path: Path
 def test_the_shipped_table_shows_memorisation(table: RecordedTable) -> None:
     """Keeping everything ends far below its own peak and below eq. (1) with tau = the noise rate."""
     n_epochs = table.keep_rate.shape[1]
-    everything, default = (table.nearest(curve) for curve in ((1.0,) * n_epochs, coteaching_keep_rate(n_epochs, 0.5, 10)))
+    everything, default = (
+        table.nearest(curve) for curve in ((1.0,) * n_epochs, coteaching_keep_rate(n_epochs, 0.5, 10))
+    )
     assert (table.keep_rate[everything] == 1).all()
     accuracy = 1 - table.objective(5).mean(axis=1)
     assert accuracy[everything] < table.validation_accuracy[everything].mean(axis=0).max() - 0.05
