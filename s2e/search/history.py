@@ -79,4 +79,5 @@ class History:
         # Divided by the largest magnitude, because the sum of two huge objectives may overflow.
         scale = max(float(np.abs(self.objective_N).max()), np.finfo(float).tiny)
         mean_M = scale * averaged(self.objective_N / scale, owner_N, self.weight_N)
-        return History(self.points_NX[newest_M], mean_M, np.bincount(owner_N, self.weight_N), self.noise_unit)
+        weight_M = np.bincount(owner_N, self.weight_N).astype(np.float64)
+        return History(self.points_NX[newest_M], mean_M, weight_M, self.noise_unit)
