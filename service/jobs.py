@@ -11,7 +11,6 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from s2e.schedule import coteaching_keep_rate
 from s2e.search import loop
 from s2e.search.recommendation import Tried, best_bets
 from s2e.spec import JobSpec, parse_job, to_json
@@ -171,7 +170,7 @@ def schedule_out(session: Session, job: Job) -> schemas.ScheduleOut:
 
 
 def _default_keep_rate(spec: JobSpec) -> tuple[float, ...]:
-    return coteaching_keep_rate(spec.train.n_epochs, loop.default_tau(spec), spec.report.ramp_epochs)
+    return loop.coteaching_schedule(spec, loop.default_tau(spec))
 
 
 def schedules_out(session: Session, job: Job, max_points: int) -> schemas.SchedulesOut:

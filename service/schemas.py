@@ -259,6 +259,15 @@ class Named(Shape):
     summary: str
 
 
+class MethodOut(Named):
+    """A training method with its hyperparameters: ``params`` is their JSON schema with ranges, defaults and sentences,
+    ``per_dataset`` the defaults that differ for a data set, ``needs`` what it cannot train without."""
+
+    params: dict[str, Any]
+    per_dataset: dict[str, dict[str, Any]]
+    needs: list[str]
+
+
 class WorkerOut(Shape):
     """A place that trains: what it has, and how many populations it trained when last seen."""
 

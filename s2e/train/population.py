@@ -17,13 +17,15 @@ from s2e.errors import DataError, Problem, SpecError
 from s2e.methods.base import Method, Setup
 from s2e.methods.engine import Sampler, State
 from s2e.methods.params import need_problems, parse_params
-from s2e.models.base import StackedNetwork, Tensors
+from s2e.models.base import Tensors, cast
+from s2e.models.build import build
 from s2e.schedule import n_keep
 from s2e.spec import DataSpec, Population
 from s2e.train.augment import CropFlip
 from s2e.train.draws import draw
 from s2e.train.optimizer import make_optimizer, set_epoch
 from s2e.train.resident import resident
+from s2e.train.subset import share_of
 from s2e.train_spec import train_problems
 
 EVALUATION_BATCH = 500
@@ -38,17 +40,18 @@ class StackedTrials:
         _check(population)
         train, trials = population.train, population.trials
         data = load_split(population.data, data_root)
+        data, rows = share_of(data, population.data_share, population.data.split_seed)
         n_samples = len(data.train.labels)
         if n_samples < train.batch_size:
             raise DataError(f"{n_samples} training samples are fewer than one batch of {train.batch_size}")
-        network: type[StackedNetwork] = catalog.load(catalog.NETWORKS, train.network)
         self.train_spec, self.device, self.dtype = train, device, dtype
         self.weight_dtype = torch.float64 if dtype == torch.float64 else torch.float32
         if train.augment != "none" and data.train.images.dim() != 4:
             raise SpecError(Problem("train.augment", train.augment, f"none for {population.data.name}: no images"))
         statistics = statistics_of(population.data)
-        self.data = resident(data, network, device, augmented=train.augment != "none", statistics=statistics)
-        self.network = network(data.train.images.shape[1:], data.n_classes)
+        self.network = build(train, data.train.images.shape[1:], data.n_classes)
+        augmented = train.augment != "none"
+        self.data = resident(data, type(self.network), device, augmented=augmented, statistics=statistics)
         params = parse_params(train.method, population.data.name, train.params)
         self.method: Method = catalog.load(catalog.METHODS, train.method)(params)
         self.trial = list(range(len(trials)))
@@ -60,7 +63,8 @@ class StackedTrials:
         self.keep_KT = torch.from_numpy(n_keep([trial.keep_rate for trial in trials], train.batch_size)).to(device)
         self.keep_rate_KT = torch.tensor([trial.keep_rate for trial in trials], dtype=torch.float64, device=device)
         self.epoch, self.step = (torch.zeros((), dtype=torch.int64, device=device) for _ in range(2))
-        self.label_KS = torch.stack([noisy_labels(population.data, t.noise_seed, data_root) for t in trials]).to(device)
+        labels = [noisy_labels(population.data, trial.noise_seed, data_root)[rows] for trial in trials]
+        self.label_KS = torch.stack(labels).to(device)
         self.method_state: State = self.method.init_state(self._setup(population.data, data.n_classes))
         self.tensors: Tensors
         self.optimizer: torch.optim.Optimizer
@@ -168,7 +172,7 @@ class StackedTrials:
     def reset_networks(self) -> None:
         """Every network back to its initial weights, and a fresh optimiser."""
         tensors = self.network.init(self.init_seeds, self.method.n_networks)
-        self.tensors = {name: t.to(self.device, self.weight_dtype) for name, t in tensors.items()}
+        self.tensors = cast(tensors, self.device, self.weight_dtype)
         self.optimizer = self._make_optimizer()
 
     def draw(self, purpose: str, sample: Sampler) -> torch.Tensor:
@@ -223,5 +227,6 @@ def _check(population: Population) -> None:
         if epochs != population.n_epochs_run:
             allowed = f"{population.n_epochs_run}, as the population's first trial has it"
             raise SpecError(Problem("fidelity.n_epochs_run", epochs, allowed))
-        if trial.fidelity.data_share != 1:
-            raise SpecError(Problem("fidelity.data_share", trial.fidelity.data_share, "1: no smaller share is trained"))
+        if trial.fidelity.data_share != population.data_share:
+            allowed = f"{population.data_share}, as the population's first trial has it"
+            raise SpecError(Problem("fidelity.data_share", trial.fidelity.data_share, allowed))
