@@ -1,7 +1,7 @@
 """How many trials a search rule needs: every searcher of the catalog on tables of recorded trainings.
 
-    python -m benchmarks.bench_search [--parts main noise batch long] [--repeats N] [--searchers NAME ...]
-                                      [--results FOLDER] [--tiny]
+    python -m benchmarks.bench_search [--parts main noise batch long] [--tables sym50 pair45] [--repeats N]
+                                      [--searchers NAME ...] [--results FOLDER] [--tiny]
 
 The objectives are those of :mod:`benchmarks.search_objectives`. After each round the recommendation (lowest posterior
 mean, as in a job) is valued by the objective without noise. Parts:
@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import machine, write_result
+from benchmarks.measure import machine
 from benchmarks.plot_search import plot
 from benchmarks.search_objectives import OBJECTIVES, Array, Emulator, Lookup
 from s2e import catalog
@@ -170,14 +170,16 @@ def table_of(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def run(parts: Sequence[str], names: Sequence[str], repeats: int) -> dict[str, Any]:
+def run(
+    parts: Sequence[str], names: Sequence[str], repeats: int, tables: Sequence[str] = tuple(TABLES)
+) -> dict[str, Any]:
     """All settings of the parts. The library's rules take part in ``main`` only, for their time."""
     start, found = process_time(), {}
     for part in parts:
         chosen = names if part == "main" else [name for name in names if name not in SLOW]
         if part == "long":
             chosen = [name for name in names if name == "model_newton"]
-        for setting in settings(part):
+        for setting in (setting for setting in settings(part) if setting.table in tables):
             found[setting.name] = compared(setting, chosen, repeats)
             print(f"{setting.name}\n{table_of(found[setting.name])}\n", flush=True)
     return {"machine": machine(), "cpu_s": round(process_time() - start, 1), "settings": found}
@@ -187,21 +189,35 @@ def main() -> None:
     """Compare, print the tables, keep JSON and plot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--tables", nargs="+", choices=list(TABLES), default=list(TABLES))
     parser.add_argument("--repeats", type=int, default=50)
     parser.add_argument("--searchers", nargs="+", choices=list(catalog.SEARCHERS), default=comparable())
     parser.add_argument("--tiny", action="store_true", help="two repeats of part main: checks the path only")
     parser.add_argument("--results", type=Path, help="folder for JSON and plot; without it, JSON goes to the output")
     args = parser.parse_args()
-    result = run(["main"], args.searchers, 2) if args.tiny else run(args.parts, args.searchers, args.repeats)
+    if args.tiny:
+        args.parts, args.repeats = ["main"], 2
+    result = run(args.parts, args.searchers, args.repeats, args.tables)
     if args.results is None:
         print(json.dumps(result))
         return
-    path = write_result(args.results, "search-" + "-".join(args.parts), result)
-    print(f"wrote {path}")
-    if "main" in args.parts:
-        svg = args.results / "search.svg"
-        svg.write_text(plot(result["settings"]), encoding="utf-8")
-        print(f"wrote {svg}")
+    path = args.results / "search.json"
+    if path.is_file():
+        result = merged(json.loads(path.read_text(encoding="utf-8")), result)
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    main_names = {setting.name for setting in settings("main")}
+    drawn = {name: found for name, found in result["settings"].items() if name in main_names}
+    path.with_suffix(".svg").write_text(plot(drawn), encoding="utf-8")
+    print(f"wrote {path} and {path.with_suffix('.svg')}")
+
+
+def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Searchers and settings measured anew replace what was there; the others stay."""
+    found = {name: dict(setting) for name, setting in old["settings"].items()}
+    for name, setting in new["settings"].items():
+        before = found.get(name, {}).get("searchers", {})
+        found[name] = {**setting, "searchers": {**before, **setting["searchers"]}}
+    return {**new, "settings": found}
 
 
 def comparable() -> list[str]:

@@ -12,10 +12,10 @@ from s2e.errors import DataError
 from s2e.schedule import coteaching_keep_rate
 from s2e.spec import DataSpec, Population, TrainSpec, TrialSpec, parse, replace
 from workers.backend import Event, PopulationFinished, PopulationKey
-from workers.recorded import DIGITS_SYM50, RecordedTable
+from workers.recorded import DIGITS_PAIR45, DIGITS_SYM50, RecordedTable
 from workers.simulated import SimulatedBackend
 
-SHIPPED = [(DIGITS_SYM50, "symmetric", 0.5)]
+SHIPPED = [(DIGITS_SYM50, "symmetric", 0.5), (DIGITS_PAIR45, "pair", 0.45)]
 
 
 @pytest.fixture(scope="module")
