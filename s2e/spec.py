@@ -258,6 +258,42 @@ class EpochMetrics:
     validation_accuracy: float | None
     test_accuracy: float | None
     """Measured and shown, never fed back."""
+    validation_ensemble: float | None = None
+    """Accuracy of the largest sum of the networks' logits; never mixed with the mean over networks."""
+    test_ensemble: float | None = None
+    train_accuracy: float | None = None
+    """On the labels trained on, noise included, from the training's own forward passes."""
+    clean_correct: float | None = None
+    """Of the samples with a clean label, those predicted as it (ELR Fig. 1)."""
+    wrong_correct: float | None = None
+    """Of the samples with a wrong label, those predicted as their true class."""
+    wrong_memorised: float | None = None
+    """Of the samples with a wrong label, those predicted as that label; what is left is incorrect."""
+    networks: tuple[tuple[float | None, float | None, float | None], ...] = ()
+    """(train, validation, test) accuracy of each network."""
+
+
+@dataclass(frozen=True)
+class FinalAccuracy:
+    """Test accuracy of one training in the three ways that papers quote it. One kind is never compared with another."""
+
+    best: float
+    """The largest of all epochs: chosen on the test set, so it flatters (S2E Table 2, DivideMix)."""
+    last_ten: float
+    """Mean over the final ten epochs (SIGUA, Co-teaching)."""
+    at_best_validation: float
+    """At the first epoch with the best validation accuracy (ELR, ELR+)."""
+    best_validation_epoch: int
+
+
+@dataclass(frozen=True)
+class FinalAccuracies:
+    """Final figures of the mean over a trial's networks and, apart from it, of their ensemble; None: not measured."""
+
+    mean: FinalAccuracy | None
+    ensemble: FinalAccuracy | None
+    wrong_memorised: float | None
+    """Mean over the final ten epochs of the wrong labels that are predicted."""
 
 
 @dataclass(frozen=True)
@@ -274,6 +310,7 @@ class TrialResult:
     label_precision: float | None = None
     model: str | None = None
     """Path of the trained networks below the artifact root, where one was kept."""
+    final: FinalAccuracies | None = None
 
 
 @dataclass(frozen=True)
@@ -330,7 +367,31 @@ def derive_seed(*path: int | str) -> int:
 
 
 __all__ = [
-    "FULL", "DataSpec", "EpochMetrics", "Fidelity", "JobSpec", "NoiseSpec", "Observation", "PlanSpec", "Point",
-    "Population", "Report", "ReportRow", "ReportSpec", "Round", "RoundRecord", "SearchSpec", "SearchState", "TrainSpec",
-    "TrialResult", "TrialSpec", "derive_seed", "parse", "parse_job", "replace", "to_json",
+    "FULL",
+    "DataSpec",
+    "EpochMetrics",
+    "Fidelity",
+    "FinalAccuracies",
+    "FinalAccuracy",
+    "JobSpec",
+    "NoiseSpec",
+    "Observation",
+    "PlanSpec",
+    "Point",
+    "Population",
+    "Report",
+    "ReportRow",
+    "ReportSpec",
+    "Round",
+    "RoundRecord",
+    "SearchSpec",
+    "SearchState",
+    "TrainSpec",
+    "TrialResult",
+    "TrialSpec",
+    "derive_seed",
+    "parse",
+    "parse_job",
+    "replace",
+    "to_json",
 ]  # fmt: skip

@@ -30,6 +30,9 @@ from s2e.train_spec import train_problems
 
 EVALUATION_BATCH = 500
 
+NEVER_SEEN = -1
+"""A class nobody predicts: the sample was not trained on this epoch."""
+
 
 class StackedTrials:
     """Everything a population carries from step to step, all of it on the device."""
@@ -65,6 +68,9 @@ class StackedTrials:
         self.epoch, self.step = (torch.zeros((), dtype=torch.int64, device=device) for _ in range(2))
         labels = [noisy_labels(population.data, trial.noise_seed, data_root)[rows] for trial in trials]
         self.label_KS = torch.stack(labels).to(device)
+        shape_KNS = (len(trials), self.method.n_networks, self.label_KS.shape[1])
+        self.predicted_KNS = torch.full(shape_KNS, NEVER_SEEN, dtype=torch.int16, device=device)
+        """The class each network predicted for each sample when it last trained on it."""
         self.method_state: State = self.method.init_state(self._setup(population.data, data.n_classes))
         self.tensors: Tensors
         self.optimizer: torch.optim.Optimizer
@@ -121,7 +127,7 @@ class StackedTrials:
                 for key, value in moments[old[name]].items()
             }
         self.keep_KT, self.keep_rate_KT = self.keep_KT[alive_K], self.keep_rate_KT[alive_K]
-        self.label_KS = self.label_KS[alive_K]
+        self.label_KS, self.predicted_KNS = self.label_KS[alive_K], self.predicted_KNS[alive_K]
         self.method_state = {name: tensor[alive_K] for name, tensor in self.method_state.items()}
         self.trial = [self.trial[k] for k in alive]
         self.init_seeds = [self.init_seeds[k] for k in alive]
@@ -162,6 +168,15 @@ class StackedTrials:
         logits_GBC = self.network.forward(self.tensors if tensors is None else tensors, x, train=train)
         logits_KNBC: torch.Tensor = logits_GBC.unflatten(0, (-1, self.method.n_networks))
         return logits_KNBC.to(self.weight_dtype)
+
+    @torch.no_grad()
+    def remember(self, index: torch.Tensor, logits_KNBC: torch.Tensor) -> None:
+        """Keep what the networks predict for the training samples ``index`` ([B] shared or [K, B])."""
+        predicted_KNB = logits_KNBC.argmax(-1).to(self.predicted_KNS.dtype)
+        if index.dim() == 1:
+            self.predicted_KNS.index_copy_(2, index, predicted_KNB)
+        else:
+            self.predicted_KNS.scatter_(2, index[:, None].expand_as(predicted_KNB), predicted_KNB)
 
     @torch.no_grad()
     def train_logits(self) -> torch.Tensor:

@@ -10,9 +10,11 @@ from statistics import fmean
 
 import torch
 
+from s2e.outcome import result_of
 from s2e.spec import EpochMetrics, Population, TrialResult, TrialSpec, replace
 from s2e.train.checkpoint import Checkpoint, restore, take
-from s2e.train.epoch import EpochNumbers, run_epoch
+from s2e.train.epoch import run_epoch
+from s2e.train.metrics import EpochNumbers
 from s2e.train.population import StackedTrials
 from s2e.train.runtime import flushed_denormals, prepare_process
 
@@ -123,6 +125,15 @@ def _metrics(trial: TrialSpec, t: int, row: EpochNumbers) -> EpochMetrics:
         label_recall=_number(row.label_recall),
         validation_accuracy=row.validation_accuracy,
         test_accuracy=row.test_accuracy,
+        validation_ensemble=row.validation_ensemble,
+        test_ensemble=row.test_ensemble,
+        train_accuracy=_number(fmean(row.train_accuracies)),
+        clean_correct=_number(row.clean_correct),
+        wrong_correct=_number(row.wrong_correct),
+        wrong_memorised=_number(row.wrong_memorised),
+        networks=tuple(
+            zip(map(_number, row.train_accuracies), row.validation_accuracies, row.test_accuracies, strict=True)
+        ),
     )
 
 
@@ -131,29 +142,9 @@ def _end(population: Population, trials: StackedTrials, progress: Sequence[_Prog
     models = tuple(None if mine.reason else trials.export(stacked[i]) for i, mine in enumerate(progress))
     network = trials.network
     shape = NetworkShape(network.input_shape, trials.data.max_value, network.n_classes)
-    return PopulationEnd(tuple(_result(mine, population.tail_epochs) for mine in progress), models, shape)
-
-
-def _result(mine: _Progress, tail_epochs: int) -> TrialResult:
-    """The trial's end: means over its last epochs, and the objective 1 - validation accuracy."""
-    if mine.reason:
-        return TrialResult(mine.spec.round, mine.spec.k, failed=True, reason=mine.reason)
-    tail = mine.history[-tail_epochs:]
-    validation_accuracy = _mean(tail, lambda row: row.validation_accuracy)
-    assert validation_accuracy is not None
-    return TrialResult(
-        mine.spec.round,
-        mine.spec.k,
-        objective=1 - validation_accuracy,
-        validation_accuracy=validation_accuracy,
-        test_accuracy=_mean(tail, lambda row: row.test_accuracy),
-        label_precision=_mean(tail, lambda row: row.label_precision),
-    )
-
-
-def _mean(rows: Sequence[EpochMetrics], value: Callable[[EpochMetrics], float | None]) -> float | None:
-    known = [number for row in rows if (number := value(row)) is not None]
-    return fmean(known) if known else None
+    tail = population.tail_epochs
+    results = tuple(result_of(mine.spec, mine.history, tail, mine.reason) for mine in progress)
+    return PopulationEnd(results, models, shape)
 
 
 def _number(value: float) -> float | None:

@@ -194,6 +194,14 @@ def test_curves_are_thinned_between_first_and_last(
     assert found["series"]["loss"] == [1 / (t + 1) for t in epochs]
     assert found["series"]["validation_accuracy"] == [t / 100 for t in epochs]
     assert found["series"]["test_accuracy"] == [None] * len(epochs)
+    assert found["series"]["wrong_memorised"] == [t / 50 for t in epochs]
+    one, two = found["networks"]
+    assert one["train_accuracy"] == [t / 10 if t else None for t in epochs]
+    assert two == {
+        "train_accuracy": [0.5 if t else None for t in epochs],
+        "validation_accuracy": [t / 100 if t else None for t in epochs],
+        "test_accuracy": [None] * len(epochs),
+    }
 
 
 def test_curves_of_an_attempt_that_is_not_there_are_empty(http: httpx.Client, store_job: Any) -> None:
