@@ -24,6 +24,8 @@ from s2e.spec import Observation, Point, SearchState, replace
 DATA_SHARE = 0.25
 KEPT = 1 / 3
 """Of a rung's trials, those that are trained in full."""
+HUGE = 1e300
+"""Differences and sums of objectives up to here are finite."""
 
 
 class SubsetRung(ModelNewton):
@@ -47,7 +49,7 @@ class SubsetRung(ModelNewton):
 
     def tell(self, state: SearchState, observations: Sequence[Observation]) -> SearchState:
         """After the rung: its trials, best first. After the full trainings: ``model_newton``'s step on all of them."""
-        ordered(self._space, observations, at_least=1)
+        ordered(self._space, observations, at_least=1 if "rung" in state.memory else 2)
         if "rung" not in state.memory:
             best_first = sorted(observations, key=lambda o: (o.failed, o.objective, o.k))
             return SearchState(state.round + 1, state.theta, {**state.memory, "rung": [_plain(o) for o in best_first]})
@@ -55,12 +57,16 @@ class SubsetRung(ModelNewton):
         shift = _shift(full, rung, state.memory.get("shift", 0.0))
         left = [row for k, row in enumerate(rung) if k not in {o.k for o in full}]
         moved = [
-            Observation(0, self._space.point(np.array(row["point"])), row["objective"] + shift, row["failed"])
+            Observation(0, self._space.point(np.array(row["point"])), _clipped(row["objective"]) + shift, row["failed"])
             for row in left
         ]
         both = [replace(o, k=k) for k, o in enumerate([*full, *moved])]
         told = super().tell(_without_rung(state), both)
         return replace(told, memory={**told.memory, "shift": shift})
+
+
+def _clipped(objective: float) -> float:
+    return min(max(objective, -HUGE), HUGE)
 
 
 def _plain(o: Observation) -> dict[str, Any]:
@@ -76,5 +82,8 @@ def _without_rung(state: SearchState) -> SearchState:
 def _shift(full: Sequence[Observation], rung: Sequence[dict[str, Any]], before: float) -> float:
     """Mean of full - rung over the trials that have both; the one before where none has."""
     pairs = [(o, rung[o.k]) for o in full if o.k < len(rung)]
-    differences = [o.objective - row["objective"] for o, row in pairs if not o.failed and not row["failed"]]
-    return float(np.clip(np.mean(differences), -1e300, 1e300)) if differences else before
+    both = [(o.objective, row["objective"]) for o, row in pairs if not o.failed and not row["failed"]]
+    if not both:
+        return before
+    full_K, rung_K = np.clip(np.array(both).T, -HUGE, HUGE)
+    return float((full_K - rung_K).mean())
