@@ -32,7 +32,7 @@ from scipy.stats import t as student
 
 from benchmarks.measure import machine
 from s2e import catalog
-from s2e.data.datasets import DATA_ROOT_VARIABLE
+from s2e.data.root import DATA_ROOT_VARIABLE
 from s2e.schedule import coteaching_keep_rate
 from s2e.search.loop import next_round, populations, recommend_from
 from s2e.spec import (
