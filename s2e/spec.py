@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from s2e import catalog
-from s2e.data.checks import noise_problems
-from s2e.data.limits import FACTS, size_problems
+from s2e.data.checks import data_problems
+from s2e.data.limits import sample_shape, size_problems
 from s2e.data.normalisation import normalise_problems
-from s2e.data.spec import DataSpec, NoiseSpec
+from s2e.data.spec import CsvSpec, DataSpec, NoiseSpec
 from s2e.errors import Problem, SpecError
 from s2e.fidelity import FULL, Fidelity
 from s2e.methods.params import need_problems, parse_params
@@ -140,10 +140,9 @@ def parse_job(data: Any) -> JobSpec:
     if spec.search.n_trials < at_least:
         allowed = f">= {at_least} for searcher {spec.search.searcher}, which compares the trials of one round"
         problems.append(Problem("search.n_trials", spec.search.n_trials, allowed))
-    if spec.data.name in FACTS:
-        problems += image_problems(spec.train.network, FACTS[spec.data.name].shape)
+    problems += image_problems(spec.train.network, sample_shape(spec.data.name))
     problems += train_problems(spec.train)
-    problems += noise_problems(spec.data)
+    problems += data_problems(spec.data, spec.train.augment)
     problems += normalise_problems(spec.data)
     problems += need_problems(spec.train.method, n_clean=spec.data.n_clean)
     problems += size_problems(spec.data, spec.train.batch_size)
@@ -368,6 +367,7 @@ def derive_seed(*path: int | str) -> int:
 
 __all__ = [
     "FULL",
+    "CsvSpec",
     "DataSpec",
     "EpochMetrics",
     "Fidelity",
