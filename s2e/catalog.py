@@ -256,6 +256,11 @@ SEARCHERS = {
         "s2e.search.model_newton:ModelNewton",
         "Newton on a surrogate of the schedule curve; trials picked by Thompson sampling over a pool.",
     ),
+    "model_newton_rung": Entry(
+        "s2e.search.subset_rung:SubsetRung",
+        "model_newton above a rung: every schedule on a quarter of the samples first, the best third in full.",
+        min_trials=2,
+    ),
     "natural_gradient": Entry(
         "s2e.search.natural_gradient:NaturalGradient",
         "A step along F^-1 grad J; baseline and trust region of newton.",
