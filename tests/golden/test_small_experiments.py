@@ -69,9 +69,7 @@ def linear_model(method: Method, seen_at: tuple[int, ...]) -> tuple[torch.Tensor
         if iteration in seen_at:
             right_KS = (logits_KSC.argmax(-1) == true_KS).double()
             test_right_KS = ((test_KSD @ theta_KCD.mT).argmax(-1) == test_true_KS).double()
-            seen.append(
-                torch.stack([right_KS[:, WRONG:].mean(1), right_KS[:, :WRONG].mean(1), test_right_KS.mean(1)])
-            )
+            seen.append(torch.stack([right_KS[:, WRONG:].mean(1), right_KS[:, :WRONG].mean(1), test_right_KS.mean(1)]))
         loss_K = method.losses(logits_KSC[:, None], label_KS, index_S, state).mean((1, 2))
         (gradient_KCD,) = torch.autograd.grad(loss_K.sum(), theta_KCD)
         with torch.no_grad():
