@@ -139,6 +139,32 @@ SEARCHERS = {
         "s2e.search.grid:Grid",
         "Full factorial grids in a small space, Sobol's sequence in others; theta never moves.",
     ),
+    "tpe": Entry(
+        "s2e.search.optuna_samplers:TPE",
+        "Optuna's multivariate TPE with a constant liar, rebuilt from the history at each round; theta never moves.",
+    ),
+    "gp": Entry(
+        "s2e.search.optuna_samplers:GP",
+        "Optuna's Gaussian process over the coordinates of a point, rebuilt at each round; theta never moves.",
+    ),
+    "cmaes": Entry(
+        "s2e.search.cma_es:CmaEs",
+        "CMA-ES over the unit cube of the space, one generation a round; theta never moves.",
+        min_trials=4,
+    ),
+    "hyperband": Entry(
+        "s2e.search.hyperband:Hyperband",
+        "Uniform draws trained for a part of the epochs, the best of a rung go on; M x K full trainings in all.",
+    ),
+    "asha": Entry(
+        "s2e.search.asha:Asha",
+        "Successive halving that mixes rungs in one round; about M x K full trainings in all.",
+    ),
+    "asng": Entry(
+        "s2e.search.asng:Asng",
+        "A natural gradient of self-adapting length; every trial trains its own networks, no weights are shared.",
+        min_trials=2,
+    ),
     "random": Entry("s2e.search.random_search:RandomSearch", "Uniform draws from the space; theta never moves."),
 }
 SPACES = {
