@@ -9,6 +9,7 @@ from s2e.data.limits import check_sizes
 from s2e.errors import Problem, SpecError
 from s2e.methods.params import parse_params
 from s2e.spec import DataSpec, TrainSpec, parse, replace, to_json
+from s2e.train_spec import train_problems
 
 
 def overridden(data: DataSpec, train: TrainSpec, overrides: Mapping[str, Any], path: str = "train") -> TrainSpec:
@@ -24,6 +25,8 @@ def overridden(data: DataSpec, train: TrainSpec, overrides: Mapping[str, Any], p
     kept = train.params if overrides.get("method", train.method) == train.method else {}
     merged = {**to_json(train), **overrides}
     found = parse(TrainSpec, merged | {"params": overrides.get("params", {})}, path)
+    if problems := train_problems(found, path):
+        raise SpecError(*problems)
     params = parse_params(found.method, data.name, {**kept, **found.params}, f"{path}.params")
     check_sizes(data, found.batch_size)
     return replace(found, params=to_json(params))

@@ -14,42 +14,18 @@ from typing import Any
 from s2e import catalog
 from s2e.data.checks import noise_problems
 from s2e.data.limits import size_problems
+from s2e.data.normalisation import normalise_problems
 from s2e.data.spec import DataSpec, NoiseSpec
 from s2e.errors import Problem, SpecError
 from s2e.fidelity import FULL, Fidelity
 from s2e.methods.params import need_problems, parse_params
+from s2e.train_spec import TrainSpec, train_problems
 from s2e.validation import param, parse, to_json
 
 SPEC_VERSION = 1
 DEFAULT_TAUS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 # --- what a user asks for ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class TrainSpec:
-    """How one trial is trained (S2E section 4: Adam, constant rate, then linear decay to 0)."""
-
-    method: str = param("coteaching", choices=lambda: catalog.METHODS, doc="training method under the schedule")
-    params: dict[str, Any] = param(
-        dict, doc="hyperparameters of the method, by name; what is missing gets the paper's value"
-    )
-    network: str = param("mlp", choices=lambda: catalog.NETWORKS, doc="network architecture")
-    n_epochs: int = param(40, ge=1, le=10_000, doc="epochs T of one trial; R(t) has one value for each")
-    batch_size: int = param(128, ge=1, le=65_536, doc="samples in a mini-batch; the last incomplete batch is dropped")
-    learning_rate: float = param(1e-3, gt=0, le=10, doc="Adam's step size before the decay")
-    decay_start: float = param(
-        0.4, ge=0, le=1, doc="fraction of the epochs after which the step size falls linearly to 0"
-    )
-    beta1: float = param(0.9, ge=0, lt=1, doc="Adam's beta1 before the decay")
-    beta1_decay: float | None = param(
-        None, ge=0, lt=1, doc="Adam's beta1 from the decay on (Co-teaching 0.1); null: unchanged"
-    )
-    augment: str = param(
-        "none",
-        choices=("none", "crop_flip"),
-        doc="crop_flip: each training image is padded by 4, cropped at random and mirrored half of the time",
-    )
 
 
 @dataclass(frozen=True)
@@ -102,6 +78,12 @@ class JobSpec:
 
     name: str = param("", max_length=120, doc="a name for people")
     seed: int = param(0, ge=0, lt=2**63, doc="the seed all randomness of the job is derived from")
+    trials: str = param(
+        "internal",
+        choices=("internal", "external"),
+        doc="who trains: the service's own workers, or, external, your own program, which asks for schedules under a "
+        "lease and reports back (of data and train, only train.n_epochs and the noise rate then matter)",
+    )
     data: DataSpec = param(DataSpec, doc="data set, noise and split")
     train: TrainSpec = param(TrainSpec, doc="how one trial is trained")
     search: SearchSpec = param(SearchSpec, doc="how schedules are searched")
@@ -135,7 +117,9 @@ def parse_job(data: Any) -> JobSpec:
         problems.append(
             Problem("train.network", "model1", "mlp for digits: 8x8 images are too small for two 5x5 convolutions")
         )
+    problems += train_problems(spec.train)
     problems += noise_problems(spec.data)
+    problems += normalise_problems(spec.data)
     problems += size_problems(spec.data, spec.train.batch_size)
     problems += need_problems(spec.train.method, n_clean=spec.data.n_clean)
     if problems:

@@ -15,7 +15,7 @@ import s2e
 from service import openapi, problems
 from service.auth import KeyRing, check_exposure
 from service.middleware import BodyLimit, Gate, SecurityHeaders
-from service.routes import catalog, docs, health, jobs, session, trials, workers
+from service.routes import catalog, docs, external, health, jobs, session, trials, workers
 from service.settings import Settings
 from service.store.engine import Database
 
@@ -58,7 +58,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 def _add_routes(app: FastAPI) -> None:
     api = APIRouter(prefix="/api/v1")
-    for module in (jobs, trials, catalog, workers, session):
+    for module in (jobs, trials, external, catalog, workers, session):
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(health.router)

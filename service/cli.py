@@ -17,7 +17,8 @@ from s2e.errors import S2EError, SpecError
 from s2e.validation import to_json
 from service import cli_service, terminal
 from service.auth import ExposedWithoutKeyError
-from service.client import DEFAULT_URL, ApiError, ClientError, InvalidSpec, S2EClient
+from service.client import DEFAULT_URL, S2EClient
+from service.client_errors import ApiError, ClientError, InvalidSpec
 from service.jobfile import read_job
 
 FAILED, BAD_INPUT, REFUSED, UNREACHABLE, INTERRUPTED = 1, 2, 3, 4, 130

@@ -6,23 +6,8 @@
             print(event.kind, event.data)
         print(client.report(job.id).verdict)
 
-What it raises:
-
-    ClientError
-    ├── Unreachable                nobody answers at the address
-    └── ApiError                   the service refused: ``status``, ``code``, ``detail``, ``problems``
-        ├── InvalidRequest         invalid_request, unsupported_media_type, method_not_allowed
-        ├── InvalidSpec            invalid_spec: ``problems`` names each field, its value and what is allowed
-        ├── InvalidParameter       invalid_parameter
-        ├── Unauthorized           unauthorized: a key is needed, or it is the wrong one
-        ├── Forbidden              forbidden
-        ├── NotFound               not_found
-        ├── IllegalTransition      illegal_transition
-        ├── Conflict               conflict
-        ├── TooLarge               too_large
-        └── Unavailable            unavailable
+What it raises is in :mod:`service.client_errors`.
 """
-# ruff: noqa: N818 - named for what happened, like the codes of the API
 
 from __future__ import annotations
 
@@ -35,9 +20,9 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from s2e.errors import Problem
 from s2e.spec import JobSpec, to_json
 from service import schemas
+from service.client_errors import Unavailable, Unreachable, refusal
 from service.lifecycle import JOB_ENDED
 
 Shape = TypeVar("Shape", bound=schemas.Shape)
@@ -45,69 +30,6 @@ DEFAULT_URL = "http://127.0.0.1:8642"
 RECONNECT_S = (0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0)
 SILENT_S = 45.0
 """The stream sends a ping every 15 s; a connection silent for longer is dead."""
-
-
-class ClientError(Exception):
-    """Base of all this client raises."""
-
-
-class Unreachable(ClientError):
-    def __init__(self, url: str, cause: Exception) -> None:
-        super().__init__(f"no service answers at {url}: {cause}. Is it running? Start one with: s2e serve")
-
-
-class ApiError(ClientError):
-    """The service refused."""
-
-    def __init__(self, status: int, code: str, detail: str, problems: tuple[Problem, ...] = ()) -> None:
-        self.status, self.code, self.detail, self.problems = status, code, detail, problems
-        super().__init__("; ".join((detail, *map(str, problems))))
-
-
-class InvalidRequest(ApiError): ...
-
-
-class InvalidSpec(ApiError): ...
-
-
-class InvalidParameter(ApiError): ...
-
-
-class Unauthorized(ApiError): ...
-
-
-class Forbidden(ApiError): ...
-
-
-class NotFound(ApiError): ...
-
-
-class IllegalTransition(ApiError): ...
-
-
-class Conflict(ApiError): ...
-
-
-class TooLarge(ApiError): ...
-
-
-class Unavailable(ApiError): ...
-
-
-_BY_CODE: dict[str, type[ApiError]] = {
-    "invalid_request": InvalidRequest,
-    "unsupported_media_type": InvalidRequest,
-    "method_not_allowed": InvalidRequest,
-    "invalid_spec": InvalidSpec,
-    "invalid_parameter": InvalidParameter,
-    "unauthorized": Unauthorized,
-    "forbidden": Forbidden,
-    "not_found": NotFound,
-    "illegal_transition": IllegalTransition,
-    "conflict": Conflict,
-    "too_large": TooLarge,
-    "unavailable": Unavailable,
-}
 
 
 @dataclass(frozen=True)
@@ -194,6 +116,30 @@ class S2EClient:
         """The final comparison. Raises NotFound until the job has completed."""
         return self._ask(schemas.ReportOut, "GET", f"/jobs/{job_id}/report")
 
+    def ask(
+        self,
+        job_id: str,
+        n_trials: int = 1,
+        worker: str = "",
+        lease_s: float = 600.0,
+        idempotency_key: str | None = None,
+    ) -> schemas.AskOut:
+        """Lease trials of a job with ``trials: external``; :mod:`service.own_loop` makes a loop of it."""
+        body = {"n_trials": n_trials, "worker": worker, "lease_s": lease_s}
+        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+        return self._ask(schemas.AskOut, "POST", f"/jobs/{job_id}/trials:ask", json=body, headers=headers)
+
+    def report_epochs(
+        self, trial_id: str, lease: str, *epochs: Mapping[str, Any], **more: Any
+    ) -> schemas.ReportedTrial:
+        """Report epochs of a leased trial, or with none of them prolong its lease. Raises LeaseExpired."""
+        body = {"lease": lease, "epochs": [dict(epoch) for epoch in epochs], **more}
+        return self._ask(schemas.ReportedTrial, "POST", f"/trials/{trial_id}/epochs", json=body)
+
+    def report_result(self, trial_id: str, lease: str, **result: Any) -> schemas.ReportedTrial:
+        """End a leased trial: ``outcome``, ``reason``, ``validation_accuracy``. Raises LeaseExpired."""
+        return self._ask(schemas.ReportedTrial, "POST", f"/trials/{trial_id}/result", json={"lease": lease, **result})
+
     def workers(self) -> list[schemas.WorkerOut]:
         return self._ask(schemas.Items[schemas.WorkerOut], "GET", "/workers").items
 
@@ -229,7 +175,7 @@ class S2EClient:
             with self._http.stream("GET", path, headers=headers, timeout=timeout) as response:
                 if response.status_code >= 400:
                     response.read()
-                    raise _refusal(response)
+                    raise refusal(response)
                 yield from _parse_events(response.iter_lines())
         except httpx.TransportError as error:
             raise Unreachable(self.url, error) from error
@@ -248,23 +194,12 @@ class S2EClient:
         except httpx.TransportError as error:
             raise Unreachable(self.url, error) from error
         if not response.is_success:
-            raise _refusal(response)
+            raise refusal(response)
         return shape.model_validate_json(response.content)
 
 
 def _given(params: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in params.items() if value is not None}
-
-
-def _refusal(response: httpx.Response) -> ApiError:
-    """The error for a problem document, or for whatever a proxy sent in its place."""
-    try:
-        problem = response.json()
-        code, detail = str(problem["code"]), str(problem["detail"])
-        errors = tuple(Problem(e["field"], e["value"], e["allowed"]) for e in problem.get("errors") or ())
-    except (ValueError, TypeError, KeyError):
-        code, detail, errors = "http_error", f"status {response.status_code}: {response.text[:200]}", ()
-    return _BY_CODE.get(code, ApiError)(response.status_code, code, detail, errors)
 
 
 def _parse_events(lines: Iterator[str]) -> Iterator[JobEvent]:

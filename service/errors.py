@@ -8,7 +8,8 @@
     ├── NotFound               404  not_found
     │   └── NoReport           404  not_found (the job has not ended)
     ├── IllegalTransition      409  illegal_transition
-    ├── Conflict               409  conflict (an idempotency key with another body)
+    ├── Conflict               409  conflict (an idempotency key with another body; a trial that is not yours to train)
+    ├── LeaseExpired           409  lease_expired (a report for a trial that was taken back)
     ├── TooLarge               413  too_large
     ├── UnsupportedMedia       415  unsupported_media_type
     ├── Invalid                422  invalid_parameter (a query, path or header value; names field, value, allowed)
@@ -78,6 +79,14 @@ class IllegalTransition(ServiceError):
 class Conflict(ServiceError):
     status = 409
     code = "conflict"
+
+
+class LeaseExpired(ServiceError):
+    status = 409
+    code = "lease_expired"
+
+    def __init__(self, trial_id: str, attempt: int, why: str) -> None:
+        super().__init__(f"attempt {attempt} of trial {trial_id} was given up ({why}): its report changes nothing")
 
 
 class TooLarge(ServiceError):

@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from s2e.spec import JobSpec
 from s2e.validation import json_schema
 from service.problems import MEDIA_TYPE
+from service.routes.external import AskIn, EpochsIn, ResultIn
 from service.routes.session import SessionIn
 from service.schemas import ProblemOut
 from service.settings import Settings
@@ -50,7 +51,7 @@ def document(app: FastAPI) -> dict[str, Any]:
     components["schemas"].pop("ValidationError", None)
     components["schemas"] |= {
         "JobSpec": json_schema(JobSpec),
-        "SessionIn": json_schema(SessionIn),
+        **{body.__name__: json_schema(body) for body in (SessionIn, AskIn, EpochsIn, ResultIn)},
         "Problem": ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}"),
     }
     components["schemas"] |= components["schemas"]["Problem"].pop("$defs")

@@ -16,7 +16,8 @@ from s2e.report import make_report
 from s2e.search import loop
 from s2e.spec import JobSpec, PlanSpec, Round, RoundRecord
 from service.lifecycle import JOB_ENDED, TRIAL_IN_FLIGHT
-from service.store import populations, repository, rounds
+from service.store import external, populations, repository, rounds
+from service.store.changes import lock_job
 from service.store.engine import Database
 from service.store.rounds import JobStatus
 from workers.backend import Event, TrialBackend, WorkerInfo
@@ -52,6 +53,8 @@ class Orchestrator:
     def take_over(self, job_id: str) -> None:
         """Begin to lead a job: what was under way in other hands, or in a failed step of ours, is put back."""
         self.drop(job_id)
+        if self._is_external(job_id):  # what others train goes on without a dispatcher
+            return
         with self._database.write() as session:
             populations.orphan_populations(session, job_id, self._owner, "its dispatcher went away")
 
@@ -89,9 +92,13 @@ class Orchestrator:
             return self._cancel(job_id)
         if status.state == "queued":
             return self._begin(job_id)
+        if self._is_external(job_id) and self._take_back(job_id):
+            return Step.AGAIN
         in_flight, pending = status.in_state(*TRIAL_IN_FLIGHT), status.in_state("pending")
         if status.state == "paused":
             return Step.WAIT if in_flight else Step.DONE
+        if pending and self._is_external(job_id):
+            return Step.WAIT
         if pending:
             return self._start(job_id, status, len(in_flight))
         return Step.WAIT if in_flight else self._next_round(job_id, status.n_rounds)
@@ -142,6 +149,18 @@ class Orchestrator:
         with self._database.write() as session:
             repository.finish_job(session, job_id, self._owner, report)
         return Step.AGAIN
+
+    def _is_external(self, job_id: str) -> bool:
+        return self._recall(job_id).spec.trials == "external"
+
+    def _take_back(self, job_id: str) -> bool:
+        """Put back external trials whose lease ran out; whether there were any."""
+        with self._database.read() as session:
+            if not external.has_expired(session, job_id):
+                return False
+        with self._database.write() as session:
+            external.expire_leases(session, lock_job(session, job_id, self._owner), self._max_attempts)
+        return True
 
     def _recall(self, job_id: str) -> _Known:
         if job_id not in self._known:

@@ -98,6 +98,44 @@ class TrialOut(Shape):
     finished_at: datetime | None
 
 
+class LeasedTrial(Shape):
+    """A trial to be trained by whoever asked: R(t) for every epoch, and the lease to show with each report."""
+
+    id: str
+    round: int
+    k: int
+    label: str
+    repeat: int
+    attempt: int
+    lease: str
+    lease_until: datetime
+    keep_rate: list[float]
+    train: dict[str, Any]
+    """Training settings this trial alone has different, where the space has such parameters."""
+    point: list[float] | None
+    init_seed: int
+    order_seed: int
+    noise_seed: int
+
+
+class AskOut(Shape):
+    """Trials leased by one ask. None of them while a round waits for its last results: ask again later, unless the job
+    has ended."""
+
+    job_state: JobState
+    trials: list[LeasedTrial]
+
+
+class ReportedTrial(Shape):
+    """A trial after a report. ``lease_until``: the report prolonged the lease; null once the trial has ended."""
+
+    id: str
+    state: TrialState
+    attempt: int
+    lease_until: datetime | None
+    objective: float | None
+
+
 class AttemptOut(Shape):
     """One try at a trial. ``n_stale``: events that came after it was given up."""
 

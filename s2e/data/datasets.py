@@ -93,12 +93,12 @@ def load_cifar10(data_root: str | None = None) -> Dataset:
 
 def load_split(spec: DataSpec, data_root: str | None = None) -> SplitData:
     """The samples a job trains, validates and tests on; kept in the process for the next population."""
-    return _load_split(replace(spec, noise=NoiseSpec()), data_root or _environment_root())
+    return _load_split(replace(spec, noise=NoiseSpec(), normalise="none"), data_root or _environment_root())
 
 
 @lru_cache(maxsize=4)
 def _load_split(spec: DataSpec, data_root: str | None) -> SplitData:
-    """``spec`` always with the same noise, so that populations which differ only in it share the images."""
+    """``spec`` always with the same noise and scaling, so that populations which differ in these share the images."""
     whole = _load(spec.name, data_root)
     chosen = split(spec, whole.train_labels.numpy(), len(whole.test_labels))
     train, test = (whole.train_images, whole.train_labels), (whole.test_images, whole.test_labels)

@@ -84,3 +84,8 @@ class DataSpec:
         doc="trusted samples with clean labels, set aside from the training data for methods that "
         "learn from some; they neither train nor validate",
     )
+    normalise: str = param(
+        "none",
+        choices=("none", "channels"),
+        doc="channels: pixels minus the data set's published mean, over its standard deviation; none: in [0, 1]",
+    )

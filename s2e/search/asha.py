@@ -3,7 +3,8 @@
 Whenever a trial is wanted, the best of a rung that may go on does, the highest rung first: one in ETA of the trials
 told there so far. Otherwise a uniform draw begins at the lowest rung. The rungs are those of Hyperband's longest
 bracket (``rungs.py``). What is asynchronous in the paper happens between rounds here: the K trials of a round are the
-first K of that queue, so a round may hold trials of several rungs, and all are told together.
+first K of that queue, so a round may hold trials of several rungs, and all are told together. A trial that went on
+early and was overtaken later still counts: never more than one in ETA of a rung go on, so the budget is kept.
 
 ``memory``: for each rung the newest N_RUNG trials told there, as [round, k, objective (None: failed), went on, point].
 """
@@ -79,5 +80,7 @@ class Asha(Relaxation):
         queue: list[tuple[int, Entry]] = []
         for i in range(len(rungs) - 2, -1, -1):
             ranked = sorted((e for e in rungs[i] if e[2] is not None), key=lambda e: (e[2], e[0], e[1]))
-            queue += [(i, e) for e in ranked[: int(len(rungs[i]) / ETA)] if not e[3]]
+            most = int(len(rungs[i]) / ETA)
+            room = max(0, most - sum(e[3] for e in rungs[i]))
+            queue += [(i, e) for e in ranked[:most] if not e[3]][:room]
         return queue

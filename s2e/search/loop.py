@@ -112,15 +112,16 @@ def populations(spec: JobSpec, round_: Round) -> tuple[Population, ...]:
 
     A stacked program has one set of training settings and one stretch of epochs, so only trials that agree in both
     share a group; such groups are as even as the limit ``plan.population`` allows. Final schedules are re-trained in
-    float32.
+    float32. An external trial is leased by itself, so it is a group by itself.
     """
     plan = spec.plan
     if round_.kind == "retrain" and plan.dtype != "float64":
         plan = replace(plan, dtype="float32")
+    most = 1 if spec.trials == "external" else plan.population
     return tuple(
         Population(spec.data, overridden(spec.data, spec.train, trials[0].train), plan, spec.tail_epochs, trials)
         for alike in _alike(round_.trials)
-        for trials in _evenly(alike, plan.population)
+        for trials in _evenly(alike, most)
     )
 
 

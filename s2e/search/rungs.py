@@ -1,8 +1,8 @@
-"""Rungs of successive halving (Li et al. 2017), the resource being epochs: exact arithmetic, no rounding of logarithms.
+"""Rungs of successive halving (Li et al. 2017), the resource being epochs. Exact fractions: r eta^i may be whole.
 
-With T epochs and eta = 5/2, bracket s = s_max .. 0, s_max = floor(log_eta T), begins with n = ceil((s_max + 1) / (s + 1)
-eta^s) trials of r = T / eta^s epochs; rung i has floor(n / eta^i) trials, at least one, of ceil(r eta^i) epochs. A rung
-is a prefix of the full run: T in R(t) and in the step size stays T.
+With T epochs and eta = 5/2, bracket s = s_max .. 0, s_max = floor(log_eta T), begins with ceil((s_max + 1) / (s + 1)
+eta^s) trials of r = T / eta^s epochs; after n_i trials a rung has floor(n_i / eta), at least one, and rung i has
+ceil(r eta^i) epochs. A rung is a prefix of the full run: T in R(t) and in the step size stays T.
 """
 
 from __future__ import annotations
@@ -38,18 +38,17 @@ def _s_max(n_epochs: int) -> int:
 
 
 def _bracket(n_epochs: int, s: int, s_max: int) -> tuple[Rung, ...]:
-    n = ceil(Fraction(s_max + 1, s + 1) * ETA**s)
-    r = n_epochs / ETA**s
-    return tuple(Rung(max(1, floor(n / ETA**i)), ceil(r * ETA**i)) for i in range(s + 1))
+    rungs, n_trials = [], ceil(Fraction(s_max + 1, s + 1) * ETA**s)
+    for halvings in range(s, -1, -1):
+        rungs.append(Rung(n_trials, ceil(n_epochs / ETA**halvings)))
+        n_trials = max(1, floor(n_trials / ETA))
+    return tuple(rungs)
 
 
 def cost(bracket: Sequence[Rung], n_epochs: int) -> Fraction:
     """Full trainings that a bracket is worth, when what goes on is continued and not trained anew."""
-    before = [0, *(rung.n_epochs for rung in bracket)]
-    return sum(
-        (
-            Fraction(rung.n_trials * (rung.n_epochs - done), n_epochs)
-            for rung, done in zip(bracket, before, strict=False)
-        ),
-        Fraction(0),
-    )
+    done, epochs = 0, 0
+    for rung in bracket:
+        epochs += rung.n_trials * (rung.n_epochs - done)
+        done = rung.n_epochs
+    return Fraction(epochs, n_epochs)

@@ -14,7 +14,6 @@ from s2e.methods.base import pick
 from s2e.methods.engine import MiniBatch
 from s2e.spec import derive_seed
 from s2e.train.population import EVALUATION_BATCH, StackedTrials
-from s2e.train.resident import scaled
 from s2e.train.skip import StepGuard
 
 
@@ -110,7 +109,7 @@ def _evaluate(trials: StackedTrials, part: Part) -> list[torch.Tensor]:
     n_correct_G: torch.Tensor | float = 0
     finite_G: torch.Tensor | bool = True
     for images, label_B in zip(part.images.split(EVALUATION_BATCH), part.labels.split(EVALUATION_BATCH), strict=True):
-        x = scaled(images, trials.data.max_value, trials.dtype)
+        x = trials.data.scaled(images, trials.dtype)
         logits_GBC = trials.network.forward(trials.tensors, x, train=False)
         n_correct_G = n_correct_G + (logits_GBC.argmax(-1) == label_B).sum(-1)
         finite_G = finite_G & logits_GBC.isfinite().flatten(1).all(1)

@@ -11,6 +11,7 @@ import torch
 
 from s2e import catalog
 from s2e.data.datasets import load_split, noisy_labels
+from s2e.data.normalisation import normalise_problems, statistics_of
 from s2e.data.transition import injected_noise_rate, true_transition
 from s2e.errors import DataError, Problem, SpecError
 from s2e.methods.base import Method, Setup
@@ -18,10 +19,12 @@ from s2e.methods.engine import Sampler, State
 from s2e.methods.params import need_problems, parse_params
 from s2e.models.base import StackedNetwork, Tensors
 from s2e.schedule import n_keep
-from s2e.spec import DataSpec, Population, TrainSpec
+from s2e.spec import DataSpec, Population
 from s2e.train.augment import CropFlip
 from s2e.train.draws import draw
-from s2e.train.resident import resident, scaled
+from s2e.train.optimizer import make_optimizer, set_epoch
+from s2e.train.resident import resident
+from s2e.train_spec import train_problems
 
 EVALUATION_BATCH = 500
 
@@ -41,7 +44,10 @@ class StackedTrials:
         network: type[StackedNetwork] = catalog.load(catalog.NETWORKS, train.network)
         self.train_spec, self.device, self.dtype = train, device, dtype
         self.weight_dtype = torch.float64 if dtype == torch.float64 else torch.float32
-        self.data = resident(data, network, device, augmented=train.augment != "none")
+        if train.augment != "none" and data.train.images.dim() != 4:
+            raise SpecError(Problem("train.augment", train.augment, f"none for {population.data.name}: no images"))
+        statistics = statistics_of(population.data)
+        self.data = resident(data, network, device, augmented=train.augment != "none", statistics=statistics)
         self.network = network(data.train.images.shape[1:], data.n_classes)
         params = parse_params(train.method, population.data.name, train.params)
         self.method: Method = catalog.load(catalog.METHODS, train.method)(params)
@@ -57,7 +63,8 @@ class StackedTrials:
         self.label_KS = torch.stack([noisy_labels(population.data, t.noise_seed, data_root) for t in trials]).to(device)
         self.method_state: State = self.method.init_state(self._setup(population.data, data.n_classes))
         self.tensors: Tensors
-        self.optimizer: torch.optim.Adam
+        self.optimizer: torch.optim.Optimizer
+        self._t = 0
         self.reset_networks()
 
     @property
@@ -85,18 +92,13 @@ class StackedTrials:
         return [name for name in self.tensors if name not in self.network.buffer_names]
 
     def set_epoch(self, t: int) -> None:
-        """The epoch, its first step, and Adam's step size and beta1 in it."""
+        """The epoch, its first step, and the optimiser's step size in it."""
         self._t = t
         self.epoch.fill_(t)
         self.step.zero_()
         if self.augmentation:
             self.augmentation.begin_epoch()
-        beta1 = self.train_spec.beta1
-        if t >= decay_epoch(self.train_spec) and self.train_spec.beta1_decay is not None:
-            beta1 = self.train_spec.beta1_decay
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.train_spec, t)
-            group["betas"] = (beta1, 0.999)
+        set_epoch(self.optimizer, self.train_spec, t)
 
     def keep(self, alive: Sequence[int]) -> None:
         """Only the stacked trials ``alive`` go on; weights, moments and state of the others leave.
@@ -111,7 +113,7 @@ class StackedTrials:
         self.optimizer = self._make_optimizer()
         for name in self.parameter_names:
             self.optimizer.state[self.tensors[name]] = {
-                key: value.index_select(0, alive_G) if value.dim() else value
+                key: value.index_select(0, alive_G) if value is not None and value.dim() else value
                 for key, value in moments[old[name]].items()
             }
         self.keep_KT, self.keep_rate_KT = self.keep_KT[alive_K], self.keep_rate_KT[alive_K]
@@ -135,13 +137,13 @@ class StackedTrials:
         x = self.data.train.images.index_select(0, index.flatten())
         if self.augmentation:
             x = self.network.store(x if view is None else self.augmentation(x, index, view))
-        return scaled(x, self.data.max_value, self.dtype).view(*index.shape, *x.shape[1:])
+        return self.data.scaled(x, self.dtype).view(*index.shape, *x.shape[1:])
 
     def clean_images(self, index: torch.Tensor) -> torch.Tensor:
         """Trusted images at ``index`` as the network reads them."""
         assert self.data.clean is not None  # refused at the door
         x = self.data.clean.images.index_select(0, index.flatten())
-        return scaled(x, self.data.max_value, self.dtype).view(*index.shape, *x.shape[1:])
+        return self.data.scaled(x, self.dtype).view(*index.shape, *x.shape[1:])
 
     @property
     def clean_labels(self) -> torch.Tensor:
@@ -196,30 +198,20 @@ class StackedTrials:
             init_seeds=tuple(self.init_seeds),
         )
 
-    def _make_optimizer(self) -> torch.optim.Adam:
+    def _make_optimizer(self) -> torch.optim.Optimizer:
         parameters = [self.tensors[name].requires_grad_() for name in self.parameter_names]
-        return torch.optim.Adam(parameters, lr=self.train_spec.learning_rate, fused=True)
-
-
-def decay_epoch(train: TrainSpec) -> int:
-    """The first epoch T0 of the step size's linear decay."""
-    return round(train.decay_start * train.n_epochs)
-
-
-def learning_rate(train: TrainSpec, t: int) -> float:
-    """Adam's step size at epoch t: constant, then linear to 0, lr (T - t) / (T - T0) for t >= T0 (S2E section 4)."""
-    start = decay_epoch(train)
-    if t < start:
-        return train.learning_rate
-    return train.learning_rate * (train.n_epochs - t) / (train.n_epochs - start)
+        optimizer = make_optimizer(parameters, self.train_spec)
+        set_epoch(optimizer, self.train_spec, self._t)
+        return optimizer
 
 
 def _check(population: Population) -> None:
     if not population.trials:
         raise SpecError(Problem("trials", [], "at least one trial"))
-    missing = need_problems(population.train.method, n_clean=population.data.n_clean)
-    if missing:
-        raise SpecError(*missing)
+    problems = need_problems(population.train.method, n_clean=population.data.n_clean)
+    problems += train_problems(population.train) + normalise_problems(population.data)
+    if problems:
+        raise SpecError(*problems)
     for trial in population.trials:
         if len(trial.keep_rate) != population.train.n_epochs:
             allowed = f"one value for each of {population.train.n_epochs} epochs"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 
 from s2e.data.datasets import Part, SplitData
+from s2e.data.normalisation import Statistics
 from s2e.models.base import StackedNetwork
 
 
@@ -23,11 +25,27 @@ class Resident:
     validation: Part
     test: Part
     clean: Part | None
+    mean: torch.Tensor | None = None
+    """What is subtracted from scaled pixels, in the network's layout [1, ...]."""
+    std: torch.Tensor | None = None
+
+    def scaled(self, images: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """Pixels 0..max_value as numbers in [0, 1], normalised where the job asks for it."""
+        if self.mean is None or self.std is None:
+            return images.to(dtype, copy=True).div_(self.max_value)
+        exact = torch.float64 if dtype == torch.float64 else torch.float32
+        mean, std = self.mean.to(exact), self.std.to(exact)
+        return images.to(exact, copy=True).div_(self.max_value).sub_(mean).div_(std).to(dtype)
 
 
 @lru_cache(maxsize=2)
 def resident(
-    data: SplitData, network: type[StackedNetwork], device: torch.device, *, augmented: bool = False
+    data: SplitData,
+    network: type[StackedNetwork],
+    device: torch.device,
+    *,
+    augmented: bool = False,
+    statistics: Statistics | None = None,
 ) -> Resident:
     """``data`` laid out for ``network`` on ``device``."""
 
@@ -36,9 +54,15 @@ def resident(
 
     train = Part(data.train.images.to(device), data.train.labels.to(device)) if augmented else stored(data.train)
     clean = None if data.clean is None else stored(data.clean)
-    return Resident(data.max_value, train, stored(data.validation), stored(data.test), clean)
+    mean, std = (
+        (_channels(values, data, network, device) for values in statistics) if statistics is not None else (None, None)
+    )
+    return Resident(data.max_value, train, stored(data.validation), stored(data.test), clean, mean, std)
 
 
-def scaled(images: torch.Tensor, max_value: int, dtype: torch.dtype) -> torch.Tensor:
-    """Pixels 0..max_value as numbers in [0, 1]."""
-    return images.to(dtype, copy=True).div_(max_value)
+def _channels(
+    values: Sequence[float], data: SplitData, network: type[StackedNetwork], device: torch.device
+) -> torch.Tensor:
+    """One value for each channel as an image of the training images' shape, laid out for ``network``."""
+    values_1D11 = torch.tensor(values, dtype=torch.float64).view(1, -1, 1, 1)
+    return network.store(values_1D11.expand(1, *data.train.images.shape[1:])).to(device)

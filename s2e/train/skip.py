@@ -13,10 +13,11 @@ import torch
 class StepGuard:
     """Weights and moments as they were before a step.
 
-    Adam's step counter is one for the whole stack and counts on; it is also one for a trial alone, so both agree.
+    The optimiser's step counter is one for the whole stack and counts on; it is also one for a trial alone, so both
+    agree.
     """
 
-    def __init__(self, optimizer: torch.optim.Adam) -> None:
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
         self._optimizer = optimizer
         self._before = [(tensor, tensor.detach().clone()) for tensor in self._stacked()]
 
@@ -24,7 +25,9 @@ class StepGuard:
         for group in self._optimizer.param_groups:
             for parameter in group["params"]:
                 yield parameter
-                yield from (value for value in self._optimizer.state[parameter].values() if value.dim())
+                yield from (
+                    value for value in self._optimizer.state[parameter].values() if value is not None and value.dim()
+                )
 
     @torch.no_grad()
     def undo(self, skip_G: torch.Tensor) -> None:

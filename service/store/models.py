@@ -161,6 +161,9 @@ class Attempt(Base):
     """Events that arrived after the attempt was given up: recorded, never counted."""
     created_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+    lease: Mapped[str | None] = mapped_column(String(64), unique=True)
+    """What an external trainer shows with every report; null for trials the dispatcher gives to its backend."""
+    lease_until: Mapped[datetime | None]
 
 
 class Epoch(Base):

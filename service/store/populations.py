@@ -34,16 +34,17 @@ def lease_populations(
     job = lock_job(session, job_id, owner)
     if job.state != "running":
         return []
-    keys, leased = [], []
-    for group in groups:
-        trials = _trials(session, job_id, round_, group)
-        leased += trials
-        for trial in trials:
-            trial.attempt += 1
-        keys.append(PopulationKey(job_id, round_, group, trials[0].attempt))
-    move_trials(session, job, leased, "leased")
-    session.execute(insert(Attempt), [_attempt(trial) for trial in leased])
-    return keys
+    leased = {group: _trials(session, job_id, round_, group) for group in groups}
+    open_attempts(session, job, [(trial, {}) for trials in leased.values() for trial in trials])
+    return [PopulationKey(job_id, round_, group, trials[0].attempt) for group, trials in leased.items()]
+
+
+def open_attempts(session: Session, job: Job, trials: Sequence[tuple[Trial, dict[str, Any]]]) -> None:
+    """Lease pending trials: the next attempt of each begins, with what else is to be known of it."""
+    for trial, _ in trials:
+        trial.attempt += 1
+    move_trials(session, job, [trial for trial, _ in trials], "leased")
+    session.execute(insert(Attempt), [_attempt(trial) | more for trial, more in trials])
 
 
 def _attempt(trial: Trial) -> dict[str, Any]:
@@ -58,11 +59,16 @@ def _attempt(trial: Trial) -> dict[str, Any]:
         "reason": "",
         "n_stale": 0,
         "created_at": utc_now(),
+        "lease": None,
+        "lease_until": None,
     }
 
 
-def record_events(session: Session, job_id: str, owner: str, events: Iterable[Event], max_attempts: int) -> None:
-    """Write down what the backend reported of one job, in order. An event told twice, or too late, changes nothing."""
+def record_events(session: Session, job_id: str, owner: str | None, events: Iterable[Event], max_attempts: int) -> None:
+    """Write down what was reported of one job, in order. An event told twice, or too late, changes nothing.
+
+    ``owner`` is None for what an external trainer reports: its attempt is the fence then, not the job's lease.
+    """
     job = lock_job(session, job_id, owner)
     populations: dict[tuple[int, int], list[Trial]] = {}
     epochs: list[EpochReported] = []

@@ -39,7 +39,7 @@ def test_another_method_starts_from_the_paper_s_values_of_the_data_set() -> None
         ({"n_epochs": 41}, "train.n_epochs", 41),
         ({"method": "nosuch"}, "train.method", "nosuch"),
         ({"learning_rate": -1.0}, "train.learning_rate", -1.0),
-        ({"momentum": 0.9}, "train.momentum", 0.9),
+        ({"warmth": 0.9}, "train.warmth", 0.9),
         ({"params": {"gamma": 2}}, "train.params.gamma", 2),
         ({"params": {"q": 0.5}}, "train.params.q", 0.5),
         ({"params": 3}, "train.params", 3),

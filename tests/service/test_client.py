@@ -12,17 +12,16 @@ import pytest
 
 from s2e.errors import Problem
 from s2e.spec import parse_job
-from service import client as module
-from service.client import (
+from service import client_errors as module
+from service.client import JobEvent, S2EClient
+from service.client_errors import (
     ApiError,
     ClientError,
     Conflict,
     IllegalTransition,
     InvalidParameter,
     InvalidSpec,
-    JobEvent,
     NotFound,
-    S2EClient,
     TooLarge,
     Unauthorized,
     Unreachable,

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from s2e.data.datasets import load_split, noisy_labels
 from s2e.schedule import n_keep
 from s2e.train.epoch import epoch_order, train_step
-from s2e.train.population import StackedTrials, decay_epoch, learning_rate
+from s2e.train.optimizer import decay_epoch, learning_rate
+from s2e.train.population import StackedTrials
 
 TOLERANCE = {"mlp": 1e-12, "model1": 1e-12, "model2": 1e-10}
 """Of Model 2's 518,000 weights a few have gradients near Adam's eps, where a step magnifies rounding most."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from s2e.data.datasets import load_split
+from s2e.data.normalisation import MEAN_STD
+from s2e.spec import replace
 from s2e.train.augment import PAD, crop_flip
 from s2e.train.population import StackedTrials
 
@@ -62,3 +65,23 @@ def test_views_epochs_and_samples_differ_and_none_is_plain(tiny):
     assert not torch.equal(first, trials.images(index))
     twice = trials.images(torch.zeros(1, 16, dtype=torch.int64))
     assert torch.equal(twice[0, :1].expand_as(twice[0]), twice[0])  # a sample's draw belongs to the sample
+
+
+@pytest.mark.parametrize("augment", ["none", "crop_flip"])
+@pytest.mark.parametrize("network", ["mlp", "model1"])
+def test_normalised_pixels_have_the_published_mean_taken_off(tiny, monkeypatch, network, augment):
+    mean, std = (0.1, 0.2, 0.3), (0.5, 0.25, 0.125)
+    monkeypatch.setitem(MEAN_STD, "tiny16", (mean, std))
+    population = tiny(network=network, augment=augment)
+    population = replace(population, data=replace(population.data, normalise="channels"))
+    trials = StackedTrials(population, CPU, torch.float64)
+    assert trials.data.train.images.dtype == torch.uint8
+    split = load_split(population.data)
+    index = torch.tensor([3, 0, 7])
+    plain = split.train.images[index].double() / 255
+    expected = (plain - torch.tensor(mean).double().view(-1, 1, 1)) / torch.tensor(std).double().view(-1, 1, 1)
+    found = trials.images(index, view=None)
+    torch.testing.assert_close(found, trials.network.store(expected), rtol=0, atol=1e-7)
+    trials.set_epoch(0)
+    if augment == "crop_flip":  # the padding is black, not the mean
+        assert trials.images(torch.arange(80)).amin() >= (0 - 0.3) / 0.125 - 1e-6

@@ -1,34 +1,16 @@
-"""The step-size schedule, the data order, and what a trial's seeds decide."""
+"""The data order, and what a trial's seeds decide."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from s2e.spec import TrainSpec, replace
+from s2e.spec import replace
 from s2e.train.epoch import epoch_order
-from s2e.train.population import StackedTrials, learning_rate
+from s2e.train.population import StackedTrials
 from s2e.train.runtime import flushed_denormals, prepare_process
 
 CPU = torch.device("cpu")
-
-
-def test_step_size_of_the_paper():
-    """S2E section 4: 200 epochs, 1e-3 until epoch 80, then 1e-3 (200 - e) / 120."""
-    paper = TrainSpec(n_epochs=200, decay_start=0.4)
-    assert [learning_rate(paper, t) for t in (0, 79, 80)] == [1e-3] * 3
-    assert learning_rate(paper, 140) == pytest.approx(1e-3 * 60 / 120)
-    assert learning_rate(paper, 199) == pytest.approx(1e-3 / 120)
-    assert learning_rate(replace(paper, decay_start=1.0), 199) == 1e-3
-
-
-def test_beta1_switches_at_the_decay(tiny):
-    trials = StackedTrials(tiny(decay_start=0.5, beta1_decay=0.1), CPU, torch.float64)
-    seen = []
-    for t in range(4):
-        trials.set_epoch(t)
-        seen.append(trials.optimizer.param_groups[0]["betas"])
-    assert seen == [(0.9, 0.999)] * 2 + [(0.1, 0.999)] * 2
 
 
 def test_an_epoch_visits_every_sample_of_its_full_batches_once(tiny):

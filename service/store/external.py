@@ -1,0 +1,180 @@
+"""Trials that somebody else trains: leased by asking, reported on over REST, taken back when the lease runs out.
+
+The attempt is the fence, as for the dispatcher's populations: each lease belongs to one attempt, and what is shown with
+the lease of an attempt that was given up is counted (``n_stale``) and changes nothing. Functions are parts of the
+caller's transaction; the job's row is locked first, so asks and reports of one job queue behind each other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from statistics import fmean
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session
+
+from s2e.errors import Problem
+from s2e.spec import EpochMetrics, TrialResult
+from service.errors import Conflict, Invalid, NotFound
+from service.lifecycle import TRIAL_IN_FLIGHT
+from service.store.changes import clean, lock_job, utc_now
+from service.store.models import Attempt, Epoch, Job, Trial
+from service.store.populations import GIVEN_UP, open_attempts, record_events
+from service.store.rounds import load_spec
+from workers.backend import EpochReported, Event, PopulationFinished, PopulationKey, PopulationLost, PopulationStarted
+
+Leased = list[tuple[Trial, Attempt]]
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What became of a report: the trial as it is now, and ``stale``, why its attempt had been given up."""
+
+    trial_id: str
+    state: str
+    attempt: int
+    objective: float | None
+    lease_until: datetime | None
+    stale: str
+
+
+def ask(
+    session: Session, job_id: str, n_trials: int, worker: str, lease_s: float, max_attempts: int, key: str | None = None
+) -> tuple[str, Leased]:
+    """Lease up to ``n_trials`` pending trials: the job's state and the trials. The same key gives the same ones again.
+
+    Raises NotFound, Conflict for a job whose trials the service trains itself.
+    """
+    job = lock_job(session, job_id)
+    if load_spec(session, job_id).trials != "external":
+        raise Conflict(f"the trials of job {job_id} are trained by the service; only trials = 'external' can be asked")
+    names = [_lease_name(job_id, key, i) for i in range(n_trials)]
+    if key is not None and (again := _leased(session, Attempt.lease.in_(names))):
+        return job.state, again
+    expire_leases(session, job, max_attempts)
+    if job.state != "running":
+        return job.state, []
+    pending = select(Trial).where(Trial.job_id == job_id, Trial.state == "pending")
+    trials = session.scalars(pending.order_by(Trial.round, Trial.k).limit(n_trials)).all()
+    if not trials:
+        return job.state, []
+    until = utc_now() + timedelta(seconds=lease_s)
+    more = {"worker": clean(worker)[:200], "lease_until": until}
+    open_attempts(session, job, [(trial, {**more, "lease": name}) for trial, name in zip(trials, names, strict=False)])
+    return job.state, _leased(session, Attempt.lease.in_(names))
+
+
+def report(
+    session: Session,
+    lease: str,
+    trial_id: str,
+    lease_s: float,
+    max_attempts: int,
+    *,
+    epochs: Sequence[EpochMetrics] = (),
+    end: TrialResult | PopulationLost | None = None,
+) -> Reported:
+    """Write down epochs, or the end, of a leased trial. Told twice, it changes nothing; told too late, neither.
+
+    Raises NotFound for a lease that never was, or is another trial's.
+    """
+    trial, attempt = _of_lease(session, lease, trial_id)
+    job = lock_job(session, trial.job_id)
+    expire_leases(session, job, max_attempts)
+    session.refresh(attempt)
+    key = PopulationKey(job.id, trial.round, trial.group, attempt.attempt)
+    events: list[Event] = [PopulationStarted(key, attempt.worker)]
+    if epochs:
+        events.append(EpochReported(key, tuple(epochs)))
+    if isinstance(end, TrialResult):
+        events.append(PopulationFinished(key, (end,)))
+    elif end is not None:
+        events.append(PopulationLost(key, end.reason, retryable=True))
+    given_up = attempt.outcome in GIVEN_UP
+    if not attempt.outcome:
+        attempt.lease_until = utc_now() + timedelta(seconds=lease_s)
+    record_events(session, job.id, None, events[given_up:], max_attempts)  # counts what comes too late
+    return Reported(
+        trial.id,
+        trial.state,
+        attempt.attempt,
+        trial.objective,
+        None if attempt.outcome else attempt.lease_until,
+        (attempt.reason or attempt.outcome) if given_up else "",
+    )
+
+
+def result(session: Session, lease: str, trial_id: str, validation_accuracy: float | None) -> TrialResult:
+    """The end of a leased trial from the epochs reported: means over the job's last epochs.
+
+    ``validation_accuracy`` stands in for epochs that were not reported. Raises NotFound, Invalid when neither is there.
+    """
+    trial, attempt = _of_lease(session, lease, trial_id)
+    spec = load_spec(session, trial.job_id)
+    n_epochs, tail = spec.train.n_epochs, spec.tail_epochs
+    found = select(Epoch).where(Epoch.trial_id == trial_id, Epoch.attempt == attempt.attempt)
+    rows = session.scalars(found.where(Epoch.epoch >= n_epochs - tail).order_by(Epoch.epoch)).all()
+    known = [row.validation_accuracy for row in rows if row.validation_accuracy is not None]
+    if validation_accuracy is None:
+        if len(known) < tail:
+            allowed = f"a number, or reports of validation_accuracy for the last {tail} epochs (found {len(known)})"
+            raise Invalid(Problem("validation_accuracy", None, allowed))
+        validation_accuracy = fmean(known)
+    return TrialResult(
+        trial.round,
+        trial.k,
+        objective=1 - validation_accuracy,
+        validation_accuracy=validation_accuracy,
+        test_accuracy=_mean([row.test_accuracy for row in rows]),
+        label_precision=_mean([row.label_precision for row in rows]),
+    )
+
+
+def has_expired(session: Session, job_id: str) -> bool:
+    """Whether a lease of the job ran out and its trial was not taken back yet."""
+    return session.scalar(select(Attempt.id).where(_expired(job_id)).limit(1)) is not None
+
+
+def expire_leases(session: Session, job: Job, max_attempts: int) -> None:
+    """Take back the trials whose lease ran out: pending again, or failed after ``max_attempts``."""
+    events = [
+        PopulationLost(PopulationKey(job.id, trial.round, trial.group, attempt.attempt), "its lease ran out", True)
+        for trial, attempt in _leased(session, _expired(job.id))
+        if trial.state in TRIAL_IN_FLIGHT
+    ]
+    if events:
+        record_events(session, job.id, None, events, max_attempts)
+
+
+def _expired(job_id: str) -> ColumnElement[bool]:
+    return (Attempt.job_id == job_id) & (Attempt.outcome == "") & (Attempt.lease_until < utc_now())
+
+
+def _leased(session: Session, which: ColumnElement[bool]) -> Leased:
+    rows = session.execute(
+        select(Trial, Attempt).join(Attempt, Attempt.trial_id == Trial.id).where(which).order_by(Trial.round, Trial.k)
+    )
+    return [(trial, attempt) for trial, attempt in rows]
+
+
+def _of_lease(session: Session, lease: str, trial_id: str) -> tuple[Trial, Attempt]:
+    found = _leased(session, (Attempt.lease == lease) & (Attempt.trial_id == trial_id))
+    if not found:
+        raise NotFound("lease of this trial", lease)
+    return found[0]
+
+
+def _lease_name(job_id: str, key: str | None, i: int) -> str:
+    """A name nobody guesses; the same one for a repeated request, whose key nobody else knows either."""
+    if key is None:
+        return secrets.token_urlsafe(24)
+    return hashlib.sha256(f"{job_id}/{i}/{key}".encode()).hexdigest()[:48]
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None

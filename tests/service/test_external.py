@@ -1,0 +1,328 @@
+"""Trials that somebody else trains: leases, fences, refusals, and a loop of one's own from submission to report."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import func, select
+
+from s2e.search import loop
+from s2e.spec import EpochMetrics, JobSpec, TrialResult, parse_job, replace
+from service.client import S2EClient
+from service.client_errors import Conflict, LeaseExpired
+from service.errors import NotFound
+from service.orchestrator import Orchestrator
+from service.own_loop import own_trials
+from service.store import external, leases, repository, rounds
+from service.store.changes import utc_now
+from service.store.engine import Database
+from service.store.models import Attempt, Epoch, Job, Trial
+from workers.simulated import SimulatedBackend
+
+OWNER, OTHER = "test:1", "test:2"
+SMALL = {
+    "trials": "external",
+    "train": {"n_epochs": 6},
+    "search": {"n_rounds": 2, "n_trials": 3},
+    "report": {"n_seeds": 2, "taus": [0.2]},
+}
+
+
+def accuracy(keep_rate: tuple[float, ...] | list[float], epoch: int) -> float:
+    """What training under a schedule leads to: the better the closer R(t) is to 0.5."""
+    return 0.9 - abs(keep_rate[epoch] - 0.5)
+
+
+class Led:
+    """An external job whose dispatcher is stepped by hand; nothing may reach its backend."""
+
+    def __init__(self, database: Database, spec: JobSpec) -> None:
+        self.database = database
+        self.backend = SimulatedBackend(lambda _: pytest.fail("the service trains an external trial"))
+        self.orchestrator = Orchestrator(database, self.backend, OWNER, max_attempts=2)
+        with database.write() as session:
+            self.job_id, _ = repository.create_job(session, spec)
+            leases.acquire_lease(session, self.job_id, OWNER, 600)
+        self.orchestrator.take_over(self.job_id)
+        self.orchestrator.advance(self.job_id)
+
+    def ask(self, n_trials: int = 1, key: str | None = None) -> list[tuple[Trial, Attempt]]:
+        with self.database.write() as session:
+            return external.ask(session, self.job_id, n_trials, "me", 60, 2, key)[1]
+
+    def report(self, lease: str, trial: Trial, **told: Any) -> external.Reported:
+        with self.database.write() as session:
+            return external.report(session, lease, trial.id, 60, 2, **told)
+
+    def train(self, trial: Trial, lease: str) -> None:
+        keep_rate = trial.spec["keep_rate"]
+        rows = [metrics(trial, t, accuracy(keep_rate, t)) for t in range(len(keep_rate))]
+        self.report(lease, trial, epochs=rows)
+        with self.database.write() as session:
+            end = external.result(session, lease, trial.id, None)
+        self.report(lease, trial, end=end)
+
+    def run_out(self, lease: str) -> None:
+        with self.database.write() as session:
+            row = session.scalars(select(Attempt).where(Attempt.lease == lease)).one()
+            row.lease_until = utc_now() - timedelta(seconds=1)
+
+    def trial(self, trial_id: str) -> Trial:
+        with self.database.read() as session:
+            return session.get_one(Trial, trial_id)
+
+    def attempts(self, trial_id: str) -> list[Attempt]:
+        with self.database.read() as session:
+            return list(session.scalars(select(Attempt).where(Attempt.trial_id == trial_id).order_by(Attempt.attempt)))
+
+
+def metrics(trial: Trial, epoch: int, validation_accuracy: float) -> EpochMetrics:
+    return EpochMetrics(
+        k=trial.k,
+        epoch=epoch,
+        loss=None,
+        keep_rate=trial.spec["keep_rate"][epoch],
+        kept=trial.spec["keep_rate"][epoch],
+        label_precision=None,
+        label_recall=None,
+        validation_accuracy=validation_accuracy,
+        test_accuracy=validation_accuracy,
+    )
+
+
+@pytest.fixture
+def led(each_database: Database) -> Led:
+    return Led(each_database, parse_job(SMALL))
+
+
+def in_process(spec: JobSpec) -> Any:
+    """The same search without any service."""
+
+    def train(_round: Any, populations: Any) -> list[TrialResult]:
+        found = []
+        for trial in (trial for population in populations for trial in population.trials):
+            tail = [accuracy(trial.keep_rate, t) for t in range(len(trial.keep_rate))][-spec.tail_epochs :]
+            mean = sum(tail) / len(tail)
+            found.append(
+                TrialResult(trial.round, trial.k, objective=1 - mean, validation_accuracy=mean, test_accuracy=mean)
+            )
+        return found
+
+    return loop.run_search(spec, train)
+
+
+def test_a_job_trained_outside_ends_as_it_would_in_process(led: Led) -> None:
+    spec = parse_job(SMALL)
+    n_trained = 0
+    while not led.orchestrator.advance(led.job_id):
+        for trial, attempt in led.ask(2):
+            led.train(trial, attempt.lease or "")
+            n_trained += 1
+    history, report = in_process(spec)
+    with led.database.read() as session:
+        stored = rounds.load_history(session, led.job_id)
+        assert session.get_one(Job, led.job_id).state == "completed"
+    assert [record.round.state for record in stored] == [record.round.state for record in history]
+    assert n_trained == loop.n_trials(spec)
+    assert [r.objective for record in stored for r in record.results] == pytest.approx(
+        [r.objective for record in history for r in record.results], abs=1e-12
+    )
+    assert report.recommended is not None
+
+
+def test_no_trial_is_leased_twice_and_a_repeated_request_gets_its_own(led: Led) -> None:
+    first, second = led.ask(2, "key"), led.ask(5)
+    assert [trial.k for trial, _ in (*first, *second)] == [0, 1, 2]
+    assert [a.lease for _, a in led.ask(2, "key")] == [a.lease for _, a in first]
+    assert led.ask() == []
+
+
+def test_a_lease_that_ran_out_goes_to_somebody_else_and_its_late_report_changes_nothing(led: Led) -> None:
+    [(trial, old)] = led.ask()
+    led.report(old.lease or "", trial, epochs=[metrics(trial, 0, 0.4)])
+    led.run_out(old.lease or "")
+    assert not led.orchestrator.advance(led.job_id)
+    assert led.trial(trial.id).state == "pending"
+
+    [(same, new)] = led.ask()
+    assert (same.id, new.attempt) == (trial.id, 2)
+    late = led.report(old.lease or "", trial, epochs=[metrics(trial, 1, 0.99)])
+    assert "ran out" in late.stale
+    assert led.report(old.lease or "", trial, end=TrialResult(0, trial.k, objective=0.01)).stale
+    assert led.trial(trial.id).state == "leased"
+    with led.database.read() as session:
+        assert session.scalar(select(func.count()).select_from(Epoch).where(Epoch.trial_id == trial.id)) == 1
+    assert [a.n_stale for a in led.attempts(trial.id)] == [2, 0]
+
+    led.train(same, new.lease or "")
+    assert led.trial(trial.id).state == "succeeded"
+
+
+def test_an_expired_lease_is_refused_before_anybody_took_the_trial_back(led: Led) -> None:
+    [(trial, attempt)] = led.ask()
+    led.run_out(attempt.lease or "")
+    assert led.report(attempt.lease or "", trial, epochs=[metrics(trial, 0, 0.4)]).stale
+    assert led.trial(trial.id).state == "pending"
+
+
+def test_a_report_prolongs_the_lease(led: Led) -> None:
+    [(trial, attempt)] = led.ask()
+    before = attempt.lease_until
+    after = led.report(attempt.lease or "", trial).lease_until
+    assert before is not None
+    assert after is not None
+    assert after >= before
+
+
+def test_a_trial_lost_too_often_fails(led: Led) -> None:
+    for _ in range(2):
+        [(trial, attempt)] = led.ask()
+        led.run_out(attempt.lease or "")
+        led.orchestrator.advance(led.job_id)
+    assert (trial.k, led.trial(trial.id).state) == (0, "failed")
+    assert "given up after 2 attempts" in led.trial(trial.id).reason
+
+
+def test_the_death_of_the_dispatcher_takes_no_lease_away(led: Led) -> None:
+    [(trial, attempt)] = led.ask()
+    with led.database.write() as session:
+        session.get_one(Job, led.job_id).lease_owner = OTHER
+    Orchestrator(led.database, led.backend, OTHER).take_over(led.job_id)
+    led.train(trial, attempt.lease or "")
+    assert led.trial(trial.id).state == "succeeded"
+
+
+def test_told_twice_is_told_once(led: Led) -> None:
+    [(trial, attempt)] = led.ask()
+    led.train(trial, attempt.lease or "")
+    ended = led.trial(trial.id)
+    again = led.report(attempt.lease or "", trial, end=TrialResult(0, trial.k, objective=0.0))
+    assert not again.stale
+    assert (again.state, again.objective) == ("succeeded", ended.objective)
+    assert led.trial(trial.id).objective == ended.objective
+
+
+def test_an_unknown_lease_and_one_of_another_trial_are_refused(led: Led) -> None:
+    (first, mine), (second, _) = led.ask(2)
+    with pytest.raises(NotFound, match="lease"):
+        led.report("guessed", first)
+    with pytest.raises(NotFound, match="lease"):
+        led.report(mine.lease or "", second)
+
+
+def test_a_paused_job_leases_nothing_and_a_cancelled_one_refuses_reports(led: Led) -> None:
+    [(trial, attempt)] = led.ask()
+    with led.database.write() as session:
+        repository.pause_job(session, led.job_id)
+    assert led.ask() == []
+    led.report(attempt.lease or "", trial, epochs=[metrics(trial, 0, 0.4)])
+    with led.database.write() as session:
+        repository.cancel_job(session, led.job_id)
+    assert led.orchestrator.advance(led.job_id)
+    assert "cancelled" in led.report(attempt.lease or "", trial, epochs=[metrics(trial, 1, 0.4)]).stale
+
+
+# --- over HTTP --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def client(service: Any) -> Iterator[S2EClient]:
+    with S2EClient(service.url) as found:
+        yield found
+
+
+def test_two_programs_share_a_job_with_three_lines_in_their_loops(client: S2EClient, dispatching: None) -> None:
+    job = client.submit(SMALL)
+    trained: list[str] = []
+
+    def program(name: str) -> None:
+        with S2EClient(client.url) as own:
+            for trial in own_trials(own, job.id, worker=name):
+                for epoch, keep_rate in trial.schedule:
+                    assert keep_rate == trial.keep_rate[epoch]
+                    trial.report(validation_accuracy=accuracy(trial.keep_rate, epoch), test_accuracy=0.5)
+                trained.append(trial.id)
+
+    threads = [threading.Thread(target=program, args=(name,)) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert client.job(job.id).state == "completed"
+    trials = list(client.trials(job.id))
+    assert sorted(trained) == sorted(t.id for t in trials)
+    assert {t.state for t in trials} == {"succeeded"}
+    assert {t.attempt for t in trials} == {1}
+    assert len(client.report(job.id).keep_rate) == 6
+    assert {a.worker for t in trials for a in client.trial(t.id).attempts} <= {"a", "b"}
+    assert client.epochs(trials[0].id).total == 6
+
+
+def test_a_program_that_leaves_its_loop_gives_the_trial_back(client: S2EClient, dispatching: None) -> None:
+    job = client.submit(SMALL)
+    trials = own_trials(client, job.id)
+    left = next(trials)
+    trials.close()
+    assert client.trial(left.id).state == "pending"
+    with pytest.raises(LeaseExpired, match="left unended"):
+        left.report(validation_accuracy=0.5)
+    trials = own_trials(client, job.id)
+    failing = next(trials)
+    assert failing.id == left.id
+    failing.fail("loss became NaN")
+    assert client.trial(left.id).reason == "loss became NaN"
+
+
+@pytest.fixture
+def leased(client: S2EClient, dispatching: None) -> tuple[str, str]:
+    job = client.submit(SMALL)
+    while not (trials := client.ask(job.id).trials):
+        assert client.job(job.id).state in ("queued", "running")
+    return trials[0].id, trials[0].lease
+
+
+@pytest.mark.parametrize(
+    ("verb", "told", "field"),
+    [
+        ("epochs", {"epochs": [{"epoch": 6}]}, "epochs[0].epoch"),
+        ("epochs", {"epochs": [{"epoch": 0, "validation_accuracy": 1.5}]}, "epochs[0].validation_accuracy"),
+        ("epochs", {"epochs": [{"epoch": 0, "validation_accuracy": float("nan")}]}, "epochs[0].validation_accuracy"),
+        ("epochs", {"epochs": [{}]}, "epochs[0].epoch"),
+        ("epochs", {"lease_s": 0}, "lease_s"),
+        ("result", {"validation_accuracy": float("nan")}, "validation_accuracy"),
+        ("result", {"objective": 0.2}, "objective"),
+        ("result", {"outcome": "won"}, "outcome"),
+        ("result", {}, "validation_accuracy"),
+    ],
+)
+def test_bad_reports_are_refused_by_name(
+    service: Any, http: httpx.Client, leased: tuple[str, str], verb: str, told: dict[str, Any], field: str
+) -> None:
+    trial_id, lease = leased
+    content = json.dumps({"lease": lease, **told})
+    headers = {"Content-Type": "application/json"}
+    response = http.post(f"/trials/{trial_id}/{verb}", content=content, headers=headers)
+    assert response.status_code == 422
+    assert [error["field"] for error in response.json()["errors"]] == [field]
+    assert http.get(f"/trials/{trial_id}").json()["state"] == "leased"
+    assert http.get(f"/trials/{trial_id}/epochs").json()["total"] == 0
+
+
+def test_only_external_jobs_can_be_asked(client: S2EClient) -> None:
+    job = client.submit({**SMALL, "trials": "internal"})
+    with pytest.raises(Conflict, match="trained by the service"):
+        client.ask(job.id)
+
+
+def test_external_trials_are_groups_of_one() -> None:
+    spec = parse_job(SMALL)
+    round_ = loop.next_round(spec, [])
+    assert round_ is not None
+    assert [len(p.trials) for p in loop.populations(spec, round_)] == [1, 1, 1]
+    assert len(loop.populations(replace(spec, trials="internal"), round_)) == 1
