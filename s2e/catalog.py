@@ -28,6 +28,11 @@ class Entry:
 
 
 METHODS = {
+    "backward": Entry(
+        "s2e.methods.correction:Backward",
+        "Backward correction by the inverse of a transition matrix (Patrini et al. 2017); the schedule is ignored.",
+        params="Backward",
+    ),
     "bootstrap_hard": Entry(
         "s2e.methods.robust:BootstrapHard",
         "Cross entropy with the label mixed with the predicted class (Reed et al. 2015); the schedule is ignored.",
@@ -52,10 +57,20 @@ METHODS = {
         "Two networks, each trained on every sample where they disagree; the schedule is ignored (Malach et al. 2017).",
         params="Decoupling",
     ),
+    "forward": Entry(
+        "s2e.methods.correction:Forward",
+        "Forward correction by a transition matrix (Patrini et al. 2017); the schedule is ignored.",
+        params="Forward",
+    ),
     "gce": Entry(
         "s2e.methods.robust:GCE",
         "Generalised cross entropy L_q (Zhang & Sabuncu 2018); the schedule is ignored.",
         params="Gce",
+    ),
+    "gce_truncated": Entry(
+        "s2e.methods.robust:TruncatedGCE",
+        "L_q without the samples of low probability (Zhang & Sabuncu 2018); the schedule is ignored.",
+        params="TruncatedGce",
     ),
     "huber": Entry(
         "s2e.methods.robust:Huber",
@@ -67,6 +82,11 @@ METHODS = {
         "Log-sum loss between probabilities and the one-hot label (SIGUA Table 3); the schedule is ignored.",
         params="LogSum",
     ),
+    "nnbc": Entry(
+        "s2e.methods.correction:NnBC",
+        "Backward correction without samples of negative loss (SIGUA, Han et al. 2020); the schedule is ignored.",
+        params="NnBC",
+    ),
     "sce": Entry(
         "s2e.methods.robust:SCE",
         "Symmetric cross entropy (Wang et al. 2019); the schedule is ignored.",
@@ -76,12 +96,27 @@ METHODS = {
         "s2e.methods.selfteaching:SelfTeaching",
         "One network, trained on its own small-loss samples (self-paced MentorNet, Jiang et al. 2018).",
     ),
+    "sigua": Entry(
+        "s2e.methods.sigua:Sigua",
+        "SIGUA's prototype: descent on small losses, a weak ascent on all others (Han et al. 2020).",
+        params="Sigua",
+    ),
+    "sigua_bc": Entry(
+        "s2e.methods.correction:SiguaBC",
+        "Backward correction, an ascent on samples of negative loss (Han et al. 2020); the schedule is ignored.",
+        params="SiguaBC",
+    ),
     "sigua_sl": Entry(
         "s2e.methods.sigua:SiguaSL",
         "One network, gradient descent on small losses and a weak ascent on those that come next (Han et al. 2020).",
         params="SiguaSL",
     ),
     "standard": Entry("s2e.methods.plain:Standard", "Cross entropy on every sample; the schedule is ignored."),
+    "stopgrad": Entry(
+        "s2e.methods.sigua:StopGrad",
+        "SIGUA's prototype without the ascent (Han et al. 2020).",
+        params="StopGrad",
+    ),
 }
 NETWORKS = {
     "mlp": Entry("s2e.models.mlp:StackedMLP", "One hidden layer of 256 ReLU units (S2E Table 4)."),
@@ -184,6 +219,10 @@ SPACES = {
     "single2": Entry("s2e.search.spaces:SINGLE2", "The second basis of S2E Table 1 alone."),
     "single3": Entry("s2e.search.spaces:SINGLE3", "The third basis of S2E Table 1 alone."),
     "single4": Entry("s2e.search.spaces:SINGLE4", "The fourth basis of S2E Table 1 alone."),
+    "fixed": Entry(
+        "s2e.search.spaces:FIXED",
+        "The default Co-teaching schedule for all trials; only search.parameters are searched.",
+    ),
     "rbf": Entry("s2e.search.spaces:RBF", "Four Gaussian units of t/T under a sigmoid; R(0) = 1 is not promised."),
     "mlp": Entry("s2e.search.spaces:MLP", "Four ReLU units of t/T under a sigmoid; R(0) = 1 is not promised."),
 }

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from s2e.data.limits import check_sizes
 from s2e.errors import Problem, SpecError
 from s2e.methods.params import parse_params
-from s2e.spec import DataSpec, TrainSpec, parse, replace, to_json
-from s2e.train_spec import train_problems
+from s2e.search.parameters import as_overrides, parse_parameters
+from s2e.train_spec import TrainSpec, train_problems
+from s2e.validation import parse, to_json
+
+if TYPE_CHECKING:  # s2e.spec asks this module about the parameters a job searches
+    from s2e.data.spec import DataSpec
+    from s2e.spec import JobSpec
 
 
 def overridden(data: DataSpec, train: TrainSpec, overrides: Mapping[str, Any], path: str = "train") -> TrainSpec:
@@ -30,3 +36,26 @@ def overridden(data: DataSpec, train: TrainSpec, overrides: Mapping[str, Any], p
     params = parse_params(found.method, data.name, {**kept, **found.params}, f"{path}.params")
     check_sizes(data, found.batch_size)
     return replace(found, params=to_json(params))
+
+
+def parameter_problems(spec: JobSpec) -> list[Problem]:
+    """What is wrong with ``search.parameters``: a contradiction, a field that is none, a value it must not have."""
+    try:
+        parameters = parse_parameters(spec.search.parameters)
+    except SpecError as error:
+        return list(error.problems)
+    problems: list[Problem] = []
+    for name, parameter in parameters.items():
+        for values in parameter.extremes():
+            asked = as_overrides(dict(zip(parameter.sets(name), values, strict=True)))
+            try:
+                overridden(spec.data, spec.train, asked)
+            except SpecError as error:
+                problems += [_of_parameter(name, problem) for problem in error.problems]
+    if not parameters and spec.search.space == "fixed":
+        problems.append(Problem("search.parameters", "{}", "at least one: the space fixed has nothing else to search"))
+    return problems
+
+
+def _of_parameter(name: str, problem: Problem) -> Problem:
+    return Problem(f"search.parameters.{name}"[:200], problem.value, f"{problem.field}: {problem.allowed}")

@@ -53,6 +53,7 @@ def make_report(
         keep_rate=rows[0].keep_rate,
         rows=rows,
         verdict=_verdict(rows, recommended),
+        train=rows[0].train,
     )
 
 
@@ -84,6 +85,7 @@ def _row(label: str, retrained: Sequence[tuple[TrialSpec, TrialResult]]) -> Repo
         difference=difference,
         difference_half_width=difference_half_width,
         n_failed=sum(result.failed for _, result in mine),
+        train=mine[0][0].train,
     )
 
 

@@ -19,6 +19,7 @@ from s2e.data.spec import DataSpec, NoiseSpec
 from s2e.errors import Problem, SpecError
 from s2e.fidelity import FULL, Fidelity
 from s2e.methods.params import need_problems, parse_params
+from s2e.overrides import parameter_problems
 from s2e.train_spec import TrainSpec, train_problems
 from s2e.validation import param, parse, to_json
 
@@ -34,6 +35,12 @@ class SearchSpec:
 
     searcher: str = param("newton", choices=lambda: catalog.SEARCHERS, doc="search rule")
     space: str = param("s2e", choices=lambda: catalog.SPACES, doc="space of schedules")
+    parameters: dict[str, Any] = param(
+        dict,
+        doc="training parameters searched beside the schedule, by field: "
+        '{"train.learning_rate": {"kind": "log", "low": 1e-4, "high": 1e-2}}; kinds: linear, log and integer (low, '
+        "high), choice (values), simplex (fields, total; its name is free)",
+    )
     n_rounds: int = param(
         5,
         ge=1,
@@ -105,8 +112,9 @@ def parse_job(data: Any) -> JobSpec:
     spec = parse(JobSpec, data)
     problems: list[Problem] = []
     try:
-        params = to_json(parse_params(spec.train.method, spec.data.name, spec.train.params))
-        spec = replace(spec, train=replace(spec.train, params=params))
+        params = parse_params(spec.train.method, spec.data.name, spec.train.params)
+        problems += params.job_problems(spec.train, spec.data)
+        spec = replace(spec, train=replace(spec.train, params=to_json(params)))
     except SpecError as error:
         problems += error.problems
     at_least = catalog.SEARCHERS[spec.search.searcher].min_trials
@@ -122,6 +130,7 @@ def parse_job(data: Any) -> JobSpec:
     problems += normalise_problems(spec.data)
     problems += size_problems(spec.data, spec.train.batch_size)
     problems += need_problems(spec.train.method, n_clean=spec.data.n_clean)
+    problems = problems or parameter_problems(spec)
     if problems:
         raise SpecError(*problems)
     return spec
@@ -268,6 +277,7 @@ class ReportRow:
     """Mean paired difference searched - this row, same seeds; None for the searched row itself."""
     difference_half_width: float | None
     n_failed: int = 0
+    train: dict[str, Any] = param(dict, doc="searched training settings that go with the schedule")
 
 
 @dataclass(frozen=True)
@@ -285,6 +295,7 @@ class Report:
     keep_rate: tuple[float, ...]
     rows: tuple[ReportRow, ...]
     verdict: str
+    train: dict[str, Any] = param(dict, doc="searched training settings of the recommended schedule")
 
 
 # --- seeds and identity -----------------------------------------------------------------------------------------------

@@ -77,6 +77,8 @@ def _parse(kind: Any, rules: Mapping[str, Any], data: Any, path: str, problems: 
         return _parse_dataclass(typing.cast(type, kind), data, path, problems)
     if origin is tuple:
         return _parse_tuple(args, rules, data, path, problems)
+    if kind is Any:
+        return data
     if origin is dict or kind is dict:
         if not isinstance(data, dict):
             problems.append(Problem(path, _short(data), "must be an object"))

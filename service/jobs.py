@@ -11,10 +11,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from s2e import catalog
 from s2e.schedule import coteaching_keep_rate
-from s2e.search import loop, surrogate
-from s2e.search.space import Space
+from s2e.search import loop
+from s2e.search.recommendation import Tried, best_bets
 from s2e.spec import JobSpec, parse_job, to_json
 from service import schemas
 from service.errors import NoReport
@@ -105,7 +104,7 @@ def round_out(job: Job, round_: SearchRound, n_trials: int) -> schemas.RoundOut:
     fan = None
     if theta is not None:
         spec = parse_job(job.spec)
-        fan = _fan(spec.search.space, tuple(theta), spec.train.n_epochs)
+        fan = _fan(spec, tuple(theta))
     return schemas.RoundOut(
         round=round_.round,
         kind=round_.kind,  # type: ignore[arg-type]
@@ -117,9 +116,8 @@ def round_out(job: Job, round_: SearchRound, n_trials: int) -> schemas.RoundOut:
 
 
 @lru_cache(maxsize=2048)
-def _fan(space: str, theta: tuple[float, ...], n_epochs: int) -> schemas.Fan:
-    found: Space = catalog.load(catalog.SPACES, space)
-    epochs, quantiles = found.fan(theta, n_epochs, max_points=FAN_POINTS)
+def _fan(spec: JobSpec, theta: tuple[float, ...]) -> schemas.Fan:
+    epochs, quantiles = loop.make_space(spec).fan(theta, spec.train.n_epochs, max_points=FAN_POINTS)
     return schemas.Fan(epochs=epochs, **dict(zip(QUANTILE_NAMES, quantiles, strict=True)))
 
 
@@ -128,15 +126,16 @@ def recommended(session: Session, job: Job) -> schemas.Recommended | None:
     if (report := queries.report(session, job.id)) is not None:
         found = report.report["recommended"]
     else:
-        found = _best_bet(tuple(_Seen(job.id, *row) for row in queries.succeeded_search_trials(session, job.id)))
+        seen = tuple(_Seen(job.id, *row) for row in queries.succeeded_search_trials(session, job.id))
+        found = _best_bet(parse_job(job.spec), seen)
     return None if found is None else schemas.Recommended(round=found[0], k=found[1])
 
 
 class _Seen:
-    """A succeeded trial, compared by its place only: its schedule and objective never change."""
+    """A succeeded trial, compared by its place only: what it says never changes."""
 
-    def __init__(self, job_id: str, m: int, k: int, keep_rate: list[float], objective: float) -> None:
-        self.key, self.keep_rate, self.objective = (job_id, m, k), keep_rate, objective
+    def __init__(self, job_id: str, m: int, k: int, tried: Tried) -> None:
+        self.key, self.tried = (job_id, m, k), tried
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Seen) and self.key == other.key
@@ -146,21 +145,20 @@ class _Seen:
 
 
 @lru_cache(maxsize=32)
-def _best_bet(seen: tuple[_Seen, ...]) -> tuple[int, int] | None:
+def _best_bet(spec: JobSpec, seen: tuple[_Seen, ...]) -> tuple[int, int] | None:
     """Lowest posterior mean; asked again by every reader of a running job, so kept for as long as nothing succeeds."""
-    if not seen:
-        return None
-    return seen[surrogate.recommend([s.keep_rate for s in seen], [s.objective for s in seen])].key[1:]
+    found = best_bets(spec, [one.tried for one in seen])
+    return seen[found[0]].key[1:] if found else None
 
 
 def schedule_out(session: Session, job: Job) -> schemas.ScheduleOut:
     """The recommended R(t); the default Co-teaching schedule while no trial has succeeded."""
-    report, found = queries.report(session, job.id), recommended(session, job)
+    report, found, train = queries.report(session, job.id), recommended(session, job), {}
     if report is not None:
-        keep_rate = report.report["keep_rate"]
+        keep_rate, train = report.report["keep_rate"], report.report.get("train", {})
     elif found is not None:
-        rows = queries.trials(session, job.id, 1, (found.round, found.k - 1), found.round, None)
-        keep_rate = rows[0].spec["keep_rate"]
+        trial = queries.trials(session, job.id, 1, (found.round, found.k - 1), found.round, None)[0]
+        keep_rate, train = trial.spec["keep_rate"], trial.train
     else:
         keep_rate = _default_keep_rate(parse_job(job.spec))
     return schemas.ScheduleOut(
@@ -168,6 +166,7 @@ def schedule_out(session: Session, job: Job) -> schemas.ScheduleOut:
         provisional=report is None,
         label="default" if found is None else "searched",
         keep_rate=list(keep_rate),
+        train=train,
     )
 
 

@@ -78,7 +78,8 @@ class RoundOut(Shape):
 
 
 class TrialOut(Shape):
-    """One schedule, one training. Accuracies are means over the last epochs of the trial."""
+    """One schedule, one training. Accuracies are means over the last epochs of the trial; ``train`` holds the training
+    settings that this trial alone has different."""
 
     id: str
     job_id: str
@@ -86,6 +87,7 @@ class TrialOut(Shape):
     k: int
     label: str
     repeat: int
+    train: dict[str, Any]
     state: TrialState
     attempt: int
     objective: float | None
@@ -187,12 +189,14 @@ class SchedulesOut(Shape):
 
 
 class ScheduleOut(Shape):
-    """The recommended R(t), one value per epoch. ``label`` is ``searched``, or ``default`` while no trial succeeded."""
+    """The recommended R(t), one value per epoch, and the searched training settings that go with it. ``label`` is
+    ``searched``, or ``default`` while no trial succeeded."""
 
     recommended: Recommended | None
     provisional: bool
     label: Literal["searched", "default"]
     keep_rate: list[float]
+    train: dict[str, Any]
 
 
 class Series(Shape):
@@ -229,10 +233,12 @@ class ReportRowOut(Shape):
     difference: float | None
     difference_half_width: float | None
     n_failed: int
+    train: dict[str, Any] = {}
 
 
 class ReportOut(Shape):
-    """What a job ends with. ``recommended`` and ``best_run`` are (round, k): a schedule and a single training."""
+    """What a job ends with. ``recommended`` and ``best_run`` are (round, k): a schedule and a single training.
+    ``train`` holds the searched training settings of the recommended schedule."""
 
     recommended: tuple[int, int] | None
     best_run: tuple[int, int] | None
@@ -242,6 +248,7 @@ class ReportOut(Shape):
     keep_rate: list[float]
     rows: list[ReportRowOut]
     verdict: str
+    train: dict[str, Any] = {}
     created_at: datetime
 
 

@@ -57,6 +57,13 @@ def percent(value: float | None, half_width: float | None = None, sign: str = ""
     return text if half_width is None else f"{text} ± {100 * half_width:.1f}"
 
 
+def settings(train: Mapping[str, Any]) -> str:
+    """Training settings that differ from the job's, the method's own hyperparameters last."""
+    values = {name: value for name, value in train.items() if name != "params"} | train.get("params", {})
+    shown = (f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items())
+    return ", ".join(shown)
+
+
 def comparison(rows: Sequence[ReportRowOut]) -> Table:
     """The final table: every schedule on the same fresh seeds."""
     title = "Re-trained on fresh seeds, with 95 % intervals\n"
@@ -77,6 +84,8 @@ def print_report(report: ReportOut, artifact_root: Path | None = None, console: 
     where = "" if report.recommended is None else " (round {}, trial {})".format(*report.recommended)
     console.print(f"\nRecommended schedule{where}")
     print_plot(console, report.keep_rate)
+    if report.train:
+        console.print(f"with {settings(report.train)}", markup=False)
     console.print()
     console.print(comparison(report.rows))
     console.print(report.verdict, markup=False)

@@ -95,6 +95,7 @@ def save_schedule(root: str | Path, job_id: str, report: Report) -> str:
         "recommended": to_json(report.recommended),
         "model": report.recommended_model,
         "keep_rate": to_json(report.keep_rate),
+        "train": report.train,
     }
     _write_json(resolve(root, relative), content)
     return relative

@@ -37,6 +37,9 @@ class Batch:
     """R(t), float64, for rules that keep a share of something else than the batch."""
     epoch: torch.Tensor
     """t, as a tensor without axes."""
+    index: torch.Tensor
+    """Sample numbers, [B] when trials share the batch, else [K, B]."""
+    state: State
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +110,8 @@ class Method(ABC):
         """``losses`` x ``weights`` of logits already computed -> loss_KN, weight_KNB."""
         loss_KNB = self.losses(logits_KNBC, batch.label_KB, batch.index, engine.method_state)
         with torch.no_grad():
-            seen = Batch(logits_KNBC.detach(), batch.keep_K, batch.keep_rate_K, batch.epoch)
+            logits_KNBC = logits_KNBC.detach()
+            seen = Batch(logits_KNBC, batch.keep_K, batch.keep_rate_K, batch.epoch, batch.index, engine.method_state)
             weight_KNB = self.weights(loss_KNB.detach(), seen)
         return (weight_KNB * loss_KNB).sum(-1), weight_KNB
 

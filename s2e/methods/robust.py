@@ -11,8 +11,8 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 
-from s2e.methods.base import cross_entropy
-from s2e.methods.engine import State
+from s2e.methods.base import Batch, Setup, cross_entropy, pick
+from s2e.methods.engine import Engine, State
 from s2e.methods.params import BootstrapHard as BootstrapHardParams
 from s2e.methods.params import BootstrapSoft as BootstrapSoftParams
 from s2e.methods.params import Gce as GCEParams
@@ -20,6 +20,7 @@ from s2e.methods.params import Huber as HuberParams
 from s2e.methods.params import LogSum as LogSumParams
 from s2e.methods.params import Params
 from s2e.methods.params import Sce as SCEParams
+from s2e.methods.params import TruncatedGce as TruncatedGCEParams
 from s2e.methods.plain import Standard
 
 
@@ -55,6 +56,33 @@ class GCE(RobustLoss):
         # p^q = exp(-q CE): no power of a zero, whose gradient would be infinite
         q = self.params.q
         return -torch.expm1(-q * cross_entropy(logits_KNBC, label_KB)) / q
+
+
+class TruncatedGCE(GCE):
+    """L_q on the samples whose p_y was above the threshold k when last looked at; all before the first look.
+
+    The look is at the current network. (The paper's is at the best so far, which the official port picks on test data.)
+    The constant loss of the samples left out is not reported.
+    """
+
+    may_skip = True
+    params: TruncatedGCEParams
+    default_params = TruncatedGCEParams
+
+    def init_state(self, setup: Setup) -> State:
+        return {"kept_KS": torch.ones(setup.n_trials, setup.n_samples, dtype=torch.bool, device=setup.device)}
+
+    def begin_epoch(self, engine: Engine, t: int) -> None:
+        since = t - self.params.first_pruning_epoch
+        if since < 0 or since % self.params.pruning_interval:
+            return
+        p_KSC = engine.train_logits()[:, 0].softmax(-1)
+        label_p_KS = p_KSC.gather(-1, engine.label_KS[..., None])[..., 0]
+        engine.method_state["kept_KS"] = label_p_KS > self.params.threshold
+
+    def weights(self, loss_KNB: torch.Tensor, batch: Batch) -> torch.Tensor:
+        kept_KB = pick(batch.state["kept_KS"], batch.index)
+        return (kept_KB.to(loss_KNB.dtype) / loss_KNB.shape[-1])[:, None]
 
 
 class SCE(RobustLoss):

@@ -1,14 +1,64 @@
-"""SIGUA with small losses, SIGUA_SL (Han et al. 2020).
+"""SIGUA: gradient descent on good samples, a weak ascent on bad ones (Han et al. 2020).
 
-Legend: K trials, N networks per trial, B batch.
+Legend: K trials, N networks per trial, B batch, S samples.
 """
 
 from __future__ import annotations
 
 import torch
 
-from s2e.methods.base import Batch, Method
+from s2e.methods.base import Batch, Method, Setup, pick
+from s2e.methods.engine import State
+from s2e.methods.params import Sigua as SiguaParams
 from s2e.methods.params import SiguaSL as SiguaSLParams
+from s2e.methods.params import StopGrad as StopGradParams
+from s2e.methods.selection import small_loss
+
+
+class StopGrad(Method):
+    """One network: descent on the good samples, nothing on the bad ones (eq. 3 with gamma = 0)."""
+
+    n_networks = 1
+    may_skip = True
+    params: StopGradParams
+
+    def __init__(self, params: StopGradParams | None = None) -> None:
+        super().__init__(params or StopGradParams())
+
+    @property
+    def gamma(self) -> float:
+        """Strength of the ascent on the bad samples."""
+        return 0.0
+
+    def init_state(self, setup: Setup) -> State:
+        return {"clean_KS": setup.label_KS == setup.true_label_S} if self.params.good == "oracle" else {}
+
+    def weights(self, loss_KNB: torch.Tensor, batch: Batch) -> torch.Tensor:
+        if self.params.good == "oracle":
+            good_KNB = pick(batch.state["clean_KS"], batch.index)[:, None].expand_as(loss_KNB)
+        else:
+            good_KNB = small_loss(loss_KNB, batch.keep_K) > 0
+        good_KNB = good_KNB | (batch.epoch < self.params.warm_up_epochs)
+        n_good_KN1 = good_KNB.sum(-1, keepdim=True)
+        batch_size = loss_KNB.shape[-1]
+        good_share, bad_share = (
+            group_share(n, batch_size, self.params.normalise).to(loss_KNB.dtype)
+            for n in (n_good_KN1, batch_size - n_good_KN1)
+        )
+        return torch.where(good_KNB, good_share, -self.gamma * bad_share)
+
+
+class Sigua(StopGrad):
+    """The prototype, eq. (3): descent on the good samples, ascent of strength gamma on all others."""
+
+    params: SiguaParams
+
+    def __init__(self, params: SiguaParams | None = None) -> None:
+        super().__init__(params or SiguaParams())
+
+    @property
+    def gamma(self) -> float:
+        return self.params.gamma
 
 
 class SiguaSL(Method):
@@ -19,17 +69,19 @@ class SiguaSL(Method):
     params: SiguaSLParams
 
     def __init__(self, params: SiguaSLParams | None = None) -> None:
-        self.params = params or SiguaSLParams()
+        super().__init__(params or SiguaSLParams())
 
     def weights(self, loss_KNB: torch.Tensor, batch: Batch) -> torch.Tensor:
         batch_size = loss_KNB.shape[-1]
         n_good_K = batch.keep_K
         n_bad_K = self.n_bad(n_good_K, batch_size)
-        good_weight_K, bad_weight_K = (self._share(n, batch_size).to(loss_KNB.dtype) for n in (n_good_K, n_bad_K))
+        good_share_K, bad_share_K = (
+            group_share(n, batch_size, self.params.normalise).to(loss_KNB.dtype) for n in (n_good_K, n_bad_K)
+        )
         rank_B = torch.arange(batch_size, device=loss_KNB.device)
         good_KB = rank_B < n_good_K[:, None]
         bad_KB = (rank_B < (n_good_K + n_bad_K)[:, None]) & ~good_KB
-        by_rank_KB = good_KB * good_weight_K[:, None] - self.params.gamma * bad_KB * bad_weight_K[:, None]
+        by_rank_KB = good_KB * good_share_K[:, None] - self.params.gamma * bad_KB * bad_share_K[:, None]
         order_KNB = loss_KNB.argsort(dim=-1, stable=True)
         return torch.zeros_like(loss_KNB).scatter_(-1, order_KNB, by_rank_KB[:, None].expand_as(loss_KNB))
 
@@ -40,7 +92,8 @@ class SiguaSL(Method):
         asked_K = (self.params.fraction * base_K.double() + 1e-9).floor().to(left_K.dtype)
         return torch.minimum(asked_K, left_K)
 
-    def _share(self, n_K: torch.Tensor, batch_size: int) -> torch.Tensor:
-        """Weight of one sample of a group of n, float64; an empty group has no samples to weigh."""
-        n_K = n_K.clamp(min=1) if self.params.normalise == "group" else torch.full_like(n_K, batch_size)
-        return 1 / n_K.double()
+
+def group_share(n: torch.Tensor, batch_size: int, normalise: str) -> torch.Tensor:
+    """Weight of one sample of a group of n, float64: 1/B, or 1/n for ``group``; an empty group has nobody to weigh."""
+    n = n.clamp(min=1) if normalise == "group" else torch.full_like(n, batch_size)
+    return 1 / n.double()

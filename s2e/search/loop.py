@@ -12,20 +12,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from s2e import catalog
 from s2e.data.transition import injected_noise_rate
-from s2e.fidelity import FULL, Fidelity, of_highest_fidelity
 from s2e.overrides import overridden
 from s2e.report import make_report
 from s2e.schedule import coteaching_keep_rate
 from s2e.search.base import Searcher
+from s2e.search.parameters import parse_parameters
+from s2e.search.recommendation import best_bets, succeeded
 from s2e.search.space import Space
-from s2e.search.surrogate import recommend
+from s2e.search.spaces import fixed
 from s2e.spec import (
     JobSpec,
     Observation,
-    Point,
     Population,
     Report,
     Round,
@@ -47,9 +48,14 @@ def make_searcher(spec: JobSpec) -> Searcher:
 
 
 def make_space(spec: JobSpec) -> Space:
-    """The space of schedules a job names."""
+    """The space of schedules a job names, with the training parameters it searches beside them.
+
+    The space ``fixed`` has nothing of its own: every trial gets the default Co-teaching schedule.
+    """
     space: Space = catalog.load(catalog.SPACES, spec.search.space)
-    return space
+    if not space.blocks:
+        space = fixed(default_tau(spec), spec.report.ramp_epochs)
+    return space.with_parameters(parse_parameters(spec.search.parameters))
 
 
 def next_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
@@ -152,28 +158,22 @@ def run_search(
     return history, make_report(spec, history, recommend_from(spec, history))
 
 
-def recommend_from(
-    spec: JobSpec,  # noqa: ARG001 (what is asked about a job is a function of its spec and its history)
-    history: Sequence[RoundRecord],
-) -> tuple[int, int] | None:
+def recommend_from(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[int, int] | None:
     """(round, k) of the searched schedule with the lowest posterior mean; None when every trial failed."""
-    found = _best_trial(history, "search")
+    found = _best_trial(spec, history, "search")
     return None if found is None else (found.round, found.k)
 
 
-def _best_trial(history: Sequence[RoundRecord], kind: str) -> TrialSpec | None:
+def _best_trial(spec: JobSpec, history: Sequence[RoundRecord], kind: str) -> TrialSpec | None:
     """The trial whose schedule has the lowest posterior mean: one rule for the search and for its rival."""
-    trials = [
-        (trial, result.objective)
+    tried = [
+        pair
         for record in history
         if record.round.kind == kind
-        for trial, result in zip(record.round.trials, record.results, strict=True)
-        if result.objective is not None
+        for pair in succeeded(record.round.trials, record.results)
     ]
-    trials = of_highest_fidelity(trials, lambda pair: pair[0].share)
-    if not trials:
-        return None
-    return trials[recommend([trial.keep_rate for trial, _ in trials], [objective for _, objective in trials])][0]
+    found = best_bets(spec, [one for _, one in tried])
+    return tried[found[0]][0] if found else None
 
 
 def _search_round(spec: JobSpec, searcher: Searcher, history: Sequence[RoundRecord], size: int) -> Round:
@@ -181,8 +181,9 @@ def _search_round(spec: JobSpec, searcher: Searcher, history: Sequence[RoundReco
     trials = []
     for k in range(size):
         point = searcher.ask(state, k)
-        keep_rate = space.schedule(point, spec.train.n_epochs)
-        trial = _trial(spec, state.round, k, "search", 0, keep_rate, point, searcher.fidelity(state, k))
+        keep_rate, train = space.schedule(point, spec.train.n_epochs), space.overrides(point)
+        trial = _trial(spec, state.round, k, "search", 0, keep_rate, train)
+        trial = replace(trial, point=point, fidelity=searcher.fidelity(state, k))
         trials.append(_with_seeds_of_parent(trial, history))
     return Round(state.round, "search", tuple(trials), state)
 
@@ -209,7 +210,9 @@ def default_tau(spec: JobSpec) -> float:
 
 def _tune_round(spec: JobSpec, m: int) -> Round:
     trials = (
-        _trial(spec, m, k, f"tau={tau:g}", 0, coteaching_keep_rate(spec.train.n_epochs, tau, spec.report.ramp_epochs))
+        _trial(
+            spec, m, k, f"tau={tau:g}", 0, coteaching_keep_rate(spec.train.n_epochs, tau, spec.report.ramp_epochs), {}
+        )
         for k, tau in enumerate(_taus(spec))
     )
     return Round(m, "tune", tuple(trials))
@@ -222,16 +225,15 @@ def _retrain_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round:
     """
     n_epochs, m = spec.train.n_epochs, len(history)
     default = coteaching_keep_rate(n_epochs, default_tau(spec), spec.report.ramp_epochs)
-    searched, tuned = _best_trial(history, "search"), _best_trial(history, "tune")
+    searched, tuned = _best_trial(spec, history, "search"), _best_trial(spec, history, "tune")
     schedules = {
-        "searched": searched.keep_rate if searched else default,
-        "default": default,
-        "tuned": tuned.keep_rate if tuned else default,
-        "all": (1.0,) * n_epochs,
+        "searched": (searched.keep_rate, searched.train) if searched else (default, {}),
+        "default": (default, {}),
+        "tuned": (tuned.keep_rate, tuned.train) if tuned else (default, {}),
+        "all": ((1.0,) * n_epochs, {}),
     }
-    repeats = range(1, spec.report.n_seeds + 1)
-    pairs = [(repeat, label) for repeat in repeats for label in schedules]
-    trials = (_trial(spec, m, k, label, repeat, schedules[label]) for k, (repeat, label) in enumerate(pairs))
+    pairs = [(repeat, label) for repeat in range(1, spec.report.n_seeds + 1) for label in schedules]
+    trials = (_trial(spec, m, k, label, repeat, *schedules[label]) for k, (repeat, label) in enumerate(pairs))
     return Round(m, "retrain", tuple(trials))
 
 
@@ -242,8 +244,7 @@ def _trial(
     label: str,
     repeat: int,
     keep_rate: tuple[float, ...],
-    point: Point | None = None,
-    fidelity: Fidelity = FULL,
+    train: dict[str, Any],
 ) -> TrialSpec:
     """Seeds of a trial: its own initial weights; one data order for the round (common random numbers); the job's noise
     draw. A fresh-seed repeat draws all three anew, alike for the schedules compared."""
@@ -254,4 +255,4 @@ def _trial(
     else:
         init, order = derive_seed(spec.seed, "init", m, k), derive_seed(spec.seed, "order", m)
         noise = derive_seed(spec.seed, "noise")
-    return TrialSpec(m, k, label, repeat, keep_rate, init, order, noise, point, fidelity=fidelity)
+    return TrialSpec(m, k, label, repeat, keep_rate, init, order, noise, train=train)

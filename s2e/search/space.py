@@ -1,12 +1,17 @@
-"""A space of schedules: named blocks in a fixed order, the density p_theta over them, and the curve of each point.
+"""A space: named blocks in a fixed order, the density p_theta over them, and what a point means.
 
-Shapes: D entries of theta (36 for S2E), X coordinates of a point (20), S samples or points, T epochs, G segments.
+A point means a curve R(t), by the ``family`` of its first coordinates, and values of the searched training parameters
+(:mod:`s2e.search.parameters`), by the others.
+
+Shapes: D entries of theta (36 for S2E), X coordinates of a point (20), S samples or points, T epochs, G segments,
+F features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,6 +21,7 @@ from s2e import schedule
 from s2e.errors import SearchError
 from s2e.search import distributions
 from s2e.search.distributions import Array, Beta, Block, Dirichlet
+from s2e.search.parameters import Parameter, as_overrides
 from s2e.search.surrogate import segment_epochs
 from s2e.spec import Point
 
@@ -30,11 +36,18 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 class Space:
     """Blocks in order, and ``family``: points (S, X), epochs (T,) and the number of epochs -> R of each point (S, T).
 
-    A new kind of coordinate is a new Block; a new family of curves is a new ``family``.
+    A new kind of coordinate is a new Block; a new family of curves is a new ``family``. The last blocks are those of
+    ``parameters``, in their order; the family does not see them.
     """
 
     blocks: tuple[Block, ...]
     family: Callable[[Array, Array, int], Array]
+    parameters: Mapping[str, Parameter] = field(default_factory=dict, hash=False)
+
+    def with_parameters(self, parameters: Mapping[str, Parameter]) -> Space:
+        """This space with training parameters searched beside its schedule."""
+        blocks = tuple(parameter.block(name) for name, parameter in parameters.items())
+        return replace(self, blocks=(*self.blocks, *blocks), parameters={**self.parameters, **parameters})
 
     @property
     def n_theta(self) -> int:
@@ -114,17 +127,26 @@ class Space:
 
     def curves(self, x_SX: ArrayLike, n_epochs: int) -> Array:
         """R(t) of each point for t = 0..T-1: (S, T)."""
-        return self.family(np.asarray(x_SX, dtype=np.float64), np.arange(n_epochs, dtype=np.float64), n_epochs)
+        return self._curves_at(np.asarray(x_SX, dtype=np.float64), np.arange(n_epochs, dtype=np.float64), n_epochs)
+
+    def overrides(self, point: Point) -> dict[str, Any]:
+        """The training settings a point asks for, as fields of TrainSpec that a trial has different."""
+        values: dict[str, Any] = {}
+        for name, parameter, x_1X in self._of_parameters(self.vectors([point])):
+            values |= zip(parameter.sets(name), parameter.at(x_1X[0]), strict=True)
+        return as_overrides(values)
 
     def features(self, x_SX: ArrayLike, n_epochs: int) -> Array:
-        """What the objective depends on, for a surrogate: the mean of R over each of the G segments, (S, G).
+        """What the objective depends on, for a surrogate: the mean of R over each of the G segments, then the features
+        of the parameters, on scales of unit length: (S, G + F).
 
         R is looked at in a few epochs of each segment only (:func:`s2e.search.surrogate.segment_epochs`).
         """
+        x = np.asarray(x_SX, dtype=np.float64)
         epochs_E, starts_G = segment_epochs(n_epochs)
-        curve_SE = self.family(np.asarray(x_SX, dtype=np.float64), epochs_E, n_epochs)
         count_G = np.diff([*starts_G, len(epochs_E)])
-        return np.asarray(np.add.reduceat(curve_SE, starts_G, axis=1) / count_G)
+        mean_SG = np.add.reduceat(self._curves_at(x, epochs_E, n_epochs), starts_G, axis=1) / count_G
+        return np.concatenate([mean_SG, *(p.features(part) for _, p, part in self._of_parameters(x))], axis=1)
 
     def fan(
         self, theta_D: ArrayLike, n_epochs: int, n_draws: int = 400, max_points: int = 60
@@ -134,8 +156,25 @@ class Space:
         Estimated from ``n_draws`` draws of a fixed generator, so the same theta always gives the same picture.
         """
         epochs = np.unique(np.rint(np.linspace(0, n_epochs - 1, min(n_epochs, max_points))))
-        curves_ST = self.family(self.sample(theta_D, np.random.default_rng(0), n_draws), epochs, n_epochs)
+        curves_ST = self._curves_at(self.sample(theta_D, np.random.default_rng(0), n_draws), epochs, n_epochs)
         return epochs.astype(int).tolist(), np.quantile(curves_ST, QUANTILES, axis=0).tolist()
+
+    def _curves_at(self, x_SX: Array, epochs_E: Array, n_epochs: int) -> Array:
+        """R of each point at some epochs: (S, E)."""
+        return self.family(x_SX[:, : self._n_schedule], epochs_E, n_epochs)
+
+    @property
+    def _n_schedule(self) -> int:
+        """How many of the coordinates are the family's."""
+        return self.n_x - sum(parameter.block(name).n_x for name, parameter in self.parameters.items())
+
+    def _of_parameters(self, x_SX: Array) -> Iterator[tuple[str, Parameter, Array]]:
+        """Each parameter with its name and its coordinates."""
+        start = self._n_schedule
+        for name, parameter in self.parameters.items():
+            end = start + parameter.block(name).n_x
+            yield name, parameter, x_SX[:, start:end]
+            start = end
 
     def _parts(self, theta_D: ArrayLike) -> Iterator[tuple[Block, Array]]:
         """Each block with its entries of theta."""

@@ -113,6 +113,15 @@ def normal(u_SX: Array) -> Array:
     return np.asarray(ndtri(np.clip(u_SX, X_MIN, 1 - X_MIN)))
 
 
+def fixed(tau: float, ramp_epochs: float) -> Space:
+    """A space in which nothing of the schedule is searched: eq. (1) with these numbers for every point."""
+
+    def family(x_SX: Array, t_T: Array, n_epochs: int) -> Array:  # noqa: ARG001  the length of a training is not asked
+        return np.tile(from_one(coteaching_at(tau, ramp_epochs, 1.0, t_T), t_T), (len(x_SX), 1))
+
+    return Space((), family)
+
+
 def _betas(*names: str) -> tuple[Beta, ...]:
     return tuple(Beta(name) for name in names)
 
@@ -130,3 +139,5 @@ S2E_EXTENDED = Space((*_betas("w", "tau", "t_k/T", "c"), *S2E.blocks), _extended
 S2E_OFFICIAL12 = Space(_betas(*OFFICIAL), _official)
 RBF = Space((*_numbered("centre", "width", "weight"), Beta("bias")), _rbf)
 MLP = Space((*_numbered("input weight", "input bias", "weight"), Beta("bias")), _mlp)
+FIXED = fixed(0.0, 1.0)
+"""R = 1 until a job puts the numbers of its default schedule in place (:func:`s2e.search.loop.make_space`)."""

@@ -156,18 +156,25 @@ class Surrogate:
 
 
 class CurveSurrogate(Surrogate):
-    """The surrogate on the segment means of whole curves, a long history thinned to N_MAX."""
+    """The surrogate on the segment means of whole curves and ``extra_NF``, features of whatever else differs from trial
+    to trial; a long history thinned to N_MAX."""
 
-    def __init__(self, keep_rate_NT: ArrayLike, objective_N: ArrayLike) -> None:
-        features_NG, score_N = segment_means(keep_rate_NT), standardised(objective_N)
+    def __init__(self, keep_rate_NT: ArrayLike, objective_N: ArrayLike, extra_NF: ArrayLike | None = None) -> None:
+        features_NG, score_N = _with_extra(keep_rate_NT, extra_NF), standardised(objective_N)
         if len(features_NG) != len(score_N):
             raise SearchError(f"{len(features_NG)} schedules but {len(score_N)} objectives")
         every = -(-len(score_N) // N_MAX)
         super().__init__(features_NG[::every], score_N[::every])
 
-    def posterior(self, keep_rate_MT: ArrayLike) -> tuple[Array, Array]:
+    def posterior(self, keep_rate_MT: ArrayLike, extra_MF: ArrayLike | None = None) -> tuple[Array, Array]:
         """Mean and variance of the noise-free score of each schedule: (M,), (M,)."""
-        return self.mean_and_variance(segment_means(keep_rate_MT))
+        return self.mean_and_variance(_with_extra(keep_rate_MT, extra_MF))
+
+
+def _with_extra(keep_rate_NT: ArrayLike, extra_NF: ArrayLike | None) -> Array:
+    """Segment means and then the extra features: (N, G + F)."""
+    means_NG = segment_means(keep_rate_NT)
+    return means_NG if extra_NF is None else np.concatenate([means_NG, np.asarray(extra_NF, dtype=np.float64)], axis=1)
 
 
 def matern52(distance: Array) -> Array:
@@ -186,7 +193,14 @@ def _fit(distance_NN: Array, score_N: Array, lengthscale: float, noise_share: fl
     return _Fit(float(log_likelihood), lengthscale, noise_share, root_NN, coefficient_N)
 
 
-def recommend(keep_rates: Sequence[Sequence[float]], objectives: Sequence[float]) -> int:
+def recommend(
+    keep_rates: Sequence[Sequence[float]], objectives: Sequence[float], extra_NF: ArrayLike | None = None
+) -> int:
     """Index of the evaluated schedule with the lowest posterior mean; the first of equals."""
-    mean_N, _ = CurveSurrogate(keep_rates, objectives).posterior(keep_rates)
+    mean_N, _ = CurveSurrogate(keep_rates, objectives, extra_NF).posterior(keep_rates, extra_NF)
+    return lowest(mean_N)
+
+
+def lowest(mean_N: Array) -> int:
+    """Index of the lowest posterior mean; the first of those that differ by rounding only."""
     return int(np.flatnonzero(mean_N <= mean_N.min() + TIE)[0])

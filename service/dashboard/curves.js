@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { Chart, color, figure, legend, shareAxis, xAxis } from "./charts.js";
 import { byId, h, throttle } from "./dom.js";
-import { labelWords, percent, trialName } from "./format.js";
+import { labelWords, percent, settingsWords, trialName } from "./format.js";
 
 const SERIES = ["validation_accuracy", "test_accuracy", "label_precision", "keep_rate"];
 const REFRESH_MS = 1000;
@@ -90,7 +90,8 @@ export class CurvesPanel {
     const last = (name) => percent(series[name].findLast((value) => value !== null));
     if (series.validation_accuracy.length === 0) return `${trialName(trial)} is ${trial.state}; it has no epoch yet.`;
     const reason = trial.reason ? ` Reason: ${trial.reason}.` : "";
-    return `${trialName(trial)} (${labelWords(trial)}), ${trial.state}: last epoch validation ${last("validation_accuracy")}, test ${last("test_accuracy")}, label precision ${last("label_precision")}.${reason}`;
+    const settings = settingsWords(trial.train);
+    return `${trialName(trial)} (${labelWords(trial)}${settings && `, ${settings}`}), ${trial.state}: last epoch validation ${last("validation_accuracy")}, test ${last("test_accuracy")}, label precision ${last("label_precision")}.${reason}`;
   }
 }
 

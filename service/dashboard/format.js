@@ -68,6 +68,11 @@ export function labelWords(trial) {
   return trial.repeat ? `${words}, seed ${trial.repeat}` : words;
 }
 
+/** Training settings that a trial alone has different, in words; empty when it has none. */
+export function settingsWords({ params = {}, ...fields }) {
+  return Object.entries({ ...fields, ...params }).map(([name, value]) => `${name} ${typeof value === "number" ? Number(value.toPrecision(3)) : value}`).join(", ");
+}
+
 /** The name of a trial for people: round and k. */
 export function trialName(trial) {
   return `round ${trial.round}, trial ${trial.k}`;

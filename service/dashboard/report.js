@@ -1,7 +1,7 @@
 // The end of a job: verdict, final comparison on fresh seeds, recommended schedule and best run.
 
 import { byId, h, notice, svg } from "./dom.js";
-import { percent, percentInterval, points, shapeWords } from "./format.js";
+import { percent, percentInterval, points, settingsWords, shapeWords } from "./format.js";
 
 const DOTS = { width: 400, height: 30, pad: 8 };
 
@@ -57,8 +57,9 @@ export class ReportPanel {
 
   cards(report) {
     const base = `/api/v1/jobs/${this.model.id}`;
+    const settings = settingsWords(report.train);
     const recommended = report.recommended
-      ? `Round ${report.recommended[0]}, trial ${report.recommended[1]}, by the lowest posterior mean of the objective. ${shapeWords(report.keep_rate)}.`
+      ? `Round ${report.recommended[0]}, trial ${report.recommended[1]}, by the lowest posterior mean of the objective. ${shapeWords(report.keep_rate)}.${settings && ` With ${settings}.`}`
       : "No trial of the search succeeded, so none is recommended.";
     const best = report.best_run
       ? `Round ${report.best_run[0]}, trial ${report.best_run[1]}, validation accuracy ${percent(report.best_run_validation_accuracy)}. A model, not a schedule: one run is partly luck.`

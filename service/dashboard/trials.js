@@ -1,7 +1,7 @@
 // The table of trials. Rows are kept and updated in place; long lists are shown a page at a time.
 
 import { byId, h, notice, setText } from "./dom.js";
-import { DASH, labelWords, percent } from "./format.js";
+import { DASH, labelWords, percent, settingsWords } from "./format.js";
 
 const STEP = 30;
 const HEADS = [["Round", "num"], ["k", "num"], ["Schedule", ""], ["State", ""], ["Attempt", "num"],
@@ -76,7 +76,8 @@ export class TrialsPanel {
     const row = { cells, state: h("span"), mark: h("span", { class: "mark" }) };
     row.element = h("tr", { class: "selectable", onclick: () => this.choose(trial.id) },
       h("td", { class: "num" }, String(trial.round)), h("td", { class: "num" }, String(trial.k)),
-      h("td", {}, h("button", { class: "link", type: "button", title: "show its curves" }, labelWords(trial)), " ", row.mark),
+      h("td", {}, h("button", { class: "link", type: "button", title: "show its curves" }, labelWords(trial)), " ",
+        h("span", { class: "muted small" }, settingsWords(trial.train)), " ", row.mark),
       h("td", {}, row.state), ...cells);
     this.rows.set(trial.id, row);
     return row;

@@ -131,7 +131,7 @@ class Trial(Base):
     attempt: Mapped[int] = mapped_column(default=0)
     """The current try; events of an older one change nothing."""
     spec: Mapped[dict[str, Any]]
-    """TrialSpec as JSON: point, keep_rate, seeds."""
+    """TrialSpec as JSON: point, keep_rate, seeds, own training settings."""
     objective: Mapped[float | None]
     validation_accuracy: Mapped[float | None]
     test_accuracy: Mapped[float | None]
@@ -140,6 +140,12 @@ class Trial(Base):
     reason: Mapped[str] = mapped_column(Text, default="")
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+
+    @property
+    def train(self) -> dict[str, Any]:
+        """Fields of TrainSpec that this trial alone has different."""
+        found: dict[str, Any] = self.spec.get("train", {})
+        return found
 
 
 class Attempt(Base):

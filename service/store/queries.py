@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from sqlalchemy import Select, and_, func, or_, select, text, tuple_
 from sqlalchemy.orm import Session
 
-from s2e.fidelity import Fidelity, of_highest_fidelity
+from s2e.fidelity import Fidelity
+from s2e.search.recommendation import Tried
 from s2e.validation import parse
 from service.errors import NotFound
 from service.lifecycle import TRIAL_ENDED
@@ -82,11 +83,8 @@ def all_trials(session: Session, job_id: str) -> Sequence[Trial]:
     return session.scalars(select(Trial).where(Trial.job_id == job_id).order_by(Trial.round, Trial.k)).all()
 
 
-def succeeded_search_trials(session: Session, job_id: str) -> list[tuple[int, int, list[float], float]]:
-    """(round, k, keep_rate, objective) of what a schedule can be recommended from, by (round, k).
-
-    Those are the succeeded trials with the largest share of a full training.
-    """
+def succeeded_search_trials(session: Session, job_id: str) -> list[tuple[int, int, Tried]]:
+    """(round, k) and what it says of every trial that has an objective, by (round, k)."""
     query = (
         select(Trial.round, Trial.k, Trial.spec, Trial.objective)
         .where(
@@ -94,8 +92,11 @@ def succeeded_search_trials(session: Session, job_id: str) -> list[tuple[int, in
         )
         .order_by(Trial.round, Trial.k)
     )
-    rows = [(m, k, spec["keep_rate"], objective, _share(spec)) for m, k, spec, objective in session.execute(query)]
-    return [row[:4] for row in of_highest_fidelity(rows, lambda row: row[4])]
+    rows = session.execute(query)
+    return [
+        (m, k, Tried(spec["keep_rate"], spec.get("train", {}), objective, _share(spec)))
+        for m, k, spec, objective in rows
+    ]
 
 
 def _share(spec: dict[str, Any]) -> float:

@@ -1,4 +1,7 @@
-"""What every space of the catalog promises: usable curves, closed forms that agree, exact round trips."""
+"""What every space of the catalog promises: usable curves, closed forms that agree, exact round trips.
+
+``fixed`` has nothing of its own, so it is tried with searched training parameters, and so is ``s2e``.
+"""
 
 import json
 
@@ -12,11 +15,19 @@ from s2e import catalog
 from s2e.schedule import R_MIN
 from s2e.search.base import Searcher
 from s2e.search.distributions import X_MIN, Dirichlet
+from s2e.search.parameters import parse_parameters
 from s2e.search.space import THETA_MAX, THETA_MIN, Space
 from s2e.search.surrogate import segment_means
 from s2e.spec import Observation, Point, parse, to_json
 
-pytestmark = pytest.mark.parametrize("name", sorted(catalog.SPACES))
+WITH_PARAMETERS = "s2e with parameters"
+PARAMETERS = {
+    "train.batch_size": {"kind": "integer", "low": 32, "high": 40},
+    "train.learning_rate": {"kind": "log", "low": 1e-4, "high": 1e-2},
+    "train.params.gamma": {"kind": "linear", "low": 0.0, "high": 0.1},
+    "train.params.fraction": {"kind": "choice", "values": [0.3, 0.4, 0.7]},
+}
+pytestmark = pytest.mark.parametrize("name", [*sorted(catalog.SPACES), WITH_PARAMETERS])
 WITHOUT_FORM = {"rbf", "mlp"}
 """Spaces that do not promise R(0) = 1."""
 quick = settings(deadline=None, max_examples=30)
@@ -24,8 +35,8 @@ unit = st.one_of(st.sampled_from([0.0, 1.0, 0.5, 1e-300]), st.floats(0, 1))
 
 
 def space_of(name: str) -> Space:
-    space: Space = catalog.load(catalog.SPACES, name)
-    return space
+    space: Space = catalog.load(catalog.SPACES, name.partition(" ")[0])
+    return space.with_parameters(parse_parameters(PARAMETERS)) if name in ("fixed", WITH_PARAMETERS) else space
 
 
 def thetas(space: Space) -> st.SearchStrategy[np.ndarray]:
@@ -77,8 +88,10 @@ def test_features_are_the_segment_means_of_the_curve(name: str, n_epochs: int) -
     space = space_of(name)
     x = space.sample(np.full(space.n_theta, 4.0), np.random.default_rng(1), 30)
     features, means = space.features(x, n_epochs), segment_means(space.curves(x, n_epochs))
-    assert features.shape == means.shape
-    np.testing.assert_allclose(features, means, rtol=1e-12, atol=1e-15 if n_epochs <= 20 else 0.05)
+    n_segments = means.shape[1]
+    assert features.shape == (30, n_segments + (6 if space.parameters else 0))
+    assert ((features >= 0) & (features <= 1)).all()
+    np.testing.assert_allclose(features[:, :n_segments], means, rtol=1e-12, atol=1e-15 if n_epochs <= 20 else 0.05)
 
 
 @quick

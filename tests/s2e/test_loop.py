@@ -1,6 +1,7 @@
 """A search as a pure function of (spec, finished rounds), with a formula of R(t) in place of training."""
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from s2e.search import loop
 from s2e.search.loop import (
     default_tau,
     make_searcher,
+    make_space,
     n_rounds,
     n_trials,
     next_round,
@@ -249,6 +251,34 @@ def test_only_trials_with_equal_training_settings_share_a_population() -> None:
     assert [group.train.learning_rate for group in groups] == [1e-3, 1e-3, 0.01]
     assert groups[2].train == replace(spec.train, learning_rate=0.01)
     assert through_text(RoundRecord(replace(round_, trials=trials), ())).round.trials == trials
+
+
+LEARNING_RATE = {"train.learning_rate": {"kind": "log", "low": 1e-4, "high": 1e-2}}
+
+
+@pytest.mark.parametrize("space", ["s2e", "fixed"])
+def test_searched_training_parameters_go_into_trials_and_the_report(space: str) -> None:
+    """The objective is lowest at a step size of 1e-3, whatever the schedule."""
+
+    def by_step_size(trial: TrialSpec) -> TrialResult:
+        away = abs(math.log10(trial.train.get("learning_rate", 1e-3)) + 3)
+        return replace(formula(trial), objective=0.1 + 0.1 * away, test_accuracy=0.9 - 0.1 * away)
+
+    search = {"searcher": "model_newton", "space": space, "n_rounds": 4, "n_trials": 6, "parameters": LEARNING_RATE}
+    spec = job(search=search)
+    history, report = run_search(spec, running(by_step_size))
+    for record in history[:4]:
+        for trial in record.round.trials:
+            assert trial.point is not None
+            assert trial.train == make_space(spec).overrides(trial.point)
+            assert set(trial.train) == {"learning_rate"}
+        rates = {trial.train["learning_rate"] for trial in record.round.trials}
+        assert {group.train.learning_rate for group in populations(spec, record.round)} == rates
+    assert 3e-4 < report.train["learning_rate"] < 3e-3
+    assert [row.train for row in report.rows] == [report.train, {}, {}, {}]
+    assert {t.train == report.train for t in history[5].round.trials if t.label == "searched"} == {True}
+    if space == "fixed":
+        assert report.keep_rate == coteaching_keep_rate(20, 0.5, 10)
 
 
 @pytest.mark.parametrize(("asked", "final"), [("float32", "float32"), ("bfloat16", "float32"), ("float64", "float64")])

@@ -124,6 +124,20 @@ def test_a_round_has_theta_and_the_fan_of_schedules_under_it(http: httpx.Client,
     assert [level[0] for level in levels] == [1.0] * 5
 
 
+def test_searched_training_settings_are_shown_with_trial_and_schedule(http: httpx.Client, store_job: Any) -> None:
+    parameters = {"train.learning_rate": {"kind": "log", "low": 1e-4, "high": 1e-2}}
+    job = store_job(succeeded=3, search={"n_rounds": 1, "n_trials": 3, "parameters": parameters})
+    [round_] = http.get(f"/jobs/{job}/rounds").json()["items"]
+    assert round_["theta"] == [1.0] * 38
+    assert len(round_["fan"]["q50"]) == 12
+    trials = http.get(f"/jobs/{job}/trials").json()["items"]
+    settings = [trial["train"] for trial in trials]
+    assert all(1e-4 <= one["learning_rate"] <= 1e-2 for one in settings)
+    schedule = http.get(f"/jobs/{job}/schedule").json()
+    assert schedule["train"] == settings[schedule["recommended"]["k"]]
+    assert http.get(f"/trials/{trials[0]['id']}").json()["train"] == settings[0]
+
+
 @pytest.mark.parametrize("limit", [1, 2, 5])
 def test_pages_of_trials_are_complete_and_without_curves(http: httpx.Client, store_job: Any, limit: int) -> None:
     job = store_job(succeeded=1, search={"n_rounds": 1, "n_trials": 5})
@@ -242,6 +256,7 @@ def test_the_recommended_schedule_is_provisional_until_the_report(
         "provisional": False,
         "label": "searched",
         "keep_rate": [1.0, 0.25],
+        "train": {},
     }
     shown = http.get(f"/jobs/{job}/report").json()
     assert UTC_TIME.fullmatch(shown.pop("created_at"))
@@ -267,9 +282,11 @@ REPORT: dict[str, Any] = {
             "difference": None,
             "difference_half_width": None,
             "n_failed": 0,
+            "train": {},
         }
     ],
     "verdict": "These seeds do not separate it.",
+    "train": {},
 }
 
 

@@ -90,4 +90,5 @@ def test_the_recommended_schedule_is_a_file_of_the_job(tmp_path: Path) -> None:
     relative = save_schedule(tmp_path, "0198-ab", report)
     assert relative == "0198-ab/schedule.json"
     content = json.loads((tmp_path / relative).read_text())
-    assert content == {"job_id": "0198-ab", "recommended": [1, 4], "model": "b", "keep_rate": [1.0, 0.75, 0.5]}
+    named = {"job_id": "0198-ab", "recommended": [1, 4], "model": "b"}
+    assert content == named | {"keep_rate": [1.0, 0.75, 0.5], "train": {}}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from s2e import catalog
 from s2e.errors import Problem, SpecError
 from s2e.validation import parse
+
+if TYPE_CHECKING:
+    from s2e.spec import DataSpec, TrainSpec
 
 
 @dataclass(frozen=True)
@@ -18,8 +21,8 @@ class Params:
     per_dataset: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Defaults of the paper that differ from the fields' own, by name of the data set."""
 
-    def problems(self, path: str) -> list[Problem]:  # noqa: ARG002
-        """What is wrong between two values that are each in range."""
+    def job_problems(self, train: TrainSpec, data: DataSpec) -> list[Problem]:  # noqa: ARG002
+        """What these values, each in range, ask that the job does not give."""
         return []
 
 
@@ -31,10 +34,14 @@ def parse_params(method: str, dataset: str, data: Any, path: str = "train.params
     kind: type[Params] = catalog.params_of(method)
     if not isinstance(data, Mapping):
         raise SpecError(Problem(path, repr(data)[:80], "must be an object"))
-    params = parse(kind, {**kind.per_dataset.get(dataset, {}), **data}, path)
-    if problems := params.problems(path):
-        raise SpecError(*problems)
-    return params
+    return parse(kind, {**kind.per_dataset.get(dataset, {}), **data}, path)
+
+
+def stage_problems(epoch: int, train: TrainSpec, field: str, value: int) -> list[Problem]:
+    """A problem if the stage that begins at ``epoch``, set by ``field``, never comes."""
+    if epoch < train.n_epochs:
+        return []
+    return [Problem(f"train.params.{field}", value, f"a stage that begins before the last of {train.n_epochs} epochs")]
 
 
 def need_problems(method: str, *, n_clean: int) -> list[Problem]:

@@ -59,3 +59,14 @@ class LogSum(Params):
     width: float = param(
         0.1, gt=0, le=100, doc="e of ln(1 + |p_c - y_c| / e): the smaller, the flatter for large errors"
     )
+
+
+@dataclass(frozen=True)
+class TruncatedGce(Gce):
+    """Truncated generalised cross entropy (Zhang & Sabuncu 2018)."""
+
+    threshold: float = param(0.5, gt=0, lt=1, doc="k: samples with p_y <= k are left out")
+    first_pruning_epoch: int = param(
+        40, ge=0, le=10_000, doc="epoch at whose start samples are first left out (CIFAR-100: 80)"
+    )
+    pruning_interval: int = param(10, ge=1, le=10_000, doc="epochs between two decisions of who is left out")

@@ -43,3 +43,26 @@ class SiguaSL(Params):
         choices=("batch", "group"),
         doc="batch: sums over B, eq. (3); group: mean of each group, as the published figures were made",
     )
+
+
+@dataclass(frozen=True)
+class StopGrad(Params):
+    """SIGUA's prototype without its ascent (Han et al. 2020)."""
+
+    good: str = param(
+        "small_loss",
+        choices=("small_loss", "oracle"),
+        doc="who descends: the R(t) B smallest losses; or, as an experiment that no user of real data can run, the "
+        "samples whose label is the true one (the paper's Figure 1)",
+    )
+    warm_up_epochs: int = param(0, ge=0, le=10_000, doc="first epochs of standard training (the paper's Figure 1: 150)")
+    normalise: str = param(
+        "batch", choices=("batch", "group"), doc="batch: sums over B, eq. (3); group: mean of each group"
+    )
+
+
+@dataclass(frozen=True)
+class Sigua(StopGrad):
+    """SIGUA's prototype, eq. (3) (Han et al. 2020)."""
+
+    gamma: float = param(0.001, ge=0, le=1, doc="strength of the ascent on every sample that is not good (Figure 1)")

@@ -20,7 +20,8 @@ from s2e.methods.selfteaching import SelfTeaching
 def seen(keep, keep_rate=None, logits_KNBC=None, epoch=0):
     rates = torch.ones(len(keep)) if keep_rate is None else torch.tensor(keep_rate)
     logits_KNBC = torch.zeros(len(keep), 2, 4, 3) if logits_KNBC is None else logits_KNBC
-    return Batch(logits_KNBC, torch.tensor(keep), rates.double(), torch.tensor(epoch))
+    index = torch.arange(logits_KNBC.shape[2])
+    return Batch(logits_KNBC, torch.tensor(keep), rates.double(), torch.tensor(epoch), index, {})
 
 
 def test_the_smallest_losses_weigh_one_over_keep():

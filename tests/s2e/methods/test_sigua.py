@@ -1,18 +1,24 @@
-"""SIGUA_SL: who descends, who ascends, and how much each counts."""
+"""SIGUA: who descends, who ascends, and how much each counts."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
+from s2e.methods import params as p
 from s2e.methods.base import Batch
 from s2e.methods.params import SiguaSL as Params
-from s2e.methods.sigua import SiguaSL
+from s2e.methods.sigua import Sigua, SiguaSL, StopGrad
 
 
 def weigh(params, loss_KNB, keep):
-    batch = Batch(loss_KNB[..., None], torch.tensor(keep), torch.ones(len(keep)).double(), torch.tensor(0))
-    return SiguaSL(params).weights(loss_KNB, batch)
+    return SiguaSL(params).weights(loss_KNB, seen(loss_KNB, keep))
+
+
+def seen(loss_KNB, keep, epoch=0, state=None):
+    index = torch.arange(loss_KNB.shape[-1])
+    rates_K = torch.ones(len(keep)).double()
+    return Batch(loss_KNB[..., None], torch.tensor(keep), rates_K, torch.tensor(epoch), index, state or {})
 
 
 LOSS_KNB = torch.tensor([[[4.0, 0, 3, 1, 2, 5, 7, 6]]], dtype=torch.float64)
@@ -58,3 +64,25 @@ def test_keeping_everything_leaves_nobody_to_ascend():
     for normalise in ("batch", "group"):
         weight_KNB = weigh(Params(normalise=normalise), LOSS_KNB, [8])
         torch.testing.assert_close(weight_KNB, torch.full_like(LOSS_KNB, 1 / 8))
+
+
+CLEAN = {"clean_KS": torch.tensor([[True, False, True, False, False, False, False, False]])}
+
+
+def test_the_prototype_ascends_on_everybody_else():
+    """Eq. (3): keep 3 of 8, losses 0, 1 and 2; the other five ascend."""
+    weight_B = Sigua(p.Sigua(gamma=0.5)).weights(LOSS_KNB, seen(LOSS_KNB, [3]))[0, 0]
+    assert weight_B.tolist() == [-1 / 16, 1 / 8, -1 / 16, 1 / 8, 1 / 8, -1 / 16, -1 / 16, -1 / 16]
+    grouped_B = Sigua(p.Sigua(gamma=0.5, normalise="group")).weights(LOSS_KNB, seen(LOSS_KNB, [3]))[0, 0]
+    assert grouped_B.tolist() == [1 / 3 if weight > 0 else -0.1 for weight in weight_B.tolist()]
+
+
+def test_the_oracle_goes_by_the_true_labels():
+    weight_B = Sigua(p.Sigua(gamma=0.5, good="oracle")).weights(LOSS_KNB, seen(LOSS_KNB, [3], state=CLEAN))[0, 0]
+    assert weight_B.tolist() == [1 / 8, -1 / 16, 1 / 8] + [-1 / 16] * 5
+
+
+def test_stopgrad_leaves_bad_samples_alone_and_starts_after_the_warm_up():
+    method = StopGrad(p.StopGrad(good="oracle", warm_up_epochs=2))
+    assert method.weights(LOSS_KNB, seen(LOSS_KNB, [3], 2, CLEAN)).tolist() == [[[1 / 8, 0, 1 / 8, 0, 0, 0, 0, 0]]]
+    assert method.weights(LOSS_KNB, seen(LOSS_KNB, [3], 1, CLEAN)).tolist() == [[[1 / 8] * 8]]

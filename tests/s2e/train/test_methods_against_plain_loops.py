@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
 from s2e.data.datasets import load_split, noisy_labels
+from s2e.data.noise import symmetric
 from s2e.errors import SpecError
 from s2e.spec import replace
 from s2e.train.epoch import epoch_order, train_step
@@ -56,6 +58,56 @@ def gce(logits, labels, keep_rate, t):
     return [((1 - p**0.7) / 0.7).mean()]
 
 
+def truncated_gce(logits, labels, keep_rate, t):
+    """Before the first pruning all samples count; see test_truncated_gce_leaves_out_what_it_looked_at_last."""
+    return gce(logits, labels, keep_rate, t)
+
+
+def huber(logits, labels, keep_rate, t, threshold=0.5):
+    total = 0
+    for p_C, label in zip(logits[0].softmax(-1), labels.tolist(), strict=True):
+        for c in range(len(p_C)):
+            u = p_C[c] - int(c == label)
+            total += u**2 / 2 if abs(u) <= threshold else threshold * (abs(u) - threshold / 2)
+    return [total / len(labels)]
+
+
+def sigua(logits, labels, keep_rate, t, gamma=0.05):
+    (loss_B,) = (F.cross_entropy(z, labels, reduction="none") for z in logits)
+    good = smallest(loss_B, math.floor(keep_rate * len(labels) + 1e-9))
+    bad = [i for i in range(len(labels)) if i not in good]
+    return [(loss_B[good].sum() - gamma * loss_B[bad].sum()) / len(labels)]
+
+
+TINY_T = symmetric(4, 0.4)
+
+
+def forward(logits, labels, keep_rate, t):
+    p_BC = logits[0].softmax(-1)
+    noisy_p = [sum(p_C[i] * TINY_T[i, y] for i in range(4)) for p_C, y in zip(p_BC, labels.tolist(), strict=True)]
+    return [-sum(torch.log(p) for p in noisy_p) / len(labels)]
+
+
+def corrected(logits, labels):
+    inverse = np.linalg.inv(TINY_T)
+    log_p_BC = logits[0].log_softmax(-1)
+    return [
+        -sum(inverse[y, j] * log_p[j] for j in range(4)) for log_p, y in zip(log_p_BC, labels.tolist(), strict=True)
+    ]
+
+
+def backward(logits, labels, keep_rate, t):
+    return [sum(corrected(logits, labels)) / len(labels)]
+
+
+def sigua_bc(logits, labels, keep_rate, t, gamma=0.5):
+    return [sum(loss if loss >= 0 else -gamma * loss for loss in corrected(logits, labels)) / len(labels)]
+
+
+def nnbc(logits, labels, keep_rate, t):
+    return sigua_bc(logits, labels, keep_rate, t, gamma=0)
+
+
 def plain_training(population, trials, objective, n_steps):
     trial, train = population.trials[0], population.train
     data = load_split(population.data)
@@ -88,6 +140,13 @@ def engine_training(trials, n_steps):
 
 
 CASES = {
+    "huber": (huber, {}),
+    "gce_truncated": (truncated_gce, {}),
+    "sigua": (sigua, {"gamma": 0.05}),
+    "forward": (forward, {}),
+    "backward": (backward, {}),
+    "nnbc": (nnbc, {}),
+    "sigua_bc": (sigua_bc, {"gamma": 0.5}),
     "selfteaching": (selfteaching, {}),
     "sigua_sl": (sigua_sl, {"gamma": 0.1, "fraction": 0.5}),
     "gce": (gce, {}),
