@@ -24,6 +24,8 @@ class Entry:
     """Class of :mod:`s2e.methods.params` or :mod:`s2e.models.params` that holds the hyperparameters."""
     min_trials: int = 1
     """Trials a round that a searcher needs: a rule that compares the trials of one round has no step for fewer."""
+    short_trials: bool = False
+    """Whether a searcher asks for parts of full trainings, to be continued later."""
     needs: frozenset[str] = frozenset()
     """What a method cannot train without: ``clean`` (trusted samples)."""
     min_size: int = 1
@@ -232,10 +234,12 @@ SEARCHERS = {
     "hyperband": Entry(
         "s2e.search.hyperband:Hyperband",
         "Uniform draws trained for a part of the epochs, the best of a rung go on; M x K full trainings in all.",
+        short_trials=True,
     ),
     "asha": Entry(
         "s2e.search.asha:Asha",
-        "Successive halving that mixes rungs in one round; about M x K full trainings in all.",
+        "Successive halving that mixes rungs in one round; M x K full trainings in all.",
+        short_trials=True,
     ),
     "asng": Entry(
         "s2e.search.asng:Asng",
