@@ -11,7 +11,6 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from s2e.schedule import coteaching_keep_rate
 from s2e.search import loop
 from s2e.search.recommendation import Tried, best_bets
 from s2e.spec import JobSpec, parse_job, to_json
@@ -171,7 +170,7 @@ def schedule_out(session: Session, job: Job) -> schemas.ScheduleOut:
 
 
 def _default_keep_rate(spec: JobSpec) -> tuple[float, ...]:
-    return coteaching_keep_rate(spec.train.n_epochs, loop.default_tau(spec), spec.report.ramp_epochs)
+    return loop.coteaching_schedule(spec, loop.default_tau(spec))
 
 
 def schedules_out(session: Session, job: Job, max_points: int) -> schemas.SchedulesOut:
@@ -209,6 +208,7 @@ def trial_detail(session: Session, trial: Trial) -> schemas.TrialDetail:
     return schemas.TrialDetail(
         **schemas.TrialOut.model_validate(trial).model_dump(),
         point=None if point is None else point["values"],
+        final=None if trial.final is None else schemas.FinalAccuracies(**trial.final),
         keep_rate=spec["keep_rate"],
         init_seed=spec["init_seed"],
         order_seed=spec["order_seed"],
@@ -225,5 +225,18 @@ def epochs_out(session: Session, trial: Trial, attempt: int | None, max_points: 
     rows = queries.epochs(session, trial.id, attempt, wanted)
     series = {name: [getattr(row, name) for row in rows] for name in schemas.Series.model_fields}
     return schemas.EpochsOut(
-        attempt=attempt, total=len(numbers), epochs=[row.epoch for row in rows], series=schemas.Series(**series)
+        attempt=attempt,
+        total=len(numbers),
+        epochs=[row.epoch for row in rows],
+        series=schemas.Series(**series),
+        networks=_network_series([row.networks or [] for row in rows]),
     )
+
+
+def _network_series(rows: Sequence[list[list[float | None]]]) -> list[schemas.NetworkSeries]:
+    """Each network's curves from the (train, validation, test) accuracies of every epoch; an epoch may have none."""
+    n_networks = max(map(len, rows), default=0)
+    blank: list[float | None] = [None, None, None]
+    curves = [zip(*(row[n] if n < len(row) else blank for row in rows), strict=True) for n in range(n_networks)]
+    names = tuple(schemas.NetworkSeries.model_fields)
+    return [schemas.NetworkSeries(**dict(zip(names, map(list, curve), strict=True))) for curve in curves]

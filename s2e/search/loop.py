@@ -208,12 +208,15 @@ def default_tau(spec: JobSpec) -> float:
     return injected_noise_rate(spec.data)
 
 
+def coteaching_schedule(spec: JobSpec, tau: float) -> tuple[float, ...]:
+    """Eq. (1) for this job's epochs and ramp."""
+    official = spec.report.ramp == "official_linspace"
+    return coteaching_keep_rate(spec.train.n_epochs, tau, spec.report.ramp_epochs, official_linspace=official)
+
+
 def _tune_round(spec: JobSpec, m: int) -> Round:
     trials = (
-        _trial(
-            spec, m, k, f"tau={tau:g}", 0, coteaching_keep_rate(spec.train.n_epochs, tau, spec.report.ramp_epochs), {}
-        )
-        for k, tau in enumerate(_taus(spec))
+        _trial(spec, m, k, f"tau={tau:g}", 0, coteaching_schedule(spec, tau), {}) for k, tau in enumerate(_taus(spec))
     )
     return Round(m, "tune", tuple(trials))
 
@@ -224,7 +227,7 @@ def _retrain_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round:
     Where every trial of the search or of the tuning failed, there is nothing to recommend but the default.
     """
     n_epochs, m = spec.train.n_epochs, len(history)
-    default = coteaching_keep_rate(n_epochs, default_tau(spec), spec.report.ramp_epochs)
+    default = coteaching_schedule(spec, default_tau(spec))
     searched, tuned = _best_trial(spec, history, "search"), _best_trial(spec, history, "tune")
     schedules = {
         "searched": (searched.keep_rate, searched.train) if searched else (default, {}),
