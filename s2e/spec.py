@@ -36,7 +36,7 @@ DEFAULT_TAUS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 class SearchSpec:
     """Which schedules are tried, and how the next ones are chosen."""
 
-    searcher: str = param("newton", choices=lambda: catalog.SEARCHERS, doc="search rule")
+    searcher: str = param("model_newton", choices=lambda: catalog.SEARCHERS, doc="search rule")
     space: str = param("s2e", choices=lambda: catalog.SPACES, doc="space of schedules")
     parameters: dict[str, Any] = param(
         dict,
@@ -142,8 +142,8 @@ def parse_job(data: Any) -> JobSpec:
     problems += train_problems(spec.train)
     problems += data_problems(spec.data, spec.train.augment)
     problems += normalise_problems(spec.data)
-    problems += size_problems(spec.data, spec.train.batch_size)
     problems += need_problems(spec.train.method, n_clean=spec.data.n_clean)
+    problems += size_problems(spec.data, spec.train.batch_size)
     problems = problems or parameter_problems(spec)
     if problems:
         raise SpecError(*problems)
