@@ -24,10 +24,14 @@ N_UNITS = 4
 """Hidden units of ``rbf`` and ``mlp`` (S2E section 4.2.1)."""
 
 
+def eq_1_of(x_SX: Array, n_epochs: int) -> tuple[Array, Array, Array]:
+    """tau ~ U(0, 1), t_k ~ U(0, T) and c of points of ``coteaching`` (S2E appendix B.1): three times (S,)."""
+    return x_SX[:, 0], n_epochs * x_SX[:, 1], EXPONENTS[np.argmax(x_SX[:, 2 : 2 + len(EXPONENTS)], axis=1)]
+
+
 def _coteaching(x_SX: Array, t_T: Array, n_epochs: int) -> Array:
-    """Eq. (1): tau ~ U(0, 1), t_k ~ U(0, T), then one weight for each exponent (S2E appendix B.1)."""
-    c_S = EXPONENTS[np.argmax(x_SX[:, 2:], axis=1)]
-    return from_one(coteaching_at(x_SX[:, 0], n_epochs * x_SX[:, 1], c_S, t_T), t_T)
+    """Eq. (1): x = (tau, t_k / T, one weight for each exponent)."""
+    return from_one(coteaching_at(*eq_1_of(x_SX, n_epochs), t_T), t_T)
 
 
 def _single(i: int) -> Callable[[Array, Array, int], Array]:
@@ -140,4 +144,4 @@ S2E_OFFICIAL12 = Space(_betas(*OFFICIAL), _official)
 RBF = Space((*_numbered("centre", "width", "weight"), Beta("bias")), _rbf)
 MLP = Space((*_numbered("input weight", "input bias", "weight"), Beta("bias")), _mlp)
 FIXED = fixed(0.0, 1.0)
-"""R = 1 until a job puts the numbers of its default schedule in place (:func:`s2e.search.loop.make_space`)."""
+"""R = 1 until a job puts the numbers of its default schedule in place (:func:`s2e.search.trials.make_space`)."""
