@@ -7,6 +7,7 @@ A new method, network, data set, searcher or space is one file and one line here
 from __future__ import annotations
 
 import importlib
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +21,13 @@ class Entry:
     target: str
     summary: str
     params: str = "Params"
-    """Class of :mod:`s2e.methods.params` that holds a method's hyperparameters."""
+    """Class of :mod:`s2e.methods.params` or :mod:`s2e.models.params` that holds the hyperparameters."""
     min_trials: int = 1
     """Trials a round that a searcher needs: a rule that compares the trials of one round has no step for fewer."""
     needs: frozenset[str] = frozenset()
     """What a method cannot train without: ``clean`` (trusted samples)."""
+    min_size: int = 1
+    """Pixels, the least height and width of the images a network takes."""
 
 
 METHODS = {
@@ -120,11 +123,50 @@ METHODS = {
 }
 NETWORKS = {
     "mlp": Entry("s2e.models.mlp:StackedMLP", "One hidden layer of 256 ReLU units (S2E Table 4)."),
-    "model1": Entry("s2e.models.cnn:StackedModel1", "LeNet-like CNN with two 5x5 convolutions (S2E Table 4, Model 1)."),
+    "mlp_tabular": Entry(
+        "s2e.models.mlp:StackedTabularMLP",
+        "Plain multilayer perceptron for tables and word counts; hidden sizes by network_params, 2 x 256.",
+        params="TabularMLP",
+    ),
+    "model1": Entry(
+        "s2e.models.cnn:StackedModel1",
+        "LeNet-like CNN with two 5x5 convolutions (S2E Table 4, Model 1).",
+        min_size=16,
+    ),
     "model2": Entry(
-        "s2e.models.cnn:StackedModel2", "CNN with six 3x3 convolutions and batch norm (S2E Table 4, Model 2)."
+        "s2e.models.cnn:StackedModel2",
+        "CNN with six 3x3 convolutions and batch norm (S2E Table 4, Model 2).",
+        min_size=8,
+    ),
+    "cnn9": Entry(
+        "s2e.models.cnn:StackedCnn9",
+        "9-layer CNN with batch norm and channel dropout (Co-teaching; S2E's Model 3).",
+        params="Cnn9",
+        min_size=28,
+    ),
+    "sigua_wide": Entry(
+        "s2e.models.mlp:StackedSiguaWide", "784-10000-100-10 with batch norm (SIGUA Fig. 1), for images of any size."
+    ),
+    "sigua_deep": Entry(
+        "s2e.models.mlp:StackedSiguaDeep", "784-500x5-10 with batch norm (SIGUA Fig. 1), for images of any size."
+    ),
+    "resnet34": Entry(
+        "s2e.models.resnet:StackedResNet34", "ResNet-34 with a stem for small images (ELR, GCE).", min_size=8
+    ),
+    "preact_resnet18": Entry(
+        "s2e.models.resnet:StackedPreActResNet18",
+        "Pre-activation ResNet-18 with a stem for small images (ELR+, DivideMix).",
+        min_size=8,
     ),
 }
+TORCHVISION = Entry(
+    "s2e.models.torchvision_classifier:StackedTorchvision",
+    "Any torchvision classifier by name, such as torchvision:resnet50; its networks run one after another.",
+    params="Torchvision",
+    min_size=32,
+)
+NETWORK_PATTERN = "torchvision:[a-z0-9_]{1,40}"
+LISTED_NETWORKS = {**NETWORKS, "torchvision:<name>": TORCHVISION}
 DATASETS = {
     "digits": Entry(
         "s2e.data.datasets:load_digits", "1,797 handwritten digits of 8x8 pixels, shipped with scikit-learn."
@@ -206,8 +248,23 @@ def load(table: dict[str, Entry], name: str) -> Any:
     """The object behind ``name``. Raises SpecError for an unknown name."""
     if name not in table:
         raise SpecError(Problem("name", name, "one of " + ", ".join(table)))
-    module, _, attribute = table[name].target.partition(":")
+    return load_entry(table[name])
+
+
+def load_entry(entry: Entry) -> Any:
+    """The object an entry stands for."""
+    module, _, attribute = entry.target.partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def network_entry(name: str) -> Entry:
+    """The entry of a network. Raises SpecError for a name that is neither listed nor torchvision's in form; whether
+    torchvision has that classifier shows when it is built."""
+    if name in NETWORKS:
+        return NETWORKS[name]
+    if re.fullmatch(NETWORK_PATTERN, name):
+        return TORCHVISION
+    raise SpecError(Problem("train.network", name, "one of " + ", ".join(LISTED_NETWORKS)))
 
 
 def params_of(method: str) -> Any:
@@ -215,3 +272,8 @@ def params_of(method: str) -> Any:
     if method not in METHODS:
         raise SpecError(Problem("train.method", method, "one of " + ", ".join(METHODS)))
     return getattr(importlib.import_module("s2e.methods.params"), METHODS[method].params)
+
+
+def network_params_of(network: str) -> Any:
+    """The dataclass of a network's settings; the network itself, and torch with it, is not imported."""
+    return getattr(importlib.import_module("s2e.models.params"), network_entry(network).params)

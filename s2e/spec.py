@@ -13,12 +13,14 @@ from typing import Any
 
 from s2e import catalog
 from s2e.data.checks import noise_problems
-from s2e.data.limits import size_problems
+from s2e.data.limits import FACTS, size_problems
 from s2e.data.normalisation import normalise_problems
 from s2e.data.spec import DataSpec, NoiseSpec
 from s2e.errors import Problem, SpecError
 from s2e.fidelity import FULL, Fidelity
 from s2e.methods.params import need_problems, parse_params
+from s2e.models.limits import image_problems
+from s2e.models.params import parse_network_params
 from s2e.overrides import parameter_problems
 from s2e.search_spec import ReportSpec, SearchSpec, report_problems
 from s2e.train_spec import TrainSpec, train_problems
@@ -68,27 +70,37 @@ class JobSpec:
         return min(n_epochs, self.search.tail_epochs or max(5, n_epochs // 10))
 
 
+def _complete(spec: JobSpec, problems: list[Problem]) -> TrainSpec:
+    """The training with every hyperparameter of its method and network; refusals go to ``problems``."""
+    train = spec.train
+    try:
+        params = parse_params(train.method, spec.data.name, train.params)
+        problems += params.job_problems(train, spec.data)
+        train = replace(train, params=to_json(params))
+    except SpecError as error:
+        problems += error.problems
+    try:
+        train = replace(train, network_params=to_json(parse_network_params(train.network, train.network_params)))
+    except SpecError as error:
+        problems += error.problems
+    return train
+
+
 def parse_job(data: Any) -> JobSpec:
     """A JobSpec from plain JSON, with the rules that join two fields. Raises SpecError with all problems.
 
-    ``train.params`` comes back complete: a stored job keeps its numbers when a default changes.
+    ``train.params`` and ``train.network_params`` come back complete: a stored job keeps its numbers when a default
+    changes.
     """
     spec = parse(JobSpec, data)
     problems: list[Problem] = []
-    try:
-        params = parse_params(spec.train.method, spec.data.name, spec.train.params)
-        problems += params.job_problems(spec.train, spec.data)
-        spec = replace(spec, train=replace(spec.train, params=to_json(params)))
-    except SpecError as error:
-        problems += error.problems
+    spec = replace(spec, train=_complete(spec, problems))
     at_least = catalog.SEARCHERS[spec.search.searcher].min_trials
     if spec.search.n_trials < at_least:
         allowed = f">= {at_least} for searcher {spec.search.searcher}, which compares the trials of one round"
         problems.append(Problem("search.n_trials", spec.search.n_trials, allowed))
-    if spec.data.name == "digits" and spec.train.network == "model1":
-        problems.append(
-            Problem("train.network", "model1", "mlp for digits: 8x8 images are too small for two 5x5 convolutions")
-        )
+    if spec.data.name in FACTS:
+        problems += image_problems(spec.train.network, FACTS[spec.data.name].shape)
     problems += train_problems(spec.train)
     problems += noise_problems(spec.data)
     problems += normalise_problems(spec.data)

@@ -18,7 +18,13 @@ class TrainSpec:
     params: dict[str, Any] = param(
         dict, doc="hyperparameters of the method, by name; what is missing gets the paper's value"
     )
-    network: str = param("mlp", choices=lambda: catalog.NETWORKS, doc="network architecture")
+    network: str = param(
+        "mlp",
+        choices=lambda: catalog.NETWORKS,
+        or_pattern=catalog.NETWORK_PATTERN,
+        doc="network architecture, or torchvision:<name> for a classifier of torchvision",
+    )
+    network_params: dict[str, Any] = param(dict, doc="settings of the network, by name; what is missing gets defaults")
     n_epochs: int = param(40, ge=1, le=10_000, doc="epochs T of one trial; R(t) has one value for each")
     batch_size: int = param(128, ge=1, le=65_536, doc="samples in a mini-batch; the last incomplete batch is dropped")
     optimizer: str = param("adam", choices=("adam", "sgd"), doc="adam, or sgd with momentum")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -29,12 +30,13 @@ _MAX_TEXT = 4_000
 
 
 def param(default: Any = dataclasses.MISSING, *, doc: str, **rules: Any) -> Any:
-    """A dataclass field with its documentation and rules: ``ge gt le lt choices max_length``.
+    """A dataclass field with its documentation and rules: ``ge gt le lt choices or_pattern max_length``.
 
-    ``choices`` is a sequence of names or a function returning one (so that a registry can be asked late).
+    ``choices`` is a sequence of names or a function returning one (so that a registry can be asked late);
+    ``or_pattern`` is a regular expression for further names.
     A mutable or dataclass default is given as a zero-argument callable.
     """
-    unknown = set(rules) - set(_BOUNDS) - {"choices", "max_length"}
+    unknown = set(rules) - set(_BOUNDS) - {"choices", "or_pattern", "max_length"}
     if unknown:
         raise TypeError(f"unknown rules {sorted(unknown)}")
     metadata = {"doc": doc, **rules}
@@ -130,7 +132,7 @@ def _parse_scalar(kind: Any, rules: Mapping[str, Any], data: Any, path: str, pro
         problems.append(Problem(path, _short(data), allowed))
         return data
     bad = any(not _BOUNDS[r][2](data, rules[r]) for r in _BOUNDS if r in rules)
-    if "choices" in rules and data not in _choices(rules):
+    if "choices" in rules and data not in _choices(rules) and not _matches(rules, data):
         bad = True
     if kind is str and len(data) > rules.get("max_length", _MAX_TEXT):
         bad = True
@@ -150,10 +152,15 @@ def _choices(rules: Mapping[str, Any]) -> list[Any]:
     return list(choices() if callable(choices) else choices)
 
 
+def _matches(rules: Mapping[str, Any], data: Any) -> bool:
+    return "or_pattern" in rules and re.fullmatch(rules["or_pattern"], data) is not None
+
+
 def _describe(kind: Any, rules: Mapping[str, Any]) -> str:
     words = {float: "a finite number", int: "a whole number", str: "text", bool: "true or false"}[kind]
     if "choices" in rules:
-        return "one of " + ", ".join(str(c) for c in _choices(rules))
+        names = "one of " + ", ".join(str(c) for c in _choices(rules))
+        return f"{names}, or {rules['or_pattern']}" if "or_pattern" in rules else names
     if kind is str:
         return f"text of at most {rules.get('max_length', _MAX_TEXT)} characters"
     bounds = [f"{_BOUNDS[r][0]} {rules[r]}" for r in _BOUNDS if r in rules]
@@ -207,7 +214,9 @@ def _field_schema(kind: Any, rules: Mapping[str, Any]) -> dict[str, Any]:
         return {"type": "object"}
     schema: dict[str, Any] = {"type": {float: "number", int: "integer", str: "string", bool: "boolean"}[kind]}
     schema |= {_BOUNDS[r][1]: rules[r] for r in _BOUNDS if r in rules}
-    if "choices" in rules:
+    if "or_pattern" in rules:
+        schema["anyOf"] = [{"enum": _choices(rules)}, {"type": "string", "pattern": f"^{rules['or_pattern']}$"}]
+    elif "choices" in rules:
         schema["enum"] = _choices(rules)
     if kind is str and "choices" not in rules:
         schema["maxLength"] = rules.get("max_length", _MAX_TEXT)

@@ -196,7 +196,7 @@ def search(
 
 _TABLES = {
     "methods": catalog.METHODS,
-    "networks": catalog.NETWORKS,
+    "networks": catalog.LISTED_NETWORKS,
     "datasets": catalog.DATASETS,
     "searchers": catalog.SEARCHERS,
     "spaces": catalog.SPACES,

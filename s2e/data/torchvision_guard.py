@@ -1,8 +1,8 @@
 """The one door to torchvision.
 
 The published torchvision is a CUDA build. Beside a CPU build of torch its compiled operators are not registered, and
-importing it fails with "operator torchvision::nms does not exist", though data sets need no operator. Declaring the two
-missing schemas lets the import go through; where the import works nothing is done.
+importing it fails with "operator torchvision::nms does not exist", though data sets and classifiers need no operator.
+Declaring the two missing schemas lets the import go through; where the import works nothing is done.
 """
 
 from __future__ import annotations
@@ -19,18 +19,27 @@ _SCHEMAS = (
 )
 
 
-@lru_cache(maxsize=1)
 def datasets() -> Any:
     """``torchvision.datasets``. Raises DataError where torchvision is not installed."""
+    return _guarded("torchvision.datasets")
+
+
+def models() -> Any:
+    """``torchvision.models``. Raises DataError where torchvision is not installed."""
+    return _guarded("torchvision.models")
+
+
+@lru_cache(maxsize=2)
+def _guarded(module: str) -> Any:
     try:
-        return importlib.import_module("torchvision.datasets")
+        return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        raise DataError("this data set is read with torchvision, which is not installed") from error
+        raise DataError(f"{module} is needed here, and torchvision is not installed") from error
     except RuntimeError as error:
         if "torchvision::nms does not exist" not in str(error):
             raise
     _declare_operators()
-    return importlib.import_module("torchvision.datasets")
+    return importlib.import_module(module)
 
 
 @lru_cache(maxsize=1)

@@ -1,31 +1,31 @@
-"""The convolutional networks of S2E Table 4, stacked and channels-last. Legend in :mod:`s2e.models.base`."""
+"""Models 1 and 2 of S2E Table 4 and the 9-layer CNN, stacked and channels-last. Legend in :mod:`s2e.models.base`."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Sequence
 
-import torch
-import torch.nn.functional as F
 from torch import nn
 
-from s2e.models.base import StackedNetwork
-from s2e.models.layers import batch_norm, conv, flatten_features, image_batch, linear
+from s2e.models.dropout import KeyedDropout
+from s2e.models.params import Cnn9, Params
+from s2e.models.sequential import Layers, StackedSequential
 
 
-class StackedModel1(StackedNetwork):
+class StackedModel1(StackedSequential):
     """LeNet-like: 5x5 convolutions of 6 and 16 filters, each pooled by 2, then 120-84-C (62,006 parameters, C = 10)."""
 
     def make_module(self) -> nn.Module:
         depth, height, width = self.input_shape
         features = 16 * _valid_then_pooled(height) * _valid_then_pooled(width)
-        layers: list[tuple[str, nn.Module]] = [
+        # relu(max) is max(relu), value and gradient alike, on a quarter of the elements: so pool first
+        layers: Layers = [
             ("conv1", nn.Conv2d(depth, 6, 5)),
-            ("relu1", nn.ReLU()),
             ("pool1", nn.MaxPool2d(2)),
+            ("relu1", nn.ReLU()),
             ("conv2", nn.Conv2d(6, 16, 5)),
-            ("relu2", nn.ReLU()),
             ("pool2", nn.MaxPool2d(2)),
+            ("relu2", nn.ReLU()),
             ("flatten", nn.Flatten()),
             ("dense1", nn.Linear(features, 120)),
             ("relu3", nn.ReLU()),
@@ -35,38 +35,18 @@ class StackedModel1(StackedNetwork):
         ]
         return nn.Sequential(OrderedDict(layers))
 
-    @staticmethod
-    def store(image_SDHW: torch.Tensor) -> torch.Tensor:
-        return image_SDHW.permute(0, 2, 3, 1).contiguous()
 
-    def forward(self, tensors: Mapping[str, torch.Tensor], x: torch.Tensor, *, train: bool) -> torch.Tensor:  # noqa: ARG002
-        n_stacked = tensors["conv1.weight"].shape[0]
-        x_BCHW, groups = image_batch(x)
-        # relu(max) is max(relu), value and gradient alike, on a quarter of the elements
-        x_BCHW = F.relu(F.max_pool2d(conv(tensors, "conv1", x_BCHW, groups), 2))
-        x_BCHW = F.relu(F.max_pool2d(conv(tensors, "conv2", x_BCHW, n_stacked), 2))
-        x_GIB = flatten_features(x_BCHW, n_stacked)
-        x_GIB = F.relu(linear(tensors, "dense1", x_GIB))
-        x_GIB = F.relu(linear(tensors, "dense2", x_GIB))
-        return linear(tensors, "output", x_GIB).mT
-
-
-_MODEL2_FILTERS = (64, 64, 128, 128, 196, 16)
-"""S2E Table 4 prints 196 for the last one too, but its 256-input dense layer (and the official code) needs 16."""
-
-
-class StackedModel2(StackedNetwork):
+class StackedModel2(StackedSequential):
     """Six 3x3 convolutions with batch norm, pooled by 2 after every second (518,150 parameters for 32x32x3, C = 10)."""
+
+    filters: Sequence[int] = (64, 64, 128, 128, 196, 16)
+    """S2E Table 4 prints 196 for the last one too, but its 256-input dense layer (and the official code) needs 16."""
 
     def make_module(self) -> nn.Module:
         depth, height, width = self.input_shape
-        layers: list[tuple[str, nn.Module]] = []
-        for i, filters in enumerate(_MODEL2_FILTERS, start=1):
-            layers += [
-                (f"conv{i}", nn.Conv2d(depth, filters, 3, padding=1)),
-                (f"norm{i}", nn.BatchNorm2d(filters)),
-                (f"relu{i}", nn.ReLU()),
-            ]
+        layers: Layers = []
+        for i, filters in enumerate(self.filters, start=1):
+            layers += _conv_norm(i, depth, filters, nn.ReLU(), padding=1)
             if i % 2 == 0:
                 layers.append((f"pool{i}", nn.MaxPool2d(2)))
             depth = filters
@@ -76,20 +56,42 @@ class StackedModel2(StackedNetwork):
         ]
         return nn.Sequential(OrderedDict(layers))
 
-    @staticmethod
-    def store(image_SDHW: torch.Tensor) -> torch.Tensor:
-        return image_SDHW.permute(0, 2, 3, 1).contiguous()
 
-    def forward(self, tensors: Mapping[str, torch.Tensor], x: torch.Tensor, *, train: bool) -> torch.Tensor:
-        n_stacked = tensors["conv1.weight"].shape[0]
-        x_BCHW, groups = image_batch(x)
-        for i in range(1, len(_MODEL2_FILTERS) + 1):
-            x_BCHW = conv(tensors, f"conv{i}", x_BCHW, groups, padding=1)
-            x_BCHW = F.relu(batch_norm(tensors, f"norm{i}", x_BCHW, train))
-            if i % 2 == 0:
-                x_BCHW = F.max_pool2d(x_BCHW, 2)
-            groups = n_stacked
-        return linear(tensors, "output", flatten_features(x_BCHW, n_stacked)).mT
+class StackedCnn9(StackedSequential):
+    """Nine 3x3 convolutions with batch norm and leaky ReLU: two blocks of three, each pooled by 2, then three without
+    padding and a global mean (Co-teaching, S2E's Model 3; 4,434,570 parameters for 3 channels, C = 10)."""
+
+    params: Cnn9
+    filters: Sequence[int] = (128, 128, 128, 256, 256, 256, 512, 256, 128)
+
+    @staticmethod
+    def default_params() -> Params:
+        return Cnn9()
+
+    def make_module(self) -> nn.Module:
+        depth = self.input_shape[0]
+        layers: Layers = []
+        for i, filters in enumerate(self.filters, start=1):
+            layers += _conv_norm(i, depth, filters, nn.LeakyReLU(0.01), padding=1 if i <= 6 else 0)
+            if i in (3, 6):
+                layers.append((f"pool{i}", nn.MaxPool2d(2)))
+                if self.params.dropout == "train_only":
+                    layers.append((f"drop{i}", KeyedDropout(0.25, axes=2)))
+            depth = filters
+        layers += [
+            ("mean", nn.AdaptiveAvgPool2d(1)),
+            ("flatten", nn.Flatten()),
+            ("output", nn.Linear(depth, self.n_classes)),
+        ]
+        return nn.Sequential(OrderedDict(layers))
+
+
+def _conv_norm(i: int, depth: int, filters: int, activation: nn.Module, padding: int) -> Layers:
+    return [
+        (f"conv{i}", nn.Conv2d(depth, filters, 3, padding=padding)),
+        (f"norm{i}", nn.BatchNorm2d(filters)),
+        (f"relu{i}", activation),
+    ]
 
 
 def _valid_then_pooled(size: int) -> int:

@@ -13,8 +13,10 @@ from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 Params = Mapping[str, torch.Tensor]
+BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
 
 
 def linear(params: Params, name: str, x_GIB: torch.Tensor) -> torch.Tensor:
@@ -37,23 +39,24 @@ def first_linear(params: Params, name: str, x: torch.Tensor) -> torch.Tensor:
     return y.view(*bias_GO.shape, -1)
 
 
-def conv(params: Params, name: str, x_BCHW: torch.Tensor, groups: int, padding: int = 0) -> torch.Tensor:
-    """G convolutions as one grouped convolution over the stacked channels.
+def conv(params: Params, name: str, x_BCHW: torch.Tensor, groups: int, layer: nn.Conv2d) -> torch.Tensor:
+    """G convolutions like ``layer`` as one grouped convolution over the stacked channels.
 
     ``groups`` is 1 if all networks read the same channels, K if each trial has its own, G if each network has.
     """
-    weight, bias = params[f"{name}.weight"], params[f"{name}.bias"]
-    return F.conv2d(
-        x_BCHW, weight.flatten(0, 1).to(x_BCHW.dtype), bias.flatten().to(x_BCHW.dtype), padding=padding, groups=groups
-    )
+    weight, bias = params[f"{name}.weight"].flatten(0, 1), params.get(f"{name}.bias")
+    if bias is not None:
+        bias = bias.flatten().to(x_BCHW.dtype)
+    return F.conv2d(x_BCHW, weight.to(x_BCHW.dtype), bias, layer.stride, layer.padding, groups=groups)
 
 
-def batch_norm(params: Params, name: str, x_BCHW: torch.Tensor, train: bool) -> torch.Tensor:
-    """G batch norms as one over the stacked channels: exactly each network's own, running statistics included."""
+def batch_norm(params: Params, name: str, x: torch.Tensor, layer: BatchNorm, train: bool) -> torch.Tensor:
+    """G batch norms like ``layer`` as one over the stacked channels, [B, G*c, H, W] or [1, G*I, B]: exactly each
+    network's own, running statistics included."""
     weight, bias, mean, variance = (
         params[f"{name}.{part}"].flatten() for part in ("weight", "bias", "running_mean", "running_var")
     )
-    return F.batch_norm(x_BCHW, mean, variance, weight, bias, training=train)
+    return F.batch_norm(x, mean, variance, weight, bias, train, layer.momentum or 0.0, layer.eps)
 
 
 def image_batch(x: torch.Tensor) -> tuple[torch.Tensor, int]:

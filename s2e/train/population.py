@@ -17,7 +17,8 @@ from s2e.errors import DataError, Problem, SpecError
 from s2e.methods.base import Method, Setup
 from s2e.methods.engine import Sampler, State
 from s2e.methods.params import need_problems, parse_params
-from s2e.models.base import StackedNetwork, Tensors
+from s2e.models.base import Tensors, cast
+from s2e.models.build import build
 from s2e.schedule import n_keep
 from s2e.spec import DataSpec, Population
 from s2e.train.augment import CropFlip
@@ -41,14 +42,14 @@ class StackedTrials:
         n_samples = len(data.train.labels)
         if n_samples < train.batch_size:
             raise DataError(f"{n_samples} training samples are fewer than one batch of {train.batch_size}")
-        network: type[StackedNetwork] = catalog.load(catalog.NETWORKS, train.network)
         self.train_spec, self.device, self.dtype = train, device, dtype
         self.weight_dtype = torch.float64 if dtype == torch.float64 else torch.float32
         if train.augment != "none" and data.train.images.dim() != 4:
             raise SpecError(Problem("train.augment", train.augment, f"none for {population.data.name}: no images"))
         statistics = statistics_of(population.data)
-        self.data = resident(data, network, device, augmented=train.augment != "none", statistics=statistics)
-        self.network = network(data.train.images.shape[1:], data.n_classes)
+        self.network = build(train, data.train.images.shape[1:], data.n_classes)
+        augmented = train.augment != "none"
+        self.data = resident(data, type(self.network), device, augmented=augmented, statistics=statistics)
         params = parse_params(train.method, population.data.name, train.params)
         self.method: Method = catalog.load(catalog.METHODS, train.method)(params)
         self.trial = list(range(len(trials)))
@@ -168,7 +169,7 @@ class StackedTrials:
     def reset_networks(self) -> None:
         """Every network back to its initial weights, and a fresh optimiser."""
         tensors = self.network.init(self.init_seeds, self.method.n_networks)
-        self.tensors = {name: t.to(self.device, self.weight_dtype) for name, t in tensors.items()}
+        self.tensors = cast(tensors, self.device, self.weight_dtype)
         self.optimizer = self._make_optimizer()
 
     def draw(self, purpose: str, sample: Sampler) -> torch.Tensor:

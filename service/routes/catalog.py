@@ -24,7 +24,7 @@ def list_methods() -> Listing:
 @router.get("/networks", operation_id="list_networks")
 def list_networks() -> Listing:
     """Network architectures."""
-    return _listing(catalog.NETWORKS)
+    return _listing(catalog.LISTED_NETWORKS)
 
 
 @router.get("/datasets", operation_id="list_datasets")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from s2e.models.cnn import StackedModel1, StackedModel2
-from s2e.models.mlp import StackedMLP
+from s2e.models.build import build
 from s2e.schedule import coteaching_keep_rate
 from s2e.spec import DataSpec, NoiseSpec, PlanSpec, Population, TrainSpec, TrialSpec
 from s2e.train.trial import train_population
@@ -14,18 +13,26 @@ from s2e.train.trial import train_population
 @pytest.mark.parametrize(
     ("network", "shape", "n_classes", "expected"),
     [
-        (StackedMLP, (1, 28, 28), 10, 203_530),
-        (StackedModel1, (3, 32, 32), 10, 62_006),
-        (StackedModel1, (3, 32, 32), 100, 69_656),
-        (StackedModel2, (3, 32, 32), 10, 518_150),
-        (StackedModel2, (3, 32, 32), 100, 541_280),
+        ("mlp", (1, 28, 28), 10, 203_530),
+        ("model1", (3, 32, 32), 10, 62_006),
+        ("model1", (3, 32, 32), 100, 69_656),
+        ("model2", (3, 32, 32), 10, 518_150),
+        ("model2", (3, 32, 32), 100, 541_280),
+        ("cnn9", (3, 32, 32), 10, 4_434_570),
+        ("cnn9", (3, 32, 32), 100, 4_446_180),
+        ("cnn9", (1, 28, 28), 10, 4_432_266),
+        ("sigua_wide", (1, 28, 28), 10, 8_871_310),
+        ("sigua_deep", (1, 28, 28), 10, 1_404_510),
+        ("resnet34", (3, 32, 32), 10, 21_282_122),
+        ("resnet34", (3, 32, 32), 100, 21_328_292),
+        ("preact_resnet18", (3, 32, 32), 10, 11_171_274),
+        ("preact_resnet18", (3, 32, 32), 100, 11_217_444),
+        ("torchvision:resnet50", (3, 224, 224), 14, 23_536_718),
     ],
 )
 def test_parameter_counts(network, shape, n_classes, expected):
-    stacked = network(shape, n_classes)
-    tensors = stacked.init([0], 1)
-    assert sum(t.numel() for name, t in tensors.items() if name not in stacked.buffer_names) == expected
-    assert sum(p.numel() for p in stacked.make_module().parameters()) == expected
+    stacked = build(TrainSpec(network=network), shape, n_classes)
+    assert sum(parameter.numel() for parameter in stacked.template.parameters()) == expected
 
 
 def test_keeping_everything_memorises_wrong_labels_and_eq_1_does_not():

@@ -90,7 +90,12 @@ def test_an_empty_job_is_the_documented_default() -> None:
     ("data", "field", "refused", "allowed"),
     [
         ({"train": {"method": "magic"}}, "train.method", "magic", "one of bootstrap_hard, "),
-        ({"train": {"network": "vgg"}}, "train.network", "vgg", "one of mlp, model1"),
+        (
+            {"train": {"network": "vgg"}},
+            "train.network",
+            "vgg",
+            "model1, model2, cnn9, sigua_wide, sigua_deep, resnet34, preact_resnet18, or torchvision:",
+        ),
         ({"data": {"name": "svhn"}}, "data.name", "svhn", "one of digits, mnist, cifar10"),
         ({"search": {"searcher": "best"}}, "search.searcher", "best", "one of newton, newton_literal, model_newton"),
         ({"search": {"space": "none"}}, "search.space", "none", "one of s2e"),
