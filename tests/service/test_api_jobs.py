@@ -287,6 +287,7 @@ REPORT: dict[str, Any] = {
     ],
     "verdict": "These seeds do not separate it.",
     "train": {},
+    "basis": "The search spent 6 full trainings.",
 }
 
 
