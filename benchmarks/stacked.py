@@ -8,6 +8,7 @@ import torch
 
 from benchmarks.workload import Workload
 from s2e.train import epoch as engine_epoch
+from s2e.train.metrics import evaluate
 from s2e.train.population import StackedTrials
 from s2e.train.resident import resident
 from s2e.train.runtime import prepare_process
@@ -35,5 +36,5 @@ class EngineTrials:
     def evaluate(self) -> None:
         """Only the evaluation of an epoch."""
         parts = (self.trials.data.validation, self.trials.data.test)
-        accuracies = [engine_epoch._evaluate(self.trials, part)[0] for part in parts]
+        accuracies = [evaluate(self.trials, part)[0].mean(1) for part in parts]
         self.test_accuracy = accuracies[1].tolist()

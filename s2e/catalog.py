@@ -49,6 +49,7 @@ METHODS = {
     "coteaching": Entry(
         "s2e.methods.coteaching:CoTeaching",
         "Two networks, each trained on the small-loss samples the other selects (Han et al. 2018).",
+        params="CoTeaching",
     ),
     "coteaching_plus": Entry(
         "s2e.methods.coteaching_plus:CoTeachingPlus",
@@ -169,14 +170,25 @@ NETWORK_PATTERN = "torchvision:[a-z0-9_]{1,40}"
 LISTED_NETWORKS = {**NETWORKS, "torchvision:<name>": TORCHVISION}
 DATASETS = {
     "digits": Entry(
-        "s2e.data.datasets:load_digits", "1,797 handwritten digits of 8x8 pixels, shipped with scikit-learn."
+        "s2e.data.images:load_digits", "1,797 handwritten digits of 8x8 pixels, shipped with scikit-learn."
     ),
-    "mnist": Entry(
-        "s2e.data.datasets:load_mnist", "MNIST: 60,000 + 10,000 images of 28x28 pixels, from the data root."
+    "mnist": Entry("s2e.data.images:load_mnist", "MNIST: 60,000 + 10,000 images of 28x28 pixels, from the data root."),
+    "fashion_mnist": Entry(
+        "s2e.data.images:load_fashion_mnist",
+        "Fashion-MNIST: 60,000 + 10,000 images of 28x28 pixels, from the data root.",
     ),
     "cifar10": Entry(
-        "s2e.data.datasets:load_cifar10", "CIFAR-10: 50,000 + 10,000 images of 3x32x32 pixels, from the data root."
+        "s2e.data.images:load_cifar10", "CIFAR-10: 50,000 + 10,000 images of 3x32x32 pixels, from the data root."
     ),
+    "cifar100": Entry(
+        "s2e.data.images:load_cifar100", "CIFAR-100: as CIFAR-10, with 100 fine labels, from the data root."
+    ),
+    "svhn": Entry("s2e.data.images:load_svhn", "SVHN: 73,257 + 26,032 digits of 3x32x32 pixels, from the data root."),
+    "newsgroups20": Entry(
+        "s2e.data.text:load_newsgroups20",
+        "20 Newsgroups: 11,314 + 7,532 posts as log counts of 5,000 terms, from the data root.",
+    ),
+    "csv": Entry("s2e.data.tabular:load_csv", "A table of your own: the CSV file data.csv.path below the data root."),
 }
 SEARCHERS = {
     "newton": Entry(

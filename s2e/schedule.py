@@ -74,9 +74,19 @@ def coteaching_at(tau: ArrayLike, ramp_epochs: ArrayLike, exponent: ArrayLike, t
     return np.asarray(1 - tau_1 * ramp)
 
 
-def coteaching_keep_rate(n_epochs: int, tau: float, ramp_epochs: float, exponent: float = 1.0) -> tuple[float, ...]:
-    """Co-teaching's schedule, eq. (1), for t = 0..T-1."""
-    return tuple(coteaching_at(tau, ramp_epochs, exponent, np.arange(n_epochs)).tolist())
+def coteaching_keep_rate(
+    n_epochs: int, tau: float, ramp_epochs: int, exponent: float = 1.0, *, official_linspace: bool = False
+) -> tuple[float, ...]:
+    """Co-teaching's schedule for t = 0..T-1: eq. (1), or the ramp of the official program.
+
+    That ramp is linear from 0 to tau^c over ``ramp_epochs`` epochs, ends (so reaches tau) one epoch early, and for
+    c != 1 jumps to tau after it.
+    """
+    if not official_linspace:
+        return tuple(coteaching_at(tau, ramp_epochs, exponent, np.arange(n_epochs)).tolist())
+    forget_T = np.full(max(n_epochs, ramp_epochs), tau)
+    forget_T[:ramp_epochs] = np.linspace(0, tau**exponent, ramp_epochs)
+    return tuple((1 - forget_T[:n_epochs]).tolist())
 
 
 def n_keep(keep_rate: ArrayLike, batch_size: int) -> NDArray[np.int64]:

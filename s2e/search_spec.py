@@ -62,6 +62,11 @@ class ReportSpec:
         doc="tune eq. (1) over these values of tau only, with t_k = ramp_epochs; null: over tau, t_k and c",
     )
     ramp_epochs: int = param(10, ge=1, le=10_000, doc="epochs t_k over which eq. (1) falls to 1 - tau")
+    ramp: str = param(
+        "equation",
+        choices=("equation", "official_linspace"),
+        doc="eq. (1) as printed, or the official program's ramp, which reaches 1 - tau one epoch earlier",
+    )
     tau: float | None = param(None, ge=0, lt=1, doc="tau of the default Co-teaching schedule; null: the noise rate")
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from s2e import catalog
-from s2e.data.checks import noise_problems
-from s2e.data.limits import FACTS, size_problems
+from s2e.data.checks import data_problems
+from s2e.data.limits import sample_shape, size_problems
 from s2e.data.normalisation import normalise_problems
-from s2e.data.spec import DataSpec, NoiseSpec
+from s2e.data.spec import CsvSpec, DataSpec, NoiseSpec
 from s2e.errors import Problem, SpecError
 from s2e.fidelity import FULL, Fidelity
 from s2e.methods.params import need_problems, parse_params
@@ -99,10 +99,9 @@ def parse_job(data: Any) -> JobSpec:
     if spec.search.n_trials < at_least:
         allowed = f">= {at_least} for searcher {spec.search.searcher}, which compares the trials of one round"
         problems.append(Problem("search.n_trials", spec.search.n_trials, allowed))
-    if spec.data.name in FACTS:
-        problems += image_problems(spec.train.network, FACTS[spec.data.name].shape)
+    problems += image_problems(spec.train.network, sample_shape(spec.data.name))
     problems += train_problems(spec.train)
-    problems += noise_problems(spec.data)
+    problems += data_problems(spec.data, spec.train.augment)
     problems += normalise_problems(spec.data)
     problems += size_problems(spec.data, spec.train.batch_size)
     problems += need_problems(spec.train.method, n_clean=spec.data.n_clean)
@@ -195,6 +194,11 @@ class Population:
         """Epochs that its trials have done at their end; the trials of a population agree in it."""
         return self.trials[0].fidelity.epochs_of(self.train.n_epochs)
 
+    @property
+    def data_share(self) -> float:
+        """Share of the training samples its trials use; they agree in it."""
+        return self.trials[0].fidelity.data_share
+
 
 @dataclass(frozen=True)
 class EpochMetrics:
@@ -214,6 +218,42 @@ class EpochMetrics:
     validation_accuracy: float | None
     test_accuracy: float | None
     """Measured and shown, never fed back."""
+    validation_ensemble: float | None = None
+    """Accuracy of the largest sum of the networks' logits; never mixed with the mean over networks."""
+    test_ensemble: float | None = None
+    train_accuracy: float | None = None
+    """On the labels trained on, noise included, from the training's own forward passes."""
+    clean_correct: float | None = None
+    """Of the samples with a clean label, those predicted as it (ELR Fig. 1)."""
+    wrong_correct: float | None = None
+    """Of the samples with a wrong label, those predicted as their true class."""
+    wrong_memorised: float | None = None
+    """Of the samples with a wrong label, those predicted as that label; what is left is incorrect."""
+    networks: tuple[tuple[float | None, float | None, float | None], ...] = ()
+    """(train, validation, test) accuracy of each network."""
+
+
+@dataclass(frozen=True)
+class FinalAccuracy:
+    """Test accuracy of one training in the three ways that papers quote it. One kind is never compared with another."""
+
+    best: float
+    """The largest of all epochs: chosen on the test set, so it flatters (S2E Table 2, DivideMix)."""
+    last_ten: float
+    """Mean over the final ten epochs (SIGUA, Co-teaching)."""
+    at_best_validation: float
+    """At the first epoch with the best validation accuracy (ELR, ELR+)."""
+    best_validation_epoch: int
+
+
+@dataclass(frozen=True)
+class FinalAccuracies:
+    """Final figures of the mean over a trial's networks and, apart from it, of their ensemble; None: not measured."""
+
+    mean: FinalAccuracy | None
+    ensemble: FinalAccuracy | None
+    wrong_memorised: float | None
+    """Mean over the final ten epochs of the wrong labels that are predicted."""
 
 
 @dataclass(frozen=True)
@@ -230,6 +270,7 @@ class TrialResult:
     label_precision: float | None = None
     model: str | None = None
     """Path of the trained networks below the artifact root, where one was kept."""
+    final: FinalAccuracies | None = None
 
 
 @dataclass(frozen=True)
@@ -289,7 +330,32 @@ def derive_seed(*path: int | str) -> int:
 
 
 __all__ = [
-    "FULL", "DataSpec", "EpochMetrics", "Fidelity", "JobSpec", "NoiseSpec", "Observation", "PlanSpec", "Point",
-    "Population", "Report", "ReportRow", "ReportSpec", "Round", "RoundRecord", "SearchSpec", "SearchState", "TrainSpec",
-    "TrialResult", "TrialSpec", "derive_seed", "parse", "parse_job", "replace", "to_json",
+    "FULL",
+    "CsvSpec",
+    "DataSpec",
+    "EpochMetrics",
+    "Fidelity",
+    "FinalAccuracies",
+    "FinalAccuracy",
+    "JobSpec",
+    "NoiseSpec",
+    "Observation",
+    "PlanSpec",
+    "Point",
+    "Population",
+    "Report",
+    "ReportRow",
+    "ReportSpec",
+    "Round",
+    "RoundRecord",
+    "SearchSpec",
+    "SearchState",
+    "TrainSpec",
+    "TrialResult",
+    "TrialSpec",
+    "derive_seed",
+    "parse",
+    "parse_job",
+    "replace",
+    "to_json",
 ]  # fmt: skip

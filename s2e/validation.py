@@ -177,6 +177,15 @@ def _short(value: Any) -> Any:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
+def field_lines(cls: type) -> list[tuple[str, Any, str, str]]:
+    """Name, default, what is allowed and documentation of each field of a flat dataclass made with :func:`param`."""
+    hints = _hints(cls)
+    return [
+        (f.name, to_json(f.default), _describe(hints[f.name], f.metadata), f.metadata.get("doc", ""))
+        for f in dataclasses.fields(cls)
+    ]
+
+
 def json_schema(cls: type) -> dict[str, Any]:
     """The JSON schema (2020-12) of a dataclass made with :func:`param`."""
     hints = _hints(cls)

@@ -207,13 +207,19 @@ _TABLES = {
 def list_names(
     kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help=f"One of {', '.join(_TABLES)}.")] = None,
 ) -> None:
-    """List the names a job may use: methods, networks, datasets, searchers, spaces."""
+    """List the names a job may use: methods, networks, datasets, searchers, spaces.
+
+    Example: s2e list methods shows every hyperparameter with its default and range.
+    """
     if kind is not None and kind not in _TABLES:
         raise typer.BadParameter(f"{kind!r}; one of {', '.join(_TABLES)}")
     for table in [kind] if kind else _TABLES:
         typer.echo(table)
         for name, entry in _TABLES[table].items():
             typer.echo(f"  {name:<16}{entry.summary}")
+            if kind == "methods":
+                for line in terminal.param_lines(catalog.params_of(name)):
+                    typer.echo(f"      {line}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

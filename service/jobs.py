@@ -205,6 +205,7 @@ def trial_detail(session: Session, trial: Trial) -> schemas.TrialDetail:
     return schemas.TrialDetail(
         **schemas.TrialOut.model_validate(trial).model_dump(),
         point=None if point is None else point["values"],
+        final=None if trial.final is None else schemas.FinalAccuracies(**trial.final),
         keep_rate=spec["keep_rate"],
         init_seed=spec["init_seed"],
         order_seed=spec["order_seed"],
@@ -221,5 +222,18 @@ def epochs_out(session: Session, trial: Trial, attempt: int | None, max_points: 
     rows = queries.epochs(session, trial.id, attempt, wanted)
     series = {name: [getattr(row, name) for row in rows] for name in schemas.Series.model_fields}
     return schemas.EpochsOut(
-        attempt=attempt, total=len(numbers), epochs=[row.epoch for row in rows], series=schemas.Series(**series)
+        attempt=attempt,
+        total=len(numbers),
+        epochs=[row.epoch for row in rows],
+        series=schemas.Series(**series),
+        networks=_network_series([row.networks or [] for row in rows]),
     )
+
+
+def _network_series(rows: Sequence[list[list[float | None]]]) -> list[schemas.NetworkSeries]:
+    """Each network's curves from the (train, validation, test) accuracies of every epoch; an epoch may have none."""
+    n_networks = max(map(len, rows), default=0)
+    blank: list[float | None] = [None, None, None]
+    curves = [zip(*(row[n] if n < len(row) else blank for row in rows), strict=True) for n in range(n_networks)]
+    names = tuple(schemas.NetworkSeries.model_fields)
+    return [schemas.NetworkSeries(**dict(zip(names, map(list, curve), strict=True))) for curve in curves]

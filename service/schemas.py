@@ -151,9 +151,28 @@ class AttemptOut(Shape):
     ended_at: datetime | None
 
 
-class TrialDetail(TrialOut):
-    """A trial with its point x, R(t) for every epoch, seeds and attempts."""
+class FinalAccuracy(Shape):
+    """Test accuracy in the three ways papers quote it; one kind is never compared with another. ``best`` is the largest
+    of all epochs, so chosen on the test set; ``last_ten`` the mean over the final ten."""
 
+    best: float
+    last_ten: float
+    at_best_validation: float
+    best_validation_epoch: int
+
+
+class FinalAccuracies(Shape):
+    """Of the mean over a trial's networks and, apart from it, of their ensemble (summed logits)."""
+
+    mean: FinalAccuracy | None
+    ensemble: FinalAccuracy | None
+    wrong_memorised: float | None
+
+
+class TrialDetail(TrialOut):
+    """A trial with its point x, R(t) for every epoch, seeds, final figures and attempts."""
+
+    final: FinalAccuracies | None
     point: list[float] | None
     keep_rate: list[float]
     init_seed: int
@@ -210,15 +229,35 @@ class Series(Shape):
     label_recall: Numbers
     validation_accuracy: Numbers
     test_accuracy: Numbers
+    validation_ensemble: Numbers
+    test_ensemble: Numbers
+    train_accuracy: Numbers
+    clean_correct: Numbers
+    wrong_correct: Numbers
+    wrong_memorised: Numbers
+
+
+class NetworkSeries(Shape):
+    """Accuracies of one network, one value for each of ``epochs``."""
+
+    train_accuracy: Numbers
+    validation_accuracy: Numbers
+    test_accuracy: Numbers
 
 
 class EpochsOut(Shape):
-    """Curves of one attempt, thinned; ``total`` counts the epochs recorded."""
+    """Curves of one attempt, thinned; ``total`` counts the epochs recorded. ``series`` holds means over the networks
+    and the ensemble's accuracies, ``networks`` those of each network.
+
+    Of the samples with a wrong label, ``wrong_correct`` are predicted as their true class and ``wrong_memorised`` as
+    the given label; of those with a clean label ``clean_correct`` as it. What is left is incorrect (ELR Fig. 1).
+    """
 
     attempt: int
     total: int
     epochs: list[int]
     series: Series
+    networks: list[NetworkSeries]
 
 
 class ReportRowOut(Shape):
@@ -259,6 +298,15 @@ class Named(Shape):
 
     name: str
     summary: str
+
+
+class MethodOut(Named):
+    """A training method with its hyperparameters: ``params`` is their JSON schema with ranges, defaults and sentences,
+    ``per_dataset`` the defaults that differ for a data set, ``needs`` what it cannot train without."""
+
+    params: dict[str, Any]
+    per_dataset: dict[str, dict[str, Any]]
+    needs: list[str]
 
 
 class WorkerOut(Shape):

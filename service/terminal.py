@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from s2e.validation import field_lines
 from service.client import JobEvent, S2EClient
 from service.lifecycle import TRIAL_ENDED
 from service.schemas import JobOut, ReportOut, ReportRowOut
@@ -215,6 +216,11 @@ class LiveSearch:
 def problem_lines(detail: str, errors: Sequence[Mapping[str, object]]) -> list[str]:
     """A refusal for people: what was refused, then each field with its value and what is allowed."""
     return [detail, *(f"  {e['field']} = {e['value']!r}: {e['allowed']}" for e in errors)]
+
+
+def param_lines(params: type) -> list[str]:
+    """A method's hyperparameters for people: name, default, what is allowed, and what it does."""
+    return [f"{name} = {default!r} ({allowed}): {doc}" for name, default, allowed, doc in field_lines(params)]
 
 
 def watch(client: S2EClient, job_id: str, console: Console | None = None) -> JobOut:

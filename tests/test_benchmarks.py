@@ -80,6 +80,23 @@ def test_an_epoch_is_measured_on_both_sides_and_reaches_the_same_accuracy(benchm
     assert mlp["late_over_early"].keys() >= {"dtype", "epochs", "early_cpu_s", "late_cpu_s", "ratio", "test_accuracy"}
 
 
+def test_the_cost_of_a_method_stands_beside_what_its_passes_explain(benchmark: Any) -> None:
+    bench = benchmark("bench_methods")
+    arguments = ["--tiny", "--network", "mlp", "model1", "--method", "coteaching", "gce", "--repeats", "1"]
+    result = json.loads(json.dumps(bench.measure(bench.parser().parse_args(arguments))))
+    assert "skipped" in result["networks"]["model1"]
+    rows = result["networks"]["mlp"]["methods"]
+    assert rows.keys() == {"standard", "coteaching", "gce"}
+    for row in rows.values():
+        assert row["epoch_cpu_s"].keys() == SUMMARY
+        assert row["x_unexplained"] == pytest.approx(row["x_standard"] / row["x_passes"], abs=0.02)
+    assert (rows["standard"]["x_standard"], rows["standard"]["x_passes"]) == (1, 1)
+    assert (rows["gce"]["x_passes"], rows["coteaching"]["x_passes"]) == (1, 2)
+    # 512 samples forward and back, 400 evaluated
+    assert rows["standard"]["units"] == pytest.approx(3 + 400 / 512, abs=1e-3)
+    assert bench.table(result).count("| `") == 3
+
+
 def test_the_gpu_benchmark_runs_on_a_cpu_in_tiny_form(
     benchmark: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

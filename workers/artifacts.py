@@ -2,6 +2,7 @@
 
     <job>/round-<m>/trial-<k>-attempt-<a>.safetensors    the trained networks of one trial
     <job>/round-<m>/trial-<k>-attempt-<a>.json           what they are: network, data, schedule, result
+    <job>/round-<m>/trial-<k>.checkpoint.safetensors     where a trial that may be continued stopped (``checkpoints``)
     <job>/noise-<seed>.json                              a noise draw: matrix, flipped samples, realised rate
     <job>/schedule.json                                  the recommended R(t) of a finished job
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from s2e.data.record import NoiseRecord
+    from s2e.train.trial import NetworkShape
 
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 
@@ -37,7 +39,7 @@ class ArtifactError(S2EError):
 
 def model_path(key: PopulationKey, k: int) -> str:
     """Path of trial k's networks below the root. Raises ArtifactError for a job id that is not a plain name."""
-    return f"{_job_folder(key.job_id)}/round-{key.round:d}/trial-{k:d}-attempt-{key.attempt:d}.safetensors"
+    return f"{job_folder(key.job_id)}/round-{key.round:d}/trial-{k:d}-attempt-{key.attempt:d}.safetensors"
 
 
 def resolve(root: str | Path, relative: str) -> Path:
@@ -57,6 +59,7 @@ def save_model(
     trial: TrialSpec,
     result: TrialResult,
     model: Mapping[str, Tensor],
+    shape: NetworkShape,
 ) -> str:
     """Write one trial's networks and, beside them, what they are; the path below ``root``."""
     from safetensors.torch import save  # torch is needed only where something is trained
@@ -68,6 +71,7 @@ def save_model(
         "job_id": key.job_id,
         "attempt": key.attempt,
         "network": population.train.network,
+        "shape": to_json(shape),
         "data": to_json(population.data),
         "train": to_json(population.train),
         "plan": to_json(population.plan),
@@ -89,7 +93,7 @@ def load_model(root: str | Path, relative: str) -> tuple[dict[str, Tensor], dict
 
 def save_schedule(root: str | Path, job_id: str, report: Report) -> str:
     """Write the recommended schedule of a finished job; the path below ``root``."""
-    relative = f"{_job_folder(job_id)}/schedule.json"
+    relative = f"{job_folder(job_id)}/schedule.json"
     content = {
         "job_id": job_id,
         "recommended": to_json(report.recommended),
@@ -103,7 +107,7 @@ def save_schedule(root: str | Path, job_id: str, report: Report) -> str:
 
 def save_noise(root: str | Path, job_id: str, noise_seed: int, make_record: Callable[[], NoiseRecord]) -> str:
     """Write the record of a noise draw unless it is there already; the path below ``root``."""
-    relative = f"{_job_folder(job_id)}/noise-{noise_seed:d}.json"
+    relative = f"{job_folder(job_id)}/noise-{noise_seed:d}.json"
     path = resolve(root, relative)
     if not path.exists():
         _write_json(path, to_json(make_record()))
@@ -125,7 +129,7 @@ def write_atomic(path: Path, content: bytes) -> None:
         raise
 
 
-def _job_folder(job_id: str) -> str:
+def job_folder(job_id: str) -> str:
     if not _JOB_ID.fullmatch(job_id):
         raise ArtifactError(f"not a plain name for a folder: {job_id!r}")
     return job_id

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
-from statistics import fmean
 
+from s2e.outcome import result_of
 from s2e.spec import EpochMetrics, Population, TrialResult, TrialSpec
 from workers.backend import (
     EpochReported,
@@ -138,9 +138,7 @@ class SimulatedBackend:
             events.append((self._epoch_s * (epoch + 1), EpochReported(key, rows)))
         end_s = events[-1][0]
         if loss is None:
-            results = tuple(
-                _result(trial, s, slice(max(0, n_epochs - population.tail_epochs), n_epochs)) for trial, s in trials
-            )
+            results = tuple(_result(trial, simulated, population) for trial, simulated in trials)
             return [*events, (end_s, PopulationFinished(key, results))]
         return [*events, (end_s, PopulationLost(key, loss.reason, loss.retryable))]
 
@@ -163,16 +161,7 @@ def _metrics(trial: TrialSpec, simulated: SimulatedTrial, epoch: int) -> EpochMe
     )
 
 
-def _result(trial: TrialSpec, simulated: SimulatedTrial, tail: slice) -> TrialResult:
-    """The trial's end: means over the epochs of ``tail``."""
-    if simulated.reason:
-        return TrialResult(trial.round, trial.k, failed=True, reason=simulated.reason)
-    validation_accuracy = fmean(simulated.validation_accuracy[tail])
-    return TrialResult(
-        trial.round,
-        trial.k,
-        objective=1.0 - validation_accuracy,
-        validation_accuracy=validation_accuracy,
-        test_accuracy=fmean(simulated.test_accuracy[tail]),
-        label_precision=fmean(simulated.label_precision[tail]),
-    )
+def _result(trial: TrialSpec, simulated: SimulatedTrial, population: Population) -> TrialResult:
+    n_epochs = min(population.n_epochs_run, len(simulated.validation_accuracy))
+    epochs = [_metrics(trial, simulated, epoch) for epoch in range(n_epochs)]
+    return result_of(trial, epochs, population.tail_epochs, simulated.reason)

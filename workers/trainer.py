@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from s2e.errors import S2EError, TrialError
 from s2e.spec import Population, TrialResult, replace
@@ -21,7 +21,11 @@ from workers.backend import (
     PopulationLost,
     PopulationStarted,
 )
+from workers.checkpoints import load_checkpoint, save_checkpoint
 from workers.wire import encode
+
+if TYPE_CHECKING:
+    from s2e.train.checkpoint import Checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +85,11 @@ def _train(key: PopulationKey, population: Population, artifact_root: str, data_
 
     for seed in dict.fromkeys(trial.noise_seed for trial in population.trials):
         save_noise(artifact_root, key.job_id, seed, partial(noise_record, population.data, seed, data_root))
-    for step in train_population(population, data_root=data_root):
+    start = _start(key, population, artifact_root)
+    for step in train_population(population, data_root=data_root, start=start):
         if isinstance(step, PopulationEpoch):
+            if step.epochs[0].epoch + 1 == population.n_epochs_run < population.train.n_epochs:
+                _save_checkpoints(key, population, artifact_root, step.checkpoints())
             yield EpochReported(key, step.epochs)
             continue
         trials = {trial.k: trial for trial in population.trials}
@@ -91,9 +98,32 @@ def _train(key: PopulationKey, population: Population, artifact_root: str, data_
             if model is None:
                 results.append(result)
                 continue
-            path = save_model(artifact_root, key, population, trials[result.k], result, model)
+            path = save_model(artifact_root, key, population, trials[result.k], result, model, step.network)
             results.append(replace(result, model=path))
         yield PopulationFinished(key, tuple(results))
+
+
+def _start(key: PopulationKey, population: Population, artifact_root: str) -> list[Checkpoint] | None:
+    """The checkpoints of the trials this population continues. Where one is missing (another machine trained it), all
+    start from initial weights: their seeds are the same, so the numbers are too."""
+    found = []
+    for trial in population.trials:
+        resume = trial.fidelity.resume
+        checkpoint = None if resume is None else load_checkpoint(artifact_root, key.job_id, *resume)
+        if checkpoint is None or checkpoint.n_epochs_done != trial.fidelity.resumed_epochs:
+            if resume is not None:
+                log.warning("no checkpoint of trial %s of job %s: trained anew", resume, key.job_id)
+            return None
+        found.append(checkpoint)
+    return found
+
+
+def _save_checkpoints(
+    key: PopulationKey, population: Population, artifact_root: str, checkpoints: Sequence[Checkpoint | None]
+) -> None:
+    for trial, checkpoint in zip(population.trials, checkpoints, strict=True):
+        if checkpoint is not None:
+            save_checkpoint(artifact_root, key.job_id, trial.round, trial.k, checkpoint)
 
 
 def _reason(error: Exception) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from s2e.spec import EpochMetrics, TrialResult
-from s2e.validation import to_json
+from s2e.validation import parse, to_json
 from workers.backend import (
     EpochReported,
     Event,
@@ -35,10 +35,15 @@ def decode(data: dict[str, Any]) -> Event:
         case "started":
             return PopulationStarted(key, data["worker"])
         case "epochs":
-            return EpochReported(key, tuple(EpochMetrics(**row) for row in data["epochs"]))
+            return EpochReported(key, tuple(_epoch(row) for row in data["epochs"]))
         case "finished":
-            return PopulationFinished(key, tuple(TrialResult(**row) for row in data["results"]))
+            return PopulationFinished(key, tuple(parse(TrialResult, row) for row in data["results"]))
         case "lost":
             return PopulationLost(key, data["reason"], data["retryable"])
         case kind:
             raise ValueError(f"unknown kind of event: {kind!r}")
+
+
+def _epoch(row: dict[str, Any]) -> EpochMetrics:
+    """Built without a check of each number: there is one row for every trial and epoch."""
+    return EpochMetrics(**row | {"networks": tuple(tuple(network) for network in row["networks"])})

@@ -109,6 +109,7 @@ class Method(ABC):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """``losses`` x ``weights`` of logits already computed -> loss_KN, weight_KNB."""
         loss_KNB = self.losses(logits_KNBC, batch.label_KB, batch.index, engine.method_state)
+        engine.remember(batch.index, logits_KNBC)
         with torch.no_grad():
             logits_KNBC = logits_KNBC.detach()
             seen = Batch(logits_KNBC, batch.keep_K, batch.keep_rate_K, batch.epoch, batch.index, engine.method_state)

@@ -21,10 +21,9 @@ from s2e.methods.params import Backward as BackwardParams
 from s2e.methods.params import Forward as ForwardParams
 from s2e.methods.params import NnBC as NnBCParams
 from s2e.methods.params import SiguaBC as SiguaBCParams
+from s2e.methods.params.correction import MAX_CONDITION, singular_problems
 from s2e.spec import derive_seed
 
-MAX_CONDITION = 1e6
-"""Condition number from which T counts as singular: float32 losses have seven digits to lose."""
 SMALLEST_PROBABILITY = 1e-7
 """Where forward correction clips (T^T p)_y, as Patrini's program does."""
 
@@ -118,10 +117,8 @@ class Backward(Correction):
     def init_state(self, setup: Setup) -> State:
         """Adds ``inverse_KCC``. Raises SpecError for a given T that is singular."""
         state = super().init_state(setup)
-        condition = torch.linalg.cond(state["T_KCC"].double()).max().item()
-        if condition > MAX_CONDITION:
-            allowed = "noise whose transition matrix has an inverse (symmetric noise of rate 1 - 1/C has none)"
-            raise SpecError(Problem("data.noise", f"condition number {condition:.3g}", allowed))
+        if problems := singular_problems(torch.linalg.cond(state["T_KCC"].double()).max().item()):
+            raise SpecError(*problems)
         self.use(state, state["T_KCC"].double())
         return state
 

@@ -7,23 +7,32 @@ from __future__ import annotations
 
 import torch
 
-from s2e.methods.base import Batch, Method
+from s2e.methods.base import Batch
+from s2e.methods.coteaching import CoTeaching
+from s2e.methods.engine import Engine, MiniBatch
 from s2e.methods.params import CoTeachingPlus as CoTeachingPlusParams
-from s2e.methods.selection import disagreement, small_loss
+from s2e.methods.selection import disagreement
 
 
-class CoTeachingPlus(Method):
+class CoTeachingPlus(CoTeaching):
     """Co-teaching on the samples D where the two networks disagree: each learns from the floor(R |D|) (at least one) of
     smallest loss that the other selects in D. Plain Co-teaching while warming up, and on a batch whose D is empty.
 
-    (The official code takes the softmax twice, and its gate for an empty D does not gate.)
+    (The official code's gate for an empty D does not gate.)
     """
 
-    n_networks = 2
     params: CoTeachingPlusParams
 
     def __init__(self, params: CoTeachingPlusParams | None = None) -> None:
-        self.params = params or CoTeachingPlusParams()
+        super().__init__(params or CoTeachingPlusParams())
+
+    def weighted(
+        self, engine: Engine, batch: MiniBatch, logits_KNBC: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        if self.params.official_double_softmax:
+            after_warm_up = batch.epoch >= self.params.warm_up_epochs
+            logits_KNBC = torch.where(after_warm_up, logits_KNBC.softmax(-1), logits_KNBC)
+        return super().weighted(engine, batch, logits_KNBC)
 
     def weights(self, loss_KNB: torch.Tensor, batch: Batch) -> torch.Tensor:
         differ_KB = disagreement(batch.logits_KNBC)
@@ -31,4 +40,4 @@ class CoTeachingPlus(Method):
         pool_KB = differ_KB | whole_K1
         # 1e-9 as in s2e.schedule.n_keep: 0.55 * 100 must be 55
         keep_K = (batch.keep_rate_K * pool_KB.sum(-1) + 1e-9).floor().clamp(min=1)
-        return small_loss(loss_KNB.masked_fill(~pool_KB[:, None], torch.inf), keep_K).flip(1)
+        return self.exchanged(loss_KNB.masked_fill(~pool_KB[:, None], torch.inf), keep_K)

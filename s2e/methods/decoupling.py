@@ -23,7 +23,7 @@ class Decoupling(Method):
     params: DecouplingParams
 
     def __init__(self, params: DecouplingParams | None = None) -> None:
-        self.params = params or DecouplingParams()
+        super().__init__(params or DecouplingParams())
 
     def weights(self, loss_KNB: torch.Tensor, batch: Batch) -> torch.Tensor:
         differ_KB = disagreement(batch.logits_KNBC) | (batch.epoch < self.params.warm_up_epochs)

@@ -86,6 +86,11 @@ class Engine(Protocol):
         With ``train`` batch norm uses the batch's statistics and moves the running ones of ``tensors`` in place.
         """
 
+    def remember(self, index: torch.Tensor, logits_KNBC: torch.Tensor) -> None:
+        """Count what the networks predict for the samples ``index``, as they are and not mixed, in the epoch's training
+        accuracy and memorisation. ``Method.weighted`` does it; a step that leaves it out has no such numbers.
+        """
+
     def train_logits(self) -> torch.Tensor:
         """logits_KNSC of all training samples, not augmented, evaluation mode, without gradient, in chunks."""
 

@@ -15,11 +15,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from s2e.report import best_rival, is_open, looks, rows_of
-from s2e.schedule import coteaching_keep_rate
 from s2e.search.grid import Grid
 from s2e.search.recommendation import best_bets, succeeded
 from s2e.search.spaces import eq_1_of
-from s2e.search.trials import default_keep_rate, default_tau, make_repeat, make_rival_space, make_trial
+from s2e.search.trials import (
+    coteaching_schedule,
+    default_keep_rate,
+    default_tau,
+    make_repeat,
+    make_rival_space,
+    make_trial,
+)
 from s2e.spec import JobSpec, Round, RoundRecord, TrialSpec
 
 Schedule = tuple[tuple[float, ...], dict[str, Any]]
@@ -70,10 +76,10 @@ def _tune_round(spec: JobSpec, m: int, first: int) -> Round:
 
 def _tuned(spec: JobSpec, i: int) -> tuple[str, tuple[float, ...], dict[str, Any]]:
     """Label, schedule and settings of the tuning's trial i: the given values of tau, or the default and then a grid."""
-    n_epochs, ramp_epochs = spec.train.n_epochs, spec.report.ramp_epochs
+    n_epochs = spec.train.n_epochs
     if spec.report.taus is not None or i == 0:
         tau = _taus(spec)[i] if spec.report.taus is not None else default_tau(spec)
-        return f"tau={tau:g}", coteaching_keep_rate(n_epochs, tau, ramp_epochs), {}
+        return f"tau={tau:g}", coteaching_schedule(spec, tau), {}
     space = make_rival_space(spec)
     grid = Grid(space, spec.seed, n_epochs)
     point = grid.ask(grid.init(), i - 1)

@@ -9,7 +9,7 @@ Shapes: X coordinates of a point, S samples or points, T epochs, U hidden units.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.special import expit, ndtri
@@ -117,11 +117,12 @@ def normal(u_SX: Array) -> Array:
     return np.asarray(ndtri(np.clip(u_SX, X_MIN, 1 - X_MIN)))
 
 
-def fixed(tau: float, ramp_epochs: float) -> Space:
-    """A space in which nothing of the schedule is searched: eq. (1) with these numbers for every point."""
+def fixed(keep_rate: Sequence[float]) -> Space:
+    """A space in which nothing of the schedule is searched: this R(t) for every point, its last value from then on."""
 
-    def family(x_SX: Array, t_T: Array, n_epochs: int) -> Array:  # noqa: ARG001  the length of a training is not asked
-        return np.tile(from_one(coteaching_at(tau, ramp_epochs, 1.0, t_T), t_T), (len(x_SX), 1))
+    def family(x_SX: Array, t_T: Array, n_epochs: int) -> Array:  # noqa: ARG001  R(t) is given epoch by epoch
+        epoch_T = np.minimum(t_T, len(keep_rate) - 1).astype(np.int64)
+        return np.tile(np.asarray(keep_rate, dtype=np.float64)[epoch_T], (len(x_SX), 1))
 
     return Space((), family)
 
@@ -143,5 +144,5 @@ S2E_EXTENDED = Space((*_betas("w", "tau", "t_k/T", "c"), *S2E.blocks), _extended
 S2E_OFFICIAL12 = Space(_betas(*OFFICIAL), _official)
 RBF = Space((*_numbered("centre", "width", "weight"), Beta("bias")), _rbf)
 MLP = Space((*_numbered("input weight", "input bias", "weight"), Beta("bias")), _mlp)
-FIXED = fixed(0.0, 1.0)
-"""R = 1 until a job puts the numbers of its default schedule in place (:func:`s2e.search.trials.make_space`)."""
+FIXED = fixed((1.0,))
+"""R = 1 until a job puts its default schedule in place (:func:`s2e.search.trials.make_space`)."""

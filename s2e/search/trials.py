@@ -20,7 +20,7 @@ def make_space(spec: JobSpec) -> Space:
     """
     space: Space = catalog.load(catalog.SPACES, spec.search.space)
     if not space.blocks:
-        space = fixed(default_tau(spec), spec.report.ramp_epochs)
+        space = fixed(default_keep_rate(spec))
     return space.with_parameters(parse_parameters(spec.search.parameters))
 
 
@@ -38,7 +38,13 @@ def default_tau(spec: JobSpec) -> float:
 
 def default_keep_rate(spec: JobSpec) -> tuple[float, ...]:
     """The default Co-teaching schedule: eq. (1) with the default tau."""
-    return coteaching_keep_rate(spec.train.n_epochs, default_tau(spec), spec.report.ramp_epochs)
+    return coteaching_schedule(spec, default_tau(spec))
+
+
+def coteaching_schedule(spec: JobSpec, tau: float) -> tuple[float, ...]:
+    """Eq. (1) for this job's epochs and ramp."""
+    official = spec.report.ramp == "official_linspace"
+    return coteaching_keep_rate(spec.train.n_epochs, tau, spec.report.ramp_epochs, official_linspace=official)
 
 
 def make_trial(

@@ -25,9 +25,13 @@ from s2e.train.augment import CropFlip
 from s2e.train.draws import draw
 from s2e.train.optimizer import make_optimizer, set_epoch
 from s2e.train.resident import resident
+from s2e.train.subset import share_of
 from s2e.train_spec import train_problems
 
 EVALUATION_BATCH = 500
+
+NEVER_SEEN = -1
+"""A class nobody predicts: the sample was not trained on this epoch."""
 
 
 class StackedTrials:
@@ -39,6 +43,7 @@ class StackedTrials:
         _check(population)
         train, trials = population.train, population.trials
         data = load_split(population.data, data_root)
+        data, rows = share_of(data, population.data_share, population.data.split_seed)
         n_samples = len(data.train.labels)
         if n_samples < train.batch_size:
             raise DataError(f"{n_samples} training samples are fewer than one batch of {train.batch_size}")
@@ -61,7 +66,11 @@ class StackedTrials:
         self.keep_KT = torch.from_numpy(n_keep([trial.keep_rate for trial in trials], train.batch_size)).to(device)
         self.keep_rate_KT = torch.tensor([trial.keep_rate for trial in trials], dtype=torch.float64, device=device)
         self.epoch, self.step = (torch.zeros((), dtype=torch.int64, device=device) for _ in range(2))
-        self.label_KS = torch.stack([noisy_labels(population.data, t.noise_seed, data_root) for t in trials]).to(device)
+        labels = [noisy_labels(population.data, trial.noise_seed, data_root)[rows] for trial in trials]
+        self.label_KS = torch.stack(labels).to(device)
+        shape_KNS = (len(trials), self.method.n_networks, self.label_KS.shape[1])
+        self.predicted_KNS = torch.full(shape_KNS, NEVER_SEEN, dtype=torch.int16, device=device)
+        """The class each network predicted for each sample when it last trained on it."""
         self.method_state: State = self.method.init_state(self._setup(population.data, data.n_classes))
         self.tensors: Tensors
         self.optimizer: torch.optim.Optimizer
@@ -118,7 +127,7 @@ class StackedTrials:
                 for key, value in moments[old[name]].items()
             }
         self.keep_KT, self.keep_rate_KT = self.keep_KT[alive_K], self.keep_rate_KT[alive_K]
-        self.label_KS = self.label_KS[alive_K]
+        self.label_KS, self.predicted_KNS = self.label_KS[alive_K], self.predicted_KNS[alive_K]
         self.method_state = {name: tensor[alive_K] for name, tensor in self.method_state.items()}
         self.trial = [self.trial[k] for k in alive]
         self.init_seeds = [self.init_seeds[k] for k in alive]
@@ -159,6 +168,15 @@ class StackedTrials:
         logits_GBC = self.network.forward(self.tensors if tensors is None else tensors, x, train=train)
         logits_KNBC: torch.Tensor = logits_GBC.unflatten(0, (-1, self.method.n_networks))
         return logits_KNBC.to(self.weight_dtype)
+
+    @torch.no_grad()
+    def remember(self, index: torch.Tensor, logits_KNBC: torch.Tensor) -> None:
+        """Keep what the networks predict for the training samples ``index`` ([B] shared or [K, B])."""
+        predicted_KNB = logits_KNBC.argmax(-1).to(self.predicted_KNS.dtype)
+        if index.dim() == 1:
+            self.predicted_KNS.index_copy_(2, index, predicted_KNB)
+        else:
+            self.predicted_KNS.scatter_(2, index[:, None].expand_as(predicted_KNB), predicted_KNB)
 
     @torch.no_grad()
     def train_logits(self) -> torch.Tensor:
@@ -224,5 +242,6 @@ def _check(population: Population) -> None:
         if epochs != population.n_epochs_run:
             allowed = f"{population.n_epochs_run}, as the population's first trial has it"
             raise SpecError(Problem("fidelity.n_epochs_run", epochs, allowed))
-        if trial.fidelity.data_share != 1:
-            raise SpecError(Problem("fidelity.data_share", trial.fidelity.data_share, "1: no smaller share is trained"))
+        if trial.fidelity.data_share != population.data_share:
+            allowed = f"{population.data_share}, as the population's first trial has it"
+            raise SpecError(Problem("fidelity.data_share", trial.fidelity.data_share, allowed))

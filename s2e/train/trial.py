@@ -5,21 +5,39 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import fmean
 
 import torch
 
-from s2e.spec import EpochMetrics, Population, TrialResult, TrialSpec
-from s2e.train.epoch import EpochNumbers, run_epoch
+from s2e.outcome import result_of
+from s2e.spec import EpochMetrics, Population, TrialResult, TrialSpec, replace
+from s2e.train.checkpoint import Checkpoint, restore, take
+from s2e.train.epoch import run_epoch
+from s2e.train.metrics import EpochNumbers
 from s2e.train.population import StackedTrials
 from s2e.train.runtime import flushed_denormals, prepare_process
 
 
 @dataclass(frozen=True)
 class PopulationEpoch:
-    """One epoch: a row for each trial that is still training."""
+    """One epoch: a row for each trial that is still training.
+
+    ``checkpoints()`` takes each trial of the population as it is now, None where it failed; it may be called until the
+    next epoch is asked for. Resumed from them, the trials end as if they had never stopped.
+    """
 
     epochs: tuple[EpochMetrics, ...]
+    checkpoints: Callable[[], tuple[Checkpoint | None, ...]] = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class NetworkShape:
+    """The input one image has, (D, H, W) or (F,), the values 0..``max_value`` it holds, and the number of classes C."""
+
+    input_shape: tuple[int, ...]
+    max_value: int
+    n_classes: int
 
 
 @dataclass(frozen=True)
@@ -28,6 +46,8 @@ class PopulationEnd:
 
     results: tuple[TrialResult, ...]
     models: tuple[dict[str, torch.Tensor] | None, ...]
+    network: NetworkShape
+    """What is needed beside the network's name to build it."""
 
 
 @dataclass
@@ -38,10 +58,11 @@ class _Progress:
 
 
 def train_population(
-    population: Population, *, data_root: str | None = None
+    population: Population, *, data_root: str | None = None, start: Sequence[Checkpoint] | None = None
 ) -> Iterator[PopulationEpoch | PopulationEnd]:
     """Train the trials of a population together: one PopulationEpoch per epoch, then exactly one PopulationEnd.
 
+    ``start`` has a checkpoint for each trial, all after the same epoch: training goes on from there.
     A prefix ends after ``population.n_epochs_run`` epochs of the full run; its results are means over its own tail.
     A trial whose loss becomes NaN or infinite leaves at that epoch's end without a row; the others are not touched.
     Raises SpecError or DataError for what cannot be trained here.
@@ -49,12 +70,18 @@ def train_population(
     device, dtype = prepare_process(population.plan)
     trials = StackedTrials(population, device, dtype, data_root)
     progress = [_Progress(trial) for trial in population.trials]
-    for t in range(population.n_epochs_run):
+    first = 0
+    if start is not None:
+        restore(trials, start)
+        first = start[0].n_epochs_done
+        for mine, checkpoint in zip(progress, start, strict=True):
+            mine.history += [replace(row, k=mine.spec.k) for row in checkpoint.history]
+    for t in range(first, population.n_epochs_run):
         with flushed_denormals():
             rows = _record(progress, trials, run_epoch(trials, t), t)
         if not rows:
             break
-        yield PopulationEpoch(rows)
+        yield PopulationEpoch(rows, partial(_checkpoints, progress, trials, t + 1))
     yield _end(population, trials, progress)
 
 
@@ -77,6 +104,16 @@ def _record(
     return tuple(rows)
 
 
+def _checkpoints(
+    progress: Sequence[_Progress], trials: StackedTrials, n_epochs_done: int
+) -> tuple[Checkpoint | None, ...]:
+    stacked = {trial: k for k, trial in enumerate(trials.trial)}
+    return tuple(
+        None if mine.reason else take(trials, stacked[i], n_epochs_done, mine.history)
+        for i, mine in enumerate(progress)
+    )
+
+
 def _metrics(trial: TrialSpec, t: int, row: EpochNumbers) -> EpochMetrics:
     return EpochMetrics(
         k=trial.k,
@@ -88,35 +125,26 @@ def _metrics(trial: TrialSpec, t: int, row: EpochNumbers) -> EpochMetrics:
         label_recall=_number(row.label_recall),
         validation_accuracy=row.validation_accuracy,
         test_accuracy=row.test_accuracy,
+        validation_ensemble=row.validation_ensemble,
+        test_ensemble=row.test_ensemble,
+        train_accuracy=_number(fmean(row.train_accuracies)),
+        clean_correct=_number(row.clean_correct),
+        wrong_correct=_number(row.wrong_correct),
+        wrong_memorised=_number(row.wrong_memorised),
+        networks=tuple(
+            zip(map(_number, row.train_accuracies), row.validation_accuracies, row.test_accuracies, strict=True)
+        ),
     )
 
 
 def _end(population: Population, trials: StackedTrials, progress: Sequence[_Progress]) -> PopulationEnd:
     stacked = {trial: k for k, trial in enumerate(trials.trial)}
     models = tuple(None if mine.reason else trials.export(stacked[i]) for i, mine in enumerate(progress))
-    return PopulationEnd(tuple(_result(mine, population.tail_epochs) for mine in progress), models)
-
-
-def _result(mine: _Progress, tail_epochs: int) -> TrialResult:
-    """The trial's end: means over its last epochs, and the objective 1 - validation accuracy."""
-    if mine.reason:
-        return TrialResult(mine.spec.round, mine.spec.k, failed=True, reason=mine.reason)
-    tail = mine.history[-tail_epochs:]
-    validation_accuracy = _mean(tail, lambda row: row.validation_accuracy)
-    assert validation_accuracy is not None
-    return TrialResult(
-        mine.spec.round,
-        mine.spec.k,
-        objective=1 - validation_accuracy,
-        validation_accuracy=validation_accuracy,
-        test_accuracy=_mean(tail, lambda row: row.test_accuracy),
-        label_precision=_mean(tail, lambda row: row.label_precision),
-    )
-
-
-def _mean(rows: Sequence[EpochMetrics], value: Callable[[EpochMetrics], float | None]) -> float | None:
-    known = [number for row in rows if (number := value(row)) is not None]
-    return fmean(known) if known else None
+    network = trials.network
+    shape = NetworkShape(network.input_shape, trials.data.max_value, network.n_classes)
+    tail = population.tail_epochs
+    results = tuple(result_of(mine.spec, mine.history, tail, mine.reason) for mine in progress)
+    return PopulationEnd(results, models, shape)
 
 
 def _number(value: float) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from s2e import catalog
+from s2e.validation import json_schema
 from service import schemas
 
 router = APIRouter(tags=["catalog"])
@@ -16,9 +17,20 @@ def _listing(table: dict[str, catalog.Entry]) -> Listing:
 
 
 @router.get("/methods", operation_id="list_methods")
-def list_methods() -> Listing:
-    """Training methods under a schedule."""
-    return _listing(catalog.METHODS)
+def list_methods() -> schemas.Items[schemas.MethodOut]:
+    """Training methods under a schedule, with their hyperparameters."""
+    return schemas.Items[schemas.MethodOut](items=[_method(name) for name in catalog.METHODS])
+
+
+def _method(name: str) -> schemas.MethodOut:
+    entry, params = catalog.METHODS[name], catalog.params_of(name)
+    return schemas.MethodOut(
+        name=name,
+        summary=entry.summary,
+        params=json_schema(params),
+        per_dataset={dataset: dict(values) for dataset, values in params.per_dataset.items()},
+        needs=sorted(entry.needs),
+    )
 
 
 @router.get("/networks", operation_id="list_networks")

@@ -137,6 +137,8 @@ class Trial(Base):
     test_accuracy: Mapped[float | None]
     label_precision: Mapped[float | None]
     model: Mapped[str | None] = mapped_column(String(400))
+    final: Mapped[dict[str, Any] | None]
+    """FinalAccuracies as JSON."""
     reason: Mapped[str] = mapped_column(Text, default="")
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
@@ -187,6 +189,14 @@ class Epoch(Base):
     label_recall: Mapped[float | None]
     validation_accuracy: Mapped[float | None]
     test_accuracy: Mapped[float | None]
+    validation_ensemble: Mapped[float | None]
+    test_ensemble: Mapped[float | None]
+    train_accuracy: Mapped[float | None]
+    clean_correct: Mapped[float | None]
+    wrong_correct: Mapped[float | None]
+    wrong_memorised: Mapped[float | None]
+    networks: Mapped[list[list[float | None]] | None] = mapped_column(Json)
+    """(train, validation, test) accuracy of each network."""
 
 
 class Transition(Base):

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
-from s2e.spec import EpochMetrics, TrialResult
+from s2e.spec import EpochMetrics, TrialResult, to_json
 from service.lifecycle import TRIAL_IN_FLIGHT
 from service.store.changes import clean, emit, lock_job, move_trials, utc_now
 from service.store.models import Attempt, Epoch, Job, Trial
@@ -23,7 +23,19 @@ from workers.backend import EpochReported, Event, PopulationFinished, Population
 GIVEN_UP = ("lost", "orphaned", "cancelled")
 """Outcomes after which an attempt's events are late. ``orphaned``: its dispatcher went away; that is not the trial's
 fault, so it does not count towards the most attempts of a trial."""
-_METRICS = ("loss", "label_precision", "label_recall", "validation_accuracy", "test_accuracy")
+_METRICS = (
+    "loss",
+    "label_precision",
+    "label_recall",
+    "validation_accuracy",
+    "test_accuracy",
+    "validation_ensemble",
+    "test_ensemble",
+    "train_accuracy",
+    "clean_correct",
+    "wrong_correct",
+    "wrong_memorised",
+)
 _RESULTS = ("objective", "validation_accuracy", "test_accuracy", "label_precision")
 
 
@@ -183,6 +195,7 @@ def _epoch(trial: Trial, attempt: int, row: EpochMetrics) -> dict[str, Any]:
         "epoch": row.epoch,
         "keep_rate": row.keep_rate,
         "kept": row.kept,
+        "networks": [[_finite(accuracy) for accuracy in network] for network in row.networks] or None,
         **numbers,
     }
 
@@ -212,6 +225,7 @@ def _record_finished(session: Session, job: Job, trials: Sequence[Trial], event:
         for name in _RESULTS:
             setattr(trial, name, _finite(getattr(result, name)))
         trial.model = result.model
+        trial.final = None if result.final is None else to_json(result.final)
         ended.setdefault(("failed", result.reason) if result.failed else ("succeeded", ""), []).append(trial)
     for (outcome, reason), alike in ended.items():
         _close_attempts(session, alike, outcome, reason)

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from s2e.search import loop
-from s2e.spec import JobSpec, Round, RoundRecord, SearchState, TrialResult, TrialSpec
+from s2e.spec import FinalAccuracies, JobSpec, Round, RoundRecord, SearchState, TrialResult, TrialSpec
 from s2e.validation import parse, to_json
 from service.errors import NotFound
 from service.lifecycle import TRIAL_ENDED
@@ -105,6 +105,7 @@ def _result(trial: Trial) -> TrialResult:
         test_accuracy=trial.test_accuracy,
         label_precision=trial.label_precision,
         model=trial.model,
+        final=None if trial.final is None else parse(FinalAccuracies, trial.final),
     )
 
 

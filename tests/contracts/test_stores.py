@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from s2e.spec import (
     EpochMetrics,
+    FinalAccuracies,
+    FinalAccuracy,
     JobSpec,
     Point,
     Round,
@@ -22,6 +25,7 @@ from s2e.spec import (
     TrialResult,
     TrialSpec,
     parse_job,
+    replace,
 )
 from service.errors import Conflict, IllegalTransition, NotFound
 from service.store import leases, populations, repository, rounds
@@ -121,6 +125,29 @@ def in_threads(n: int, action: Callable[[int], Any]) -> list[Any]:
 
     with ThreadPoolExecutor(n) as pool:
         return list(pool.map(run, range(n)))
+
+
+def test_every_number_of_an_epoch_and_the_final_figures_come_back_exactly(each_database: Database) -> None:
+    """What is stored of an epoch is what was reported, a number that is none as null; the finals as they were."""
+    job_id = lead(each_database)
+    (key,) = lease_groups(each_database, job_id, [0])
+    numbers = {
+        "validation_ensemble": 0.1 + 0.2, "test_ensemble": 1e-300, "train_accuracy": 0.5, "clean_correct": 1.0,
+        "wrong_correct": math.nan, "wrong_memorised": None,
+    }  # fmt: skip
+    networks = ((0.1 + 0.2, 1 / 3, None), (math.inf, 0.0, 2 / 3))
+    row = EpochMetrics(0, 0, 1.0, 0.9, 0.9, 0.5, 0.5, 0.8, 0.7, **numbers, networks=networks)  # type: ignore[arg-type]
+    final = FinalAccuracies(FinalAccuracy(0.1 + 0.2, 1 / 3, 2 / 3, 7), None, 5e-324)
+    bare = EpochMetrics(2, 0, 1.0, 0.9, 0.9, 0.5, 0.5, 0.8, 0.7)
+    ended = [replace(result, final=final if result.k == 0 else None) for result in finished(key).results]
+    record(each_database, job_id, EpochReported(key, (row, bare)), PopulationFinished(key, tuple(ended)))
+    with each_database.read() as session:
+        stored, plain = session.scalars(select(Epoch).join(Trial, Trial.id == Epoch.trial_id).order_by(Trial.k)).all()
+        history = rounds.load_history(session, job_id)
+    assert {name: getattr(stored, name) for name in numbers} == numbers | {"wrong_correct": None}
+    assert stored.networks == [[0.1 + 0.2, 1 / 3, None], [None, 0.0, 2 / 3]]
+    assert (plain.networks, plain.clean_correct) == (None, None)
+    assert [result.final for result in history[0].results] == [final, None, None, None]
 
 
 # --- submission -------------------------------------------------------------------------------------------------------

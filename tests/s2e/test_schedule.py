@@ -90,6 +90,14 @@ def test_coteaching_is_eq_1_literally() -> None:
     assert coteaching_keep_rate(4, 0.5, 2, exponent=2) == pytest.approx((1.0, 0.875, 0.5, 0.5), abs=1e-15)
 
 
+def test_the_official_ramp_ends_an_epoch_early_and_jumps_for_c_other_than_1() -> None:
+    """forget[:t_k] = linspace(0, tau^c, t_k), then tau."""
+    assert coteaching_keep_rate(6, 0.6, 4, official_linspace=True) == pytest.approx((1.0, 0.8, 0.6, 0.4, 0.4, 0.4))
+    squared = coteaching_keep_rate(5, 0.5, 3, 2, official_linspace=True)
+    assert squared == pytest.approx((1.0, 0.875, 0.75, 0.5, 0.5))
+    assert len(coteaching_keep_rate(3, 0.5, 10, official_linspace=True)) == 3
+
+
 @pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0, 2.0])
 @pytest.mark.parametrize("ramp_epochs", [1, 10, 10_000])
 def test_coteaching_starts_at_one_and_never_keeps_less_than_1_minus_tau(exponent: float, ramp_epochs: int) -> None:

@@ -245,6 +245,8 @@ def _add_first_round(session: Session, job_id: str, spec: JobSpec, succeeded: in
                     keep_rate=trial.keep_rate[t],
                     kept=trial.keep_rate[t],
                     validation_accuracy=t / 100,
+                    wrong_memorised=t / 50,
+                    networks=[[t / 10, t / 100, 0.5], [0.5, t / 100, None]] if t else None,
                 )
             )
 

@@ -194,6 +194,14 @@ def test_curves_are_thinned_between_first_and_last(
     assert found["series"]["loss"] == [1 / (t + 1) for t in epochs]
     assert found["series"]["validation_accuracy"] == [t / 100 for t in epochs]
     assert found["series"]["test_accuracy"] == [None] * len(epochs)
+    assert found["series"]["wrong_memorised"] == [t / 50 for t in epochs]
+    one, two = found["networks"]
+    assert one["train_accuracy"] == [t / 10 if t else None for t in epochs]
+    assert two == {
+        "train_accuracy": [0.5 if t else None for t in epochs],
+        "validation_accuracy": [t / 100 if t else None for t in epochs],
+        "test_accuracy": [None] * len(epochs),
+    }
 
 
 def test_curves_of_an_attempt_that_is_not_there_are_empty(http: httpx.Client, store_job: Any) -> None:
@@ -295,7 +303,18 @@ REPORT: dict[str, Any] = {
 def test_names_are_listed_with_a_sentence(http: httpx.Client, kind: str) -> None:
     items = http.get(f"/{kind}").json()["items"]
     assert items
-    assert all(set(item) == {"name", "summary"} and item["summary"] for item in items)
+    assert all({"name", "summary"} <= set(item) and item["summary"] for item in items)
+
+
+def test_methods_publish_their_hyperparameters(http: httpx.Client) -> None:
+    methods = {item["name"]: item for item in http.get("/methods").json()["items"]}
+    q = methods["gce"]["params"]["properties"]["q"]
+    assert (q["type"], q["default"], q["exclusiveMinimum"], q["maximum"]) == ("number", 0.7, 0, 1)
+    assert "exponent" in q["description"]
+    assert methods["sigua"]["params"]["properties"]["good"]["enum"] == ["small_loss", "oracle"]
+    assert methods["coteaching_plus"]["per_dataset"]["mnist"] == {"warm_up_epochs": 0}
+    assert methods["standard"]["params"]["properties"] == {}
+    assert all(set(item) == {"name", "summary", "params", "per_dataset", "needs"} for item in methods.values())
 
 
 def test_workers_are_listed(http: httpx.Client, database: Database, store_job: Any) -> None:

@@ -184,6 +184,9 @@ def test_names_are_listed(s2e: Run) -> None:
     assert "newton_literal" in searchers
     assert "coteaching" not in searchers
     assert s2e("list", "nosuch").code == BAD_INPUT
+    methods = s2e("list", "methods").out
+    assert "q = 0.7 (a finite number, > 0 and <= 1): exponent" in methods
+    assert "official_double_softmax = False (true or false)" in methods
 
 
 def test_the_openapi_document_is_printed(s2e: Run) -> None:

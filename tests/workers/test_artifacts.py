@@ -23,9 +23,12 @@ def test_a_model_and_its_description_survive_the_round_trip(
     tmp_path: Path, make_population: Callable[..., Population]
 ) -> None:
     torch = pytest.importorskip("torch")
+    from s2e.train.trial import NetworkShape
+
     population = make_population(ks=(5,))
     model = {"0.hidden.weight": torch.randn(4, 3).t(), "0.hidden.bias": torch.tensor([0.1, -0.0])}
-    relative = save_model(tmp_path, KEY, population, population.trials[0], TrialResult(3, 5, objective=0.25), model)
+    result, shape = TrialResult(3, 5, objective=0.25), NetworkShape((3,), 16, 4)
+    relative = save_model(tmp_path, KEY, population, population.trials[0], result, model, shape)
     assert relative == "0198-ab/round-3/trial-5-attempt-2.safetensors"
     tensors, described = load_model(tmp_path, relative)
     assert tensors.keys() == model.keys()

@@ -65,12 +65,12 @@ def test_a_stored_model_is_a_plain_module_with_the_reported_accuracy(
 def test_a_failed_trial_keeps_its_reason_and_gets_no_model(
     tmp_path: Path, make_population: MakePopulation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from s2e.train.trial import PopulationEnd
+    from s2e.train.trial import NetworkShape, PopulationEnd
 
     good, failed = TrialResult(0, 0, objective=0.5), TrialResult(0, 1, failed=True, reason="loss became NaN at epoch 2")
 
-    def steps(population: Population, *, data_root: str | None) -> Iterator[Any]:
-        yield PopulationEnd((good, failed), ({"network0.w": torch.ones(1)}, None))
+    def steps(population: Population, **_: Any) -> Iterator[Any]:
+        yield PopulationEnd((good, failed), ({"network0.w": torch.ones(1)}, None), NetworkShape((1,), 1, 2))
 
     train_instead(monkeypatch, steps)
     finished = events_of(make_population(), tmp_path)[-1]
@@ -102,7 +102,7 @@ def test_an_error_becomes_an_event_that_says_whether_another_place_may_help(
     reason: str,
     retryable: bool,
 ) -> None:
-    def steps(population: Population, *, data_root: str | None) -> Iterator[Any]:
+    def steps(population: Population, **_: Any) -> Iterator[Any]:
         raise error
         yield
 
@@ -126,7 +126,7 @@ def test_a_population_that_does_not_parse_is_lost_with_the_field_named(
 def test_a_cancel_passes_through_and_is_no_event(
     tmp_path: Path, make_population: MakePopulation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def steps(population: Population, *, data_root: str | None) -> Iterator[Any]:
+    def steps(population: Population, **_: Any) -> Iterator[Any]:
         raise KeyboardInterrupt
         yield
 
@@ -157,7 +157,7 @@ def test_a_process_cancelled_while_it_imports_does_not_live_on(monkeypatch: pyte
 def test_a_noise_draw_is_written_once_beside_the_models(tmp_path: Path, make_population: MakePopulation) -> None:
     import json
 
-    from s2e.data.datasets import load_digits
+    from s2e.data.images import load_digits
 
     population = make_population(ks=(0, 1), n_epochs=1)
     events_of(population, tmp_path)

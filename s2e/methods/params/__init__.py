@@ -6,12 +6,13 @@ A method's class of parameters is named on its line of :data:`s2e.catalog.METHOD
 from s2e.methods.params.base import Params, need_problems, parse_params
 from s2e.methods.params.correction import Backward, Forward, NnBC, SiguaBC
 from s2e.methods.params.robust import BootstrapHard, BootstrapSoft, Gce, Huber, LogSum, Sce, TruncatedGce
-from s2e.methods.params.selection import CoTeachingPlus, Decoupling, Sigua, SiguaSL, StopGrad
+from s2e.methods.params.selection import CoTeaching, CoTeachingPlus, Decoupling, Sigua, SiguaSL, StopGrad
 
 __all__ = [
     "Backward",
     "BootstrapHard",
     "BootstrapSoft",
+    "CoTeaching",
     "CoTeachingPlus",
     "Decoupling",
     "Forward",

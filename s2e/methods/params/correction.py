@@ -5,12 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from s2e.data.checks import noise_problems
+from s2e.data.limits import FACTS
+from s2e.data.spec import MATRIX_KINDS
+from s2e.data.transition import matrix
 from s2e.errors import Problem
 from s2e.methods.params.base import Params, stage_problems
 from s2e.validation import param
 
 if TYPE_CHECKING:
     from s2e.spec import DataSpec, TrainSpec
+
+
+MAX_CONDITION = 1e6
+"""Condition number from which T counts as singular: float32 losses have seven digits to lose."""
+
+
+def singular_problems(condition: float) -> list[Problem]:
+    """A problem if a matrix of this condition number has no usable inverse."""
+    if condition <= MAX_CONDITION:
+        return []
+    allowed = "noise whose transition matrix has an inverse (symmetric noise of rate 1 - 1/C has none)"
+    return [Problem("data.noise", f"condition number {condition:.3g}", allowed)]
 
 
 @dataclass(frozen=True)
@@ -48,13 +66,25 @@ class Forward(Params):
         """The epoch at which T is known and the networks start anew."""
         return self.n_first_trainings * self.estimation_epochs
 
-    def job_problems(self, train: TrainSpec, data: DataSpec) -> list[Problem]:  # noqa: ARG002
+    def job_problems(self, train: TrainSpec, data: DataSpec) -> list[Problem]:
+        """T that is not known, or that would be known only after the last epoch."""
+        if self.transition == "given" and data.noise.kind not in MATRIX_KINDS:
+            allowed = f"estimated or confident: the matrix of {data.noise.kind} noise is not known"
+            return [Problem("train.params.transition", "given", allowed)]
         return stage_problems(self.first_epoch, train, "estimation_epochs", self.estimation_epochs)
 
 
 @dataclass(frozen=True)
 class Backward(Forward):
     """Backward correction (Patrini et al. 2017)."""
+
+    def job_problems(self, train: TrainSpec, data: DataSpec) -> list[Problem]:
+        """Also a given T without an inverse."""
+        problems = super().job_problems(train, data)
+        if problems or self.transition != "given" or data.name not in FACTS or noise_problems(data):
+            return problems
+        T_CC = matrix(data.noise, FACTS[data.name].n_classes, data.name)
+        return singular_problems(float(np.linalg.cond(T_CC)))
 
 
 @dataclass(frozen=True)

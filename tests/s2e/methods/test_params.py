@@ -65,7 +65,7 @@ def test_a_refusal_names_the_parameter(name, value, allowed):
 
 def test_a_method_without_parameters_takes_none():
     with pytest.raises(SpecError, match=r"train\.params\.q = 1: unknown field; known: none"):
-        parse_job({"train": {"params": {"q": 1}}})
+        parse_job({"train": {"method": "standard", "params": {"q": 1}}})
 
 
 def test_a_refused_parameter_stands_beside_the_other_problems():
@@ -98,3 +98,38 @@ def test_every_method_documents_its_parameters_and_has_defaults_in_range(method)
 def test_the_door_imports_no_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def refusals(job):
+    with pytest.raises(SpecError) as refused:
+        parse_job(job)
+    return {problem.field: problem.allowed for problem in refused.value.problems}
+
+
+HUMAN = {"name": "cifar10", "noise": {"kind": "human", "human_labels": "worse_label"}}
+
+
+@pytest.mark.parametrize("method", ["forward", "backward", "nnbc", "sigua_bc"])
+def test_an_unknown_matrix_is_refused_at_the_door(method):
+    problems = refusals({"data": HUMAN, "train": {"method": method, "network": "model1"}})
+    assert problems["train.params.transition"].startswith("estimated or confident: the matrix of human noise")
+    ok = {"method": method, "network": "model1", "params": {"transition": "estimated"}}
+    assert parse_job({"data": HUMAN, "train": ok}).train.params["transition"] == "estimated"
+
+
+def test_a_singular_matrix_is_refused_at_the_door_by_those_who_invert_it():
+    data = {"noise": {"kind": "symmetric", "noise_rate": 0.9}}
+    assert "has an inverse" in refusals({"data": data, "train": {"method": "nnbc"}})["data.noise"]
+    parse_job({"data": data, "train": {"method": "forward"}})
+    parse_job(
+        {"data": data, "train": {"method": "nnbc", "params": {"transition": "confident", "estimation_epochs": 5}}}
+    )
+
+
+@pytest.mark.parametrize(("transition", "epochs"), [("estimated", 40), ("confident", 20)])
+def test_a_matrix_that_comes_too_late_is_refused(transition, epochs):
+    job = {"train": {"method": "forward", "params": {"transition": transition, "estimation_epochs": epochs}}}
+    allowed = "a stage that begins before the last of 40 epochs"
+    assert refusals(job) == {"train.params.estimation_epochs": allowed}
+    job["train"]["params"]["estimation_epochs"] = epochs - 1
+    parse_job(job)

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from s2e.methods import params as p
 from s2e.methods.base import Batch
 from s2e.methods.coteaching import CoTeaching
 from s2e.methods.coteaching_plus import CoTeachingPlus
@@ -99,6 +100,15 @@ def test_coteaching_plus_swaps_the_small_losses_within_the_disagreement():
     assert torch.equal(weigh(LOSS_KNB, seen([2], [0.5], DIFFER, epoch=4)), plain)
     assert torch.equal(weigh(LOSS_KNB, seen([2], [0.5], AGREE, epoch=5)), plain)
     assert not torch.equal(after, plain)
+
+
+def test_the_official_programs_divide_by_the_number_of_samples_twice():
+    plain = CoTeaching().weights(LOSS_KNB, seen([2]))
+    twice = CoTeaching(p.CoTeaching(official_double_division=True)).weights(LOSS_KNB, seen([2]))
+    assert torch.equal(twice, plain / 2)
+    params = p.CoTeachingPlus(warm_up_epochs=0, official_double_division=True)
+    within = CoTeachingPlus(params).weights(LOSS_KNB, seen([3], [0.75], DIFFER))
+    torch.testing.assert_close(within[within > 0], torch.full((6,), 1 / 9, dtype=torch.float64))
 
 
 def test_coteaching_plus_rounds_the_keep_rate_of_the_disagreement_not_of_the_batch():

@@ -1,0 +1,134 @@
+"""What is measured of an epoch: selection, memorisation and accuracies, kept on the device and copied once.
+
+Legend: K trials, N networks per trial, G = K * N, B batch, C classes, S samples, M steps (mini-batches) of an epoch.
+
+Training accuracy and the split of ELR Fig. 1 come from the forward passes that train anyway, as in ELR's own program:
+each sample is judged once an epoch, by the weights it met and in training mode. A pass over the training set after the
+epoch would cost a third of the epoch again. A method whose step never predicts the plain samples (Mixup) has none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import torch
+
+from s2e.data.datasets import Part
+from s2e.methods.base import pick
+from s2e.train.population import EVALUATION_BATCH, NEVER_SEEN, StackedTrials
+
+Columns = dict[str, torch.Tensor]
+"""By the names of EpochNumbers: [K], or [K, N] where there is one number for each network."""
+
+
+@dataclass(frozen=True)
+class EpochNumbers:
+    """One stacked trial's epoch; NaN where a number does not exist (recall without a clean sample)."""
+
+    loss: float
+    kept: float
+    label_precision: float
+    label_recall: float
+    clean_correct: float
+    """Of the samples with a clean label, those predicted as it (ELR Fig. 1); the rest is incorrect."""
+    wrong_correct: float
+    """Of the samples with a wrong label, those predicted as their true class."""
+    wrong_memorised: float
+    """Of the samples with a wrong label, those predicted as that label; the rest is incorrect."""
+    train_accuracies: tuple[float, ...]
+    """Of each network, on the labels it trains on."""
+    validation_accuracies: tuple[float, ...]
+    test_accuracies: tuple[float, ...]
+    validation_ensemble: float
+    test_ensemble: float
+    finite: bool
+    """False when a training loss or an evaluated logit was NaN or infinite."""
+
+    @property
+    def validation_accuracy(self) -> float:
+        """Mean over the networks."""
+        return fmean(self.validation_accuracies)
+
+    @property
+    def test_accuracy(self) -> float:
+        """Mean over the networks."""
+        return fmean(self.test_accuracies)
+
+
+def selection(trials: StackedTrials, order: torch.Tensor, weight_MKNB: torch.Tensor) -> Columns:
+    """Fraction kept, label precision and label recall, each over all samples of the epoch; precision is NaN where
+    nothing was selected."""
+    clean_KS = trials.label_KS == trials.data.train.labels
+    clean_MKB = torch.stack([pick(clean_KS, index) for index in order.unbind(0)])
+    selected_MKNB = weight_MKNB > 0
+    n_selected = selected_MKNB.sum((0, 2, 3))
+    n_clean = clean_MKB.sum((0, 2)) * trials.method.n_networks
+    n_both = (selected_MKNB & clean_MKB[:, :, None]).sum((0, 2, 3))
+    n_seen = selected_MKNB[:, 0].numel()
+    return {
+        "kept": n_selected.double() / n_seen,
+        "label_precision": n_both.double() / n_selected,
+        "label_recall": n_both.double() / n_clean,
+    }
+
+
+def memorisation(trials: StackedTrials) -> Columns:
+    """Training accuracy and the split of ELR Fig. 1, over the samples seen this epoch and the trial's networks."""
+    predicted_KNS, label_K1S = trials.predicted_KNS, trials.label_KS[:, None]
+    true_S = trials.data.train.labels
+    seen_KNS = predicted_KNS != NEVER_SEEN
+    given_KNS = predicted_KNS == label_K1S
+    right_KNS = predicted_KNS == true_S
+    clean_KNS = seen_KNS & (label_K1S == true_S)
+    wrong_KNS = seen_KNS & (label_K1S != true_S)
+    return {
+        "clean_correct": _share(right_KNS, clean_KNS, (1, 2)),
+        "wrong_correct": _share(right_KNS, wrong_KNS, (1, 2)),
+        "wrong_memorised": _share(given_KNS, wrong_KNS, (1, 2)),
+        "train_accuracies": _share(given_KNS, seen_KNS, (2,)),
+    }
+
+
+def _share(found_KNS: torch.Tensor, among_KNS: torch.Tensor, dims: tuple[int, ...]) -> torch.Tensor:
+    return (found_KNS & among_KNS).sum(dims).double() / among_KNS.sum(dims)
+
+
+@torch.inference_mode()
+def evaluate(trials: StackedTrials, part: Part) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Accuracy of each network [K, N] and of the ensemble [K], and whether every logit was finite [K].
+
+    The ensemble of a trial predicts the class with the largest sum of its networks' logits, as DivideMix and ELR+ do.
+    """
+    n_correct_KN, n_ensemble_K, finite_K = [], [], []
+    for images, label_B in zip(part.images.split(EVALUATION_BATCH), part.labels.split(EVALUATION_BATCH), strict=True):
+        logits_KNBC = trials.forward(trials.data.scaled(images, trials.dtype), train=False)
+        n_correct_KN.append((logits_KNBC.argmax(-1) == label_B).sum(-1))
+        n_ensemble_K.append((logits_KNBC.sum(1).argmax(-1) == label_B).sum(-1))
+        finite_K.append(logits_KNBC.isfinite().flatten(1).all(1))
+    n_samples = len(part.labels)
+    accuracy_KN = torch.stack(n_correct_KN).sum(0).double() / n_samples
+    ensemble_K = torch.stack(n_ensemble_K).sum(0).double() / n_samples
+    return accuracy_KN, ensemble_K, torch.stack(finite_K).all(0)
+
+
+def to_numbers(trials: StackedTrials, columns: Columns) -> list[EpochNumbers]:
+    """One entry for each stacked trial, in a single copy from the device."""
+    columns_KW = {
+        name: column.to(trials.keep_KT.device, torch.float64).view(trials.n_trials, -1)
+        for name, column in columns.items()
+    }
+    rows = torch.cat(list(columns_KW.values()), dim=1).tolist()
+    widths = {name: column.shape[1] for name, column in columns_KW.items()}
+    return [_numbers(row, widths) for row in rows]
+
+
+def _numbers(row: list[float], widths: dict[str, int]) -> EpochNumbers:
+    values: dict[str, Any] = {}
+    at = 0
+    for name, width in widths.items():
+        found = row[at : at + width]
+        values[name] = tuple(found) if name.endswith("_accuracies") else found[0]
+        at += width
+    return EpochNumbers(**values | {"finite": bool(values["finite"])})
