@@ -61,6 +61,21 @@ METHODS = {
         "Two networks, each trained on every sample where they disagree; the schedule is ignored (Malach et al. 2017).",
         params="Decoupling",
     ),
+    "elr": Entry(
+        "s2e.methods.elr:Elr",
+        "Cross entropy with each sample held to its earlier predictions (Liu et al. 2020); the schedule is ignored.",
+        params="Elr",
+    ),
+    "elr_kl": Entry(
+        "s2e.methods.elr:ElrKl",
+        "The Kullback-Leibler variant of ELR (Liu et al. 2020, appendix C), made to fail; the schedule is ignored.",
+        params="ElrKl",
+    ),
+    "elr_plus": Entry(
+        "s2e.methods.elr_plus:ElrPlus",
+        "ELR with two networks, mixup and averaged weights (Liu et al. 2020); the schedule is ignored.",
+        params="ElrPlus",
+    ),
     "forward": Entry(
         "s2e.methods.correction:Forward",
         "Forward correction by a transition matrix (Patrini et al. 2017); the schedule is ignored.",
@@ -85,6 +100,17 @@ METHODS = {
         "s2e.methods.robust:LogSum",
         "Log-sum loss between probabilities and the one-hot label (SIGUA Table 3); the schedule is ignored.",
         params="LogSum",
+    ),
+    "mixup": Entry(
+        "s2e.methods.mixup:Mixup",
+        "Cross entropy on mixtures of two samples (Zhang et al. 2018); the schedule is ignored.",
+        params="Mixup",
+    ),
+    "reweight": Entry(
+        "s2e.methods.reweight:Reweight",
+        "Weights by agreement with the gradient of trusted samples (Ren et al. 2018); the schedule is ignored.",
+        params="Reweight",
+        needs=frozenset({"clean"}),
     ),
     "nnbc": Entry(
         "s2e.methods.correction:NnBC",
@@ -204,6 +230,11 @@ SEARCHERS = {
     "model_newton": Entry(
         "s2e.search.model_newton:ModelNewton",
         "Newton on a surrogate of the schedule curve; trials picked by Thompson sampling over a pool.",
+    ),
+    "model_newton_rung": Entry(
+        "s2e.search.subset_rung:SubsetRung",
+        "model_newton above a rung: every schedule on a quarter of the samples first, the best third in full.",
+        min_trials=2,
     ),
     "natural_gradient": Entry(
         "s2e.search.natural_gradient:NaturalGradient",

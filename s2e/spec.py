@@ -103,8 +103,8 @@ def parse_job(data: Any) -> JobSpec:
     problems += train_problems(spec.train)
     problems += data_problems(spec.data, spec.train.augment)
     problems += normalise_problems(spec.data)
-    problems += size_problems(spec.data, spec.train.batch_size)
     problems += need_problems(spec.train.method, n_clean=spec.data.n_clean)
+    problems += size_problems(spec.data, spec.train.batch_size)
     problems += report_problems(spec.report)
     problems = problems or parameter_problems(spec)
     if problems:

@@ -164,6 +164,6 @@ def test_the_plan_keeps_to_the_budget(name: str) -> None:
     state, epochs = searcher.init(), 0
     for size in sizes:
         parts = [searcher.fidelity(state, k) for k in range(size)]
-        epochs += sum(part.epochs_of(30) - part.resumed_epochs for part in parts)
+        epochs += sum(part.data_share * (part.epochs_of(30) - part.resumed_epochs) for part in parts)
         state = searcher.tell(state, tried(searcher, state, size))
     assert 0 < epochs <= 5 * K * 30

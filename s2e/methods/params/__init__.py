@@ -5,6 +5,7 @@ A method's class of parameters is named on its line of :data:`s2e.catalog.METHOD
 
 from s2e.methods.params.base import Params, need_problems, parse_params
 from s2e.methods.params.correction import Backward, Forward, NnBC, SiguaBC
+from s2e.methods.params.regularisation import Elr, ElrKl, ElrPlus, Mixup, Reweight
 from s2e.methods.params.robust import BootstrapHard, BootstrapSoft, Gce, Huber, LogSum, Sce, TruncatedGce
 from s2e.methods.params.selection import CoTeaching, CoTeachingPlus, Decoupling, Sigua, SiguaSL, StopGrad
 
@@ -15,12 +16,17 @@ __all__ = [
     "CoTeaching",
     "CoTeachingPlus",
     "Decoupling",
+    "Elr",
+    "ElrKl",
+    "ElrPlus",
     "Forward",
     "Gce",
     "Huber",
     "LogSum",
+    "Mixup",
     "NnBC",
     "Params",
+    "Reweight",
     "Sce",
     "Sigua",
     "SiguaBC",
