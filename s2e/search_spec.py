@@ -14,7 +14,7 @@ from s2e.validation import param
 class SearchSpec:
     """Which schedules are tried, and how the next ones are chosen."""
 
-    searcher: str = param("newton", choices=lambda: catalog.SEARCHERS, doc="search rule")
+    searcher: str = param("model_newton", choices=lambda: catalog.SEARCHERS, doc="search rule")
     space: str = param("s2e", choices=lambda: catalog.SPACES, doc="space of schedules")
     parameters: dict[str, Any] = param(
         dict,
