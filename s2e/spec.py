@@ -21,6 +21,7 @@ from s2e.methods.params import need_problems, parse_params
 from s2e.models.limits import image_problems
 from s2e.models.params import parse_network_params
 from s2e.overrides import parameter_problems
+from s2e.protocols import expand, protocols
 from s2e.search.checks import searcher_problems
 from s2e.search_spec import ReportSpec, SearchSpec, report_problems
 from s2e.train_spec import TrainSpec, train_problems
@@ -57,6 +58,12 @@ class JobSpec:
         doc="who trains: the service's own workers, or, external, your own program, which asks for schedules under a "
         "lease and reports back (of data and train, only train.n_epochs and the noise rate then matter)",
     )
+    protocol: str | None = param(
+        None,
+        choices=lambda: protocols(),
+        doc="a published training protocol: its values stand in every field of data and train that the job does not "
+        "set itself; null: the fields' own defaults",
+    )
     data: DataSpec = param(DataSpec, doc="data set, noise and split")
     train: TrainSpec = param(TrainSpec, doc="how one trial is trained")
     search: SearchSpec = param(SearchSpec, doc="how schedules are searched")
@@ -89,10 +96,10 @@ def _complete(spec: JobSpec, problems: list[Problem]) -> TrainSpec:
 def parse_job(data: Any) -> JobSpec:
     """A JobSpec from plain JSON, with the rules that join two fields. Raises SpecError with all problems.
 
-    ``train.params`` and ``train.network_params`` come back complete: a stored job keeps its numbers when a default
-    changes.
+    ``train.params``, ``train.network_params`` and all that a protocol stands for come back complete: a stored job keeps
+    its numbers when a default changes.
     """
-    spec = parse(JobSpec, data)
+    spec = parse(JobSpec, expand(data))
     problems: list[Problem] = []
     spec = replace(spec, train=_complete(spec, problems))
     problems += searcher_problems(spec.search.searcher, spec.search.n_trials, spec.trials)

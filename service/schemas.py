@@ -308,6 +308,12 @@ class MethodOut(Named):
     per_dataset: dict[str, dict[str, Any]]
 
 
+class ProtocolOut(Named):
+    """A published training protocol: the part of a job it stands for, by data set."""
+
+    datasets: dict[str, dict[str, Any]]
+
+
 class WorkerOut(Shape):
     """A place that trains: what it has, and how many populations it trained when last seen."""
 

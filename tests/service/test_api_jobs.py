@@ -299,7 +299,7 @@ REPORT: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("kind", ["methods", "networks", "datasets", "searchers", "spaces"])
+@pytest.mark.parametrize("kind", ["methods", "networks", "datasets", "searchers", "spaces", "protocols"])
 def test_names_are_listed_with_a_sentence(http: httpx.Client, kind: str) -> None:
     items = http.get(f"/{kind}").json()["items"]
     assert items
@@ -315,6 +315,15 @@ def test_methods_publish_their_hyperparameters(http: httpx.Client) -> None:
     assert methods["coteaching_plus"]["per_dataset"]["mnist"] == {"warm_up_epochs": 0}
     assert methods["standard"]["params"]["properties"] == {}
     assert all(set(item) == {"name", "summary", "params", "per_dataset"} for item in methods.values())
+
+
+def test_protocols_publish_what_they_stand_for_and_a_stored_job_holds_it(http: httpx.Client) -> None:
+    [elr] = [item for item in http.get("/protocols").json()["items"] if item["name"] == "elr"]
+    assert elr["datasets"]["cifar10"]["train"]["lr_milestones"] == [40, 80]
+    asked = {"protocol": "elr", "data": {"name": "cifar10"}, "train": {"batch_size": 64}}
+    stored = http.post("/jobs", json=asked).json()["spec"]
+    assert (stored["protocol"], stored["train"]["batch_size"]) == ("elr", 64)
+    assert (stored["train"]["network"], stored["data"]["normalise"]) == ("resnet34", "channels")
 
 
 def test_workers_are_listed(http: httpx.Client, database: Database, store_job: Any) -> None:

@@ -183,6 +183,7 @@ def test_names_are_listed(s2e: Run) -> None:
     searchers = s2e("list", "searchers").out
     assert "newton_literal" in searchers
     assert "coteaching" not in searchers
+    assert "sigua-set2" in s2e("list", "protocols").out
     assert s2e("list", "nosuch").code == BAD_INPUT
     methods = s2e("list", "methods").out
     assert "q = 0.7 (a finite number, > 0 and <= 1): exponent" in methods
