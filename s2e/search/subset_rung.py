@@ -37,12 +37,12 @@ class SubsetRung(ModelNewton):
             raise SpecError(Problem("search.n_trials", n_trials, ">= 2 for a rung: one trial has nobody to beat"))
         return (n_trials, max(1, round(KEPT * n_trials))) * n_rounds
 
-    def ask(self, state: SearchState, k: int) -> Point:
+    def ask(self, state: SearchState, k: int, pending: Sequence[Point] = ()) -> Point:
         """A trial of the rung, as ``model_newton`` draws it; after the rung its k-th best, or one more draw."""
         rung = state.memory.get("rung", [])
         if k < len(rung):
             return self._space.point(np.array(rung[k]["point"]))
-        return super().ask(_without_rung(state), k)
+        return super().ask(_without_rung(state), k, pending)
 
     def fidelity(self, state: SearchState, k: int) -> Fidelity:  # noqa: ARG002 (alike for every trial)
         return FULL if "rung" in state.memory else Fidelity(data_share=DATA_SHARE)
