@@ -21,13 +21,13 @@ IN_WORDS = TITLES | {"default": "the default Co-teaching schedule", "all": "R = 
 CONFIDENCE = 0.95
 
 
-def interval(values: Sequence[float]) -> tuple[float | None, float | None]:
-    """Mean and half-width of its 95 % Student-t interval; None where there are too few values."""
+def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float | None, float | None]:
+    """Mean and half-width of its Student-t interval; None where there are too few values."""
     if not values:
         return None, None
     if len(values) < 2:
         return values[0], None
-    quantile = float(student_t.ppf(0.5 + CONFIDENCE / 2, len(values) - 1))
+    quantile = float(student_t.ppf(0.5 + confidence / 2, len(values) - 1))
     return fmean(values), quantile * stdev(values) / math.sqrt(len(values))
 
 

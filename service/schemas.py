@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 T = TypeVar("T")
 JobState = Literal["queued", "running", "paused", "cancelling", "cancelled", "completed", "failed"]
 TrialState = Literal["pending", "leased", "running", "succeeded", "pruned", "failed", "cancelled", "lost"]
-RoundKind = Literal["search", "tune", "retrain"]
+RoundKind = Literal["search", "tune", "retrain", "compare"]
 Numbers = list[float | None]
 
 
@@ -42,7 +42,7 @@ class Progress(Shape):
 
 
 class JobOut(Shape):
-    """One search."""
+    """One search, or one comparison: ``spec.kind``."""
 
     id: str
     name: str
@@ -288,6 +288,7 @@ class ReportOut(Shape):
     rows: list[ReportRowOut]
     verdict: str
     train: dict[str, Any] = {}
+    kind: Literal["search"] = "search"
     created_at: datetime
 
 

@@ -6,6 +6,8 @@ The in-process search and the service's dispatcher both walk this one path, so t
                                 M and each K are the searcher's plan; a trial may be a part of a full training
     round  M          tune      one trial for each tau of eq. (1), on the search's own objective
     round  M+1        retrain   searched, default, tuned eq. (1) and R = 1, each on the same fresh seeds
+
+A comparison job has one round, ``compare``, and walks the same path.
 """
 
 from __future__ import annotations
@@ -15,10 +17,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from s2e import catalog
-from s2e.data.transition import injected_noise_rate
+from s2e.baseline import coteaching_schedule, default_tau
+from s2e.compare.report import CompareReport, make_compare_report
+from s2e.compare.rounds import compare_round
+from s2e.compare.rounds import n_trials as n_compared
 from s2e.overrides import overridden
 from s2e.report import make_report
-from s2e.schedule import coteaching_keep_rate
 from s2e.search.base import Searcher
 from s2e.search.parameters import parse_parameters
 from s2e.search.recommendation import best_bets, succeeded
@@ -60,6 +64,8 @@ def make_space(spec: JobSpec) -> Space:
 
 def next_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
     """The round that follows ``history``; None when the job is done."""
+    if spec.kind == "compare":
+        return None if history else compare_round(spec)
     m, searcher = len(history), make_searcher(spec)
     sizes = _sizes(spec, searcher)
     if m < len(sizes):
@@ -78,11 +84,15 @@ def _sizes(spec: JobSpec, searcher: Searcher) -> tuple[int, ...]:
 
 def n_rounds(spec: JobSpec) -> int:
     """Rounds of a whole job: search, tune, retrain. Raises SpecError for a budget too small for the searcher."""
+    if spec.kind == "compare":
+        return 1
     return len(_sizes(spec, make_searcher(spec))) + 2
 
 
 def n_trials(spec: JobSpec) -> int:
     """Trials of a whole job. Raises SpecError for a budget too small for the searcher."""
+    if spec.kind == "compare":
+        return n_compared(spec)
     return sum(_sizes(spec, make_searcher(spec))) + len(_taus(spec)) + 4 * spec.report.n_seeds
 
 
@@ -117,11 +127,11 @@ def populations(spec: JobSpec, round_: Round) -> tuple[Population, ...]:
     """The trials of a round in the groups that train together: a plan, the same wherever and however often it runs.
 
     A stacked program has one set of training settings and one stretch of epochs, so only trials that agree in both
-    share a group; such groups are as even as the limit ``plan.population`` allows. Final schedules are re-trained in
-    float32. An external trial is leased by itself, so it is a group by itself.
+    share a group; such groups are as even as the limit ``plan.population`` allows. Final schedules are re-trained, and
+    comparisons trained, in float32. An external trial is leased by itself, so it is a group by itself.
     """
     plan = spec.plan
-    if round_.kind == "retrain" and plan.dtype != "float64":
+    if round_.kind in ("retrain", "compare") and plan.dtype != "float64":
         plan = replace(plan, dtype="float32")
     most = 1 if spec.trials == "external" else plan.population
     return tuple(
@@ -149,13 +159,20 @@ def _evenly(trials: tuple[TrialSpec, ...], most: int) -> list[tuple[TrialSpec, .
 
 def run_search(
     spec: JobSpec, run_round: Callable[[Round, tuple[Population, ...]], Sequence[TrialResult]]
-) -> tuple[list[RoundRecord], Report]:
-    """The whole search in this process; ``run_round`` trains the populations of a round."""
+) -> tuple[list[RoundRecord], Report | CompareReport]:
+    """The whole job in this process; ``run_round`` trains the populations of a round."""
     history: list[RoundRecord] = []
     while (round_ := next_round(spec, history)) is not None:
         results = sorted(run_round(round_, populations(spec, round_)), key=lambda result: result.k)
         history.append(RoundRecord(round_, tuple(results)))
-    return history, make_report(spec, history, recommend_from(spec, history))
+    return history, report_of(spec, history)
+
+
+def report_of(spec: JobSpec, history: Sequence[RoundRecord]) -> Report | CompareReport:
+    """What a job ends with, after its last round."""
+    if spec.kind == "compare":
+        return make_compare_report(spec, history[0])
+    return make_report(spec, history, recommend_from(spec, history))
 
 
 def recommend_from(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[int, int] | None:
@@ -199,19 +216,6 @@ def _with_seeds_of_parent(trial: TrialSpec, history: Sequence[RoundRecord]) -> T
 
 def _taus(spec: JobSpec) -> tuple[float, ...]:
     return tuple(dict.fromkeys((*spec.report.taus, default_tau(spec))))
-
-
-def default_tau(spec: JobSpec) -> float:
-    """tau of the default Co-teaching schedule: given, or the expected share of wrong labels."""
-    if spec.report.tau is not None:
-        return spec.report.tau
-    return injected_noise_rate(spec.data)
-
-
-def coteaching_schedule(spec: JobSpec, tau: float) -> tuple[float, ...]:
-    """Eq. (1) for this job's epochs and ramp."""
-    official = spec.report.ramp == "official_linspace"
-    return coteaching_keep_rate(spec.train.n_epochs, tau, spec.report.ramp_epochs, official_linspace=official)
 
 
 def _tune_round(spec: JobSpec, m: int) -> Round:
