@@ -58,6 +58,7 @@ class OfficialTrial:
         ]
         self.nets = work.plain_networks(seed)
         self.optimizers = [torch.optim.Adam(net.parameters(), lr=work.train_spec.learning_rate) for net in self.nets]
+        self.validation_accuracy = 0.0
         self.test_accuracy = [0.0]
         self.label_precision = 0.0
 
@@ -70,6 +71,7 @@ class OfficialTrial:
         precisions = [self._step(images, labels, index, n_keep) for images, labels, index in self.train_loader]
         self.label_precision = float(np.mean(precisions))
         accuracies = [[accuracy(net, loader) for net in self.nets] for loader in self.eval_loaders]
+        self.validation_accuracy = float(np.mean(accuracies[0]))
         self.test_accuracy = [float(np.mean(accuracies[1]))]
 
     def _step(self, images: torch.Tensor, labels: torch.Tensor, indices: torch.Tensor, n_keep: int) -> float:

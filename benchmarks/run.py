@@ -1,6 +1,6 @@
 """``make bench``: run the benchmarks, keep each result as ``results/<date>-<name>.json``, print them all as JSON.
 
-python -m benchmarks.run [--quick] [--results FOLDER] [--only epoch dispatch]
+python -m benchmarks.run [--quick] [--results FOLDER] [--only epoch dispatch methods]
 """
 
 from __future__ import annotations
@@ -15,8 +15,12 @@ from typing import Any
 from benchmarks.measure import write_result
 
 ROOT = Path(__file__).resolve().parent
-_ARGUMENTS: dict[str, list[str]] = {"epoch": [], "dispatch": []}
-_QUICK = {"epoch": ["--tiny", "--repeats", "2", "--late-epochs", "6"], "dispatch": ["--tiny"]}
+_ARGUMENTS: dict[str, list[str]] = {"epoch": [], "dispatch": [], "methods": []}
+_QUICK = {
+    "epoch": ["--tiny", "--repeats", "2", "--late-epochs", "6"],
+    "dispatch": ["--tiny"],
+    "methods": ["--tiny", "--repeats", "1"],
+}
 
 
 def run_one(name: str, arguments: list[str]) -> dict[str, Any]:

@@ -89,10 +89,10 @@ class Workload:
         return Population(self.data_spec, self.train_spec, plan, 1, trials)
 
 
-def build(network: str, n_epochs: int, *, tiny: bool = False) -> Workload | None:
+def build(network: str, n_epochs: int, *, tiny: bool = False, n_clean: int = 0) -> Workload | None:
     """The work for ``network`` ("mlp", "model1"), or None where its data are not on this machine.
 
-    ``tiny`` is for tests: few images, the same path.
+    ``tiny`` is for tests: few images, the same path. ``n_clean`` trusted samples are set aside.
     """
     has_root = bool(os.environ.get("S2E_DATA_ROOT"))
     if not has_root and network != "mlp":
@@ -102,7 +102,7 @@ def build(network: str, n_epochs: int, *, tiny: bool = False) -> Workload | None
     if name == "digits":
         n_train, n_evaluated = min(n_train, 896), min(n_evaluated, 800)
     split = "holdout" if name == "digits" else "s2e"
-    data_spec = DataSpec(name, _NOISE, split, n_validation=n_evaluated // 2, n_train=n_train)
+    data_spec = DataSpec(name, _NOISE, split, n_validation=n_evaluated // 2, n_train=n_train, n_clean=n_clean)
     return _work(network, data_spec, n_epochs, n_evaluated)
 
 

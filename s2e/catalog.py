@@ -24,6 +24,8 @@ class Entry:
     """Class of :mod:`s2e.methods.params` or :mod:`s2e.models.params` that holds the hyperparameters."""
     min_trials: int = 1
     """Trials a round that a searcher needs: a rule that compares the trials of one round has no step for fewer."""
+    short_trials: bool = False
+    """Whether a searcher asks for parts of full trainings, to be continued later."""
     needs: frozenset[str] = frozenset()
     """What a method cannot train without: ``clean`` (trusted samples)."""
     min_size: int = 1
@@ -61,6 +63,26 @@ METHODS = {
         "Two networks, each trained on every sample where they disagree; the schedule is ignored (Malach et al. 2017).",
         params="Decoupling",
     ),
+    "dividemix": Entry(
+        "s2e.methods.dividemix:DivideMix",
+        "Two networks that divide the samples for each other into labelled and unlabelled (Li et al. 2020).",
+        params="DivideMix",
+    ),
+    "elr": Entry(
+        "s2e.methods.elr:Elr",
+        "Cross entropy with each sample held to its earlier predictions (Liu et al. 2020); the schedule is ignored.",
+        params="Elr",
+    ),
+    "elr_kl": Entry(
+        "s2e.methods.elr:ElrKl",
+        "The Kullback-Leibler variant of ELR (Liu et al. 2020, appendix C), made to fail; the schedule is ignored.",
+        params="ElrKl",
+    ),
+    "elr_plus": Entry(
+        "s2e.methods.elr_plus:ElrPlus",
+        "ELR with two networks, mixup and averaged weights (Liu et al. 2020); the schedule is ignored.",
+        params="ElrPlus",
+    ),
     "forward": Entry(
         "s2e.methods.correction:Forward",
         "Forward correction by a transition matrix (Patrini et al. 2017); the schedule is ignored.",
@@ -81,10 +103,41 @@ METHODS = {
         "Huber loss between probabilities and the one-hot label (SIGUA Table 3); the schedule is ignored.",
         params="Huber",
     ),
+    "joint_optim": Entry(
+        "s2e.methods.joint_optim:JointOptim",
+        "Labels replaced by averaged outputs, then a fresh training on them (Tanaka et al. 2018).",
+        params="JointOptim",
+    ),
     "logsum": Entry(
         "s2e.methods.robust:LogSum",
         "Log-sum loss between probabilities and the one-hot label (SIGUA Table 3); the schedule is ignored.",
         params="LogSum",
+    ),
+    "m_dyr_h": Entry(
+        "s2e.methods.mdyr:MDyrH",
+        "Mixup with a hard bootstrap guided by a Beta mixture of the losses (Arazo et al. 2019).",
+        params="MDyrH",
+    ),
+    "md_dyr_sh": Entry(
+        "s2e.methods.mdyr:MdDyrSh",
+        "Mixing and a soft-to-hard bootstrap guided by a Beta mixture of the losses (Arazo et al. 2019).",
+        params="MdDyrSh",
+    ),
+    "mixup": Entry(
+        "s2e.methods.mixup:Mixup",
+        "Cross entropy on mixtures of two samples (Zhang et al. 2018); the schedule is ignored.",
+        params="Mixup",
+    ),
+    "pencil": Entry(
+        "s2e.methods.pencil:Pencil",
+        "Label distributions learnt together with the weights (Yi & Wu 2019).",
+        params="Pencil",
+    ),
+    "reweight": Entry(
+        "s2e.methods.reweight:Reweight",
+        "Weights by agreement with the gradient of trusted samples (Ren et al. 2018); the schedule is ignored.",
+        params="Reweight",
+        needs=frozenset({"clean"}),
     ),
     "nnbc": Entry(
         "s2e.methods.correction:NnBC",
@@ -172,14 +225,25 @@ NETWORK_PATTERN = "torchvision:[a-z0-9_]{1,40}"
 LISTED_NETWORKS = {**NETWORKS, "torchvision:<name>": TORCHVISION}
 DATASETS = {
     "digits": Entry(
-        "s2e.data.datasets:load_digits", "1,797 handwritten digits of 8x8 pixels, shipped with scikit-learn."
+        "s2e.data.images:load_digits", "1,797 handwritten digits of 8x8 pixels, shipped with scikit-learn."
     ),
-    "mnist": Entry(
-        "s2e.data.datasets:load_mnist", "MNIST: 60,000 + 10,000 images of 28x28 pixels, from the data root."
+    "mnist": Entry("s2e.data.images:load_mnist", "MNIST: 60,000 + 10,000 images of 28x28 pixels, from the data root."),
+    "fashion_mnist": Entry(
+        "s2e.data.images:load_fashion_mnist",
+        "Fashion-MNIST: 60,000 + 10,000 images of 28x28 pixels, from the data root.",
     ),
     "cifar10": Entry(
-        "s2e.data.datasets:load_cifar10", "CIFAR-10: 50,000 + 10,000 images of 3x32x32 pixels, from the data root."
+        "s2e.data.images:load_cifar10", "CIFAR-10: 50,000 + 10,000 images of 3x32x32 pixels, from the data root."
     ),
+    "cifar100": Entry(
+        "s2e.data.images:load_cifar100", "CIFAR-100: as CIFAR-10, with 100 fine labels, from the data root."
+    ),
+    "svhn": Entry("s2e.data.images:load_svhn", "SVHN: 73,257 + 26,032 digits of 3x32x32 pixels, from the data root."),
+    "newsgroups20": Entry(
+        "s2e.data.text:load_newsgroups20",
+        "20 Newsgroups: 11,314 + 7,532 posts as log counts of 5,000 terms, from the data root.",
+    ),
+    "csv": Entry("s2e.data.tabular:load_csv", "A table of your own: the CSV file data.csv.path below the data root."),
 }
 SEARCHERS = {
     "newton": Entry(
@@ -195,6 +259,11 @@ SEARCHERS = {
     "model_newton": Entry(
         "s2e.search.model_newton:ModelNewton",
         "Newton on a surrogate of the schedule curve; trials picked by Thompson sampling over a pool.",
+    ),
+    "model_newton_rung": Entry(
+        "s2e.search.subset_rung:SubsetRung",
+        "model_newton above a rung: every schedule on a quarter of the samples first, the best third in full.",
+        min_trials=2,
     ),
     "natural_gradient": Entry(
         "s2e.search.natural_gradient:NaturalGradient",
@@ -218,6 +287,34 @@ SEARCHERS = {
     "grid": Entry(
         "s2e.search.grid:Grid",
         "Full factorial grids in a small space, Sobol's sequence in others; theta never moves.",
+    ),
+    "tpe": Entry(
+        "s2e.search.optuna_samplers:TPE",
+        "Optuna's multivariate TPE with a constant liar, rebuilt from the history at each round; theta never moves.",
+    ),
+    "gp": Entry(
+        "s2e.search.optuna_samplers:GP",
+        "Optuna's Gaussian process over the coordinates of a point, rebuilt at each round; theta never moves.",
+    ),
+    "cmaes": Entry(
+        "s2e.search.cma_es:CmaEs",
+        "CMA-ES over the unit cube of the space, one generation a round; theta never moves.",
+        min_trials=4,
+    ),
+    "hyperband": Entry(
+        "s2e.search.hyperband:Hyperband",
+        "Uniform draws trained for a part of the epochs, the best of a rung go on; M x K full trainings in all.",
+        short_trials=True,
+    ),
+    "asha": Entry(
+        "s2e.search.asha:Asha",
+        "Successive halving that mixes rungs in one round; M x K full trainings in all.",
+        short_trials=True,
+    ),
+    "asng": Entry(
+        "s2e.search.asng:Asng",
+        "A natural gradient of self-adapting length; every trial trains its own networks, no weights are shared.",
+        min_trials=2,
     ),
     "random": Entry("s2e.search.random_search:RandomSearch", "Uniform draws from the space; theta never moves."),
 }

@@ -13,16 +13,17 @@ from typing import Any
 
 from s2e import catalog
 from s2e.compare.spec import CompareSpec, complete
-from s2e.data.checks import noise_problems
-from s2e.data.limits import FACTS, size_problems
+from s2e.data.checks import data_problems
+from s2e.data.limits import sample_shape, size_problems
 from s2e.data.normalisation import normalise_problems
-from s2e.data.spec import DataSpec, NoiseSpec
+from s2e.data.spec import CsvSpec, DataSpec, NoiseSpec
 from s2e.errors import Problem, SpecError
 from s2e.fidelity import FULL, Fidelity
 from s2e.methods.params import need_problems, parse_params
 from s2e.models.limits import image_problems
 from s2e.models.params import parse_network_params
 from s2e.overrides import parameter_problems
+from s2e.search.checks import searcher_problems
 from s2e.train_spec import TrainSpec, train_problems
 from s2e.validation import param, parse, to_json
 
@@ -36,7 +37,7 @@ DEFAULT_TAUS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 class SearchSpec:
     """Which schedules are tried, and how the next ones are chosen."""
 
-    searcher: str = param("newton", choices=lambda: catalog.SEARCHERS, doc="search rule")
+    searcher: str = param("model_newton", choices=lambda: catalog.SEARCHERS, doc="search rule")
     space: str = param("s2e", choices=lambda: catalog.SPACES, doc="space of schedules")
     parameters: dict[str, Any] = param(
         dict,
@@ -144,17 +145,13 @@ def parse_job(data: Any) -> JobSpec:
     spec = parse(JobSpec, data)
     problems: list[Problem] = []
     spec = replace(spec, train=_complete(spec, problems))
-    at_least = catalog.SEARCHERS[spec.search.searcher].min_trials
-    if spec.search.n_trials < at_least:
-        allowed = f">= {at_least} for searcher {spec.search.searcher}, which compares the trials of one round"
-        problems.append(Problem("search.n_trials", spec.search.n_trials, allowed))
-    if spec.data.name in FACTS:
-        problems += image_problems(spec.train.network, FACTS[spec.data.name].shape)
+    problems += searcher_problems(spec.search.searcher, spec.search.n_trials, spec.trials)
+    problems += image_problems(spec.train.network, sample_shape(spec.data.name))
     problems += train_problems(spec.train)
-    problems += noise_problems(spec.data)
+    problems += data_problems(spec.data, spec.train.augment)
     problems += normalise_problems(spec.data)
-    problems += size_problems(spec.data, spec.train.batch_size)
     problems += need_problems(spec.train.method, n_clean=spec.data.n_clean)
+    problems += size_problems(spec.data, spec.train.batch_size)
     problems = problems or parameter_problems(spec)
     spec, found = _with_complete_entries(spec)
     problems += found
@@ -394,6 +391,7 @@ def derive_seed(*path: int | str) -> int:
 
 __all__ = [
     "FULL",
+    "CsvSpec",
     "DataSpec",
     "EpochMetrics",
     "Fidelity",

@@ -301,11 +301,10 @@ class Named(Shape):
 
 class MethodOut(Named):
     """A training method with its hyperparameters: ``params`` is their JSON schema with ranges, defaults and sentences,
-    ``per_dataset`` the defaults that differ for a data set, ``needs`` what it cannot train without."""
+    ``per_dataset`` the defaults that differ for a data set."""
 
     params: dict[str, Any]
     per_dataset: dict[str, dict[str, Any]]
-    needs: list[str]
 
 
 class WorkerOut(Shape):

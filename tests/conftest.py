@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
@@ -14,13 +15,15 @@ import warnings
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from s2e.spec import DataSpec, PlanSpec, Population, TrainSpec, TrialSpec, replace
+from s2e import catalog
+from s2e.spec import DataSpec, NoiseSpec, PlanSpec, Population, TrainSpec, TrialSpec, replace
 from service.store.engine import Database, migrate
 from workers.backend import Event, PopulationFinished, PopulationLost, TrialBackend
 
@@ -84,6 +87,60 @@ def make_population() -> Callable[..., Population]:
         )
         settings = replace(TrainSpec(), n_epochs=n_epochs, **train)
         return Population(data or DataSpec(), settings, plan or PlanSpec(), min(2, n_epochs), trials)
+
+    return build
+
+
+def _tiny(size: int) -> Any:
+    """Random pixels with a pattern per class, large enough for every network."""
+    import torch  # here, because most sessions of the service's tests need none
+
+    from s2e.data.datasets import Dataset
+
+    generator = torch.Generator().manual_seed(0)
+    pattern = torch.randint(0, 128, (4, 3, size, size), generator=generator)
+    parts = []
+    for n_samples in (112, 24):
+        labels = torch.arange(n_samples) % 4
+        noise = torch.randint(0, 128, (n_samples, 3, size, size), generator=generator)
+        parts += [(pattern[labels] + noise).to(torch.uint8), labels]
+    return Dataset("tiny", 4, 255, *parts)
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Population]:
+    """Builds populations of K trials on the tiny data set: 80 training samples (5 batches of 16), 32 to validate."""
+    loaders = {f"load{size}": lambda data_root, size=size: _tiny(size) for size in (8, 16)}
+    monkeypatch.setitem(sys.modules, "tiny_images", SimpleNamespace(**loaders))
+    for size in (8, 16):
+        monkeypatch.setitem(catalog.DATASETS, f"tiny{size}", catalog.Entry(f"tiny_images:load{size}", "random pixels"))
+
+    def build(
+        ks: tuple[int, ...] = (0,),
+        *,
+        shared_order: bool = True,
+        dtype: str = "float64",
+        keep: float = 0.5,
+        n_train: int | None = None,
+        **train: Any,
+    ) -> Population:
+        settings = TrainSpec(**{"n_epochs": 4, "batch_size": 16, **train})
+        trials = tuple(
+            TrialSpec(
+                round=0,
+                k=k,
+                label="search",
+                repeat=0,
+                keep_rate=tuple(max(keep, 1 - 0.1 * (k + 1) * t) for t in range(settings.n_epochs)),
+                init_seed=10 + k,
+                order_seed=20 if shared_order else 20 + k,
+                noise_seed=30 + k,
+            )
+            for k in ks
+        )
+        size = 8 if settings.network == "model2" else 16  # its convolutions are slow in float64
+        data = DataSpec(name=f"tiny{size}", noise=NoiseSpec("symmetric", 0.4), n_validation=32, n_train=n_train)
+        return Population(data, settings, PlanSpec(dtype=dtype), 2, trials)
 
     return build
 

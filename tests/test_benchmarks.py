@@ -9,8 +9,12 @@ import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from xml.etree import ElementTree
 
+import numpy as np
 import pytest
+
+from workers.recorded import RecordedTable
 
 torch = pytest.importorskip("torch")
 
@@ -78,6 +82,23 @@ def test_an_epoch_is_measured_on_both_sides_and_reaches_the_same_accuracy(benchm
         assert row["test_accuracy"] == pytest.approx(rows["official"]["test_accuracy"], abs=0.2)
     assert rows["official"]["x_official"] == 1
     assert mlp["late_over_early"].keys() >= {"dtype", "epochs", "early_cpu_s", "late_cpu_s", "ratio", "test_accuracy"}
+
+
+def test_the_cost_of_a_method_stands_beside_what_its_passes_explain(benchmark: Any) -> None:
+    bench = benchmark("bench_methods")
+    arguments = ["--tiny", "--network", "mlp", "model1", "--method", "coteaching", "gce", "--repeats", "1"]
+    result = json.loads(json.dumps(bench.measure(bench.parser().parse_args(arguments))))
+    assert "skipped" in result["networks"]["model1"]
+    rows = result["networks"]["mlp"]["methods"]
+    assert rows.keys() == {"standard", "coteaching", "gce"}
+    for row in rows.values():
+        assert row["epoch_cpu_s"].keys() == SUMMARY
+        assert row["x_unexplained"] == pytest.approx(row["x_standard"] / row["x_passes"], abs=0.02)
+    assert (rows["standard"]["x_standard"], rows["standard"]["x_passes"]) == (1, 1)
+    assert (rows["gce"]["x_passes"], rows["coteaching"]["x_passes"]) == (1, 2)
+    # 512 samples forward and back, 400 evaluated
+    assert rows["standard"]["units"] == pytest.approx(3 + 400 / 512, abs=1e-3)
+    assert bench.table(result).count("| `") == 3
 
 
 def test_the_gpu_benchmark_runs_on_a_cpu_in_tiny_form(
@@ -170,21 +191,52 @@ def test_percentiles_are_nearest_rank(benchmark: Any) -> None:
     assert (found["p50"], found["p95"], found["min"], found["max"]) == (51.0, 96.0, 1.0, 100.0)
 
 
-def test_every_searcher_is_compared_on_both_objectives(benchmark: Any) -> None:
+def test_searchers_are_compared_on_both_objectives(benchmark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = benchmark("bench_search")
-    result = bench.run(["newton", "model_newton"], repeats=2, rounds=2)
-    for objective in ("nearest", "emulator"):
-        rows = result[objective]["searchers"]
-        assert set(rows) == {"newton", "model_newton", "random"}
-        assert rows["random"]["trials_to_random"] is not None
-        first = {row["accuracy"][0] for row in rows.values()}
-        assert len(first) == 1  # one seed, one uniform first round
-        assert bench.table_of(result[objective]).count("\n") == 1 + len(rows)
-    assert result["emulator"]["facts"]["r2_held_out"] > 0.85
+    small = [bench.Setting("sym50", objective, n_rounds=2) for objective in ("lookup", "emulator")]
+    monkeypatch.setattr(bench, "settings", lambda part: small)
+    result = bench.run(["main"], ["newton", "model_newton"], repeats=2)
     assert set(result["machine"]) >= MACHINE
+    for setting in small:
+        found = result["settings"][setting.name]
+        rows = found["searchers"]
+        assert set(rows) == {"newton", "model_newton", "random"}
+        assert rows["random"]["above_random"] == [0, 0]
+        assert rows["random"]["trials_to_random"] is not None
+        assert rows["newton"]["accuracy"][0] == rows["random"]["accuracy"][0]  # one seed, one uniform first round
+        assert bench.table_of(found).count("\n") == 1 + len(rows)
+    drawing = ElementTree.fromstring(benchmark("plot_search").plot(result["settings"]))
+    lines = drawing.iter("{http://www.w3.org/2000/svg}polyline")
+    assert len(list(lines)) == 6
+
+
+def test_what_a_search_sees_scatters_around_the_truth(benchmark: Any) -> None:
+    """Over many trainings of one schedule: the mean is the truth, and three times the noise is three times as wide."""
+    objectives = benchmark("search_objectives")
+    table = RecordedTable.load()
+    curve = tuple(table.keep_rate[5].tolist())
+    for make in (objectives.Lookup, objectives.Emulator):
+        spread = []
+        for noise in (1.0, 3.0):
+            objective, rng = make(table, noise), np.random.default_rng(0)
+            seen = [objective.seen(curve, rng) for _ in range(400)]
+            spread.append(np.std(seen))
+            assert np.mean(seen) == pytest.approx(objective.true(curve), abs=5 * np.std(seen) / 400**0.5)
+        assert spread[1] == pytest.approx(3 * spread[0])
+    assert objectives.Emulator(table, 1.0).facts()["r2_held_out"] > 0.9
+
+
+def test_a_rule_is_worse_than_random_only_beyond_the_interval(benchmark: Any) -> None:
+    """Four repeats, 0.01 worse each time or 0.01 worse on average only: 1.96 * sd / 2 by hand."""
+    bench = benchmark("bench_search")
+    random = np.full((4, 1), 0.1)
+    above, half = bench.difference(random + 0.01, random)
+    assert (above[0], half[0]) == (pytest.approx(-0.01), pytest.approx(0))
+    above, half = bench.difference(random + np.array([[0.05], [-0.03], [0.05], [-0.03]]), random)
+    assert (above[0], half[0]) == (pytest.approx(-0.01), pytest.approx(1.96 * 0.04 * (4 / 3) ** 0.5 / 2))
 
 
 def test_trials_to_reach_a_level_by_hand(benchmark: Any) -> None:
     reached = benchmark("bench_search").trials_to_reach
-    assert reached(0.2, [0.4, 0.2, 0.3]) == 12
-    assert reached(0.1, [0.4, 0.2, 0.3]) is None
+    assert reached(0.2, [0.4, 0.2, 0.3], 6) == 12
+    assert reached(0.1, [0.4, 0.2, 0.3], 6) is None

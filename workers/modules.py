@@ -12,8 +12,10 @@ from pathlib import Path
 
 from torch import nn
 
-from s2e import catalog
 from s2e.errors import DataError
+from s2e.models.build import build
+from s2e.train_spec import TrainSpec
+from s2e.validation import parse
 from workers.artifacts import load_model
 
 
@@ -30,8 +32,6 @@ def load_module(root: str | Path, relative: str, network: int = 0) -> nn.Module:
         numbers = sorted({name.split(".")[0].removeprefix("network") for name in tensors})
         raise DataError(f"network = {network}: the trial has networks {', '.join(numbers)}")
     shape = described["shape"]
-    module: nn.Module = catalog.load(catalog.NETWORKS, described["network"])(
-        shape["input_shape"], shape["n_classes"]
-    ).make_module()
+    module = build(parse(TrainSpec, described["train"]), shape["input_shape"], shape["n_classes"]).make_module()
     module.load_state_dict(state, strict=False)  # batch norm's step counter is not stored
     return module.eval()

@@ -1,6 +1,6 @@
-"""Recorded trainings as a stand-in for training: the nearest recorded schedule answers.
+"""Recorded trainings as a stand-in for training: one seed of the nearest recorded schedule answers.
 
-Legend: S schedules of the table, T epochs.
+Legend: S schedules of the table, R seeds of each, T epochs.
 """
 
 from __future__ import annotations
@@ -19,39 +19,51 @@ from s2e.spec import TrialSpec
 from workers.artifacts import write_atomic
 from workers.simulated import SimulatedTrial
 
-DIGITS_SYM50 = Path(__file__).parent / "tables" / "digits_sym50.npz"
+TABLES = Path(__file__).parent / "tables"
+DIGITS_SYM50 = TABLES / "digits_sym50.npz"
 """Co-teaching, MLP, digits, 50 % symmetric noise; written by ``benchmarks/record_table.py``."""
+DIGITS_PAIR45 = TABLES / "digits_pair45.npz"
+"""The same with 45 % pair noise, where seeds differ by more than schedules."""
 
-Curves = NDArray[np.float32]
-_CURVES = ("keep_rate", "validation_accuracy", "test_accuracy", "label_precision")
+Curves = NDArray[np.float64]
+MEASURED = ("validation_accuracy", "test_accuracy", "label_precision")
+UNITS = 60_000
+"""Files hold integers n for n / UNITS: exact for shares of 300 and of 500 images averaged over two networks."""
 
 
 @dataclass(frozen=True)
 class RecordedTable:
-    """Per-epoch measurements of S real trainings, each (S, T), with the job they were made with."""
+    """Per-epoch measurements of S schedules x R seeds (initial weights and data order), and how they were made."""
 
     keep_rate: Curves
+    """R(t) of each schedule: (S, T)."""
     validation_accuracy: Curves
+    """(S, R, T), as are the next two."""
     test_accuracy: Curves
     label_precision: Curves
     made_with: dict[str, Any]
-    """Data, training and plan of the trainings, as in a JobSpec."""
+    """Data, training and plan of the trainings, as in a JobSpec, and ``n_drawn``: schedules drawn uniformly from the
+    space ``s2e``, which come first; the others are eq. (1)."""
 
     @classmethod
     def load(cls, path: Path = DIGITS_SYM50) -> RecordedTable:
         """Read a table. Raises DataError where there is none."""
         if not path.is_file():
-            raise DataError(f"no recorded table at {path}: make it with benchmarks/record_table.py")
+            raise DataError(f"no recorded table at {path}: make it with python -m benchmarks.record_table")
         with np.load(path, allow_pickle=False) as arrays:
-            curves = {name: arrays[name] for name in _CURVES}
+            curves = {name: arrays[name].astype(np.float64) / UNITS for name in ("keep_rate", *MEASURED)}
             return cls(**curves, made_with=json.loads(str(arrays["made_with"])))
 
     def save(self, path: Path) -> None:
         """Write the table, compressed."""
         buffer = io.BytesIO()
-        curves = {name: getattr(self, name) for name in _CURVES}
+        curves = {name: np.rint(getattr(self, name) * UNITS).astype(np.uint16) for name in ("keep_rate", *MEASURED)}
         np.savez_compressed(buffer, **curves, made_with=np.array(json.dumps(self.made_with)))
         write_atomic(path, buffer.getvalue())
+
+    def objective(self, tail_epochs: int) -> Curves:
+        """1 - mean validation accuracy over the last epochs of each training: (S, R)."""
+        return np.asarray(1 - self.validation_accuracy[..., -tail_epochs:].mean(axis=-1))
 
     def nearest(self, keep_rate: tuple[float, ...]) -> int:
         """The recorded schedule with the smallest L2 distance from R(t), compared on the table's own epochs."""
@@ -59,11 +71,14 @@ class RecordedTable:
         return int(np.square(self.keep_rate - asked_T).sum(axis=1).argmin())
 
     def __call__(self, trial: TrialSpec) -> SimulatedTrial:
-        """What the nearest recorded training measured, stretched over the trial's epochs."""
-        s, n_epochs = self.nearest(trial.keep_rate), len(trial.keep_rate)
-        curves_ST = (self.validation_accuracy, self.test_accuracy, self.label_precision)
-        validation, test, precision = (tuple(_resampled(curve_ST[s], n_epochs).tolist()) for curve_ST in curves_ST)
-        return SimulatedTrial(validation, test, precision)
+        """What a training of the nearest recorded schedule measured, stretched over the trial's epochs.
+
+        The trial's initial weights choose among the recorded seeds, so a fresh-seed repeat differs as a real one does.
+        """
+        s, r = self.nearest(trial.keep_rate), trial.init_seed % self.validation_accuracy.shape[1]
+        curves_SRT = (self.validation_accuracy, self.test_accuracy, self.label_precision)
+        validation, test, precision = (_resampled(curve_SRT[s, r], len(trial.keep_rate)) for curve_SRT in curves_SRT)
+        return SimulatedTrial(tuple(validation.tolist()), tuple(test.tolist()), tuple(precision.tolist()))
 
 
 def _resampled(curve: NDArray[Any], n_epochs: int) -> NDArray[np.float64]:

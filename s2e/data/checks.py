@@ -1,11 +1,20 @@
-"""Noise that does not fit its data set, refused at the door: field, value, what is allowed. Imports no torch."""
+"""Data and noise that do not fit, refused at the door: field, value, what is allowed. Imports no torch."""
 
 from __future__ import annotations
 
-from s2e.data.limits import FACTS, HUMAN_NOISE_RATES
+from s2e.data.limits import FACTS, HUMAN_NOISE_RATES, has_images
+from s2e.data.root import leaves_root
 from s2e.data.spec import DataSpec
 from s2e.data.transition import asymmetric_map, matrix_problems
 from s2e.errors import Problem, SpecError
+
+
+def data_problems(data: DataSpec, augment: str) -> list[Problem]:
+    """Every reason why ``data`` cannot be loaded as asked, given noise, or augmented."""
+    problems = table_problems(data) + noise_problems(data)
+    if augment != "none" and not has_images(data.name):
+        problems.append(Problem("train.augment", augment, f"none: samples of {data.name} are no images"))
+    return problems
 
 
 def noise_problems(data: DataSpec) -> list[Problem]:
@@ -27,6 +36,26 @@ def noise_problems(data: DataSpec) -> list[Problem]:
     elif noise.kind == "human":
         problems += _human_problems(data)
     return problems
+
+
+def table_problems(data: DataSpec) -> list[Problem]:
+    """A ``csv`` without a file, a file without ``csv``, a path that leaves the data root."""
+    table = data.csv
+    if data.name != "csv":
+        given = [("path", table.path), ("test_path", table.test_path)]
+        return [
+            Problem(f"data.csv.{field}", path, f"only with data set csv, not with {data.name}")
+            for field, path in given
+            if path
+        ]
+    if not table.path:
+        return [Problem("data.csv.path", table.path, "required for data set csv: a path below the data root")]
+    paths = [("path", table.path), ("test_path", table.test_path or "")]
+    return [
+        Problem(f"data.csv.{field}", path, "a path below the data root, without '..'")
+        for field, path in paths
+        if leaves_root(path)
+    ]
 
 
 def _asymmetric_problems(data: DataSpec) -> list[Problem]:

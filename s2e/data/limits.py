@@ -24,9 +24,13 @@ class Facts:
 FACTS = {
     "digits": Facts(1_297, 500, 10, (1, 8, 8)),
     "mnist": Facts(60_000, 10_000, 10, (1, 28, 28)),
+    "fashion_mnist": Facts(60_000, 10_000, 10, (1, 28, 28)),
     "cifar10": Facts(50_000, 10_000, 10, (3, 32, 32)),
+    "cifar100": Facts(50_000, 10_000, 100, (3, 32, 32)),
+    "svhn": Facts(73_257, 26_032, 10, (3, 32, 32)),
+    "newsgroups20": Facts(11_314, 7_532, 20, (5_000,)),
 }
-"""scikit-learn ships digits as one set; the 500 test samples are split off here."""
+"""scikit-learn ships digits as one set; the 500 test samples are split off here. A ``csv`` is known once it is read."""
 
 HUMAN_NOISE_RATES = {
     "cifar10": {
@@ -68,3 +72,13 @@ def size_problems(spec: DataSpec, batch_size: int) -> list[Problem]:
         allowed = f"<= {used}, the samples trained on: incomplete batches are dropped, so none would be left"
         return [Problem("train.batch_size", batch_size, allowed)]
     return []
+
+
+def sample_shape(name: str) -> tuple[int, ...]:
+    """(D, H, W) of an image, (F,) of a feature vector; () of a table, which is known once it is read."""
+    return FACTS[name].shape if name in FACTS else ()
+
+
+def has_images(name: str) -> bool:
+    """Whether samples of the data set ``name`` are images and not feature vectors."""
+    return len(sample_shape(name)) == 3

@@ -63,6 +63,25 @@ class NoiseSpec:
 
 
 @dataclass(frozen=True)
+class CsvSpec:
+    """The table of the data set ``csv``. Columns of numbers are standardised, columns of text one-hot; ``?`` and empty
+    cells are missing."""
+
+    path: str = param("", max_length=400, doc="the file, as a path below the data root; UTF-8")
+    test_path: str | None = param(
+        None, max_length=400, doc="a file of test samples with the same columns; null: test_share of path's rows"
+    )
+    test_share: float = param(
+        0.2, gt=0, lt=1, doc="stratified share of the rows that tests where there is no test file"
+    )
+    header: bool = param(False, doc="the first row holds column names")
+    label_column: str | None = param(
+        None, max_length=200, doc="name of the label's column, or its number from 0; null: the last column"
+    )
+    delimiter: str = param("comma", choices=("comma", "semicolon", "tab"), doc="what separates cells")
+
+
+@dataclass(frozen=True)
 class DataSpec:
     """A data set, its noise, and how it is split."""
 
@@ -89,3 +108,4 @@ class DataSpec:
         choices=("none", "channels"),
         doc="channels: pixels minus the data set's published mean, over its standard deviation; none: in [0, 1]",
     )
+    csv: CsvSpec = param(CsvSpec, doc="the table, for data set csv")

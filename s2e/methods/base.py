@@ -17,7 +17,8 @@ offers them is :class:`s2e.methods.engine.Engine`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -63,6 +64,8 @@ class Setup:
     """Share of the labels that the noise replaces; None where it is not known."""
     init_seeds: tuple[int, ...]
     """Seed of each trial's initial weights, for what a method draws once."""
+    tensors: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    """The initial networks, {name: [G, ...]}, for averages of them; to be copied."""
 
 
 class Method(ABC):
@@ -110,6 +113,12 @@ class Method(ABC):
         """``losses`` x ``weights`` of logits already computed -> loss_KN, weight_KNB."""
         loss_KNB = self.losses(logits_KNBC, batch.label_KB, batch.index, engine.method_state)
         engine.remember(batch.index, logits_KNBC)
+        return self.weigh(engine, batch, logits_KNBC, loss_KNB)
+
+    def weigh(
+        self, engine: Engine, batch: MiniBatch, logits_KNBC: torch.Tensor, loss_KNB: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Losses already computed x ``weights`` -> loss_KN, weight_KNB."""
         with torch.no_grad():
             logits_KNBC = logits_KNBC.detach()
             seen = Batch(logits_KNBC, batch.keep_K, batch.keep_rate_K, batch.epoch, batch.index, engine.method_state)

@@ -39,8 +39,16 @@ class Engine(Protocol):
     """The population a method trains in. Networks are ``tensors``, {name: [G, ...]}, trial by trial."""
 
     method_state: State
+    draws: State
+    """Where a method keeps what it drew in ``begin_epoch`` until the epoch ends; a checkpoint leaves it out."""
     label_KS: torch.Tensor
     tensors: dict[str, torch.Tensor]
+    t: int
+    """The epoch on the host, for what changes with the stage of a training."""
+    epoch: torch.Tensor
+    """t, as a tensor without axes."""
+    step: torch.Tensor
+    """m = 0..M-1 within the epoch, as a tensor without axes."""
     device: torch.device
     weight_dtype: torch.dtype
     """Of weights, logits and losses."""

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from s2e.data.datasets import DATA_ROOT_VARIABLE
+from s2e.data.root import DATA_ROOT_VARIABLE
 from s2e.data.torchvision_guard import models
 from s2e.errors import Problem, SpecError
 from s2e.models.base import StackedNetwork, Tensors, key_dropout

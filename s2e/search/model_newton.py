@@ -2,48 +2,58 @@
 
 Six trainings say almost nothing about 36 entries of theta by themselves (``newton`` has to live with that), but the
 objective depends on a point only through its curve, and a Gaussian process on segment means of the curve learns it from
-few trials. So each round:
+few trials. The first trials are spread over the uniform density by the mean of their curve; then, each round:
 
-1. the surrogate is fitted to all trials so far (a long history is thinned, so that the cost of a round is bounded);
+1. the surrogate is fitted to all trials so far (:mod:`s2e.search.history` bounds what is remembered);
 2. theta takes INNER_STEPS damped Newton steps on E_{x ~ p_theta}[posterior mean], from N_DRAWS draws each, in
    Fisher-whitened coordinates, within KL(new || old) <= KL_MAX of the round's first theta;
-3. every trial but the first is the minimum of one joint posterior draw (Thompson sampling) over a pool of its own: half
-   p_theta, a quarter uniform, a quarter mutations of the elite. The first is a free draw from p_theta.
+3. a trial is the minimum of one joint posterior draw (Thompson sampling) over a pool of its own: half p_theta, a
+   quarter uniform, a quarter mutations of the elite. One in FREE_EVERY is a free draw from p_theta instead; where seeds
+   explain most of the objective, one in REPLICATE_EVERY re-trains one of the elite.
 
 A trial's pool and posterior draw come from its own generator: no two trials of a round are alike, and neither depends
-on the other. ``memory`` holds the history (points, objectives) and the two parameters of the fit.
+on the other. ``memory`` holds the history and the parameters of the fit.
 
-Shapes: K trials of the round, N trials of the history, S draws, P points of a pool, X coordinates, D entries of theta,
+Shapes: K trials of the round, N entries of the history, S draws, P points of a pool, X coordinates, D entries of theta,
 G features.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from s2e.search.distributions import Array
+from s2e.search.history import History
 from s2e.search.newton import centred
-from s2e.search.relaxation import Relaxation, ordered, scaled
+from s2e.search.relaxation import Relaxation, scaled
 from s2e.search.space import THETA_MAX, THETA_MIN, Space
 from s2e.search.surrogate import Hyperparameters, Surrogate, standardised
 from s2e.spec import Observation, Point, SearchState, derive_seed
 
-N_HISTORY = 240
-"""Trials remembered; of more, the older ones are thinned."""
+N_START = 6
+"""Trials before the surrogate is asked."""
+N_SPREAD = 200
+"""Uniform draws among which a first trial is chosen by its mean keep rate."""
+RANGE = (0.02, 0.98)
+"""Quantiles of that mean between which the first trials are spread."""
 INNER_STEPS = 3
 N_DRAWS = 2000
 DAMPING = 0.2
 """Added to every |lambda| of the whitened Hessian of the standardised posterior mean."""
 KL_MAX = 1.0
 """Nats that p_theta may move in one round."""
+FREE_EVERY = 6
+"""One trial in so many is a free draw from p_theta: it keeps the relaxation honest, and the history diverse."""
+REPLICATE_EVERY, REPLICATE_NOISE = 3, 0.3
+"""One trial in so many is a replicate while the noise share of the fit is above this."""
 POOL = (200, 100, 100)
 """Points of a pool: draws from p_theta, uniform draws, mutations of the elite."""
 N_ELITE = 6
 CONCENTRATIONS = (10.0, 200.0)
 """Of a mutation's density around its parent, drawn log-uniformly: standard deviations of about 0.14 to 0.035."""
+GOLDEN = (5**0.5 - 1) / 2
 
 
 class ModelNewton(Relaxation):
@@ -53,53 +63,59 @@ class ModelNewton(Relaxation):
         super().__init__(space, seed, n_epochs)
         self._n_epochs = n_epochs
 
-    def ask(self, state: SearchState, k: int) -> Point:
-        """The k-th trial: a free draw from p_theta for k = 0 and before any history, a Thompson draw otherwise."""
-        if k == 0 or not state.memory:
+    def ask(self, state: SearchState, k: int, pending: Sequence[Point] = ()) -> Point:
+        """The k-th trial of the round. ``pending``, trials in flight, are expected to end with their posterior mean."""
+        history = History.of(state.memory, self._space.n_x)
+        if not len(history) or len(history) + k < N_START:
+            return self._spread(state, len(history), k)
+        if (state.round + k) % FREE_EVERY == 0:
             return super().ask(state, k)
         rng = np.random.default_rng([self._seed, state.round, k])
-        x_NX, surrogate = self._remembered(state.memory)
-        pool_PX = self._pool(np.array(state.theta), self._elite(x_NX, surrogate), rng)
+        surrogate = self._fit(history, Hyperparameters(*state.memory["hyperparameters"]))
+        elite_EX = self._elite(history, surrogate)
+        if pending:
+            surrogate = surrogate.expecting(self._features(self._space.vectors(pending)))
+        if surrogate.noise_share > REPLICATE_NOISE and (state.round + k) % REPLICATE_EVERY == 1:
+            pool_PX = elite_EX
+        else:
+            pool_PX = self._pool(np.array(state.theta), elite_EX, rng)
         return self._space.point(pool_PX[np.argmin(surrogate.draw(self._features(pool_PX), rng))])
 
     def tell(self, state: SearchState, observations: Sequence[Observation]) -> SearchState:
         """The history with this round in it, and theta after the inner Newton steps on its surrogate."""
-        x_NX, objective_N = self._history(state.memory, observations)
-        surrogate = self._fit(x_NX, objective_N)
+        history = History.of(state.memory, self._space.n_x).with_round(self._space, observations, self._features)
+        surrogate = self._fit(history)
         rng = np.random.default_rng(derive_seed(self._seed, "tell", state.round))
         theta_D = self._moved(np.array(state.theta), surrogate, rng)
-        memory = {
-            "points": x_NX.tolist(),
-            "objectives": objective_N.tolist(),
-            "hyperparameters": list(surrogate.hyperparameters),
-        }
+        memory = {**history.to_memory(), "hyperparameters": list(surrogate.hyperparameters)}
         return SearchState(state.round + 1, tuple(theta_D.tolist()), memory)
 
-    def _history(self, memory: dict[str, Any], observations: Sequence[Observation]) -> tuple[Array, Array]:
-        """Points (N, X) and objectives (N,) of all rounds. A failed trial counts as the worst known objective."""
-        x_KX, objective_K = ordered(self._space, observations, at_least=1)
-        x_NX = np.concatenate([np.reshape(memory.get("points", []), (-1, self._space.n_x)), x_KX])
-        objective_N = np.concatenate([memory.get("objectives", []), objective_K])
-        failed_K = np.array([o.failed for o in sorted(observations, key=lambda o: o.k)])
-        objective_N[len(objective_N) - len(failed_K) :][failed_K] = objective_N.max()
-        return thinned(x_NX), thinned(objective_N)
+    def _spread(self, state: SearchState, n_told: int, k: int) -> Point:
+        """A uniform draw whose mean feature is near a given value; the values of successive trials cover all there are.
 
-    def _remembered(self, memory: dict[str, Any]) -> tuple[Array, Surrogate]:
-        """Points of the history and the surrogate fitted to it, with the parameters chosen by tell."""
-        x_NX, objective_N = np.array(memory["points"]), np.array(memory["objectives"])
-        return x_NX, self._fit(x_NX, objective_N, Hyperparameters(*memory["hyperparameters"]))
+        They lie at the fractions u, u + g, u + 2 g, ... modulo 1 of the range, with the golden ratio g: the gaps
+        between them stay even however many follow.
+        """
+        fraction = np.random.default_rng(derive_seed(self._seed, "first fraction")).random()
+        fraction = (fraction + GOLDEN * (n_told + k)) % 1.0
+        rng = np.random.default_rng([self._seed, state.round, k])
+        x_SX = self._space.sample(self._space.initial_theta(), rng, N_SPREAD)
+        mean_S = self._features(x_SX).mean(axis=1)
+        low, high = np.quantile(mean_S, RANGE)
+        return self._space.point(x_SX[np.abs(mean_S - (low + fraction * (high - low))).argmin()])
 
-    def _fit(self, x_NX: Array, objective_N: Array, chosen: Hyperparameters | None = None) -> Surrogate:
-        return Surrogate(self._features(x_NX), standardised(scaled(objective_N)), chosen)
+    def _fit(self, history: History, chosen: Hyperparameters | None = None) -> Surrogate:
+        score_N = standardised(scaled(history.objective_N))
+        return Surrogate(self._features(history.points_NX), score_N, chosen, noise_N=1 / history.weight_N)
 
     def _features(self, x_SX: Array) -> Array:
         """What the surrogate sees of a point: (S, G)."""
         return self._space.features(x_SX, self._n_epochs)
 
-    def _elite(self, x_NX: Array, surrogate: Surrogate) -> Array:
+    def _elite(self, history: History, surrogate: Surrogate) -> Array:
         """The points of the history with the lowest posterior mean: (N_ELITE, X), fewer where there are fewer."""
-        order = np.argsort(surrogate.mean(self._features(x_NX)), kind="stable")
-        return np.asarray(x_NX[order[:N_ELITE]])
+        order = np.argsort(surrogate.mean(self._features(history.points_NX)), kind="stable")
+        return np.asarray(history.points_NX[order[:N_ELITE]])
 
     def _pool(self, theta_D: Array, elite_NX: Array, rng: np.random.Generator) -> Array:
         """Candidates for one trial: (P, X)."""
@@ -155,9 +171,3 @@ def within_kl(space: Space, first_D: Array, theta_D: Array, step_D: Array) -> Ar
         if space.kl(new_D, first_D) <= KL_MAX:
             return np.asarray(new_D)
     return theta_D
-
-
-def thinned(history_N: Array) -> Array:
-    """At most N_HISTORY rows, evenly spaced, the newest among them: repeated every round, old rows go gradually."""
-    n = len(history_N)
-    return history_N if n <= N_HISTORY else history_N[np.rint(np.linspace(0, n - 1, N_HISTORY)).astype(int)]

@@ -47,7 +47,7 @@ def best_bets(spec: JobSpec, tried: Sequence[Tried], n: int = 1) -> list[int]:
     tried = [tried[i] for i in index_N]
     keep_rate_NT, objective_N = [one.keep_rate for one in tried], [one.objective for one in tried]
     extra_NF = _setting_features(spec, tried)
-    mean_N, _ = CurveSurrogate(keep_rate_NT, objective_N, extra_NF).posterior(keep_rate_NT, extra_NF)
+    mean_N = CurveSurrogate(keep_rate_NT, objective_N, extra_NF).posterior_mean(keep_rate_NT, extra_NF)
     found: list[int] = []
     while len(found) < n and np.isfinite(mean_N).any():
         found.append(lowest(mean_N))

@@ -9,8 +9,8 @@ Shapes: N trials, M schedules asked about, T epochs, E epochs looked at, G segme
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import product, starmap
+from collections.abc import Iterator, Sequence
+from itertools import groupby, product, starmap
 from typing import NamedTuple
 
 import numpy as np
@@ -25,10 +25,12 @@ CUTS = (0.0, 0.03, 0.1, 0.2, 0.33, 0.5, 0.67, 0.84, 1.0)
 """Segment borders as fractions of T, finer early, where schedules fall."""
 LENGTHSCALES = (0.1, 0.2, 0.4, 0.8, 1.6)
 """Of the Euclidean distance between segment means; two opposite schedules are sqrt(8) apart."""
-NOISE_SHARES = (0.01, 0.05, 0.2, 0.5)
+NOISE_SHARES = (0.01, 0.05, 0.2, 0.5, 0.8)
 """Fraction of the objective's variance that the seed of a training explains, not its schedule."""
-N_MAX = 500
-"""Trials used by one fit; more are thinned evenly, because its cost grows with the cube."""
+RELATEDNESS = (0.0, 0.5, 0.9)
+"""Correlation between the same schedule's score here and in an earlier search; at 0 the earlier one is forgotten."""
+N_MAX = 240
+"""Scores of one fit, because its cost grows with the cube: of more trials, neighbours are averaged."""
 EPOCHS_PER_SEGMENT = 4
 """Epochs that :func:`segment_epochs` keeps of a segment; R is smooth: four give its mean to 0.01 (the first: 0.03)."""
 JITTER = 1e-6
@@ -37,10 +39,17 @@ TIE = 1e-9
 """Posterior means closer than this are equal: repeated schedules differ by rounding only."""
 
 
-class _Fit(NamedTuple):
-    log_likelihood: float
+class Hyperparameters(NamedTuple):
+    """What a fit chooses by maximum likelihood."""
+
     lengthscale: float
     noise_share: float
+    relatedness: float = 0.0
+
+
+class _Fit(NamedTuple):
+    log_likelihood: float
+    chosen: Hyperparameters
     root: Array
     """Lower Cholesky factor of the covariance of the observed scores: (N, N)."""
     coefficient: Array
@@ -91,41 +100,46 @@ def standardised(objective_N: ArrayLike) -> Array:
     return np.asarray((z_N - z_N.mean()) / z_N.std())
 
 
-class Hyperparameters(NamedTuple):
-    """What a fit chooses by maximum likelihood."""
-
-    lengthscale: float
-    noise_share: float
-
-
 class Surrogate:
-    """Matern-5/2 on features, lengthscale and noise share by maximum likelihood on a grid unless given. Deterministic.
+    """Matern-5/2 on features, its parameters by maximum likelihood on a grid unless given. Deterministic.
 
+    ``noise_N`` is the noise variance of each score in units of one ordinary training's (1/n for the mean of n of them);
+    ``earlier_N`` marks scores of an earlier search, which count only as far as its objective is related to this one's.
     Scores, means and variances are in the units of :func:`standardised`.
     """
 
-    def __init__(self, features_NG: Array, score_N: Array, hyperparameters: Hyperparameters | None = None) -> None:
-        if len(features_NG) != len(score_N):
-            raise SearchError(f"{len(features_NG)} schedules but {len(score_N)} objectives")
+    def __init__(
+        self,
+        features_NG: Array,
+        score_N: Array,
+        hyperparameters: Hyperparameters | None = None,
+        *,
+        noise_N: Array | None = None,
+        earlier_N: NDArray[np.bool_] | None = None,
+    ) -> None:
+        n = len(score_N)
+        if len(features_NG) != n:
+            raise SearchError(f"{len(features_NG)} schedules but {n} objectives")
         self._features_NG, self._score_N = features_NG, score_N
-        distance_NN = cdist(features_NG, features_NG)
-        grid = [hyperparameters] if hyperparameters else starmap(Hyperparameters, product(LENGTHSCALES, NOISE_SHARES))
-        self._best = max((_fit(distance_NN, score_N, *chosen) for chosen in grid), key=lambda fit: fit.log_likelihood)
+        self._noise_N = np.ones(n) if noise_N is None else noise_N
+        self._earlier_N = np.zeros(n, dtype=bool) if earlier_N is None else earlier_N
+        grid = [hyperparameters] if hyperparameters else _grid(bool(self._earlier_N.any()))
+        self._best = max(self._fits(grid), key=lambda fit: fit.log_likelihood)
+
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        """Those of highest likelihood, to fit the same process again without the grid."""
+        return self._best.chosen
 
     @property
     def lengthscale(self) -> float:
         """The lengthscale of highest likelihood."""
-        return self._best.lengthscale
+        return self._best.chosen.lengthscale
 
     @property
     def noise_share(self) -> float:
         """The noise share of highest likelihood."""
-        return self._best.noise_share
-
-    @property
-    def hyperparameters(self) -> Hyperparameters:
-        """Both, to fit the same process again without the grid."""
-        return Hyperparameters(self.lengthscale, self.noise_share)
+        return self._best.chosen.noise_share
 
     def mean(self, features_MG: Array) -> Array:
         """Posterior mean of the noise-free score: (M,)."""
@@ -142,33 +156,54 @@ class Surrogate:
         """One joint draw of the noise-free scores from the posterior, for Thompson sampling: (M,)."""
         cross_MN = self._cross(features_MG)
         explained_NM = solve_triangular(self._best.root, cross_MN.T, lower=True)
-        covariance_MM = self._kernel(features_MG, features_MG) - explained_NM.T @ explained_NM
+        correlation_MM = matern52(cdist(features_MG, features_MG) / self.lengthscale)
+        covariance_MM = (1 - self.noise_share) * correlation_MM - explained_NM.T @ explained_NM
         covariance_MM[np.diag_indices_from(covariance_MM)] += JITTER
         normal_M = rng.standard_normal(len(features_MG))
         return np.asarray(cross_MN @ self._best.coefficient + cholesky(covariance_MM, lower=True) @ normal_M)
 
-    def _cross(self, features_MG: Array) -> Array:
-        return self._kernel(features_MG, self._features_NG)
+    def expecting(self, features_PG: Array) -> Surrogate:
+        """This process with trials in flight: as if each had ended with its posterior mean, so no longer uncertain."""
+        return Surrogate(
+            np.concatenate([self._features_NG, features_PG]),
+            np.concatenate([self._score_N, self.mean(features_PG)]),
+            self.hyperparameters,
+            noise_N=np.concatenate([self._noise_N, np.ones(len(features_PG))]),
+            earlier_N=np.concatenate([self._earlier_N, np.zeros(len(features_PG), dtype=bool)]),
+        )
 
-    def _kernel(self, a_MG: Array, b_NG: Array) -> Array:
-        """Covariance of noise-free scores: (M, N)."""
-        return (1 - self.noise_share) * matern52(cdist(a_MG, b_NG) / self.lengthscale)
+    def _cross(self, features_MG: Array) -> Array:
+        """Covariance of noise-free scores of this search with those observed: (M, N)."""
+        related_N = np.where(self._earlier_N, self._best.chosen.relatedness, 1.0)
+        correlation_MN = matern52(cdist(features_MG, self._features_NG) / self.lengthscale)
+        return np.asarray((1 - self.noise_share) * related_N * correlation_MN)
+
+    def _fits(self, grid: Sequence[Hyperparameters]) -> Iterator[_Fit]:
+        """The process under each of the parameters; the correlation is computed once for each lengthscale."""
+        distance_NN = cdist(self._features_NG, self._features_NG)
+        across_NN = self._earlier_N[:, None] != self._earlier_N[None, :]
+        for lengthscale, group in groupby(grid, key=lambda chosen: chosen.lengthscale):
+            correlation_NN = matern52(distance_NN / lengthscale)
+            for chosen in group:
+                related_NN = np.where(across_NN, chosen.relatedness, 1.0) * correlation_NN
+                yield _fit(related_NN, self._noise_N, self._score_N, chosen)
 
 
 class CurveSurrogate(Surrogate):
     """The surrogate on the segment means of whole curves and ``extra_NF``, features of whatever else differs from trial
-    to trial; a long history thinned to N_MAX."""
+    to trial; of a long history, neighbours are averaged down to N_MAX."""
 
     def __init__(self, keep_rate_NT: ArrayLike, objective_N: ArrayLike, extra_NF: ArrayLike | None = None) -> None:
         features_NG, score_N = _with_extra(keep_rate_NT, extra_NF), standardised(objective_N)
         if len(features_NG) != len(score_N):
             raise SearchError(f"{len(features_NG)} schedules but {len(score_N)} objectives")
-        every = -(-len(score_N) // N_MAX)
-        super().__init__(features_NG[::every], score_N[::every])
+        owner_N = neighbours(features_NG, N_MAX)
+        count_M = np.bincount(owner_N)
+        super().__init__(averaged(features_NG, owner_N), averaged(score_N, owner_N), noise_N=1 / count_M)
 
-    def posterior(self, keep_rate_MT: ArrayLike, extra_MF: ArrayLike | None = None) -> tuple[Array, Array]:
-        """Mean and variance of the noise-free score of each schedule: (M,), (M,)."""
-        return self.mean_and_variance(_with_extra(keep_rate_MT, extra_MF))
+    def posterior_mean(self, keep_rate_MT: ArrayLike, extra_MF: ArrayLike | None = None) -> Array:
+        """Mean of the noise-free score of each schedule: (M,)."""
+        return self.mean(_with_extra(keep_rate_MT, extra_MF))
 
 
 def _with_extra(keep_rate_NT: ArrayLike, extra_NF: ArrayLike | None) -> Array:
@@ -183,22 +218,47 @@ def matern52(distance: Array) -> Array:
     return np.asarray((1 + r + r**2 / 3) * np.exp(-r))
 
 
-def _fit(distance_NN: Array, score_N: Array, lengthscale: float, noise_share: float) -> _Fit:
-    """The Gaussian process with these two parameters and total variance 1, and its log likelihood."""
-    signal = 1 - noise_share
-    covariance_NN = signal * matern52(distance_NN / lengthscale) + noise_share * np.eye(len(score_N))
+def neighbours(features_NG: Array, n_max: int) -> NDArray[np.int64]:
+    """Which of at most ``n_max`` groups of neighbours each trial belongs to: (N,), groups numbered from 0.
+
+    Every group has one of ``n_max`` trials spread evenly over the history, so groups are small where the search was.
+    """
+    n = len(features_NG)
+    if n <= n_max:
+        return np.arange(n)
+    centre_M = np.rint(np.linspace(0, n - 1, n_max)).astype(np.int64)
+    nearest_N = cdist(features_NG, features_NG[centre_M], "sqeuclidean").argmin(axis=1)
+    return np.asarray(np.unique(nearest_N, return_inverse=True)[1])
+
+
+def averaged(value_N: Array, owner_N: NDArray[np.int64], weight_N: Array | None = None) -> Array:
+    """The (weighted) mean of each group of :func:`neighbours`; numbers (N,) or rows (N, G)."""
+    weight = np.ones(len(owner_N)) if weight_N is None else weight_N
+    if value_N.ndim == 2:
+        return np.stack([averaged(column_N, owner_N, weight) for column_N in value_N.T], axis=1)
+    return np.asarray(np.bincount(owner_N, weight * value_N) / np.bincount(owner_N, weight))
+
+
+def _grid(with_earlier: bool) -> list[Hyperparameters]:
+    """All parameters tried, lengthscale by lengthscale."""
+    relatedness = RELATEDNESS if with_earlier else (0.0,)
+    return list(starmap(Hyperparameters, product(LENGTHSCALES, NOISE_SHARES, relatedness)))
+
+
+def _fit(correlation_NN: Array, noise_N: Array, score_N: Array, chosen: Hyperparameters) -> _Fit:
+    """The Gaussian process with these parameters and total variance 1, and its log likelihood."""
+    covariance_NN = (1 - chosen.noise_share) * correlation_NN + np.diag(chosen.noise_share * noise_N)
     root_NN = cholesky(covariance_NN, lower=True)
     coefficient_N = cho_solve((root_NN, True), score_N)
     log_likelihood = -0.5 * score_N @ coefficient_N - np.log(np.diag(root_NN)).sum()
-    return _Fit(float(log_likelihood), lengthscale, noise_share, root_NN, coefficient_N)
+    return _Fit(float(log_likelihood), chosen, root_NN, coefficient_N)
 
 
 def recommend(
     keep_rates: Sequence[Sequence[float]], objectives: Sequence[float], extra_NF: ArrayLike | None = None
 ) -> int:
     """Index of the evaluated schedule with the lowest posterior mean; the first of equals."""
-    mean_N, _ = CurveSurrogate(keep_rates, objectives, extra_NF).posterior(keep_rates, extra_NF)
-    return lowest(mean_N)
+    return lowest(CurveSurrogate(keep_rates, objectives, extra_NF).posterior_mean(keep_rates, extra_NF))
 
 
 def lowest(mean_N: Array) -> int:

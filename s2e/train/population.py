@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from s2e import catalog
-from s2e.data.datasets import load_split, noisy_labels
+from s2e.data.datasets import Part, load_split, noisy_labels
 from s2e.data.normalisation import normalise_problems, statistics_of
 from s2e.data.transition import injected_noise_rate, true_transition
 from s2e.errors import DataError, Problem, SpecError
@@ -71,11 +71,12 @@ class StackedTrials:
         shape_KNS = (len(trials), self.method.n_networks, self.label_KS.shape[1])
         self.predicted_KNS = torch.full(shape_KNS, NEVER_SEEN, dtype=torch.int16, device=device)
         """The class each network predicted for each sample when it last trained on it."""
-        self.method_state: State = self.method.init_state(self._setup(population.data, data.n_classes))
+        self.draws: State = {}
         self.tensors: Tensors
         self.optimizer: torch.optim.Optimizer
-        self._t = 0
+        self.t = 0
         self.reset_networks()
+        self.method_state: State = self.method.init_state(self._setup(population.data, data.n_classes))
 
     @property
     def n_trials(self) -> int:
@@ -103,9 +104,10 @@ class StackedTrials:
 
     def set_epoch(self, t: int) -> None:
         """The epoch, its first step, and the optimiser's step size in it."""
-        self._t = t
+        self.t = t
         self.epoch.fill_(t)
         self.step.zero_()
+        self.draws.clear()
         if self.augmentation:
             self.augmentation.begin_epoch()
         set_epoch(self.optimizer, self.train_spec, t)
@@ -151,15 +153,17 @@ class StackedTrials:
 
     def clean_images(self, index: torch.Tensor) -> torch.Tensor:
         """Trusted images at ``index`` as the network reads them."""
-        assert self.data.clean is not None  # refused at the door
-        x = self.data.clean.images.index_select(0, index.flatten())
+        x = self._clean().images.index_select(0, index.flatten())
         return self.data.scaled(x, self.dtype).view(*index.shape, *x.shape[1:])
 
     @property
     def clean_labels(self) -> torch.Tensor:
         """True labels of the trusted samples."""
-        assert self.data.clean is not None
-        return self.data.clean.labels
+        return self._clean().labels
+
+    def _clean(self) -> Part:
+        assert self.data.clean is not None  # a method that needs trusted samples is refused without
+        return self.data.clean
 
     def forward(
         self, x: torch.Tensor, tensors: Mapping[str, torch.Tensor] | None = None, *, train: bool = True
@@ -193,7 +197,7 @@ class StackedTrials:
     def draw(self, purpose: str, sample: Sampler) -> torch.Tensor:
         """Random numbers of this epoch [K, ...], equal for trials that share the data order."""
         seeds = self.order_seeds[:1] if self.shares_order else self.order_seeds
-        drawn = draw(seeds, purpose, self._t, sample).to(self.device)
+        drawn = draw(seeds, purpose, self.t, sample).to(self.device)
         return drawn.expand(self.n_trials, *drawn.shape[1:])
 
     def _setup(self, data: DataSpec, n_classes: int) -> Setup:
@@ -215,12 +219,13 @@ class StackedTrials:
             transition_KCC=transition_KCC,
             noise_rate=injected_noise_rate(data),
             init_seeds=tuple(self.init_seeds),
+            tensors=self.tensors,
         )
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         parameters = [self.tensors[name].requires_grad_() for name in self.parameter_names]
         optimizer = make_optimizer(parameters, self.train_spec)
-        set_epoch(optimizer, self.train_spec, self._t)
+        set_epoch(optimizer, self.train_spec, self.t)
         return optimizer
 
 

@@ -29,7 +29,6 @@ def _method(name: str) -> schemas.MethodOut:
         summary=entry.summary,
         params=json_schema(params),
         per_dataset={dataset: dict(values) for dataset, values in params.per_dataset.items()},
-        needs=sorted(entry.needs),
     )
 
 

@@ -26,7 +26,7 @@ jobs = st.fixed_dictionaries(
         "data": st.fixed_dictionaries(
             {},
             optional={
-                "name": st.sampled_from(sorted(catalog.DATASETS)),
+                "name": st.sampled_from(sorted(set(catalog.DATASETS) - {"csv"})),  # which needs a file
                 "noise": st.fixed_dictionaries({"noise_rate": unit}),
                 "n_train": st.one_of(st.none(), st.integers(128, 900)),
                 "split_seed": seed,
@@ -94,7 +94,7 @@ def test_an_empty_job_is_the_documented_default() -> None:
             "vgg",
             "model1, model2, cnn9, sigua_wide, sigua_deep, resnet34, preact_resnet18, or torchvision:",
         ),
-        ({"data": {"name": "svhn"}}, "data.name", "svhn", "one of digits, mnist, cifar10"),
+        ({"data": {"name": "stl10"}}, "data.name", "stl10", "one of digits, mnist, fashion_mnist"),
         ({"search": {"searcher": "best"}}, "search.searcher", "best", "one of newton, newton_literal, model_newton"),
         ({"search": {"space": "none"}}, "search.space", "none", "one of s2e"),
         ({"data": {"noise": {"noise_rate": 1.0}}}, "data.noise.noise_rate", 1.0, "< 1"),

@@ -313,7 +313,7 @@ def test_methods_publish_their_hyperparameters(http: httpx.Client) -> None:
     assert methods["sigua"]["params"]["properties"]["good"]["enum"] == ["small_loss", "oracle"]
     assert methods["coteaching_plus"]["per_dataset"]["mnist"] == {"warm_up_epochs": 0}
     assert methods["standard"]["params"]["properties"] == {}
-    assert all(set(item) == {"name", "summary", "params", "per_dataset", "needs"} for item in methods.values())
+    assert all(set(item) == {"name", "summary", "params", "per_dataset"} for item in methods.values())
 
 
 def test_workers_are_listed(http: httpx.Client, database: Database, store_job: Any) -> None:

@@ -157,7 +157,7 @@ def test_a_process_cancelled_while_it_imports_does_not_live_on(monkeypatch: pyte
 def test_a_noise_draw_is_written_once_beside_the_models(tmp_path: Path, make_population: MakePopulation) -> None:
     import json
 
-    from s2e.data.datasets import load_digits
+    from s2e.data.images import load_digits
 
     population = make_population(ks=(0, 1), n_epochs=1)
     events_of(population, tmp_path)

@@ -9,8 +9,9 @@ import sys
 import pytest
 import torch
 
-from s2e.data.datasets import load_cifar10, load_digits, load_mnist, load_split, noisy_labels
-from s2e.data.limits import FACTS, check_sizes
+from s2e.data.datasets import Dataset, checked, load_split, noisy_labels
+from s2e.data.images import load_digits
+from s2e.data.limits import check_sizes
 from s2e.errors import DataError, SpecError
 from s2e.spec import DataSpec, NoiseSpec, TrainSpec, parse_job, replace
 
@@ -20,17 +21,6 @@ needs_root = pytest.mark.skipif(ROOT is None, reason="S2E_DATA_ROOT is not set")
 
 def rows(images):
     return {bytes(image.flatten().tolist()) for image in images}
-
-
-def test_digits_have_the_promised_sizes_and_pixels():
-    data = load_digits()
-    assert data.train_images.shape == (FACTS["digits"].n_train, 1, 8, 8)
-    assert data.test_images.shape == (FACTS["digits"].n_test, 1, 8, 8)
-    assert data.train_images.dtype == torch.uint8
-    assert int(data.train_images.max()) == data.max_value == 16
-    assert len(rows(data.train_images) | rows(data.test_images)) == 1797  # no image of scikit-learn's set is lost
-    per_class = torch.bincount(data.test_labels)
-    assert (int(per_class.min()), int(per_class.max())) == (48, 51)  # stratified: 178 / 1797 is least, 183 is most
 
 
 def test_holdout_validates_on_training_samples_that_are_not_trained_on():
@@ -74,15 +64,6 @@ def test_training_labels_are_noisy_and_validation_labels_clean():
     )
 
 
-@pytest.mark.parametrize("name", ["mnist", "cifar10"])
-def test_a_missing_data_root_says_what_to_set(name, monkeypatch, tmp_path):
-    monkeypatch.delenv("S2E_DATA_ROOT", raising=False)
-    with pytest.raises(DataError, match="set S2E_DATA_ROOT to a folder that holds"):
-        load_split(DataSpec(name=name))
-    with pytest.raises(DataError, match=r"not found below S2E_DATA_ROOT .* expected (MNIST/raw|cifar-10-batches-py)"):
-        load_split(DataSpec(name=name), str(tmp_path))
-
-
 @pytest.mark.parametrize(
     ("data", "batch_size", "field"),
     [
@@ -124,34 +105,26 @@ def test_a_split_larger_than_an_unknown_data_set_is_refused(monkeypatch):
         split(replace(DataSpec(), n_validation=10, n_train=11), labels, 10)
 
 
+@pytest.mark.parametrize(
+    ("train_labels", "test_shape", "message"),
+    [
+        ([0, 1, 3], (2, 1, 4, 4), r"training set of odd: labels 0\.\.3, allowed 0\.\.2"),
+        ([0, 1, -1], (2, 1, 4, 4), r"labels -1\.\.1, allowed 0\.\.2"),
+        ([0, 1], (2, 1, 4, 4), "training set of odd: 3 samples, but 2 labels"),
+        ([0, 1, 2], (2, 1, 5, 4), r"test set of odd: samples of shape \(1, 5, 4\), training samples \(1, 4, 4\)"),
+        ([0, 1, 2], (0, 1, 4, 4), "test set of odd: 0 samples"),
+    ],
+)
+def test_a_data_set_that_does_not_fit_itself_is_refused(train_labels, test_shape, message):
+    test = torch.zeros(test_shape, dtype=torch.uint8), torch.zeros(test_shape[0], dtype=torch.int64)
+    data = Dataset("odd", 3, 255, torch.zeros(3, 1, 4, 4, dtype=torch.uint8), torch.tensor(train_labels), *test)
+    with pytest.raises(DataError, match=message):
+        checked(data)
+
+
 def test_limits_need_no_torch():
     code = "import sys, s2e.data.limits; sys.exit('torch' in sys.modules or 'sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-@pytest.mark.data
-@needs_root
-def test_mnist_is_the_official_set():
-    data = load_mnist(ROOT)
-    assert data.train_images.shape == (60_000, 1, 28, 28)
-    assert data.test_images.shape == (10_000, 1, 28, 28)
-    assert data.train_labels[:5].tolist() == [5, 0, 4, 1, 9]
-    assert data.test_labels[:5].tolist() == [7, 2, 1, 0, 4]
-    assert torch.bincount(data.train_labels).tolist()[:3] == [5923, 6742, 5958]
-    assert data.train_images.double().mean() / 255 == pytest.approx(0.1307, abs=1e-4)
-
-
-@pytest.mark.data
-@needs_root
-def test_cifar10_is_the_official_set():
-    data = load_cifar10(ROOT)
-    assert data.train_images.shape == (50_000, 3, 32, 32)
-    assert data.test_images.shape == (10_000, 3, 32, 32)
-    assert data.train_labels[:5].tolist() == [6, 9, 9, 4, 1]
-    assert data.test_labels[:5].tolist() == [3, 8, 8, 0, 6]
-    assert torch.bincount(data.train_labels).tolist() == [5000] * 10
-    mean = data.train_images.double().mean((0, 2, 3)) / 255
-    assert mean.tolist() == pytest.approx([0.4914, 0.4822, 0.4465], abs=1e-4)
 
 
 @pytest.mark.data

@@ -6,7 +6,8 @@ import hashlib
 
 import numpy as np
 
-from s2e.data.datasets import load_digits, load_split, noisy_labels
+from s2e.data.datasets import load_split, noisy_labels
+from s2e.data.images import load_digits
 from s2e.data.record import noise_record
 from s2e.data.transition import symmetric
 from s2e.spec import DataSpec, NoiseSpec

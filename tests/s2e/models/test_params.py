@@ -73,7 +73,7 @@ def test_the_engine_refuses_what_the_door_did_not_see():
 
 
 def test_rows_of_a_table_are_for_dense_networks():
-    with pytest.raises(SpecError, match=r"one of mlp, mlp_tabular, .* for rows of 54 numbers: resnet34 needs images"):
+    with pytest.raises(SpecError, match=r"one of mlp, mlp_tabular, .* for rows of numbers: resnet34 needs images"):
         build(TrainSpec(network="resnet34"), (54,), 7)
     assert build(TrainSpec(network="mlp_tabular"), (54,), 7).template[1].weight.shape == (256, 54)
 

@@ -11,8 +11,9 @@ from s2e.models.build import network_class
 from s2e.models.dropout import KeyedDropout
 
 K, N, B = 2, 2, 6
-STEPS_TOLERANCE = {"ThinResNet34": 1e-11}
-"""After three steps, 1e-12 but here: 36 batch norms in a row, the last ones over six values, magnify rounding."""
+STEPS_TOLERANCE = {"ThinResNet34": 1e-10}
+"""After three steps, 1e-12 but here: 36 batch norms in a row, the last ones over six values, magnify rounding
+(4e-12 seen in the weights, 1.3e-11 in the logits)."""
 
 
 def double(tensors):
@@ -82,8 +83,12 @@ def test_three_steps_equal_those_of_the_plain_networks(network):
             optimizer.zero_grad()
             nn.functional.cross_entropy(module(plain_input(network, image)), label_B).backward()
             optimizer.step()
+    evaluated_GBC = network.forward(tensors, network.store(image), train=False)
+    tolerance = STEPS_TOLERANCE.get(type(network).__name__, 1e-12)
     for i, module in enumerate(modules):
-        assert_state(network, tensors, i, module, STEPS_TOLERANCE.get(type(network).__name__, 1e-12))
+        assert_state(network, tensors, i, module, tolerance)
+        expected = module.eval()(plain_input(network, image))
+        torch.testing.assert_close(evaluated_GBC[i], expected, rtol=0, atol=tolerance)
     assert max((tensors[name] - start[name]).abs().max() for name in tensors if "weight" in name) > 1e-4
 
 

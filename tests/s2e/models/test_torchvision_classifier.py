@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from s2e.data.datasets import DATA_ROOT_VARIABLE
+from s2e.data.root import DATA_ROOT_VARIABLE
 from s2e.data.torchvision_guard import models
 from s2e.errors import SpecError
 from s2e.models.build import build

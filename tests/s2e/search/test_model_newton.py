@@ -6,10 +6,19 @@ import numpy as np
 import pytest
 
 from s2e.search import model_newton
-from s2e.search.model_newton import KL_MAX, ModelNewton, relaxed_derivatives, thinned, whitened_step, within_kl
+from s2e.search.history import History
+from s2e.search.model_newton import KL_MAX, ModelNewton, relaxed_derivatives, whitened_step, within_kl
 from s2e.search.newton import centred
 from s2e.search.space import S2E, THETA_MIN
-from s2e.search.surrogate import JITTER, CurveSurrogate, Surrogate, segment_epochs, segment_means, standardised
+from s2e.search.surrogate import (
+    JITTER,
+    CurveSurrogate,
+    Hyperparameters,
+    Surrogate,
+    segment_epochs,
+    segment_means,
+    standardised,
+)
 from s2e.spec import Observation, Point, SearchState
 
 THETA = np.linspace(1.5, 6, 36)
@@ -92,10 +101,59 @@ def test_no_trial_is_repeated_within_a_round() -> None:
     assert len(set(points)) == 24
 
 
-def test_trial_0_is_a_free_draw_from_p_theta() -> None:
+def test_one_trial_in_six_is_a_free_draw_from_p_theta() -> None:
     searcher, states = searched(2, seed=9)
-    x = S2E.sample(states[-1].theta, np.random.default_rng([9, 2, 0]), 1)[0]
-    assert searcher.ask(states[-1], 0) == S2E.point(x)
+    x = S2E.sample(states[-1].theta, np.random.default_rng([9, 2, 4]), 1)[0]
+    assert searcher.ask(states[-1], 4) == S2E.point(x)
+
+
+@pytest.mark.parametrize("n_trials", [1, 2, 6])
+def test_first_trials_cover_the_mean_keep_rates_of_the_space(n_trials: int) -> None:
+    """Six in all, in one round or one by one: every third of the range has one, and every half at least two."""
+    for seed in range(5):
+        searcher = ModelNewton(S2E, seed, 40)
+        state, means = searcher.init(), []
+        for _ in range(6 // n_trials):
+            points = [searcher.ask(state, k) for k in range(n_trials)]
+            means += searcher._features(S2E.vectors(points)).mean(axis=1).tolist()
+            told = [Observation(k, p, f) for k, (p, f) in enumerate(zip(points, objective(points), strict=True))]
+            state = searcher.tell(state, told)
+        uniform = searcher._features(S2E.sample(np.ones(36), np.random.default_rng(99), 2000)).mean(axis=1)
+        low, high = np.quantile(uniform, model_newton.RANGE)
+        fractions = (np.array(means) - low) / (high - low)
+        assert set(np.clip(3 * fractions, 0, 2.99).astype(int)) == {0, 1, 2}
+        assert 2 <= (fractions < 0.5).sum() <= 4
+
+
+def test_trials_in_flight_are_not_asked_again() -> None:
+    """With the best point of the pool in flight, its score is taken as known: the draws go elsewhere more often."""
+    searcher, states = searched(2)
+    state, k = states[-1], 1
+    alone = searcher.ask(state, k)
+    assert searcher.ask(state, k, ()) == alone
+    waiting = searcher.ask(state, k, [alone] * 3)
+    assert searcher.ask(state, k, [alone] * 3) == waiting
+    fit = searcher._fit(History.of(state.memory, S2E.n_x))
+    asked = searcher._features(S2E.vectors([alone]))
+    (mean,), (variance,) = fit.mean_and_variance(asked)
+    (expected,), (left,) = fit.expecting(np.repeat(asked, 3, axis=0)).mean_and_variance(asked)
+    assert expected == pytest.approx(mean)
+    assert left < variance
+
+
+def test_noise_brings_replicates_and_its_absence_none() -> None:
+    """Objectives that are pure noise: every third trial re-trains a point of the history."""
+    rng = np.random.default_rng(0)
+    searcher = ModelNewton(S2E, 3, 40)
+    state = searcher.init()
+    for _ in range(8):
+        points = [searcher.ask(state, k) for k in range(6)]
+        state = searcher.tell(state, [Observation(k, p, float(rng.normal())) for k, p in enumerate(points)])
+    assert Hyperparameters(*state.memory["hyperparameters"]).noise_share > model_newton.REPLICATE_NOISE
+    asked = [list(searcher.ask(state, k).values) in state.memory["points"] for k in range(6)]
+    assert asked == [(8 + k) % 3 == 1 and (8 + k) % 6 != 0 for k in range(6)]
+    quiet, states = searched(4)
+    assert not any(list(quiet.ask(states[-1], k).values) in states[-1].memory["points"] for k in range(6))
 
 
 def test_equal_objectives_move_nothing() -> None:
@@ -105,23 +163,6 @@ def test_equal_objectives_move_nothing() -> None:
         told = [Observation(k, searcher.ask(state, k), 0.3) for k in range(6)]
         state = searcher.tell(state, told)
     assert state.theta == searcher.init().theta
-
-
-def test_a_failed_trial_counts_as_the_worst_of_the_history() -> None:
-    searcher, states = searched(1)
-    worst = max(states[1].memory["objectives"])
-    point = searcher.ask(states[1], 1)
-    after = searcher.tell(states[1], [Observation(0, point, 0.0, failed=True), Observation(1, point, 0.1)])
-    assert after.memory["objectives"][-2:] == [worst, 0.1]
-
-
-def test_a_long_history_is_thinned_and_keeps_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_newton, "N_HISTORY", 20)
-    kept = thinned(np.arange(26))
-    assert len(set(kept)) == 20
-    assert (kept[0], kept[-1]) == (0, 25)
-    _, states = searched(5)
-    assert len(states[-1].memory["points"]) == len(states[-1].memory["objectives"]) == 20
 
 
 @pytest.mark.parametrize("n_epochs", [1, 2, 5, 12, 40, 60, 200, 1000])

@@ -15,7 +15,7 @@ from s2e.data.noise import symmetric
 from s2e.errors import SpecError
 from s2e.methods.base import Method, pick, store
 from s2e.methods.plain import Standard
-from s2e.spec import replace
+from s2e.spec import parse_job, replace
 from s2e.train.epoch import run_epoch
 from s2e.train.population import StackedTrials
 from s2e.train.trial import train_population
@@ -150,11 +150,12 @@ def test_trusted_samples_are_clean_and_apart_from_all_others(tiny):
     assert len(rows.unique(dim=0)) == len(rows) == 112
 
 
-def test_a_method_that_learns_from_trusted_samples_is_refused_without(tiny, monkeypatch):
-    entry = replace(catalog.METHODS["standard"], needs=frozenset({"clean"}))
-    monkeypatch.setitem(catalog.METHODS, "needy", entry)
-    with pytest.raises(SpecError, match=r"data\.n_clean = 0: >= 1 for method needy"):
-        StackedTrials(tiny(method="needy"), CPU, torch.float64)
+def test_a_method_that_learns_from_trusted_samples_is_refused_without(tiny):
+    refusal = r"data\.n_clean = 0: >= 1 for method reweight"
+    with pytest.raises(SpecError, match=refusal):
+        parse_job({"train": {"method": "reweight"}})
+    with pytest.raises(SpecError, match=refusal):
+        next(train_population(tiny(method="reweight")))
 
 
 @pytest.mark.parametrize("index", [torch.tensor([2, 0]), torch.tensor([[2, 0], [1, 3]])])

@@ -1,0 +1,151 @@
+"""What each method costs: its epoch time beside Standard's, on one network and the same samples, in one process.
+
+An epoch is every mini-batch of 128 once, then 2,500 validation and 2,500 test images. Methods take turns, epoch by
+epoch, and each is timed by the CPU time of the process. Beside the ratio stands what the method's passes through
+networks explain: a sample that goes forward and back costs three units, one that only goes forward costs one
+(``x_passes``; counted, not assumed). What is left over (``x_unexplained``) is the method's own work, and the ledger
+gives a reason wherever it is large.
+
+Methods that begin with plain training are set to begin at once with what is their own.
+
+    python -m benchmarks.bench_methods [--network mlp model1] [--method standard ...] [--repeats 5] [--tiny]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from benchmarks.measure import machine, summary
+from benchmarks.stacked import EngineTrials
+from benchmarks.workload import Workload, build
+from s2e import catalog
+from s2e.methods.params import parse_params
+from s2e.spec import to_json
+
+N_CLEAN = 128
+"""Trusted samples, for the methods that need some; set aside for all, so that all train on the same ones."""
+WARM_UP = 2
+"""Epochs before the timed ones: kernels are chosen, memory is taken, and the first epochs of a method are over."""
+_AT_ONCE: dict[str, dict[str, Any]] = {"coteaching_plus": {"warm_up_epochs": 0}}
+"""Settings under which a method is past its warm-up when the timing begins."""
+_FORWARD, _BACKWARD = 1, 2
+"""Units of a pass: the two products of the backward pass are each as large as the forward one."""
+
+
+class CountedTrials(EngineTrials):
+    """One trial of a method that counts the samples which pass through its networks."""
+
+    def __init__(self, work: Workload, method: str) -> None:
+        params = parse_params(method, work.data_spec.name, _AT_ONCE.get(method, {}))
+        train = replace(work.train_spec, method=method, params=to_json(params))
+        super().__init__(replace(work, train_spec=train), 1, "float32", shared_order=True)
+        self.forward_only = self.with_gradient = 0
+        self._forward = self.trials.network.forward
+        self.trials.network.forward = self._counted  # type: ignore[method-assign]
+
+    def _counted(self, tensors: Any, x: torch.Tensor, *, train: bool) -> torch.Tensor:
+        logits_GBC = self._forward(tensors, x, train=train)
+        n_passes = logits_GBC.shape[0] * logits_GBC.shape[1]
+        if logits_GBC.requires_grad:
+            self.with_gradient += n_passes
+        else:
+            self.forward_only += n_passes
+        return logits_GBC
+
+    def units_of_an_epoch(self, epoch: int) -> float:
+        """Units of one more epoch, per training sample."""
+        self.forward_only = self.with_gradient = 0
+        self.run_epoch(epoch)
+        units = _FORWARD * self.forward_only + (_FORWARD + _BACKWARD) * self.with_gradient
+        return units / (self.trials.n_steps * self.trials.batch_size)
+
+
+def compare(work: Workload, methods: list[str], repeats: int) -> dict[str, Any]:
+    """CPU seconds of an epoch for every method, with the ratio to Standard and the part that passes explain."""
+    contestants = {method: CountedTrials(work, method) for method in methods}
+    seconds: dict[str, list[float]] = {method: [] for method in methods}
+    for epoch in range(WARM_UP + repeats):
+        for method, contestant in contestants.items():
+            start = time.process_time()
+            contestant.run_epoch(epoch)
+            if epoch >= WARM_UP:
+                seconds[method].append(time.process_time() - start)
+    units = {method: contestant.units_of_an_epoch(WARM_UP + repeats) for method, contestant in contestants.items()}
+    base, base_units = statistics.median(seconds["standard"]), units["standard"]
+    rows = {}
+    for method, contestant in contestants.items():
+        x_standard, x_passes = statistics.median(seconds[method]) / base, units[method] / base_units
+        rows[method] = {
+            "epoch_cpu_s": summary(seconds[method]),
+            "x_standard": round(x_standard, 2),
+            "x_passes": round(x_passes, 2),
+            "x_unexplained": round(x_standard / x_passes, 2),
+            "units": round(units[method], 3),
+            "test_accuracy": round(statistics.fmean(contestant.test_accuracy), 4),
+        }
+    return dict(sorted(rows.items(), key=lambda row: row[1]["x_standard"]))
+
+
+def measure_network(network: str, methods: list[str], repeats: int, tiny: bool) -> dict[str, Any]:
+    """All methods on one network, or why there are none."""
+    work = build(network, WARM_UP + repeats + 1, tiny=tiny, n_clean=N_CLEAN)
+    if work is None:
+        return {"skipped": "no S2E_DATA_ROOT, and digits are too small for this network"}
+    return {
+        "data": work.data_spec.name,
+        "n_train": len(work.noisy_labels),
+        "n_steps": work.n_steps,
+        "methods": compare(work, methods, repeats),
+    }
+
+
+def measure(args: argparse.Namespace) -> dict[str, Any]:
+    """The whole benchmark as one JSON object."""
+    methods = sorted({"standard", *args.method})
+    networks = {network: measure_network(network, methods, args.repeats, args.tiny) for network in args.network}
+    return {"benchmark": "methods", "machine": machine(), "repeats": args.repeats, "networks": networks}
+
+
+def table(result: dict[str, Any]) -> str:
+    """The result as Markdown, for the ledger."""
+    lines = []
+    for network, found in result["networks"].items():
+        if "skipped" in found:
+            continue
+        lines += [
+            f"{network} on {found['data']}, {found['n_train']} samples:",
+            "",
+            "| method | epoch, x Standard | passes explain | left over |",
+            "|---|---|---|---|",
+        ]
+        lines += [
+            f"| `{method}` | {row['x_standard']:.2f} | {row['x_passes']:.2f} | {row['x_unexplained']:.2f} |"
+            for method, row in found["methods"].items()
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Command line of this benchmark."""
+    found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    found.add_argument("--network", nargs="+", choices=("mlp", "model1"), default=["mlp", "model1"])
+    found.add_argument("--method", nargs="+", choices=list(catalog.METHODS), default=list(catalog.METHODS))
+    found.add_argument("--repeats", type=int, default=5, help="timed epochs of every method, after two that warm up")
+    found.add_argument("--tiny", action="store_true", help="a few images: checks the path, not the speed")
+    found.add_argument("--table", action="store_true", help="Markdown tables instead of JSON")
+    return found
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    args = parser().parse_args()
+    result = measure(args)
+    print(table(result) if args.table else json.dumps(result, indent=2))

@@ -1,0 +1,1 @@
+"""Rows of published tables, trained with this engine: ``python -m benchmarks.reproduce --help``."""

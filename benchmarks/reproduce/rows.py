@@ -1,0 +1,84 @@
+"""A row of a published table as jobs of this engine, and what training it gives."""
+
+from __future__ import annotations
+
+import itertools
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from s2e.schedule import coteaching_keep_rate
+from s2e.spec import EpochMetrics, Population, TrialSpec, derive_seed, parse_job
+from s2e.train.trial import PopulationEpoch, train_population
+
+ROWS = Path(__file__).with_name("rows.toml")
+LAST = 10
+METRICS: dict[str, Callable[[list[float]], float]] = {
+    "best": max,
+    "last10": lambda accuracies: fmean(accuracies[-LAST:]),
+}
+"""Over the test accuracies of all epochs, mean of the trial's networks: as published, so never a basis of a choice."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One method of a row. Accuracies in %, one for each seed."""
+
+    row: str
+    method: str
+    accuracy: tuple[float, ...]
+    published: float | None
+
+    @property
+    def mean(self) -> float:
+        return fmean(self.accuracy)
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation over the seeds."""
+        return stdev(self.accuracy)
+
+
+def load() -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
+    """Scales by name, and the rows."""
+    content = tomllib.loads(ROWS.read_text(encoding="utf-8"))
+    return content["scale"], content["row"]
+
+
+def population(row: Mapping[str, Any], method: Mapping[str, Any], scale: Mapping[str, Any], dtype: str) -> Population:
+    """One method of a row with fresh weights, data order and noise for every seed, the same ones for every method."""
+    train = {**row["train"], "n_epochs": scale["n_epochs"]}
+    if scale["device"] == "cuda":
+        train |= row.get("paper", {})
+    train |= {"method": method["method"], "params": method.get("params", {})}
+    data = {**row["data"], "n_train": scale["n_train"]} if "n_train" in scale else row["data"]
+    plan = {"device": scale["device"], "dtype": dtype}
+    spec = parse_job({"data": data, "train": train, "plan": plan})
+    keep_rate = coteaching_keep_rate(spec.train.n_epochs, spec.data.noise.noise_rate, 10)
+    trials = []
+    for k in range(scale["n_seeds"]):
+        init, order, noise = (derive_seed(k, "reproduce", purpose) for purpose in ("init", "order", "noise"))
+        trials.append(TrialSpec(0, k, "search", k, keep_rate, init, order, noise))
+    return Population(spec.data, spec.train, spec.plan, LAST, tuple(trials))
+
+
+def measure(row: Mapping[str, Any], method: Mapping[str, Any], scale: Mapping[str, Any], dtype: str) -> Measured:
+    """Train one method of a row."""
+    found: dict[int, list[EpochMetrics]] = {}
+    for step in train_population(population(row, method, scale, dtype)):
+        if isinstance(step, PopulationEpoch):
+            for epoch in step.epochs:
+                found.setdefault(epoch.k, []).append(epoch)
+    metric = METRICS[row["metric"]]
+    accuracy = [metric([100 * (e.test_accuracy or 0.0) for e in epochs]) for epochs in found.values()]
+    return Measured(row["name"], method["method"], tuple(accuracy), method.get("published"))
+
+
+def ordering(expected: list[str], measured: Mapping[str, Measured]) -> str:
+    """Whether the published ordering was found, in words."""
+    means = [measured[name].mean for name in expected]
+    holds = all(a < b for a, b in itertools.pairwise(means))
+    return f"{' < '.join(expected)}: {'found' if holds else 'NOT found'}"

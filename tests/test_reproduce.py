@@ -1,0 +1,40 @@
+"""The rows of published tables: each can be trained at both scales, and the document says what was found."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.reproduce.__main__ import document
+from benchmarks.reproduce.rows import METRICS, Measured, load, ordering, population
+
+SCALES, ROWS = load()
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["name"])
+def test_every_row_is_a_job_at_every_scale(row: dict, scale: str) -> None:
+    assert set(row["expect"]) <= {method["method"] for method in row["methods"]}
+    assert row["metric"] in METRICS
+    for method in row["methods"]:
+        found = population(row, method, SCALES[scale], "float32")
+        assert len(found.trials) == SCALES[scale]["n_seeds"]
+        assert len({(t.init_seed, t.order_seed, t.noise_seed) for t in found.trials}) == len(found.trials)
+        assert found.plan.device == SCALES[scale]["device"]
+
+
+def test_metrics_are_never_mixed_up() -> None:
+    accuracies = [50.0, 90.0, *[70.0] * 9, 80.0]
+    assert METRICS["best"](accuracies) == 90.0
+    assert METRICS["last10"](accuracies) == pytest.approx(71.0)
+
+
+def test_an_ordering_is_found_or_not() -> None:
+    measured = {name: Measured("r", name, (value, value + 1), None) for name, value in (("a", 1.0), ("b", 3.0))}
+    assert ordering(["a", "b"], measured) == "a < b: found"
+    assert ordering(["b", "a"], measured) == "b < a: NOT found"
+
+
+def test_the_document_is_made_of_the_stored_results() -> None:
+    from benchmarks.reproduce.__main__ import TABLE
+
+    assert TABLE.read_text(encoding="utf-8") == document(SCALES, ROWS)
