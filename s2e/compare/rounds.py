@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from s2e import catalog
-from s2e.baseline import coteaching_schedule, default_tau
 from s2e.compare.spec import EntrySpec
 from s2e.errors import Problem, SpecError
-from s2e.spec import JobSpec, Round, TrialSpec, derive_seed
+from s2e.search.trials import coteaching_schedule, default_keep_rate, make_repeat
+from s2e.spec import JobSpec, Round
 
 KIND = "compare"
 
@@ -32,11 +32,10 @@ def compare_round(spec: JobSpec) -> Round:
     assert spec.compare is not None
     pairs = [(repeat, entry) for repeat in range(1, spec.compare.n_seeds + 1) for entry in spec.compare.entries]
     schedules = {entry.label: keep_rate_of(entry, spec) for entry in spec.compare.entries}
-    trials = []
-    for k, (repeat, entry) in enumerate(pairs):
-        init, order, noise = (derive_seed(spec.seed, purpose, KIND, repeat) for purpose in ("init", "order", "noise"))
-        keep_rate = schedules[entry.label]
-        trials.append(TrialSpec(0, k, entry.label, repeat, keep_rate, init, order, noise, train=entry.overrides))
+    trials = (
+        make_repeat(spec, 0, k, entry.label, schedules[entry.label], entry.overrides, (KIND, repeat))
+        for k, (repeat, entry) in enumerate(pairs)
+    )
     return Round(0, KIND, tuple(trials))
 
 
@@ -50,8 +49,11 @@ def keep_rate_of(entry: EntrySpec, spec: JobSpec) -> tuple[float, ...]:
     schedule, n_epochs = entry.schedule, spec.train.n_epochs
     if schedule.kind == "all" or not uses_schedule(entry):
         return (1.0,) * n_epochs
-    if schedule.kind in ("default", "tau"):
-        return coteaching_schedule(spec, default_tau(spec) if schedule.tau is None else schedule.tau)
+    if schedule.kind == "default":
+        return default_keep_rate(spec)
+    if schedule.kind == "tau":
+        assert schedule.tau is not None  # refused at the door
+        return coteaching_schedule(spec, schedule.tau)
     if not schedule.keep_rate:
         raise SpecError(Problem("schedule.job", schedule.job, "known to a service only; without one give keep_rate"))
     return schedule.keep_rate

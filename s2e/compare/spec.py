@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,8 +18,8 @@ from s2e.validation import param
 
 MOST_ENTRIES = 50
 MOST_LABEL = 40
-RESERVED = frozenset({"search"})
-"""Labels that mean something else among the trials of a job."""
+RESERVED = re.compile(r"search|default|all|(searched|tuned)( \d+)?|tau=.*")
+"""Labels that the trials of a search have."""
 _OWN = ("method", "params")
 
 
@@ -108,8 +109,8 @@ def _of_entry(path: str, problem: Problem) -> Problem:
 
 
 def _label_problems(label: str, path: str) -> list[Problem]:
-    if label in RESERVED or not (label.isascii() and label.isprintable() and label.strip() == label):
-        allowed = f"printable ASCII text without outer spaces, and not one of: {', '.join(sorted(RESERVED))}"
+    if RESERVED.fullmatch(label) or not (label.isascii() and label.isprintable() and label.strip() == label):
+        allowed = "printable ASCII text without outer spaces, and none of a search's own: search, searched, tuned, ..."
         return [Problem(f"{path}.label", label, allowed)]
     return []
 

@@ -48,7 +48,7 @@ SMALL = {
     "name": "small",
     "train": {"n_epochs": 12},
     "search": {"n_rounds": 2, "n_trials": 3},
-    "report": {"n_seeds": 2, "taus": [0.2]},
+    "report": {"n_seeds": 2, "max_seeds": 2, "n_candidates": 1, "taus": [0.2]},
 }
 
 
@@ -285,8 +285,8 @@ def run_simulated(backend: SimulatedBackend, round_: Round, populations: tuple[P
 
 @pytest.fixture(scope="session")
 def quick_search() -> QuickSearch:
-    search = {"search": {"n_rounds": 2, "n_trials": 3}, "report": {"n_seeds": 2, "taus": [0.3]}}
-    return _ended_in_process(search)
+    report = {"n_seeds": 2, "max_seeds": 2, "n_candidates": 1, "taus": [0.3]}
+    return _ended_in_process({"search": {"n_rounds": 2, "n_trials": 3}, "report": report})
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from workers.backend import EpochReported, PopulationStarted
 SEARCH = {
     "train": {"n_epochs": 6},
     "search": {"n_rounds": 1, "n_trials": 3},
-    "report": {"n_seeds": 2, "taus": [0.2]},
+    "report": {"n_seeds": 2, "max_seeds": 2, "n_candidates": 1, "taus": [0.2]},
 }
 COMPARE = {
     "kind": "compare",
@@ -32,7 +32,7 @@ COMPARE = {
 
 def of_job(job_id: str, **more: Any) -> dict[str, Any]:
     """A comparison of Standard with Co-teaching under the schedule of a job."""
-    searched = {"label": "searched", "method": "coteaching", "schedule": {"kind": "job", "job": job_id, **more}}
+    searched = {"label": "found", "method": "coteaching", "schedule": {"kind": "job", "job": job_id, **more}}
     return COMPARE | {"compare": {"n_seeds": 2, "entries": [{"method": "standard"}, searched]}}
 
 
@@ -112,7 +112,7 @@ def test_an_entry_takes_the_schedule_a_search_recommends(
     client.wait(job.id)
     assert client.comparison(job.id).rows[1].schedule == f"recommended by job {search.id}"
     with database.read() as session:
-        asked = session.scalars(select(Trial).where(Trial.job_id == job.id, Trial.label == "searched")).all()
+        asked = session.scalars(select(Trial).where(Trial.job_id == job.id, Trial.label == "found")).all()
     assert [trial.spec["keep_rate"] for trial in asked] == [recommended] * 2
     with pytest.raises(WrongKind, match="comparison"):
         client.comparison(search.id)

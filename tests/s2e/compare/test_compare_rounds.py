@@ -15,8 +15,8 @@ from s2e.spec import JobSpec, RoundRecord, TrialResult, parse_job
 LISTED = [1.0, 0.5, 0.25, 0.125]
 ENTRIES = [
     {"method": "standard", "schedule": {"kind": "tau", "tau": 0.9}},
-    {"label": "default", "method": "coteaching"},
-    {"label": "all", "method": "coteaching", "schedule": {"kind": "all"}},
+    {"label": "eq1", "method": "coteaching"},
+    {"label": "every", "method": "coteaching", "schedule": {"kind": "all"}},
     {"label": "tau 0.3", "method": "coteaching", "schedule": {"kind": "tau", "tau": 0.3}},
     {"label": "listed", "method": "coteaching", "schedule": {"kind": "list", "keep_rate": LISTED}},
     {"label": "fast", "method": "coteaching", "train": {"learning_rate": 0.01}},
@@ -41,7 +41,7 @@ def test_a_comparison_is_one_round_of_every_entry_on_every_seed() -> None:
     assert loop.n_trials(spec) == len(round_.trials) == 6 * 3
     assert loop.n_rounds(spec) == 1
     assert [(trial.repeat, trial.label) for trial in round_.trials[:7]] == [
-        *((1, label) for label in ("standard", "default", "all", "tau 0.3", "listed", "fast")), (2, "standard"),
+        *((1, label) for label in ("standard", "eq1", "every", "tau 0.3", "listed", "fast")), (2, "standard"),
     ]  # fmt: skip
     assert [trial.k for trial in round_.trials] == list(range(18))
     results = tuple(TrialResult(0, trial.k, failed=True) for trial in round_.trials)
@@ -71,8 +71,8 @@ def test_its_seeds_are_fresh_for_a_search_of_the_same_seed() -> None:
 def test_each_kind_of_schedule_and_none_for_a_method_without() -> None:
     """tau 0.9 asked of Standard changes nothing: it keeps every sample, and its keep rate says so."""
     keep_rate = {trial.label: trial.keep_rate for trial in round_of(job()).trials}
-    assert keep_rate["standard"] == keep_rate["all"] == (1.0,) * 4
-    assert keep_rate["default"] == coteaching_keep_rate(4, 0.5, 2)
+    assert keep_rate["standard"] == keep_rate["every"] == (1.0,) * 4
+    assert keep_rate["eq1"] == coteaching_keep_rate(4, 0.5, 2)
     assert keep_rate["tau 0.3"] == coteaching_keep_rate(4, 0.3, 2)
     assert keep_rate["listed"] == tuple(LISTED)
 
