@@ -10,7 +10,7 @@ import torch
 from s2e.methods.base import pick
 from s2e.methods.engine import MiniBatch
 from s2e.spec import derive_seed
-from s2e.train.metrics import EpochNumbers, evaluate, memorisation, selection, to_numbers
+from s2e.train.metrics import EpochNumbers, evaluate, memorisation, selection, to_numbers, validate
 from s2e.train.population import NEVER_SEEN, StackedTrials
 from s2e.train.skip import StepGuard
 
@@ -22,7 +22,7 @@ def run_epoch(trials: StackedTrials, t: int) -> list[EpochNumbers]:
     trials.method.begin_epoch(trials, t)
     order = epoch_order(trials, t)
     loss_MKN, weight_MKNB = _train(trials, order, t)
-    validation_KN, validation_K, validation_finite_K = evaluate(trials, trials.data.validation)
+    validation_KN, validation_K, validation_finite_K = validate(trials)
     test_KN, test_K, test_finite_K = evaluate(trials, trials.data.test)
     columns = {
         "loss": loss_MKN.mean((0, 2)),
