@@ -24,6 +24,8 @@ class Entry:
     """Class of :mod:`s2e.methods.params` or :mod:`s2e.models.params` that holds the hyperparameters."""
     min_trials: int = 1
     """Trials a round that a searcher needs: a rule that compares the trials of one round has no step for fewer."""
+    short_trials: bool = False
+    """Whether a searcher asks for parts of full trainings, to be continued later."""
     needs: frozenset[str] = frozenset()
     """What a method cannot train without: ``clean`` (trusted samples)."""
     min_size: int = 1
@@ -258,6 +260,34 @@ SEARCHERS = {
     "grid": Entry(
         "s2e.search.grid:Grid",
         "Full factorial grids in a small space, Sobol's sequence in others; theta never moves.",
+    ),
+    "tpe": Entry(
+        "s2e.search.optuna_samplers:TPE",
+        "Optuna's multivariate TPE with a constant liar, rebuilt from the history at each round; theta never moves.",
+    ),
+    "gp": Entry(
+        "s2e.search.optuna_samplers:GP",
+        "Optuna's Gaussian process over the coordinates of a point, rebuilt at each round; theta never moves.",
+    ),
+    "cmaes": Entry(
+        "s2e.search.cma_es:CmaEs",
+        "CMA-ES over the unit cube of the space, one generation a round; theta never moves.",
+        min_trials=4,
+    ),
+    "hyperband": Entry(
+        "s2e.search.hyperband:Hyperband",
+        "Uniform draws trained for a part of the epochs, the best of a rung go on; M x K full trainings in all.",
+        short_trials=True,
+    ),
+    "asha": Entry(
+        "s2e.search.asha:Asha",
+        "Successive halving that mixes rungs in one round; M x K full trainings in all.",
+        short_trials=True,
+    ),
+    "asng": Entry(
+        "s2e.search.asng:Asng",
+        "A natural gradient of self-adapting length; every trial trains its own networks, no weights are shared.",
+        min_trials=2,
     ),
     "random": Entry("s2e.search.random_search:RandomSearch", "Uniform draws from the space; theta never moves."),
 }

@@ -22,6 +22,7 @@ from s2e.methods.params import need_problems, parse_params
 from s2e.models.limits import image_problems
 from s2e.models.params import parse_network_params
 from s2e.overrides import parameter_problems
+from s2e.search.checks import searcher_problems
 from s2e.train_spec import TrainSpec, train_problems
 from s2e.validation import param, parse, to_json
 
@@ -136,10 +137,7 @@ def parse_job(data: Any) -> JobSpec:
     spec = parse(JobSpec, data)
     problems: list[Problem] = []
     spec = replace(spec, train=_complete(spec, problems))
-    at_least = catalog.SEARCHERS[spec.search.searcher].min_trials
-    if spec.search.n_trials < at_least:
-        allowed = f">= {at_least} for searcher {spec.search.searcher}, which compares the trials of one round"
-        problems.append(Problem("search.n_trials", spec.search.n_trials, allowed))
+    problems += searcher_problems(spec.search.searcher, spec.search.n_trials, spec.trials)
     problems += image_problems(spec.train.network, sample_shape(spec.data.name))
     problems += train_problems(spec.train)
     problems += data_problems(spec.data, spec.train.augment)

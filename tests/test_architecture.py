@@ -46,9 +46,9 @@ def test_no_arrow_points_back(folder: str) -> None:
 @pytest.mark.parametrize(
     ("module", "banned"),
     [
-        ("service.app", {"torch", "ray", "torchvision", "sklearn"}),
+        ("service.app", {"torch", "ray", "torchvision", "sklearn", "optuna", "cmaes"}),
         ("service.cli", {"torch", "ray", "torchvision", "sklearn"}),
-        ("s2e.search.loop", {"torch", "ray", "sqlalchemy"}),
+        ("s2e.search.loop", {"torch", "ray", "sqlalchemy", "optuna", "cmaes"}),
         ("s2e.train.trial", {"ray", "sqlalchemy", "pydantic", "fastapi", "sklearn", "torchvision", "safetensors"}),
     ],
 )

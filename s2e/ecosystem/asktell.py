@@ -7,16 +7,20 @@ Everything follows from (searcher, results so far): told the same again, it asks
 
 from __future__ import annotations
 
+from s2e.errors import Problem, SpecError
 from s2e.search.base import Searcher
-from s2e.spec import Observation, Point, SearchState
+from s2e.spec import FULL, Observation, Point, SearchState
 
 
 class AskTell:
     """Rounds of ``n_trials`` trials in the order of their numbers, which start at 0."""
 
     def __init__(self, searcher: Searcher, n_trials: int) -> None:
+        """Raises SpecError for a rule with trials that are parts of a training: these tools train whole ones."""
         self._searcher, self._n_trials = searcher, n_trials
         self._states: list[SearchState] = [searcher.init()]
+        if searcher.fidelity(self._states[0], 0) != FULL:
+            raise SpecError(Problem("searcher", type(searcher).__name__, "a rule whose trials are full trainings"))
         self._told: dict[int, tuple[Point, float | None]] = {}
 
     def ask(self, number: int) -> Point:

@@ -113,11 +113,12 @@ def test_n_trials_is_what_the_rounds_ask(more: dict[str, Any]) -> None:
 def test_replay_from_every_stored_prefix_asks_the_same_round(searcher: str) -> None:
     spec = job(search={"searcher": searcher, "n_rounds": 4, "n_trials": 4})
     history, _ = run_search(spec, running(formula))
+    assert len(history) == n_rounds(spec)
     stored_spec = parse_job(json.loads(json.dumps(to_json(spec))))
+    stored = [through_text(record) for record in history]
+    assert stored == history
     for m, record in enumerate(history):
-        stored = [through_text(earlier) for earlier in history[:m]]
-        assert stored == history[:m]
-        assert next_round(stored_spec, stored) == record.round
+        assert next_round(stored_spec, stored[:m]) == record.round
 
 
 def test_the_grouping_and_the_order_of_results_change_nothing() -> None:

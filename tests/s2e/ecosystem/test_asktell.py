@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from s2e.ecosystem.asktell import AskTell
+from s2e.errors import SpecError
+from s2e.search.asha import Asha
 from s2e.search.cem import CrossEntropy
+from s2e.search.hyperband import Hyperband
 from s2e.search.space import S2E
 from s2e.spec import Observation, Point
 
@@ -73,3 +76,9 @@ def test_told_twice_is_told_once() -> None:
     for number in range(K):
         again.tell(number, points[number], objective(points[number]) + (number == 0 and 5))
     assert single.ask(K) == again.ask(K)
+
+
+@pytest.mark.parametrize("rule", [Hyperband, Asha])
+def test_a_rule_with_parts_of_trainings_is_refused(rule: type[Hyperband] | type[Asha]) -> None:
+    with pytest.raises(SpecError, match=f"{rule.__name__}.*full trainings"):
+        AskTell(rule(S2E, 0, 30), K)
