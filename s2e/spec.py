@@ -16,6 +16,7 @@ from s2e.data.checks import data_problems
 from s2e.data.limits import sample_shape, size_problems
 from s2e.data.normalisation import normalise_problems
 from s2e.data.spec import CsvSpec, DataSpec, NoiseSpec
+from s2e.earlier import EarlierTrials, earlier_problems
 from s2e.errors import Problem, SpecError
 from s2e.fidelity import FULL, Fidelity
 from s2e.methods.params import need_problems, parse_params
@@ -51,6 +52,15 @@ class SearchSpec:
         doc="rounds M; theta moves once after each. Rules with short trials get M x K full trainings",
     )
     n_trials: int = param(6, ge=1, le=1_000, doc="trials K of one round")
+    warm_start: tuple[str, ...] = param(
+        (),
+        max_length=40,
+        doc="ids of earlier jobs on similar data: model_newton learns from their trials as far as their objective is "
+        "related to this one's, and forgets them where it is not",
+    )
+    earlier: tuple[EarlierTrials, ...] = param(
+        (), max_length=40, doc="the trials of warm_start, looked up by the service at submission; leave it out"
+    )
     tail_epochs: int | None = param(
         None, ge=1, le=10_000, doc="last epochs averaged by the objective; null: max(5, T/10), at most T"
     )
@@ -138,6 +148,8 @@ def parse_job(data: Any) -> JobSpec:
     problems: list[Problem] = []
     spec = replace(spec, train=_complete(spec, problems))
     problems += searcher_problems(spec.search.searcher, spec.search.n_trials, spec.trials)
+    search = spec.search
+    problems += earlier_problems(search.searcher, search.space, search.parameters, search.warm_start, search.earlier)
     problems += image_problems(spec.train.network, sample_shape(spec.data.name))
     problems += train_problems(spec.train)
     problems += data_problems(spec.data, spec.train.augment)

@@ -19,6 +19,7 @@ from service.errors import NoReport
 from service.series import thin
 from service.store import queries, repository
 from service.store.models import Job, SearchRound, Trial
+from service.warm_start import resolved
 
 FAN_POINTS = 60
 QUANTILE_NAMES = ("q05", "q25", "q50", "q75", "q95")
@@ -28,7 +29,7 @@ def submit(session: Session, body: Any, idempotency_key: str | None) -> tuple[sc
     """Create the job a body asks for; (job, False) when its key made it before. Raises SpecError, Conflict."""
     spec = parse_job(body)
     request_hash = hashlib.sha256(json.dumps(to_json(spec), sort_keys=True).encode()).hexdigest()
-    job_id, created = repository.create_job(session, spec, idempotency_key, request_hash)
+    job_id, created = repository.create_job(session, resolved(session, spec), idempotency_key, request_hash)
     return get(session, job_id), created
 
 

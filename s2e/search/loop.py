@@ -16,6 +16,7 @@ from typing import Any
 
 from s2e import catalog
 from s2e.data.transition import injected_noise_rate
+from s2e.errors import Problem, SpecError
 from s2e.overrides import overridden
 from s2e.report import make_report
 from s2e.schedule import coteaching_keep_rate
@@ -40,9 +41,14 @@ from s2e.spec import (
 
 
 def make_searcher(spec: JobSpec) -> Searcher:
-    """The searcher a job names, over the space it names."""
-    searcher: Searcher = catalog.load(catalog.SEARCHERS, spec.search.searcher)(
-        make_space(spec), spec.seed, spec.train.n_epochs
+    """The searcher a job names, over the space it names. Raises SpecError for a warm start nobody looked up."""
+    search = spec.search
+    if search.warm_start and not search.earlier:
+        allowed = "none outside of the service, which looks these jobs up; without it, fill search.earlier"
+        raise SpecError(Problem("search.warm_start", ", ".join(search.warm_start)[:80], allowed))
+    more = {"earlier": search.earlier} if search.earlier else {}
+    searcher: Searcher = catalog.load(catalog.SEARCHERS, search.searcher)(
+        make_space(spec), spec.seed, spec.train.n_epochs, **more
     )
     return searcher
 
