@@ -63,6 +63,11 @@ METHODS = {
         "Two networks, each trained on every sample where they disagree; the schedule is ignored (Malach et al. 2017).",
         params="Decoupling",
     ),
+    "dividemix": Entry(
+        "s2e.methods.dividemix:DivideMix",
+        "Two networks that divide the samples for each other into labelled and unlabelled (Li et al. 2020).",
+        params="DivideMix",
+    ),
     "elr": Entry(
         "s2e.methods.elr:Elr",
         "Cross entropy with each sample held to its earlier predictions (Liu et al. 2020); the schedule is ignored.",
@@ -98,15 +103,35 @@ METHODS = {
         "Huber loss between probabilities and the one-hot label (SIGUA Table 3); the schedule is ignored.",
         params="Huber",
     ),
+    "joint_optim": Entry(
+        "s2e.methods.joint_optim:JointOptim",
+        "Labels replaced by averaged outputs, then a fresh training on them (Tanaka et al. 2018).",
+        params="JointOptim",
+    ),
     "logsum": Entry(
         "s2e.methods.robust:LogSum",
         "Log-sum loss between probabilities and the one-hot label (SIGUA Table 3); the schedule is ignored.",
         params="LogSum",
     ),
+    "m_dyr_h": Entry(
+        "s2e.methods.mdyr:MDyrH",
+        "Mixup with a hard bootstrap guided by a Beta mixture of the losses (Arazo et al. 2019).",
+        params="MDyrH",
+    ),
+    "md_dyr_sh": Entry(
+        "s2e.methods.mdyr:MdDyrSh",
+        "Mixing and a soft-to-hard bootstrap guided by a Beta mixture of the losses (Arazo et al. 2019).",
+        params="MdDyrSh",
+    ),
     "mixup": Entry(
         "s2e.methods.mixup:Mixup",
         "Cross entropy on mixtures of two samples (Zhang et al. 2018); the schedule is ignored.",
         params="Mixup",
+    ),
+    "pencil": Entry(
+        "s2e.methods.pencil:Pencil",
+        "Label distributions learnt together with the weights (Yi & Wu 2019).",
+        params="Pencil",
     ),
     "reweight": Entry(
         "s2e.methods.reweight:Reweight",

@@ -43,6 +43,8 @@ class Engine(Protocol):
     """Where a method keeps what it drew in ``begin_epoch`` until the epoch ends; a checkpoint leaves it out."""
     label_KS: torch.Tensor
     tensors: dict[str, torch.Tensor]
+    t: int
+    """The epoch on the host, for what changes with the stage of a training."""
     epoch: torch.Tensor
     """t, as a tensor without axes."""
     step: torch.Tensor

@@ -42,12 +42,13 @@ class Mixing:
         return weight * own + (1 - weight) * other
 
 
-def draw_mixing(engine: Engine, alpha: float, *, own_first: bool = False) -> None:
+def draw_mixing(engine: Engine, alpha: float, *, own_first: bool = False, n_views: int = 1) -> None:
     """weight ~ Beta(alpha, alpha) and a permutation for each step of this epoch.
 
     ``own_first``: max(weight, 1 - weight), so that a mixture is nearer to its own sample than to the partner.
+    ``n_views``: how often each sample stands in the batch that is mixed.
     """
-    n_steps, batch_size = engine.n_steps, engine.batch_size
+    n_steps, batch_size = engine.n_steps, n_views * engine.batch_size
     weight_KM = engine.draw("mixing weight", lambda rng: rng.beta(alpha, alpha, n_steps)).to(engine.weight_dtype)
     batch_MB = np.tile(np.arange(batch_size), (n_steps, 1))
     engine.draws["mix_weight"] = torch.maximum(weight_KM, 1 - weight_KM) if own_first else weight_KM

@@ -22,9 +22,9 @@ _TINY = 1e-12
 def low_loss_posterior(loss_LS: torch.Tensor) -> torch.Tensor:
     """P(component of the lower mean | loss) -> [L, S], of two Gaussians fitted by EM (DivideMix, section 3.1).
 
-    The losses are scaled to [0, 1] first; EM starts from the two clusters of least squared distance.
+    The losses are scaled to [0, 1] by :func:`unit_range`; EM starts from the two clusters of least squared distance.
     """
-    loss_LS = unit_range(loss_LS.double())
+    loss_LS = loss_LS.double()
     share_LS2 = _two_clusters(loss_LS)
     weight_L2, mean_L2, variance_L2 = _gaussian_moments(loss_LS, share_LS2)
     running_L = torch.ones(len(loss_LS), dtype=torch.bool, device=loss_LS.device)

@@ -74,7 +74,7 @@ class StackedTrials:
         self.draws: State = {}
         self.tensors: Tensors
         self.optimizer: torch.optim.Optimizer
-        self._t = 0
+        self.t = 0
         self.reset_networks()
         self.method_state: State = self.method.init_state(self._setup(population.data, data.n_classes))
 
@@ -104,7 +104,7 @@ class StackedTrials:
 
     def set_epoch(self, t: int) -> None:
         """The epoch, its first step, and the optimiser's step size in it."""
-        self._t = t
+        self.t = t
         self.epoch.fill_(t)
         self.step.zero_()
         self.draws.clear()
@@ -197,7 +197,7 @@ class StackedTrials:
     def draw(self, purpose: str, sample: Sampler) -> torch.Tensor:
         """Random numbers of this epoch [K, ...], equal for trials that share the data order."""
         seeds = self.order_seeds[:1] if self.shares_order else self.order_seeds
-        drawn = draw(seeds, purpose, self._t, sample).to(self.device)
+        drawn = draw(seeds, purpose, self.t, sample).to(self.device)
         return drawn.expand(self.n_trials, *drawn.shape[1:])
 
     def _setup(self, data: DataSpec, n_classes: int) -> Setup:
@@ -225,7 +225,7 @@ class StackedTrials:
     def _make_optimizer(self) -> torch.optim.Optimizer:
         parameters = [self.tensors[name].requires_grad_() for name in self.parameter_names]
         optimizer = make_optimizer(parameters, self.train_spec)
-        set_epoch(optimizer, self.train_spec, self._t)
+        set_epoch(optimizer, self.train_spec, self.t)
         return optimizer
 
 

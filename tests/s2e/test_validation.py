@@ -34,7 +34,9 @@ jobs = st.fixed_dictionaries(
         ),
         "train": st.fixed_dictionaries({"n_epochs": st.integers(1, 10_000), "beta1_decay": st.one_of(st.none(), unit)}),
         "search": st.fixed_dictionaries({"n_rounds": st.integers(1, 10_000), "n_trials": st.integers(2, 1000)}),
-        "report": st.fixed_dictionaries({"taus": st.lists(unit, max_size=20), "tau": st.one_of(st.none(), unit)}),
+        "report": st.fixed_dictionaries(
+            {"taus": st.one_of(st.none(), st.lists(unit, max_size=20)), "tau": st.one_of(st.none(), unit)}
+        ),
     },
 )
 

@@ -8,6 +8,7 @@ from s2e.methods.params.correction import Backward, Forward, NnBC, SiguaBC
 from s2e.methods.params.regularisation import Elr, ElrKl, ElrPlus, Mixup, Reweight
 from s2e.methods.params.robust import BootstrapHard, BootstrapSoft, Gce, Huber, LogSum, Sce, TruncatedGce
 from s2e.methods.params.selection import CoTeaching, CoTeachingPlus, Decoupling, Sigua, SiguaSL, StopGrad
+from s2e.methods.params.semi import DivideMix, JointOptim, MdDyrSh, MDyrH, Pencil
 
 __all__ = [
     "Backward",
@@ -16,16 +17,21 @@ __all__ = [
     "CoTeaching",
     "CoTeachingPlus",
     "Decoupling",
+    "DivideMix",
     "Elr",
     "ElrKl",
     "ElrPlus",
     "Forward",
     "Gce",
     "Huber",
+    "JointOptim",
     "LogSum",
+    "MDyrH",
+    "MdDyrSh",
     "Mixup",
     "NnBC",
     "Params",
+    "Pencil",
     "Reweight",
     "Sce",
     "Sigua",

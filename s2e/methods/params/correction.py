@@ -52,9 +52,11 @@ class Forward(Params):
         97,
         gt=0,
         le=100,
-        doc="estimated: the class's representative is the largest probability below this percentile (100: nothing is "
-        "discarded)",
+        doc="estimated: the class's representative is the largest probability below this percentile (CIFAR-100 100: "
+        "nothing is discarded)",
     )
+
+    per_dataset = {"cifar100": {"estimation_percentile": 100}}  # noqa: RUF012 - a ClassVar
 
     @property
     def n_first_trainings(self) -> int:

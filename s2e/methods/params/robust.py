@@ -70,3 +70,5 @@ class TruncatedGce(Gce):
         40, ge=0, le=10_000, doc="epoch at whose start samples are first left out (CIFAR-100: 80)"
     )
     pruning_interval: int = param(10, ge=1, le=10_000, doc="epochs between two decisions of who is left out")
+
+    per_dataset = {"cifar100": {"first_pruning_epoch": 80}}  # noqa: RUF012 - a ClassVar

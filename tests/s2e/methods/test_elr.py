@@ -1,4 +1,4 @@
-"""ELR against its equations: the gradient of eq. (8), the targets, the bound, and the linear model of its Fig. A.1."""
+"""ELR against its equations: the gradient of eq. (8), the targets and the bound (its linear model: tests/golden)."""
 
 from __future__ import annotations
 
@@ -104,48 +104,3 @@ def test_the_clamp_bounds_the_regulariser(n_classes, lowest):
     loss = method.losses(logits, label, index, method.init_state(setup(1, n_classes))).item()
     assert loss == pytest.approx(lowest, abs=0.005)
     assert math.isfinite(loss)
-
-
-def linear_model(name, seed, checkpoints):
-    """Methods reference g.1: 50 points in 100 dimensions, 20 labels flipped, full-batch descent on a linear softmax.
-    Returns the accuracy on wrongly labelled points, against the true class, at the checkpoints."""
-    generator = torch.Generator().manual_seed(seed)
-    n_samples, n_inputs = 50, 100
-
-    def normal(*shape):
-        return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-    direction = F.normalize(normal(n_inputs), dim=0)
-    sign = torch.arange(n_samples) % 2 * 2 - 1
-    x = sign[:, None] * (direction - 0.1 * normal(n_samples, n_inputs))
-    true = (sign + 1) // 2
-    wrong = torch.randperm(n_samples, generator=generator)[:20]
-    label = true.clone()
-    label[wrong] = 1 - label[wrong]
-    difference = 2 * F.normalize(normal(n_inputs), dim=0)
-    weights = torch.stack([-difference / 2, difference / 2]).requires_grad_()
-    method, index = make(name), torch.arange(n_samples)
-    state = method.init_state(setup(n_samples, 2))
-    seen = {}
-    for step in range(max(checkpoints) + 1):
-        logits = x @ weights.T
-        if step in checkpoints:
-            seen[step] = (logits.argmax(-1) == true)[wrong].double().mean().item()
-        (gradient,) = torch.autograd.grad(method.losses(logits[None, None], label[None], index, state).mean(), weights)
-        weights = (weights - 0.1 * gradient).detach().requires_grad_()
-    return seen
-
-
-def test_the_linear_model_memorises_with_cross_entropy_and_not_with_elr():
-    """ELR Figs. A.1 and B.1: cross entropy first gets wrongly labelled points right (about step 30), then memorises
-    their labels; ELR stays right."""
-    steps = (30, 100, 1000)
-    seeds = range(2)
-    plain, elr = (
-        {step: sum(run[step] for run in runs) / len(runs) for step in steps}
-        for runs in ([linear_model(name, seed, steps) for seed in seeds] for name in ("standard", "elr"))
-    )
-    assert plain[30] > 0.7
-    assert plain[1000] < 0.05
-    assert elr[100] > 0.95
-    assert elr[1000] > 0.95

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 from sklearn.mixture import GaussianMixture
 
-from s2e.methods.mixtures import fit_two_betas, low_loss_posterior
+from s2e.methods.mixtures import fit_two_betas, low_loss_posterior, unit_range
 
 
 def losses(seed, n=600, noisy=0.4):
@@ -40,7 +40,7 @@ def sklearn_posterior(loss_S):
 
 
 def test_gaussians_are_those_of_scikit_learn():
-    posterior_LS = low_loss_posterior(torch.from_numpy(STACK)).numpy()
+    posterior_LS = low_loss_posterior(unit_range(torch.from_numpy(STACK))).numpy()
     for loss_S, posterior_S in zip(STACK, posterior_LS, strict=True):
         np.testing.assert_allclose(posterior_S, sklearn_posterior(loss_S), rtol=0, atol=1e-10)
 
@@ -49,7 +49,7 @@ def test_gaussians_agree_with_scikit_learns_own_start():
     x = (STACK[0] - STACK[0].min()) / np.ptp(STACK[0])
     mixture = GaussianMixture(2, max_iter=10, tol=1e-2, reg_covar=5e-4, random_state=0).fit(x[:, None])
     theirs = mixture.predict_proba(x[:, None])[:, mixture.means_.argmin()]
-    ours = low_loss_posterior(torch.from_numpy(STACK[:1]))[0].numpy()
+    ours = low_loss_posterior(unit_range(torch.from_numpy(STACK[:1])))[0].numpy()
     assert np.mean((theirs > 0.5) == (ours > 0.5)) == 1
     np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
@@ -98,12 +98,12 @@ def test_the_lookup_reads_the_cell_of_the_scaled_loss():
 @pytest.mark.parametrize("constant", [0.0, 2.5])
 def test_equal_losses_give_numbers(constant):
     loss_LS = torch.full((2, 50), constant)
-    assert low_loss_posterior(loss_LS).isfinite().all()
+    assert low_loss_posterior(unit_range(loss_LS)).isfinite().all()
     assert fit_two_betas(loss_LS).noisy_posterior(loss_LS).isfinite().all()
 
 
 def test_a_vector_does_not_see_the_others():
-    stack = torch.from_numpy(STACK)
+    stack = unit_range(torch.from_numpy(STACK))
     torch.testing.assert_close(low_loss_posterior(stack)[1:2], low_loss_posterior(stack[1:2]), rtol=0, atol=1e-12)
     together, alone = fit_two_betas(stack), fit_two_betas(stack[1:2])
     torch.testing.assert_close(together.noisy_LR[1:2], alone.noisy_LR, rtol=0, atol=1e-12)
