@@ -13,6 +13,7 @@ from statistics import fmean, stdev
 
 from scipy.stats import t as student_t
 
+from s2e.data.validation import validation_warning
 from s2e.fidelity import of_highest_fidelity
 from s2e.spec import JobSpec, Report, ReportRow, RoundRecord, TrialResult, TrialSpec
 
@@ -61,7 +62,7 @@ def make_report(spec: JobSpec, history: Sequence[RoundRecord], recommended: tupl
         recommended_model=None if first is None else first.model,
         keep_rate=rows[0].keep_rate,
         rows=rows,
-        verdict=_verdict(rows, recommended),
+        verdict=" ".join(filter(None, (_verdict(rows, recommended), validation_warning(spec.data)))),
         train=rows[0].train,
         basis=_basis(spec, history),
     )

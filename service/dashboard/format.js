@@ -92,6 +92,7 @@ export function specLine(spec) {
 function noiseWords(noise) {
   if (noise.kind === "none") return "no injected noise";
   if (noise.kind === "human") return `human labels (${noise.human_labels})`;
+  if (noise.kind === "open_set") return `${(100 * noise.noise_rate).toFixed(0)}\u202f% images of ${noise.open_set}`;
   if (noise.kind === "matrix") return "noise from a given matrix";
   return `${(100 * noise.noise_rate).toFixed(0)}\u202f% ${noise.kind.replaceAll("_", " ")} noise`;
 }
