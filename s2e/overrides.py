@@ -36,7 +36,7 @@ def overridden(data: DataSpec, train: TrainSpec, overrides: Mapping[str, Any], p
         raise SpecError(*problems)
     params = parse_params(found.method, data.name, {**kept, **found.params}, f"{path}.params")
     if problems := params.job_problems(found, data):
-        raise SpecError(*(replace(problem, field=re.sub(r"^train", path, problem.field)) for problem in problems))
+        raise SpecError(*(replace(problem, field=re.sub(r"^train\b", path, problem.field)) for problem in problems))
     check_sizes(data, found.batch_size)
     return replace(found, params=to_json(params))
 
