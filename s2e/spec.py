@@ -11,7 +11,6 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import Any
 
-from s2e import catalog
 from s2e.data.checks import data_problems
 from s2e.data.limits import sample_shape, size_problems
 from s2e.data.normalisation import normalise_problems
@@ -22,55 +21,15 @@ from s2e.methods.params import need_problems, parse_params
 from s2e.models.limits import image_problems
 from s2e.models.params import parse_network_params
 from s2e.overrides import parameter_problems
+from s2e.protocols import expand, protocols
 from s2e.search.checks import searcher_problems
+from s2e.search_spec import ReportSpec, SearchSpec, report_problems
 from s2e.train_spec import TrainSpec, train_problems
 from s2e.validation import param, parse, to_json
 
 SPEC_VERSION = 1
-DEFAULT_TAUS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 # --- what a user asks for ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class SearchSpec:
-    """Which schedules are tried, and how the next ones are chosen."""
-
-    searcher: str = param("model_newton", choices=lambda: catalog.SEARCHERS, doc="search rule")
-    space: str = param("s2e", choices=lambda: catalog.SPACES, doc="space of schedules")
-    parameters: dict[str, Any] = param(
-        dict,
-        doc="training parameters searched beside the schedule, by field: "
-        '{"train.learning_rate": {"kind": "log", "low": 1e-4, "high": 1e-2}}; kinds: linear, log and integer (low, '
-        "high), choice (values), simplex (fields, total; its name is free)",
-    )
-    n_rounds: int = param(
-        5,
-        ge=1,
-        le=10_000,
-        doc="rounds M; theta moves once after each. Rules with short trials get M x K full trainings",
-    )
-    n_trials: int = param(6, ge=1, le=1_000, doc="trials K of one round")
-    tail_epochs: int | None = param(
-        None, ge=1, le=10_000, doc="last epochs averaged by the objective; null: max(5, T/10), at most T"
-    )
-
-
-@dataclass(frozen=True)
-class ReportSpec:
-    """The final comparison: fresh-seed re-training of the searched schedule and its rivals."""
-
-    n_seeds: int = param(5, ge=2, le=100, doc="fresh seeds (initial weights, data order, noise draw) per schedule")
-    taus: tuple[float, ...] = param(
-        DEFAULT_TAUS, max_length=100, ge=0, lt=1, doc="values of tau tried for the tuned eq. (1), one trial each"
-    )
-    ramp_epochs: int = param(10, ge=1, le=10_000, doc="epochs t_k over which eq. (1) falls to 1 - tau")
-    ramp: str = param(
-        "equation",
-        choices=("equation", "official_linspace"),
-        doc="eq. (1) as printed, or the official program's ramp, which reaches 1 - tau one epoch earlier",
-    )
-    tau: float | None = param(None, ge=0, lt=1, doc="tau of the default Co-teaching schedule; null: the noise rate")
 
 
 @dataclass(frozen=True)
@@ -98,6 +57,12 @@ class JobSpec:
         choices=("internal", "external"),
         doc="who trains: the service's own workers, or, external, your own program, which asks for schedules under a "
         "lease and reports back (of data and train, only train.n_epochs and the noise rate then matter)",
+    )
+    protocol: str | None = param(
+        None,
+        choices=lambda: protocols(),
+        doc="a published training protocol: its values stand in every field of data and train that the job does not "
+        "set itself; null: the fields' own defaults",
     )
     data: DataSpec = param(DataSpec, doc="data set, noise and split")
     train: TrainSpec = param(TrainSpec, doc="how one trial is trained")
@@ -131,10 +96,10 @@ def _complete(spec: JobSpec, problems: list[Problem]) -> TrainSpec:
 def parse_job(data: Any) -> JobSpec:
     """A JobSpec from plain JSON, with the rules that join two fields. Raises SpecError with all problems.
 
-    ``train.params`` and ``train.network_params`` come back complete: a stored job keeps its numbers when a default
-    changes.
+    ``train.params``, ``train.network_params`` and all that a protocol stands for come back complete: a stored job keeps
+    its numbers when a default changes.
     """
-    spec = parse(JobSpec, data)
+    spec = parse(JobSpec, expand(data))
     problems: list[Problem] = []
     spec = replace(spec, train=_complete(spec, problems))
     problems += searcher_problems(spec.search.searcher, spec.search.n_trials, spec.trials)
@@ -144,6 +109,7 @@ def parse_job(data: Any) -> JobSpec:
     problems += normalise_problems(spec.data)
     problems += need_problems(spec.train.method, n_clean=spec.data.n_clean)
     problems += size_problems(spec.data, spec.train.batch_size)
+    problems += report_problems(spec.report)
     problems = problems or parameter_problems(spec)
     if problems:
         raise SpecError(*problems)
@@ -189,9 +155,10 @@ class TrialSpec:
     round: int
     k: int
     label: str
-    """Which schedule this is: ``search``, or a row of the final table: ``searched default tuned all``, ``tau=0.3``."""
+    """Which schedule this is: ``search``; a tuning of eq. (1), ``tau=0.3, t_k=8.1, c=1``; a candidate, ``searched 2``
+    or ``tuned 1``; or a row of the final table, ``searched default tuned all``."""
     repeat: int
-    """Which fresh seed; 0 during the search."""
+    """Which fresh seed of the choice or of the final comparison; 0 during search and tuning."""
     keep_rate: tuple[float, ...]
     init_seed: int
     order_seed: int
@@ -208,7 +175,7 @@ class TrialSpec:
 
 @dataclass(frozen=True)
 class Round:
-    """Trials under one theta (``kind`` search), or one step of the final comparison (``tune``, ``retrain``)."""
+    """Trials under one theta (``kind`` search), or a step of the final comparison (``tune choose retrain``)."""
 
     index: int
     kind: str
@@ -320,7 +287,8 @@ class RoundRecord:
 
 @dataclass(frozen=True)
 class ReportRow:
-    """One schedule re-trained on fresh seeds. Intervals are 95 % (Student t over seeds)."""
+    """One schedule re-trained on fresh seeds. Intervals are 95 % (Student t over seeds); those of differences hold for
+    all looks together."""
 
     label: str
     title: str
@@ -341,7 +309,7 @@ class Report:
     """What a job ends with: the recommended schedule, the best run, the comparison and what it supports, in words."""
 
     recommended: tuple[int, int] | None
-    """(round, k) of the recommended schedule: lowest posterior mean of the objective."""
+    """(round, k) of the recommended schedule: of the lowest posterior means the best on fresh seeds."""
     best_run: tuple[int, int] | None
     """(round, k) of the best single training seen by validation: a model, not a schedule."""
     best_run_validation_accuracy: float | None
@@ -352,6 +320,8 @@ class Report:
     rows: tuple[ReportRow, ...]
     verdict: str
     train: dict[str, Any] = param(dict, doc="searched training settings of the recommended schedule")
+    basis: str = ""
+    """What the numbers rest on, in words: the budgets of both sides, and how seeds were spent."""
 
 
 # --- seeds and identity -----------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from s2e import catalog
 from s2e.errors import S2EError, SpecError
+from s2e.protocols import protocols
 from s2e.validation import to_json
 from service import cli_service, terminal
 from service.auth import ExposedWithoutKeyError
@@ -201,21 +202,22 @@ _TABLES = {
     "searchers": catalog.SEARCHERS,
     "spaces": catalog.SPACES,
 }
+_KINDS = (*_TABLES, "protocols")
 
 
 @app.command("list", rich_help_panel="Without a service")
 def list_names(
-    kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help=f"One of {', '.join(_TABLES)}.")] = None,
+    kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help=f"One of {', '.join(_KINDS)}.")] = None,
 ) -> None:
-    """List the names a job may use: methods, networks, datasets, searchers, spaces.
+    """List the names a job may use: methods, networks, datasets, searchers, spaces, protocols.
 
     Example: s2e list methods shows every hyperparameter with its default and range.
     """
-    if kind is not None and kind not in _TABLES:
-        raise typer.BadParameter(f"{kind!r}; one of {', '.join(_TABLES)}")
-    for table in [kind] if kind else _TABLES:
+    if kind is not None and kind not in _KINDS:
+        raise typer.BadParameter(f"{kind!r}; one of {', '.join(_KINDS)}")
+    for table in [kind] if kind else _KINDS:
         typer.echo(table)
-        for name, entry in _TABLES[table].items():
+        for name, entry in (protocols() if table == "protocols" else _TABLES[table]).items():
             typer.echo(f"  {name:<16}{entry.summary}")
             if kind == "methods":
                 for line in terminal.param_lines(catalog.params_of(name)):

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from s2e.search import loop
 from s2e.search.recommendation import Tried, best_bets
+from s2e.search.trials import default_keep_rate, make_space
 from s2e.spec import JobSpec, parse_job, to_json
 from service import schemas
 from service.errors import NoReport
@@ -90,7 +91,7 @@ def _progress(job: Job, rounds_done: int, running_epochs: int, now: datetime) ->
         trials_done=job.n_trials_done,
         trials_total=job.n_trials,
         rounds_done=rounds_done,
-        rounds_total=loop.n_rounds(spec),
+        rounds_total=rounds_done if job.state == "completed" else loop.n_rounds(spec),
         epochs_done=epochs_done,
         epochs_total=epochs_total,
         eta_s=eta_s,
@@ -116,7 +117,7 @@ def round_out(job: Job, round_: SearchRound, n_trials: int) -> schemas.RoundOut:
 
 @lru_cache(maxsize=2048)
 def _fan(spec: JobSpec, theta: tuple[float, ...]) -> schemas.Fan:
-    epochs, quantiles = loop.make_space(spec).fan(theta, spec.train.n_epochs, max_points=FAN_POINTS)
+    epochs, quantiles = make_space(spec).fan(theta, spec.train.n_epochs, max_points=FAN_POINTS)
     return schemas.Fan(epochs=epochs, **dict(zip(QUANTILE_NAMES, quantiles, strict=True)))
 
 
@@ -159,7 +160,7 @@ def schedule_out(session: Session, job: Job) -> schemas.ScheduleOut:
         trial = queries.trials(session, job.id, 1, (found.round, found.k - 1), found.round, None)[0]
         keep_rate, train = trial.spec["keep_rate"], trial.train
     else:
-        keep_rate = _default_keep_rate(parse_job(job.spec))
+        keep_rate = default_keep_rate(parse_job(job.spec))
     return schemas.ScheduleOut(
         recommended=found,
         provisional=report is None,
@@ -167,10 +168,6 @@ def schedule_out(session: Session, job: Job) -> schemas.ScheduleOut:
         keep_rate=list(keep_rate),
         train=train,
     )
-
-
-def _default_keep_rate(spec: JobSpec) -> tuple[float, ...]:
-    return loop.coteaching_schedule(spec, loop.default_tau(spec))
 
 
 def schedules_out(session: Session, job: Job, max_points: int) -> schemas.SchedulesOut:

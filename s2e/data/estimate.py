@@ -12,7 +12,7 @@ Array = NDArray[np.float64]
 
 
 def patrini_transition(p_SC: Array, percentile: float = 97) -> Array:
-    """T_i = probabilities of the sample that is most surely of class i (Patrini et al. 2017, section 4.2).
+    """T_i = probabilities of the sample that is most surely of class i (Patrini et al. 2017).
 
     Samples at or above the percentile of p_i are outliers and no representatives; at 100 none is left out.
     """

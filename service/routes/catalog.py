@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from s2e import catalog
+from s2e.protocols import protocols
 from s2e.validation import json_schema
 from service import schemas
 
@@ -30,6 +31,16 @@ def _method(name: str) -> schemas.MethodOut:
         params=json_schema(params),
         per_dataset={dataset: dict(values) for dataset, values in params.per_dataset.items()},
     )
+
+
+@router.get("/protocols", operation_id="list_protocols")
+def list_protocols() -> schemas.Items[schemas.ProtocolOut]:
+    """Published training protocols; a job names one and overrides what it wants."""
+    items = [
+        schemas.ProtocolOut(name=name, summary=protocol.summary, datasets=protocol.datasets)
+        for name, protocol in protocols().items()
+    ]
+    return schemas.Items[schemas.ProtocolOut](items=items)
 
 
 @router.get("/networks", operation_id="list_networks")

@@ -47,7 +47,7 @@ SMALL = {
     "name": "small",
     "train": {"n_epochs": 12},
     "search": {"n_rounds": 2, "n_trials": 3},
-    "report": {"n_seeds": 2, "taus": [0.2]},
+    "report": {"n_seeds": 2, "max_seeds": 2, "n_candidates": 1, "taus": [0.2]},
 }
 
 
@@ -289,7 +289,7 @@ def quick_search() -> QuickSearch:
             "seed": 7,
             "train": {"n_epochs": 2},
             "search": {"n_rounds": 2, "n_trials": 3},
-            "report": {"n_seeds": 2, "taus": [0.3]},
+            "report": {"n_seeds": 2, "max_seeds": 2, "n_candidates": 1, "taus": [0.3]},
             "plan": {"population": 2},
         }
     )

@@ -28,14 +28,14 @@ def test_a_submitted_job_is_queued_with_every_default_filled_in(http: httpx.Clie
     assert (job["name"], job["state"], job["started_at"]) == ("mine", "queued", None)
     assert job["spec"] == to_json(parse_job({"name": "mine", "search": {"n_rounds": 3}}))
     assert UTC_TIME.fullmatch(job["created_at"])
-    # 3 rounds of 6, eight values of tau (the noise rate 0.5 is one of them), 4 schedules on 5 seeds
+    # 3 rounds of 6 and as many for eq. (1), 3 candidates of both on 2 seeds, 4 schedules on 5 seeds and then 5 more
     assert job["progress"] == {
         "trials_done": 0,
-        "trials_total": 3 * 6 + 8 + 4 * 5,
+        "trials_total": 3 * 6 + 3 * 6 + 2 * 3 * 2 + 4 * 10,
         "rounds_done": 0,
-        "rounds_total": 5,
+        "rounds_total": 3 + 3 + 1 + 2,
         "epochs_done": 0,
-        "epochs_total": 46 * 40,
+        "epochs_total": 88 * 40,
         "eta_s": None,
     }
 
@@ -295,10 +295,11 @@ REPORT: dict[str, Any] = {
     ],
     "verdict": "These seeds do not separate it.",
     "train": {},
+    "basis": "The search spent 6 full trainings.",
 }
 
 
-@pytest.mark.parametrize("kind", ["methods", "networks", "datasets", "searchers", "spaces"])
+@pytest.mark.parametrize("kind", ["methods", "networks", "datasets", "searchers", "spaces", "protocols"])
 def test_names_are_listed_with_a_sentence(http: httpx.Client, kind: str) -> None:
     items = http.get(f"/{kind}").json()["items"]
     assert items
@@ -314,6 +315,15 @@ def test_methods_publish_their_hyperparameters(http: httpx.Client) -> None:
     assert methods["coteaching_plus"]["per_dataset"]["mnist"] == {"warm_up_epochs": 0}
     assert methods["standard"]["params"]["properties"] == {}
     assert all(set(item) == {"name", "summary", "params", "per_dataset"} for item in methods.values())
+
+
+def test_protocols_publish_what_they_stand_for_and_a_stored_job_holds_it(http: httpx.Client) -> None:
+    [elr] = [item for item in http.get("/protocols").json()["items"] if item["name"] == "elr"]
+    assert elr["datasets"]["cifar10"]["train"]["lr_milestones"] == [40, 80]
+    asked = {"protocol": "elr", "data": {"name": "cifar10"}, "train": {"batch_size": 64}}
+    stored = http.post("/jobs", json=asked).json()["spec"]
+    assert (stored["protocol"], stored["train"]["batch_size"]) == ("elr", 64)
+    assert (stored["train"]["network"], stored["data"]["normalise"]) == ("resnet34", "channels")
 
 
 def test_workers_are_listed(http: httpx.Client, database: Database, store_job: Any) -> None:

@@ -32,6 +32,8 @@ n_rounds = 2
 n_trials = 2
 [report]
 n_seeds = 2
+max_seeds = 2
+n_candidates = 1
 taus = [0.5]
 """
 
@@ -89,7 +91,7 @@ def test_submit_and_watch_ends_with_the_report(s2e: Run, at: S2EClient, job_file
     assert found.code == 0, found.err
     [job] = at.jobs()
     assert found.out.startswith(f"{job.id}\n")
-    assert "round 4 of 4 (retrain)" in found.out
+    assert "round 4 of at most 4 (retrain)" in found.out
     assert at.report(job.id).verdict in " ".join(found.out.split())
     assert f"{at.url}/jobs/{job.id}" in found.out
     assert "1.0" in s2e("show", job.id).out
@@ -151,7 +153,7 @@ def test_a_job_is_shown_paused_resumed_and_cancelled(s2e: Run, at: S2EClient, jo
     job = s2e("submit", job_file).out.split()[0]
     shown = s2e("show", job).out
     assert "queued" in shown
-    assert "0 of 4" in shown
+    assert "0 of at most 4" in shown
     assert "no trial has succeeded yet" in shown
     assert json.loads(s2e("show", job, "--json").out) == at.job(job).model_dump(mode="json")
     assert [s2e(verb, job).out for verb in ("pause", "resume", "cancel")] == ["paused\n", "queued\n", "cancelled\n"]
@@ -181,6 +183,7 @@ def test_names_are_listed(s2e: Run) -> None:
     searchers = s2e("list", "searchers").out
     assert "newton_literal" in searchers
     assert "coteaching" not in searchers
+    assert "sigua-set2" in s2e("list", "protocols").out
     assert s2e("list", "nosuch").code == BAD_INPUT
     methods = s2e("list", "methods").out
     assert "q = 0.7 (a finite number, > 0 and <= 1): exponent" in methods

@@ -30,7 +30,7 @@ from service.client_errors import (
 SMALL = {
     "train": {"n_epochs": 6},
     "search": {"n_rounds": 2, "n_trials": 3},
-    "report": {"n_seeds": 2, "taus": [0.2]},
+    "report": {"n_seeds": 2, "max_seeds": 2, "n_candidates": 1, "taus": [0.2]},
 }
 N_TRIALS = 2 * 3 + 2 + 4 * 2
 

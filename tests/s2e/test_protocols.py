@@ -1,0 +1,126 @@
+"""Published protocols: every one is a whole job, what a user sets wins, and the published details are there."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from s2e.errors import SpecError
+from s2e.protocols import expand, merged, protocols
+from s2e.spec import JobSpec, parse_job, to_json
+from s2e.train.optimizer import learning_rate
+
+CASES = [(name, dataset) for name, protocol in protocols().items() for dataset in protocol.datasets]
+
+
+def job(name: str, dataset: str, **sections: Any) -> JobSpec:
+    return parse_job({"protocol": name, **sections, "data": {"name": dataset, **sections.get("data", {})}})
+
+
+@pytest.mark.parametrize(("name", "dataset"), CASES)
+def test_a_protocol_is_a_job_that_survives_storing(name: str, dataset: str) -> None:
+    spec = job(name, dataset)
+    assert spec.protocol == name
+    assert parse_job(json.loads(json.dumps(to_json(spec)))) == spec
+
+
+@pytest.mark.parametrize(("name", "dataset"), CASES)
+def test_every_field_can_be_overridden(name: str, dataset: str) -> None:
+    """The job of today's defaults, said in full, is not changed by any protocol."""
+    plain = to_json(parse_job({"data": {"name": dataset}, "train": {"network": "model1"}}))
+    assert to_json(parse_job({**plain, "protocol": name})) == {**plain, "protocol": name}
+
+
+def test_the_issues_protocols_are_there() -> None:
+    asked = {"s2e", "co-teaching", "co-teaching-plus", "sigua-set1", "sigua-set2", "elr", "elr-cosine", "elr-plus"}
+    assert set(protocols()) == asked
+    assert all(protocol.summary for protocol in protocols().values())
+
+
+def test_s2e_keeps_beta1_and_coteaching_changes_it() -> None:
+    s2e, coteaching = job("s2e", "cifar10").train, job("co-teaching", "cifar10").train
+    assert (s2e.beta1, s2e.beta1_decay, s2e.network, s2e.n_epochs) == (0.9, None, "model1", 200)
+    assert (coteaching.beta1, coteaching.beta1_decay, coteaching.network) == (0.9, 0.1, "cnn9")
+    assert [learning_rate(s2e, t) for t in (0, 80)] == [1e-3, 1e-3]
+    assert learning_rate(s2e, 140) == pytest.approx(1e-3 * 60 / 120)
+    assert learning_rate(job("co-teaching", "cifar100").train, 99) == 1e-3
+
+
+def test_elr_falls_by_a_hundred_twice() -> None:
+    train = job("elr", "cifar10").train
+    assert [learning_rate(train, t) for t in (39, 40, 80)] == pytest.approx([0.02, 2e-4, 2e-6])
+    assert (train.optimizer, train.weight_decay, train.augment, train.n_epochs) == ("sgd", 1e-3, "crop_flip", 120)
+    assert job("elr", "cifar100").train.params == {"strength": 7.0, "target_momentum": 0.9}
+    assert job("elr-plus", "cifar100").train.params["refine_labels"] is True
+
+
+def test_sigua_set2_has_beta2_of_a_tenth_and_a_step_size_of_1e_9_by_epoch_60() -> None:
+    train = job("sigua-set2", "mnist").train
+    assert (train.beta1, train.beta2, train.method) == (0.9, 0.1, "sigua_bc")
+    assert learning_rate(train, 60) == pytest.approx(1e-9)
+
+
+def test_what_a_user_sets_wins_and_the_rest_stays() -> None:
+    data = {"noise": {"kind": "pair", "noise_rate": 0.45}}
+    spec = job("elr", "cifar10", data=data, train={"batch_size": 64, "params": {"strength": 1.0}})
+    assert (spec.data.noise.kind, spec.data.noise.noise_rate, spec.data.n_validation) == ("pair", 0.45, 5000)
+    assert (spec.train.batch_size, spec.train.network) == (64, "resnet34")
+    assert spec.train.params == {"strength": 1.0, "target_momentum": 0.7}
+
+
+def test_settings_go_with_the_method_optimiser_or_schedule_they_belong_to() -> None:
+    train = {"method": "gce", "optimizer": "adam", "lr_schedule": "constant"}
+    spec = job("elr", "cifar10", train=train)
+    assert (spec.train.params, spec.train.lr_milestones, spec.train.momentum) == ({"q": 0.7}, (), 0.9)
+    assert spec.train.weight_decay == 1e-3
+
+
+def test_a_training_too_short_for_the_protocols_milestones_is_refused_by_name() -> None:
+    with pytest.raises(SpecError, match=r"train\.lr_milestones = \[40, 80\]: epochs < 20"):
+        job("elr", "cifar10", train={"n_epochs": 20})
+    assert job("elr", "cifar10", train={"n_epochs": 20, "lr_milestones": [10]}).train.n_epochs == 20
+
+
+@pytest.mark.parametrize(
+    ("data", "refusal"),
+    [
+        ({"protocol": "elr"}, r"protocol = 'elr': a protocol for data\.name = 'digits'; .* published for cifar10, cif"),
+        ({"protocol": "elr", "data": {"name": "mnist"}}, r"protocol = 'elr': .*'mnist'"),
+        ({"protocol": "none"}, r"protocol = 'none': one of s2e, co-teaching"),
+        ({"protocol": 3}, r"protocol = 3: one of"),
+        ({"protocol": "elr", "data": []}, r"data = '\[\]': must be an object"),
+        ({"protocol": "elr", "data": {"name": ["cifar10"]}}, r"data\.name"),
+        ({"protocol": "elr", "data": {"name": "cifar10"}, "train": 3}, r"train = 3: must be an object"),
+        ({"protocol": "elr", "data": {"name": "cifar10"}, "train": {"warmth": 3}}, r"train\.warmth"),
+    ],
+)
+def test_a_refusal_names_the_field(data: Any, refusal: str) -> None:
+    with pytest.raises(SpecError, match=refusal):
+        parse_job(data)
+
+
+def test_without_a_protocol_nothing_changes() -> None:
+    assert expand({"seed": 1}) == {"seed": 1}
+    assert expand([1]) == [1]
+    assert parse_job({"protocol": None}) == parse_job({})
+
+
+nested = st.recursive(st.integers(0, 3), lambda inner: st.dictionaries(st.sampled_from("abcd"), inner, max_size=3))
+sections = st.dictionaries(st.sampled_from("abcd"), nested, max_size=4)
+
+
+@settings(deadline=None)
+@given(base=sections, over=sections)
+def test_merging_keeps_all_of_over_and_what_it_leaves_of_base(base: dict[str, Any], over: dict[str, Any]) -> None:
+    found = merged(base, over)
+    assert merged(found, over) == found
+    assert set(found) == set(base) | set(over)
+    for name in found:
+        if isinstance(base.get(name), dict) and isinstance(over.get(name), dict):
+            assert found[name] == merged(base[name], over[name])
+        else:
+            assert found[name] == (over[name] if name in over else base[name])
