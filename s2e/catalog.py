@@ -175,6 +175,8 @@ METHODS = {
         params="StopGrad",
     ),
 }
+SCHEDULED = frozenset({"coteaching", "coteaching_plus", "selfteaching", "sigua", "sigua_sl", "stopgrad"})
+"""Methods that train differently under another schedule R(t); the others ignore it."""
 NETWORKS = {
     "mlp": Entry("s2e.models.mlp:StackedMLP", "One hidden layer of 256 ReLU units (S2E Table 4)."),
     "mlp_tabular": Entry(

@@ -11,6 +11,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import Any
 
+from s2e.compare.spec import CompareSpec, complete
 from s2e.data.checks import data_problems
 from s2e.data.limits import sample_shape, size_problems
 from s2e.data.normalisation import normalise_problems
@@ -48,9 +49,15 @@ class PlanSpec:
 
 @dataclass(frozen=True)
 class JobSpec:
-    """One search: data, training, search, final comparison and execution plan."""
+    """One search, or one comparison: data, training, what is searched or compared, and the execution plan."""
 
     name: str = param("", max_length=120, doc="a name for people")
+    kind: str = param(
+        "search",
+        choices=("search", "compare"),
+        doc="search: find a schedule; compare: train the entries of compare on the same seeds (of search, only "
+        "tail_epochs then matters, and of report only tau and ramp_epochs)",
+    )
     seed: int = param(0, ge=0, lt=2**63, doc="the seed all randomness of the job is derived from")
     trials: str = param(
         "internal",
@@ -68,6 +75,7 @@ class JobSpec:
     train: TrainSpec = param(TrainSpec, doc="how one trial is trained")
     search: SearchSpec = param(SearchSpec, doc="how schedules are searched")
     report: ReportSpec = param(ReportSpec, doc="the final comparison")
+    compare: CompareSpec | None = param(None, doc="what a job of kind compare compares")
     plan: PlanSpec = param(PlanSpec, doc="execution plan")
 
     @property
@@ -111,9 +119,24 @@ def parse_job(data: Any) -> JobSpec:
     problems += size_problems(spec.data, spec.train.batch_size)
     problems += report_problems(spec.report)
     problems = problems or parameter_problems(spec)
+    spec, found = _with_complete_entries(spec)
+    problems += found
     if problems:
         raise SpecError(*problems)
     return spec
+
+
+def _with_complete_entries(spec: JobSpec) -> tuple[JobSpec, list[Problem]]:
+    """A comparison with its entries complete, and what is wrong with them or with their being there."""
+    if spec.kind == "search":
+        given = [] if spec.compare is None else [Problem("compare", "given", "nothing: the job's kind is search")]
+        return spec, given
+    if spec.compare is None:
+        return spec, [Problem("compare", None, "required for kind compare")]
+    compare, problems = complete(spec.compare, spec.data, spec.train)
+    if spec.trials == "external":
+        problems.append(Problem("trials", "external", "internal: the service trains what it compares"))
+    return replace(spec, compare=compare), problems
 
 
 # --- what a search is made of -----------------------------------------------------------------------------------------
@@ -156,7 +179,7 @@ class TrialSpec:
     k: int
     label: str
     """Which schedule this is: ``search``; a tuning of eq. (1), ``tau=0.3, t_k=8.1, c=1``; a candidate, ``searched 2``
-    or ``tuned 1``; or a row of the final table, ``searched default tuned all``."""
+    or ``tuned 1``; or a row of the final table, ``searched default tuned all``; in a comparison, which entry."""
     repeat: int
     """Which fresh seed of the choice or of the final comparison; 0 during search and tuning."""
     keep_rate: tuple[float, ...]
@@ -175,7 +198,8 @@ class TrialSpec:
 
 @dataclass(frozen=True)
 class Round:
-    """Trials under one theta (``kind`` search), or a step of the final comparison (``tune choose retrain``)."""
+    """Trials under one theta (``kind`` search), a step of the final comparison (``tune choose retrain``), or all of a
+    comparison job (``compare``)."""
 
     index: int
     kind: str
@@ -322,6 +346,7 @@ class Report:
     train: dict[str, Any] = param(dict, doc="searched training settings of the recommended schedule")
     basis: str = ""
     """What the numbers rest on, in words: the budgets of both sides, and how seeds were spent."""
+    kind: str = "search"
 
 
 # --- seeds and identity -----------------------------------------------------------------------------------------------

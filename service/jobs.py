@@ -15,8 +15,9 @@ from s2e.search import loop
 from s2e.search.recommendation import Tried, best_bets
 from s2e.search.trials import default_keep_rate, make_space
 from s2e.spec import JobSpec, parse_job, to_json
-from service import schemas
-from service.errors import NoReport
+from service import compare, schemas
+from service.errors import NoReport, NoSchedule
+from service.schemas_compare import AnyReport, CompareReportOut
 from service.series import thin
 from service.store import queries, repository
 from service.store.models import Job, SearchRound, Trial
@@ -28,7 +29,9 @@ QUANTILE_NAMES = ("q05", "q25", "q50", "q75", "q95")
 def submit(session: Session, body: Any, idempotency_key: str | None) -> tuple[schemas.JobOut, bool]:
     """Create the job a body asks for; (job, False) when its key made it before. Raises SpecError, Conflict."""
     spec = parse_job(body)
+    # What was asked, and not what the jobs it names have become.
     request_hash = hashlib.sha256(json.dumps(to_json(spec), sort_keys=True).encode()).hexdigest()
+    spec = compare.with_schedules(session, spec)
     job_id, created = repository.create_job(session, spec, idempotency_key, request_hash)
     return get(session, job_id), created
 
@@ -123,6 +126,8 @@ def _fan(spec: JobSpec, theta: tuple[float, ...]) -> schemas.Fan:
 
 def recommended(session: Session, job: Job) -> schemas.Recommended | None:
     """The recommended schedule's trial: the report's, or the best bet on what has succeeded so far."""
+    if job.spec.get("kind") == "compare":
+        return None
     if (report := queries.report(session, job.id)) is not None:
         found = report.report["recommended"]
     else:
@@ -152,7 +157,9 @@ def _best_bet(spec: JobSpec, seen: tuple[_Seen, ...]) -> tuple[int, int] | None:
 
 
 def schedule_out(session: Session, job: Job) -> schemas.ScheduleOut:
-    """The recommended R(t); the default Co-teaching schedule while no trial has succeeded."""
+    """The recommended R(t); the default Co-teaching schedule while no trial has succeeded. Raises NoSchedule."""
+    if job.spec.get("kind") == "compare":
+        raise NoSchedule(job.id)
     report, found, train = queries.report(session, job.id), recommended(session, job), {}
     if report is not None:
         keep_rate, train = report.report["keep_rate"], report.report.get("train", {})
@@ -190,12 +197,13 @@ def _trial_schedule(trial: Trial, epochs: Sequence[int]) -> schemas.TrialSchedul
     )
 
 
-def report_out(session: Session, job: Job) -> schemas.ReportOut:
+def report_out(session: Session, job: Job) -> AnyReport:
     """The stored report. Raises NoReport while there is none."""
     found = queries.report(session, job.id)
     if found is None:
         raise NoReport(job.id, job.state)
-    return schemas.ReportOut(**found.report, created_at=found.created_at)
+    shape = CompareReportOut if found.report.get("kind") == "compare" else schemas.ReportOut
+    return shape(**found.report, created_at=found.created_at)
 
 
 def trial_detail(session: Session, trial: Trial) -> schemas.TrialDetail:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 T = TypeVar("T")
 JobState = Literal["queued", "running", "paused", "cancelling", "cancelled", "completed", "failed"]
 TrialState = Literal["pending", "leased", "running", "succeeded", "pruned", "failed", "cancelled", "lost"]
-RoundKind = Literal["search", "tune", "choose", "retrain"]
+RoundKind = Literal["search", "tune", "choose", "retrain", "compare"]
 Numbers = list[float | None]
 
 
@@ -43,7 +43,7 @@ class Progress(Shape):
 
 
 class JobOut(Shape):
-    """One search."""
+    """One search, or one comparison: ``spec.kind``."""
 
     id: str
     name: str
@@ -290,6 +290,7 @@ class ReportOut(Shape):
     verdict: str
     train: dict[str, Any] = {}
     basis: str = ""
+    kind: Literal["search"] = "search"
     created_at: datetime
 
 

@@ -260,3 +260,21 @@ def test_the_objective_after_a_rung_is_the_mean_over_its_own_last_epochs(benchma
     accuracy[:, :, :2] = np.array([0.9, 0.6, 0.3])[:, None, None]
     found = benchmark("bench_prefix").rank_correlations(replace(table, validation_accuracy=accuracy))
     assert found == {"2": -1.0, "4": -1.0, "10": 1.0, "24": 1.0, "60": 1.0}
+
+
+def test_a_whole_search_is_measured_with_the_accuracy_of_its_winner(benchmark: Any) -> None:
+    rows = benchmark("bench_whole_search").compare(tiny=True)
+    assert rows["original, 60 schedules"]["x_original"] == 1
+    for row in rows.values():
+        assert set(row) == {"cpu_s", "x_original", "test_accuracy", "test_accuracy_sd", "difference"}
+        assert 50 < row["test_accuracy"] < 100
+
+
+def test_what_a_rung_loses_is_counted_by_batches(benchmark: Any) -> None:
+    import numpy as np
+
+    full = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6] * 2)
+    rung = np.array([0.3, 0.1, 0.2, 0.9, 0.9, 0.9, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    found = benchmark("bench_rung").agreement(rung, full)
+    assert (found["winner_kept"], found["points_lost"]) == (0.5, 5.0)
+    assert benchmark("bench_rung").agreement(full, full) == {"spearman": 1.0, "winner_kept": 1.0, "points_lost": 0.0}

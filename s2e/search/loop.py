@@ -9,6 +9,8 @@ The in-process search and the service's dispatcher both walk this one path, so t
     retrain    searched, default, tuned eq. (1) and R = 1, each on the same other fresh seeds, in at most a few rounds
 
 The last three are :mod:`s2e.search.final`.
+
+A comparison job has one round, ``compare``, and walks the same path.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ import json
 from collections.abc import Callable, Sequence
 
 from s2e import catalog
+from s2e.compare.report import CompareReport, make_compare_report
+from s2e.compare.rounds import compare_round
+from s2e.compare.rounds import n_trials as n_compared
 from s2e.overrides import overridden
 from s2e.report import make_report
 from s2e.search.base import Searcher
@@ -46,6 +51,8 @@ def make_searcher(spec: JobSpec) -> Searcher:
 
 def next_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
     """The round that follows ``history``; None when the job is done."""
+    if spec.kind == "compare":
+        return None if history else compare_round(spec)
     m, searcher = len(history), make_searcher(spec)
     sizes = _sizes(spec, searcher)
     if m < len(sizes):
@@ -60,11 +67,15 @@ def _sizes(spec: JobSpec, searcher: Searcher) -> tuple[int, ...]:
 
 def n_rounds(spec: JobSpec) -> int:
     """Most rounds of a whole job. Raises SpecError for a budget too small for the searcher."""
+    if spec.kind == "compare":
+        return 1
     return len(_sizes(spec, make_searcher(spec))) + n_final_rounds(spec)
 
 
 def n_trials(spec: JobSpec) -> int:
     """Most trials of a whole job. Raises SpecError for a budget too small for the searcher."""
+    if spec.kind == "compare":
+        return n_compared(spec)
     return sum(_sizes(spec, make_searcher(spec))) + n_final_trials(spec)
 
 
@@ -99,11 +110,11 @@ def populations(spec: JobSpec, round_: Round) -> tuple[Population, ...]:
     """The trials of a round in the groups that train together: a plan, the same wherever and however often it runs.
 
     A stacked program has one set of training settings and one stretch of epochs, so only trials that agree in both
-    share a group; such groups are as even as the limit ``plan.population`` allows. Final schedules are re-trained in
-    float32. An external trial is leased by itself, so it is a group by itself.
+    share a group; such groups are as even as the limit ``plan.population`` allows. Final schedules are re-trained, and
+    comparisons trained, in float32. An external trial is leased by itself, so it is a group by itself.
     """
     plan = spec.plan
-    if round_.kind in ("choose", "retrain") and plan.dtype != "float64":
+    if round_.kind in ("choose", "retrain", "compare") and plan.dtype != "float64":
         plan = replace(plan, dtype="float32")
     most = 1 if spec.trials == "external" else plan.population
     return tuple(
@@ -131,13 +142,20 @@ def _evenly(trials: tuple[TrialSpec, ...], most: int) -> list[tuple[TrialSpec, .
 
 def run_search(
     spec: JobSpec, run_round: Callable[[Round, tuple[Population, ...]], Sequence[TrialResult]]
-) -> tuple[list[RoundRecord], Report]:
-    """The whole search in this process; ``run_round`` trains the populations of a round."""
+) -> tuple[list[RoundRecord], Report | CompareReport]:
+    """The whole job in this process; ``run_round`` trains the populations of a round."""
     history: list[RoundRecord] = []
     while (round_ := next_round(spec, history)) is not None:
         results = sorted(run_round(round_, populations(spec, round_)), key=lambda result: result.k)
         history.append(RoundRecord(round_, tuple(results)))
-    return history, make_report(spec, history, recommend_from(spec, history))
+    return history, report_of(spec, history)
+
+
+def report_of(spec: JobSpec, history: Sequence[RoundRecord]) -> Report | CompareReport:
+    """What a job ends with, after its last round."""
+    if spec.kind == "compare":
+        return make_compare_report(spec, history[0])
+    return make_report(spec, history, recommend_from(spec, history))
 
 
 def recommend_from(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[int, int] | None:

@@ -10,6 +10,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from s2e.compare.report import CompareReport
 from s2e.search import loop
 from s2e.spec import SPEC_VERSION, JobSpec, Report
 from s2e.validation import to_json
@@ -102,7 +103,7 @@ def start_job(session: Session, job_id: str, owner: str) -> None:
         move_job(session, job, "running")
 
 
-def finish_job(session: Session, job_id: str, owner: str, report: Report) -> bool:
+def finish_job(session: Session, job_id: str, owner: str, report: Report | CompareReport) -> bool:
     """Write the report and complete the job; False when a user has paused or cancelled it meanwhile."""
     job = lock_job(session, job_id, owner)
     if job.state != "running":

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from s2e.compare.report import CompareReport
 from s2e.search import loop
 from s2e.spec import PlanSpec, Report, parse, parse_job, replace, to_json
 from service import jobs
@@ -80,6 +81,19 @@ def test_a_whole_job_ends_as_it_does_in_process(each_database: Database, quick_s
         kinds = session.scalars(select(JobEvent.kind).order_by(JobEvent.id)).all()
     assert kinds[-2:] == ["report", "job"]
     assert kinds.count("round") == loop.n_rounds(quick_search.spec)
+
+
+def test_a_comparison_ends_as_it_does_in_process(each_database: Database, quick_comparison: Any) -> None:
+    """Three methods on two seeds, in stacks of two trials with equal settings: one round, then the report."""
+    driver = Driver(each_database, quick_comparison)
+    driver.run()
+    assert driver.history() == quick_comparison.history
+    with each_database.read() as session:
+        stored = session.get_one(JobReport, driver.job_id).report
+        groups = session.execute(select(Trial.group, Trial.label).distinct().order_by(Trial.group)).all()
+    assert parse(CompareReport, stored) == quick_comparison.report
+    assert [tuple(row) for row in groups] == [(0, "standard"), (1, "coteaching"), (2, "gce")]
+    assert driver.trial_states() == {"succeeded": 6}
 
 
 def test_a_comparison_decided_early_completes_with_fewer_trials(database: Database, quick_search: Any) -> None:
