@@ -89,7 +89,15 @@ class Workload:
         return Population(self.data_spec, self.train_spec, plan, 1, trials)
 
 
-def build(network: str, n_epochs: int, *, tiny: bool = False, n_clean: int = 0) -> Workload | None:
+def build(
+    network: str,
+    n_epochs: int,
+    *,
+    tiny: bool = False,
+    n_train: int = N_TRAIN,
+    n_evaluated: int = N_EVALUATED,
+    n_clean: int = 0,
+) -> Workload | None:
     """The work for ``network`` ("mlp", "model1"), or None where its data are not on this machine.
 
     ``tiny`` is for tests: few images, the same path. ``n_clean`` trusted samples are set aside.
@@ -98,7 +106,8 @@ def build(network: str, n_epochs: int, *, tiny: bool = False, n_clean: int = 0) 
     if not has_root and network != "mlp":
         return None
     name = {"mlp": "mnist", "model1": "cifar10"}[network] if has_root else "digits"
-    n_train, n_evaluated = (512, 400) if tiny else (N_TRAIN, N_EVALUATED)
+    if tiny:
+        n_train, n_evaluated = 512, 400
     if name == "digits":
         n_train, n_evaluated = min(n_train, 896), min(n_evaluated, 800)
     split = "holdout" if name == "digits" else "s2e"

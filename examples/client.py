@@ -12,7 +12,7 @@ JOB = {
     "data": {"name": "digits", "noise": {"kind": "symmetric", "noise_rate": 0.5}},
     "train": {"n_epochs": 8},
     "search": {"n_rounds": 2, "n_trials": 3},
-    "report": {"n_seeds": 2, "taus": [0.2, 0.5]},
+    "report": {"n_seeds": 2, "max_seeds": 2, "n_candidates": 1, "tuned_trials": 2},
 }
 
 with S2EClient(sys.argv[1] if len(sys.argv) > 1 else DEFAULT_URL) as client:

@@ -20,7 +20,7 @@ JOB = {
     "data": {"noise": {"noise_rate": NOISE_RATE}},
     "train": {"n_epochs": 15},
     "search": {"n_rounds": 3, "n_trials": 4},
-    "report": {"n_seeds": 3, "taus": [0.2, 0.4, 0.6]},
+    "report": {"n_seeds": 3, "max_seeds": 3, "n_candidates": 1, "taus": [0.2, 0.4, 0.6]},
 }
 images, labels = load_digits(return_X_y=True)
 images = images / 16

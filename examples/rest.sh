@@ -8,7 +8,7 @@ ID=$(curl -fsS "$URL/jobs" -H 'Content-Type: application/json' -d '{
   "name": "from curl",
   "train": {"n_epochs": 8},
   "search": {"n_rounds": 2, "n_trials": 3},
-  "report": {"n_seeds": 2, "taus": [0.2, 0.5]}
+  "report": {"n_seeds": 2, "max_seeds": 2, "n_candidates": 1, "tuned_trials": 2}
 }' | sed 's/^{"id":"\([^"]*\)".*/\1/')
 
 curl -fsSN "$URL/jobs/$ID/events" | grep -A1 -E '^event: (job|round)'

@@ -175,6 +175,8 @@ METHODS = {
         params="StopGrad",
     ),
 }
+SCHEDULED = frozenset({"coteaching", "coteaching_plus", "selfteaching", "sigua", "sigua_sl", "stopgrad"})
+"""Methods that train differently under another schedule R(t); the others ignore it."""
 NETWORKS = {
     "mlp": Entry("s2e.models.mlp:StackedMLP", "One hidden layer of 256 ReLU units (S2E Table 4)."),
     "mlp_tabular": Entry(
@@ -262,6 +264,7 @@ SEARCHERS = {
         "s2e.search.subset_rung:SubsetRung",
         "model_newton above a rung: every schedule on a quarter of the samples first, the best third in full.",
         min_trials=2,
+        short_trials=True,
     ),
     "natural_gradient": Entry(
         "s2e.search.natural_gradient:NaturalGradient",

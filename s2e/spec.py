@@ -11,11 +11,12 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import Any
 
-from s2e import catalog
+from s2e.compare.spec import CompareSpec, complete
 from s2e.data.checks import data_problems
 from s2e.data.limits import sample_shape, size_problems
 from s2e.data.normalisation import normalise_problems
 from s2e.data.spec import CsvSpec, DataSpec, NoiseSpec
+from s2e.earlier import earlier_problems
 from s2e.errors import Problem, SpecError
 from s2e.fidelity import FULL, Fidelity
 from s2e.methods.params import need_problems, parse_params
@@ -24,54 +25,13 @@ from s2e.models.params import parse_network_params
 from s2e.overrides import parameter_problems
 from s2e.protocols import expand, protocols
 from s2e.search.checks import searcher_problems
+from s2e.search_spec import ReportSpec, SearchSpec, report_problems
 from s2e.train_spec import TrainSpec, train_problems
 from s2e.validation import param, parse, to_json
 
 SPEC_VERSION = 1
-DEFAULT_TAUS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 # --- what a user asks for ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class SearchSpec:
-    """Which schedules are tried, and how the next ones are chosen."""
-
-    searcher: str = param("model_newton", choices=lambda: catalog.SEARCHERS, doc="search rule")
-    space: str = param("s2e", choices=lambda: catalog.SPACES, doc="space of schedules")
-    parameters: dict[str, Any] = param(
-        dict,
-        doc="training parameters searched beside the schedule, by field: "
-        '{"train.learning_rate": {"kind": "log", "low": 1e-4, "high": 1e-2}}; kinds: linear, log and integer (low, '
-        "high), choice (values), simplex (fields, total; its name is free)",
-    )
-    n_rounds: int = param(
-        5,
-        ge=1,
-        le=10_000,
-        doc="rounds M; theta moves once after each. Rules with short trials get M x K full trainings",
-    )
-    n_trials: int = param(6, ge=1, le=1_000, doc="trials K of one round")
-    tail_epochs: int | None = param(
-        None, ge=1, le=10_000, doc="last epochs averaged by the objective; null: max(5, T/10), at most T"
-    )
-
-
-@dataclass(frozen=True)
-class ReportSpec:
-    """The final comparison: fresh-seed re-training of the searched schedule and its rivals."""
-
-    n_seeds: int = param(5, ge=2, le=100, doc="fresh seeds (initial weights, data order, noise draw) per schedule")
-    taus: tuple[float, ...] = param(
-        DEFAULT_TAUS, max_length=100, ge=0, lt=1, doc="values of tau tried for the tuned eq. (1), one trial each"
-    )
-    ramp_epochs: int = param(10, ge=1, le=10_000, doc="epochs t_k over which eq. (1) falls to 1 - tau")
-    ramp: str = param(
-        "equation",
-        choices=("equation", "official_linspace"),
-        doc="eq. (1) as printed, or the official program's ramp, which reaches 1 - tau one epoch earlier",
-    )
-    tau: float | None = param(None, ge=0, lt=1, doc="tau of the default Co-teaching schedule; null: the noise rate")
 
 
 @dataclass(frozen=True)
@@ -90,9 +50,15 @@ class PlanSpec:
 
 @dataclass(frozen=True)
 class JobSpec:
-    """One search: data, training, search, final comparison and execution plan."""
+    """One search, or one comparison: data, training, what is searched or compared, and the execution plan."""
 
     name: str = param("", max_length=120, doc="a name for people")
+    kind: str = param(
+        "search",
+        choices=("search", "compare"),
+        doc="search: find a schedule; compare: train the entries of compare on the same seeds (of search, only "
+        "tail_epochs then matters, and of report only tau and ramp_epochs)",
+    )
     seed: int = param(0, ge=0, lt=2**63, doc="the seed all randomness of the job is derived from")
     trials: str = param(
         "internal",
@@ -110,6 +76,7 @@ class JobSpec:
     train: TrainSpec = param(TrainSpec, doc="how one trial is trained")
     search: SearchSpec = param(SearchSpec, doc="how schedules are searched")
     report: ReportSpec = param(ReportSpec, doc="the final comparison")
+    compare: CompareSpec | None = param(None, doc="what a job of kind compare compares")
     plan: PlanSpec = param(PlanSpec, doc="execution plan")
 
     @property
@@ -145,16 +112,34 @@ def parse_job(data: Any) -> JobSpec:
     problems: list[Problem] = []
     spec = replace(spec, train=_complete(spec, problems))
     problems += searcher_problems(spec.search.searcher, spec.search.n_trials, spec.trials)
+    search = spec.search
+    problems += earlier_problems(search.searcher, search.space, search.parameters, search.warm_start, search.earlier)
     problems += image_problems(spec.train.network, sample_shape(spec.data.name))
     problems += train_problems(spec.train)
     problems += data_problems(spec.data, spec.train.augment)
     problems += normalise_problems(spec.data)
     problems += need_problems(spec.train.method, n_clean=spec.data.n_clean)
     problems += size_problems(spec.data, spec.train.batch_size)
+    problems += report_problems(spec.report)
     problems = problems or parameter_problems(spec)
+    spec, found = _with_complete_entries(spec)
+    problems += found
     if problems:
         raise SpecError(*problems)
     return spec
+
+
+def _with_complete_entries(spec: JobSpec) -> tuple[JobSpec, list[Problem]]:
+    """A comparison with its entries complete, and what is wrong with them or with their being there."""
+    if spec.kind == "search":
+        given = [] if spec.compare is None else [Problem("compare", "given", "nothing: the job's kind is search")]
+        return spec, given
+    if spec.compare is None:
+        return spec, [Problem("compare", None, "required for kind compare")]
+    compare, problems = complete(spec.compare, spec.data, spec.train)
+    if spec.trials == "external":
+        problems.append(Problem("trials", "external", "internal: the service trains what it compares"))
+    return replace(spec, compare=compare), problems
 
 
 # --- what a search is made of -----------------------------------------------------------------------------------------
@@ -196,9 +181,10 @@ class TrialSpec:
     round: int
     k: int
     label: str
-    """Which schedule this is: ``search``, or a row of the final table: ``searched default tuned all``, ``tau=0.3``."""
+    """Which schedule this is: ``search``; a tuning of eq. (1), ``tau=0.3, t_k=8.1, c=1``; a candidate, ``searched 2``
+    or ``tuned 1``; or a row of the final table, ``searched default tuned all``; in a comparison, which entry."""
     repeat: int
-    """Which fresh seed; 0 during the search."""
+    """Which fresh seed of the choice or of the final comparison; 0 during search and tuning."""
     keep_rate: tuple[float, ...]
     init_seed: int
     order_seed: int
@@ -215,7 +201,8 @@ class TrialSpec:
 
 @dataclass(frozen=True)
 class Round:
-    """Trials under one theta (``kind`` search), or one step of the final comparison (``tune``, ``retrain``)."""
+    """Trials under one theta (``kind`` search), a step of the final comparison (``tune choose retrain``), or all of a
+    comparison job (``compare``)."""
 
     index: int
     kind: str
@@ -327,7 +314,8 @@ class RoundRecord:
 
 @dataclass(frozen=True)
 class ReportRow:
-    """One schedule re-trained on fresh seeds. Intervals are 95 % (Student t over seeds)."""
+    """One schedule re-trained on fresh seeds. Intervals are 95 % (Student t over seeds); those of differences hold for
+    all looks together."""
 
     label: str
     title: str
@@ -348,7 +336,7 @@ class Report:
     """What a job ends with: the recommended schedule, the best run, the comparison and what it supports, in words."""
 
     recommended: tuple[int, int] | None
-    """(round, k) of the recommended schedule: lowest posterior mean of the objective."""
+    """(round, k) of the recommended schedule: of the lowest posterior means the best on fresh seeds."""
     best_run: tuple[int, int] | None
     """(round, k) of the best single training seen by validation: a model, not a schedule."""
     best_run_validation_accuracy: float | None
@@ -359,6 +347,9 @@ class Report:
     rows: tuple[ReportRow, ...]
     verdict: str
     train: dict[str, Any] = param(dict, doc="searched training settings of the recommended schedule")
+    basis: str = ""
+    """What the numbers rest on, in words: the budgets of both sides, and how seeds were spent."""
+    kind: str = "search"
 
 
 # --- seeds and identity -----------------------------------------------------------------------------------------------

@@ -16,11 +16,13 @@ from s2e import catalog
 from s2e.errors import S2EError, SpecError
 from s2e.protocols import protocols
 from s2e.validation import to_json
-from service import cli_service, terminal
+from service import cli_data, cli_service, terminal
 from service.auth import ExposedWithoutKeyError
 from service.client import DEFAULT_URL, S2EClient
 from service.client_errors import ApiError, ClientError, InvalidSpec
 from service.jobfile import read_job
+from service.schemas_compare import CompareReportOut
+from service.terminal_compare import print_comparison
 
 FAILED, BAD_INPUT, REFUSED, UNREACHABLE, INTERRUPTED = 1, 2, 3, 4, 130
 _HELP = """
@@ -47,6 +49,7 @@ app = typer.Typer(
     add_completion=False,
 )
 cli_service.register(app)
+cli_data.register(app)
 
 Url = Annotated[str, typer.Option("--url", envvar="S2E_URL", help="Address of the service.")]
 Key = Annotated[str | None, typer.Option("--key", envvar="S2E_API_KEY", help="API key, where the service has one.")]
@@ -95,9 +98,16 @@ def _watch(client: S2EClient, job_id: str) -> int:
     if job.state != "completed":
         console.print(f"the job ended as {job.state}: {job.reason}", markup=False)
         return FAILED
-    terminal.print_report(client.report(job_id), console=console)
+    _print_report(client, job_id, console)
     console.print(f"On the dashboard: {client.url}/jobs/{job_id}", soft_wrap=True)
     return 0
+
+
+def _print_report(client: S2EClient, job_id: str, console: Console) -> None:
+    if client.job(job_id).spec.get("kind") == "compare":
+        print_comparison(client.comparison(job_id), console=console)
+    else:
+        terminal.print_report(client.report(job_id), console=console)
 
 
 @app.command(rich_help_panel="Jobs")
@@ -120,12 +130,15 @@ def jobs(
 def show(job_id: JobId, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """Show a job: its state, its progress, and the schedule recommended so far."""
     with S2EClient(url, key) as client:
-        job, schedule = client.job(job_id), client.schedule(job_id)
+        job = client.job(job_id)
+        schedule = client.schedule(job_id) if job.spec.get("kind") != "compare" else None
     if as_json:
         typer.echo(job.model_dump_json(indent=1))
         return
     console = out()
     terminal.show_job(console, job)
+    if schedule is None:
+        return
     title = (
         "no trial has succeeded yet; the default schedule" if schedule.label == "default" else "recommended schedule"
     )
@@ -142,13 +155,14 @@ def watch(job_id: JobId, url: Url = DEFAULT_URL, key: Key = None) -> None:
 
 @app.command(rich_help_panel="Jobs")
 def report(job_id: JobId, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> None:
-    """Print what a job ended with: the recommended R(t), the comparison on fresh seeds, the files."""
+    """Print what a job ended with: the recommended R(t), the comparison on the same seeds, the files."""
     with S2EClient(url, key) as client:
-        found = client.report(job_id)
-    if as_json:
-        typer.echo(found.model_dump_json(indent=1))
-    else:
-        terminal.print_report(found, console=out())
+        if not as_json:
+            _print_report(client, job_id, out())
+            return
+        compares = client.job(job_id).spec.get("kind") == "compare"
+        found = client.comparison(job_id) if compares else client.report(job_id)
+    typer.echo(found.model_dump_json(indent=1))
 
 
 @app.command(rich_help_panel="Jobs")
@@ -183,7 +197,7 @@ def search(
         Path | None, typer.Option(envvar="S2E_DATA_ROOT", help="Folder of MNIST and CIFAR-10; digits needs none.")
     ] = None,
 ) -> None:
-    """Run a whole search in this process; the same job and seed give the same theta as on the service.
+    """Run a whole search or comparison in this process; the same job and seed give the same numbers as on the service.
 
     Example: s2e search examples/digits.toml --output results
     """
@@ -192,7 +206,10 @@ def search(
     spec = read_job(file)
     console = out()
     found = run_with_progress(spec, output, data_root, console)
-    terminal.print_report(found, output, console)
+    if isinstance(found, CompareReportOut):
+        print_comparison(found, output, console)
+    else:
+        terminal.print_report(found, output, console)
 
 
 _TABLES = {

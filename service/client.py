@@ -19,11 +19,13 @@ from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 import httpx
+from pydantic import ValidationError
 
 from s2e.spec import JobSpec, to_json
 from service import schemas
-from service.client_errors import Unavailable, Unreachable, refusal
+from service.client_errors import Unavailable, Unreachable, WrongKind, refusal
 from service.lifecycle import JOB_ENDED
+from service.schemas_compare import CompareReportOut, CurveName, CurvesOut
 
 Shape = TypeVar("Shape", bound=schemas.Shape)
 DEFAULT_URL = "http://127.0.0.1:8642"
@@ -113,8 +115,23 @@ class S2EClient:
         return self._ask(schemas.ScheduleOut, "GET", f"/jobs/{job_id}/schedule")
 
     def report(self, job_id: str) -> schemas.ReportOut:
-        """The final comparison. Raises NotFound until the job has completed."""
-        return self._ask(schemas.ReportOut, "GET", f"/jobs/{job_id}/report")
+        """What a search ended with. Raises NotFound until the job has completed, WrongKind for a comparison."""
+        return self._report(schemas.ReportOut, job_id)
+
+    def comparison(self, job_id: str) -> CompareReportOut:
+        """What a comparison ended with. Raises NotFound until the job has completed, WrongKind for a search."""
+        return self._report(CompareReportOut, job_id)
+
+    def curves(self, job_id: str, metric: CurveName = "test_accuracy", max_points: int = 120) -> CurvesOut:
+        """Mean and range over the trials of each label, epoch by epoch."""
+        params = {"metric": metric, "max_points": max_points}
+        return self._ask(CurvesOut, "GET", f"/jobs/{job_id}/curves", params=params)
+
+    def _report(self, shape: type[Shape], job_id: str) -> Shape:
+        try:
+            return self._ask(shape, "GET", f"/jobs/{job_id}/report")
+        except ValidationError as error:
+            raise WrongKind(job_id, shape.model_fields["kind"].annotation) from error
 
     def ask(
         self,

@@ -2,6 +2,7 @@
 
 ClientError
 ├── Unreachable                nobody answers at the address
+├── WrongKind                  the job is a comparison and not a search, or the other way round
 └── ApiError                   the service refused: ``status``, ``code``, ``detail``, ``problems``
     ├── InvalidRequest         invalid_request, unsupported_media_type, method_not_allowed
     ├── InvalidSpec            invalid_spec: ``problems`` names each field, its value and what is allowed
@@ -31,6 +32,11 @@ class ClientError(Exception):
 class Unreachable(ClientError):
     def __init__(self, url: str, cause: Exception) -> None:
         super().__init__(f"no service answers at {url}: {cause}. Is it running? Start one with: s2e serve")
+
+
+class WrongKind(ClientError):
+    def __init__(self, job_id: str, expected: object) -> None:
+        super().__init__(f"job {job_id} is not of the kind {expected}: report() is of searches, comparison() of others")
 
 
 class ApiError(ClientError):

@@ -6,7 +6,8 @@
     ├── Unauthorized           401  unauthorized
     ├── Forbidden              403  forbidden (another site's page, or a host name that is not this machine's)
     ├── NotFound               404  not_found
-    │   └── NoReport           404  not_found (the job has not ended)
+    │   ├── NoReport           404  not_found (the job has not ended)
+    │   └── NoSchedule         404  not_found (a comparison recommends none)
     ├── IllegalTransition      409  illegal_transition
     ├── Conflict               409  conflict (an idempotency key with another body; a trial that is not yours to train)
     ├── LeaseExpired           409  lease_expired (a report for a trial that was taken back)
@@ -65,6 +66,11 @@ class NotFound(ServiceError):
 class NoReport(NotFound):
     def __init__(self, job_id: str, state: str) -> None:
         ServiceError.__init__(self, f"no report yet: job {job_id} is {state}")
+
+
+class NoSchedule(NotFound):
+    def __init__(self, job_id: str) -> None:
+        ServiceError.__init__(self, f"job {job_id} is a comparison, which recommends no schedule")
 
 
 class IllegalTransition(ServiceError):

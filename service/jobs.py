@@ -13,12 +13,15 @@ from sqlalchemy.orm import Session
 
 from s2e.search import loop
 from s2e.search.recommendation import Tried, best_bets
+from s2e.search.trials import default_keep_rate, make_space
 from s2e.spec import JobSpec, parse_job, to_json
-from service import schemas
-from service.errors import NoReport
+from service import compare, schemas
+from service.errors import NoReport, NoSchedule
+from service.schemas_compare import AnyReport, CompareReportOut
 from service.series import thin
 from service.store import queries, repository
 from service.store.models import Job, SearchRound, Trial
+from service.warm_start import resolved
 
 FAN_POINTS = 60
 QUANTILE_NAMES = ("q05", "q25", "q50", "q75", "q95")
@@ -27,7 +30,10 @@ QUANTILE_NAMES = ("q05", "q25", "q50", "q75", "q95")
 def submit(session: Session, body: Any, idempotency_key: str | None) -> tuple[schemas.JobOut, bool]:
     """Create the job a body asks for; (job, False) when its key made it before. Raises SpecError, Conflict."""
     spec = parse_job(body)
+    # What was asked, and not what the jobs it names have become.
     request_hash = hashlib.sha256(json.dumps(to_json(spec), sort_keys=True).encode()).hexdigest()
+    spec = compare.with_schedules(session, spec)
+    spec = resolved(session, spec)
     job_id, created = repository.create_job(session, spec, idempotency_key, request_hash)
     return get(session, job_id), created
 
@@ -90,7 +96,7 @@ def _progress(job: Job, rounds_done: int, running_epochs: int, now: datetime) ->
         trials_done=job.n_trials_done,
         trials_total=job.n_trials,
         rounds_done=rounds_done,
-        rounds_total=loop.n_rounds(spec),
+        rounds_total=rounds_done if job.state == "completed" else loop.n_rounds(spec),
         epochs_done=epochs_done,
         epochs_total=epochs_total,
         eta_s=eta_s,
@@ -116,12 +122,14 @@ def round_out(job: Job, round_: SearchRound, n_trials: int) -> schemas.RoundOut:
 
 @lru_cache(maxsize=2048)
 def _fan(spec: JobSpec, theta: tuple[float, ...]) -> schemas.Fan:
-    epochs, quantiles = loop.make_space(spec).fan(theta, spec.train.n_epochs, max_points=FAN_POINTS)
+    epochs, quantiles = make_space(spec).fan(theta, spec.train.n_epochs, max_points=FAN_POINTS)
     return schemas.Fan(epochs=epochs, **dict(zip(QUANTILE_NAMES, quantiles, strict=True)))
 
 
 def recommended(session: Session, job: Job) -> schemas.Recommended | None:
     """The recommended schedule's trial: the report's, or the best bet on what has succeeded so far."""
+    if job.spec.get("kind") == "compare":
+        return None
     if (report := queries.report(session, job.id)) is not None:
         found = report.report["recommended"]
     else:
@@ -151,7 +159,9 @@ def _best_bet(spec: JobSpec, seen: tuple[_Seen, ...]) -> tuple[int, int] | None:
 
 
 def schedule_out(session: Session, job: Job) -> schemas.ScheduleOut:
-    """The recommended R(t); the default Co-teaching schedule while no trial has succeeded."""
+    """The recommended R(t); the default Co-teaching schedule while no trial has succeeded. Raises NoSchedule."""
+    if job.spec.get("kind") == "compare":
+        raise NoSchedule(job.id)
     report, found, train = queries.report(session, job.id), recommended(session, job), {}
     if report is not None:
         keep_rate, train = report.report["keep_rate"], report.report.get("train", {})
@@ -159,7 +169,7 @@ def schedule_out(session: Session, job: Job) -> schemas.ScheduleOut:
         trial = queries.trials(session, job.id, 1, (found.round, found.k - 1), found.round, None)[0]
         keep_rate, train = trial.spec["keep_rate"], trial.train
     else:
-        keep_rate = _default_keep_rate(parse_job(job.spec))
+        keep_rate = default_keep_rate(parse_job(job.spec))
     return schemas.ScheduleOut(
         recommended=found,
         provisional=report is None,
@@ -167,10 +177,6 @@ def schedule_out(session: Session, job: Job) -> schemas.ScheduleOut:
         keep_rate=list(keep_rate),
         train=train,
     )
-
-
-def _default_keep_rate(spec: JobSpec) -> tuple[float, ...]:
-    return loop.coteaching_schedule(spec, loop.default_tau(spec))
 
 
 def schedules_out(session: Session, job: Job, max_points: int) -> schemas.SchedulesOut:
@@ -193,12 +199,13 @@ def _trial_schedule(trial: Trial, epochs: Sequence[int]) -> schemas.TrialSchedul
     )
 
 
-def report_out(session: Session, job: Job) -> schemas.ReportOut:
+def report_out(session: Session, job: Job) -> AnyReport:
     """The stored report. Raises NoReport while there is none."""
     found = queries.report(session, job.id)
     if found is None:
         raise NoReport(job.id, job.state)
-    return schemas.ReportOut(**found.report, created_at=found.created_at)
+    shape = CompareReportOut if found.report.get("kind") == "compare" else schemas.ReportOut
+    return shape(**found.report, created_at=found.created_at)
 
 
 def trial_detail(session: Session, trial: Trial) -> schemas.TrialDetail:

@@ -10,20 +10,20 @@ from pathlib import Path
 
 from rich.console import Console
 
+from s2e.compare.report import CompareReport
 from s2e.errors import S2EError, TrialError
 from s2e.search.loop import n_rounds, n_trials, run_search
 from s2e.spec import JobSpec, Population, Report, Round, RoundRecord, TrialResult, to_json
 from service.schemas import ReportOut
+from service.schemas_compare import AnyReport, CompareReportOut
 from service.terminal import LiveSearch
 from workers.artifacts import save_schedule, write_atomic
 from workers.backend import EpochReported, Event, PopulationFinished, PopulationKey, PopulationLost, TrialBackend
 
-JOB_ID = "search"
-"""Names the folder of the artifacts below the output folder."""
 
-
-def run_with_progress(spec: JobSpec, output: Path, data_root: Path | None, console: Console) -> ReportOut:
-    """Run ``spec`` under a progress bar. Beside the artifacts, search.json holds every round, its theta and results."""
+def run_with_progress(spec: JobSpec, output: Path, data_root: Path | None, console: Console) -> AnyReport:
+    """Run ``spec`` under a progress bar. The artifacts lie in a folder named for the kind of the job; beside them,
+    search.json or compare.json holds every round, its theta and results."""
     with LiveSearch(console, n_rounds(spec), n_trials(spec), spec.train.n_epochs) as live:
 
         def on_event(round_: Round, event: Event) -> None:
@@ -37,11 +37,12 @@ def run_with_progress(spec: JobSpec, output: Path, data_root: Path | None, conso
         history, report = search(
             spec, output, data_root, lambda round_: live.round(round_.index, round_.kind), on_event
         )
-    write_atomic(output / JOB_ID / "search.json", _as_json(spec, history, report))
-    return ReportOut(**to_json(report), created_at=datetime.now(UTC))
+    write_atomic(output / spec.kind / f"{spec.kind}.json", _as_json(spec, history, report))
+    shape = ReportOut if isinstance(report, Report) else CompareReportOut
+    return shape(**to_json(report), created_at=datetime.now(UTC))
 
 
-def _as_json(spec: JobSpec, history: Sequence[RoundRecord], report: Report) -> bytes:
+def _as_json(spec: JobSpec, history: Sequence[RoundRecord], report: Report | CompareReport) -> bytes:
     content = {"spec": to_json(spec), "rounds": to_json(list(history)), "report": to_json(report)}
     return json.dumps(content, allow_nan=False, indent=1).encode()
 
@@ -52,7 +53,7 @@ def search(
     data_root: Path | None,
     on_round: Callable[[Round], None],
     on_event: Callable[[Round, Event], None],
-) -> tuple[list[RoundRecord], Report]:
+) -> tuple[list[RoundRecord], Report | CompareReport]:
     """Run ``spec`` with the inline backend; models, their descriptions and schedule.json go below ``output``.
 
     Raises TrialError, with its reason, when a population cannot be trained at all.
@@ -64,13 +65,14 @@ def search(
 
     def run_round(round_: Round, populations: tuple[Population, ...]) -> list[TrialResult]:
         on_round(round_)
-        return _run_round(backend, round_, populations, on_event)
+        return _run_round(backend, spec.kind, round_, populations, on_event)
 
     try:
         history, report = run_search(spec, run_round)
     finally:
         backend.close()
-    save_schedule(output, JOB_ID, report)
+    if isinstance(report, Report):
+        save_schedule(output, spec.kind, report)
     return history, report
 
 
@@ -80,10 +82,14 @@ def _is_unexpected(record: logging.LogRecord) -> bool:
 
 
 def _run_round(
-    backend: TrialBackend, round_: Round, populations: tuple[Population, ...], on_event: Callable[[Round, Event], None]
+    backend: TrialBackend,
+    folder: str,
+    round_: Round,
+    populations: tuple[Population, ...],
+    on_event: Callable[[Round, Event], None],
 ) -> list[TrialResult]:
     for group, population in enumerate(populations):
-        backend.start(PopulationKey(JOB_ID, round_.index, group, 1), population)
+        backend.start(PopulationKey(folder, round_.index, group, 1), population)
     results: list[TrialResult] = []
     while backend.running():
         for event in backend.poll(1.0):

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from s2e.report import make_report
 from s2e.search import loop
 from s2e.spec import JobSpec, PlanSpec, Round, RoundRecord
 from service.lifecycle import JOB_ENDED, TRIAL_IN_FLIGHT
@@ -145,7 +144,7 @@ class Orchestrator:
         return Step.AGAIN
 
     def _finish(self, job_id: str, known: _Known) -> Step:
-        report = make_report(known.spec, known.history, loop.recommend_from(known.spec, known.history))
+        report = loop.report_of(known.spec, known.history)
         with self._database.write() as session:
             repository.finish_job(session, job_id, self._owner, report)
         return Step.AGAIN

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 T = TypeVar("T")
 JobState = Literal["queued", "running", "paused", "cancelling", "cancelled", "completed", "failed"]
 TrialState = Literal["pending", "leased", "running", "succeeded", "pruned", "failed", "cancelled", "lost"]
-RoundKind = Literal["search", "tune", "retrain"]
+RoundKind = Literal["search", "tune", "choose", "retrain", "compare"]
 Numbers = list[float | None]
 
 
@@ -30,7 +30,8 @@ class Items(Shape, Generic[T]):
 
 
 class Progress(Shape):
-    """How far a job is. ``eta_s``: seconds left at the pace so far; null when it does not run."""
+    """How far a job is. Totals are upper bounds until it has completed: a comparison may be decided early.
+    ``eta_s``: seconds left at the pace so far; null when it does not run."""
 
     trials_done: int
     trials_total: int
@@ -42,7 +43,7 @@ class Progress(Shape):
 
 
 class JobOut(Shape):
-    """One search."""
+    """One search, or one comparison: ``spec.kind``."""
 
     id: str
     name: str
@@ -288,6 +289,8 @@ class ReportOut(Shape):
     rows: list[ReportRowOut]
     verdict: str
     train: dict[str, Any] = {}
+    basis: str = ""
+    kind: Literal["search"] = "search"
     created_at: datetime
 
 

@@ -90,6 +90,8 @@ def print_report(report: ReportOut, artifact_root: Path | None = None, console: 
     console.print()
     console.print(comparison(report.rows))
     console.print(report.verdict, markup=False)
+    if report.basis:
+        console.print(f"\n{report.basis}", markup=False)
     if report.best_run is not None:
         m, k = report.best_run
         accuracy = percent(report.best_run_validation_accuracy)
@@ -123,9 +125,10 @@ def show_job(console: Console, job: JobOut) -> None:
     done = job.progress
     console.print(f"{job.id}  {job.name}", markup=False)
     console.print(f"  state   {job.state}{': ' + job.reason if job.reason else ''}", markup=False)
-    console.print(f"  rounds  {done.rounds_done} of {done.rounds_total}")
-    console.print(f"  trials  {done.trials_done} of {done.trials_total}")
-    console.print(f"  epochs  {done.epochs_done} of {done.epochs_total}" + _left(done.eta_s))
+    most = "" if job.state == "completed" else "at most "
+    console.print(f"  rounds  {done.rounds_done} of {most}{done.rounds_total}")
+    console.print(f"  trials  {done.trials_done} of {most}{done.trials_total}")
+    console.print(f"  epochs  {done.epochs_done} of {most}{done.epochs_total}" + _left(done.eta_s))
     console.print(f"  created {job.created_at:%Y-%m-%d %H:%M:%S} UTC")
 
 
@@ -148,7 +151,10 @@ def jobs_table(jobs: Sequence[JobOut]) -> Table:
 
 
 class LiveSearch:
-    """A progress bar over the epochs of all trials, with the round and the best validation accuracy so far."""
+    """A progress bar over the epochs of all trials, with the round and the best validation accuracy so far.
+
+    ``n_rounds`` and ``n_trials`` are upper bounds; a search that is left without them has needed no more.
+    """
 
     def __init__(self, console: Console, n_rounds: int, n_trials: int, n_epochs: int) -> None:
         self.n_rounds, self.n_trials, self.n_epochs = n_rounds, n_trials, n_epochs
@@ -171,6 +177,8 @@ class LiveSearch:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self.n_ended:
+            self._progress.update(self._task, total=sum(self._epochs.values()))
         self._progress.stop()
 
     def say(self, text: str) -> None:
@@ -178,7 +186,7 @@ class LiveSearch:
 
     def round(self, index: int, kind: str) -> None:
         """A round was asked."""
-        self._round = f"round {index + 1} of {self.n_rounds} ({kind})"
+        self._round = f"round {index + 1} of at most {self.n_rounds} ({kind})"
         if not self._progress.console.is_terminal:
             self.say(f"{self._round}; {self._words()}")
         self._show()
@@ -198,7 +206,7 @@ class LiveSearch:
 
     def _words(self) -> str:
         best = "" if self.best is None else f", best validation accuracy {percent(self.best)} %"
-        return f"{self.n_ended} of {self.n_trials} trials{best}"
+        return f"{self.n_ended} of at most {self.n_trials} trials{best}"
 
     def _show(self) -> None:
         done = sum(self._epochs.values())

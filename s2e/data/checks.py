@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from s2e.data.limits import FACTS, HUMAN_NOISE_RATES, has_images
+from s2e.data.limits import FACTS, HUMAN_NOISE_RATES, has_images, sample_shape
 from s2e.data.root import leaves_root
 from s2e.data.spec import DataSpec
 from s2e.data.transition import asymmetric_map, matrix_problems
+from s2e.data.validation import validation_problems
 from s2e.errors import Problem, SpecError
 
 
 def data_problems(data: DataSpec, augment: str) -> list[Problem]:
     """Every reason why ``data`` cannot be loaded as asked, given noise, or augmented."""
     problems = table_problems(data) + noise_problems(data)
+    problems = problems or validation_problems(data)
     if augment != "none" and not has_images(data.name):
         problems.append(Problem("train.augment", augment, f"none: samples of {data.name} are no images"))
     return problems
@@ -35,6 +37,8 @@ def noise_problems(data: DataSpec) -> list[Problem]:
         problems += matrix_problems(noise.matrix, known.n_classes if known else None)
     elif noise.kind == "human":
         problems += _human_problems(data)
+    if noise.kind == "open_set" or noise.open_set is not None:
+        problems += _open_set_problems(data)
     return problems
 
 
@@ -73,4 +77,18 @@ def _human_problems(data: DataSpec) -> list[Problem]:
     if data.noise.human_labels not in label_sets:
         allowed = f"one of {', '.join(label_sets)} for {data.name}"
         return [Problem("data.noise.human_labels", data.noise.human_labels, allowed)]
+    return []
+
+
+def _open_set_problems(data: DataSpec) -> list[Problem]:
+    field, source, shape = "data.noise.open_set", data.noise.open_set, sample_shape(data.name)
+    fitting = [name for name in FACTS if name != data.name and has_images(name) and sample_shape(name) == shape]
+    allowed = f"one of {', '.join(fitting)}, or " if fitting else ""
+    if data.noise.kind != "open_set":
+        return [Problem(field, source, f"only with kind open_set, not with {data.noise.kind}")]
+    if not has_images(data.name):
+        return [Problem("data.noise.kind", "open_set", f"only for images, not for {data.name}")]
+    is_file = source is not None and source.endswith(".npz") and not leaves_root(source)
+    if source not in fitting and not is_file:
+        return [Problem(field, source, f"{allowed}an .npz file below the data root, as {data.name} is {shape}")]
     return []

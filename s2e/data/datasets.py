@@ -20,7 +20,7 @@ from s2e.data.root import environment_root
 from s2e.data.spec import CsvSpec
 from s2e.data.splits import split
 from s2e.errors import DataError
-from s2e.spec import DataSpec, NoiseSpec, replace
+from s2e.spec import DataSpec, NoiseSpec, derive_seed, replace
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,19 +59,23 @@ class SplitData:
     test: Part
     train_rows: torch.Tensor
     """Which samples of the official training set ``train`` holds, int64 [S]."""
+    validation_rows: torch.Tensor
+    """Which samples of the set it was taken from ``validation`` holds."""
     clean: Part | None = None
     """Trusted samples (``data.n_clean``), where there are any."""
 
 
 def load_split(spec: DataSpec, data_root: str | None = None) -> SplitData:
     """The samples a job trains, validates and tests on; kept in the process for the next population."""
-    return _load_split(replace(spec, noise=NoiseSpec(), normalise="none"), data_root or environment_root())
+    return _load_split(
+        replace(spec, noise=NoiseSpec(), normalise="none", validation_labels="clean"), data_root or environment_root()
+    )
 
 
 @lru_cache(maxsize=4)
 def _load_split(spec: DataSpec, data_root: str | None) -> SplitData:
     """``spec`` always with the same noise and scaling, so that populations which differ in these share the images."""
-    whole = _load(spec.name, spec.csv, data_root)
+    whole = load_whole(spec, data_root)
     chosen = split(spec, whole.train_labels.numpy(), len(whole.test_labels))
     train, test = (whole.train_images, whole.train_labels), (whole.test_images, whole.test_labels)
     return SplitData(
@@ -81,8 +85,14 @@ def _load_split(spec: DataSpec, data_root: str | None) -> SplitData:
         _part(*(test if chosen.validation_from_test else train), chosen.validation),
         _part(*test, chosen.test),
         torch.from_numpy(chosen.train),
+        torch.from_numpy(chosen.validation),
         _part(*train, chosen.clean) if len(chosen.clean) else None,
     )
+
+
+def load_whole(spec: DataSpec, data_root: str | None) -> Dataset:
+    """The whole data set, unsplit; kept in the process."""
+    return _load(spec.name, spec.csv, data_root)
 
 
 @lru_cache(maxsize=2)
@@ -113,12 +123,24 @@ def noisy_labels(spec: DataSpec, noise_seed: int, data_root: str | None = None) 
     data = load_split(spec, data_root)
     if spec.noise.kind == "human":
         return _human_labels(spec, data_root or environment_root())[data.train_rows]
+    if spec.noise.kind == "open_set":
+        return data.train.labels
     return torch.from_numpy(draw(spec, data.train.labels.numpy(), data.n_classes, noise_seed))
+
+
+@lru_cache(maxsize=64)
+def noisy_validation_labels(spec: DataSpec, noise_seed: int, data_root: str | None = None) -> torch.Tensor:
+    """The validation labels [V] through the noise of the training labels, drawn from a seed of their own."""
+    data = load_split(spec, data_root)
+    if spec.noise.kind == "human":
+        return _human_labels(spec, data_root or environment_root())[data.validation_rows]
+    own_seed = derive_seed(noise_seed, "validation")
+    return torch.from_numpy(draw(spec, data.validation.labels.numpy(), data.n_classes, own_seed))
 
 
 def _human_labels(spec: DataSpec, data_root: str | None) -> torch.Tensor:
     """The labels people gave to the whole official training set."""
-    whole = _load(spec.name, spec.csv, data_root)
+    whole = load_whole(spec, data_root)
     assert data_root is not None  # the data set itself was read from it
     clean_S = whole.train_labels.numpy()
     return torch.from_numpy(human_labels(spec.name, spec.noise.human_labels, clean_S, whole.n_classes, data_root))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from s2e.data.datasets import load_split, noisy_labels
+from s2e.data.open_set import OWN, foreign_rows
 from s2e.data.transition import true_transition
 from s2e.spec import DataSpec
 
@@ -22,7 +23,7 @@ class NoiseRecord:
     n_flipped: int
     realised_noise_rate: float
     transition: tuple[tuple[float, ...], ...] | None
-    """T of the injected noise, T[i][j] = P(label j | class i); None for human labels."""
+    """T of the injected noise, T[i][j] = P(label j | class i); None for human labels and open-set noise."""
     counts: tuple[tuple[int, ...], ...]
     """Samples of class i that carry label j."""
     flipped: tuple[int, ...]
@@ -30,6 +31,8 @@ class NoiseRecord:
     """Of the flipped samples."""
     given_labels: tuple[int, ...]
     """Of the flipped samples."""
+    replaced: tuple[int, ...]
+    """Samples whose image comes from another set (open-set noise)."""
     labels_sha256: str
     """Of all training labels as little-endian int64, in the order of the split."""
 
@@ -38,7 +41,10 @@ def noise_record(data: DataSpec, noise_seed: int, data_root: str | None = None) 
     """The record of the training labels that ``noise_seed`` draws. Raises DataError as loading the data does."""
     split = load_split(data, data_root)
     clean_S, given_S = split.train.labels.numpy(), noisy_labels(data, noise_seed, data_root).numpy()
-    flipped = np.flatnonzero(clean_S != given_S)
+    rows_S = split.train_rows.numpy()
+    flipped, replaced = np.flatnonzero(clean_S != given_S), np.arange(0)
+    if data.noise.kind == "open_set":
+        replaced = np.flatnonzero(foreign_rows(data, len(clean_S), noise_seed, data_root).numpy() != OWN)
     n_classes = split.n_classes
     T_CC = true_transition(data, n_classes)
     counts_CC = np.bincount(clean_S * n_classes + given_S, minlength=n_classes**2).reshape(n_classes, n_classes)
@@ -47,11 +53,12 @@ def noise_record(data: DataSpec, noise_seed: int, data_root: str | None = None) 
         noise_seed=noise_seed,
         n_samples=len(clean_S),
         n_flipped=len(flipped),
-        realised_noise_rate=len(flipped) / len(clean_S),
+        realised_noise_rate=(len(flipped) + len(replaced)) / len(clean_S),
         transition=None if T_CC is None else tuple(map(tuple, T_CC.tolist())),
         counts=tuple(map(tuple, counts_CC.tolist())),
-        flipped=tuple(split.train_rows.numpy()[flipped].tolist()),
+        flipped=tuple(rows_S[flipped].tolist()),
         clean_labels=tuple(clean_S[flipped].tolist()),
         given_labels=tuple(given_S[flipped].tolist()),
+        replaced=tuple(rows_S[replaced].tolist()),
         labels_sha256=hashlib.sha256(given_S.astype("<i8").tobytes()).hexdigest(),
     )

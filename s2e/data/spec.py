@@ -10,7 +10,7 @@ from s2e.validation import param
 
 MATRIX_KINDS = ("none", "symmetric", "symmetric_inclusive", "pair", "asymmetric", "matrix")
 """Noise that is one matrix T, T_ij = P(label j | class i)."""
-NOISE_KINDS = (*MATRIX_KINDS, "human")
+NOISE_KINDS = (*MATRIX_KINDS, "human", "open_set")
 MAX_CLASSES = 1_000
 
 
@@ -31,7 +31,8 @@ class NoiseSpec:
         choices=NOISE_KINDS,
         doc="none; symmetric: uniform over the other classes; symmetric_inclusive: exactly noise_rate x S labels "
         "re-drawn over all classes; pair: the next class; asymmetric: similar classes (mnist, cifar10, cifar100); "
-        "matrix: the one given; human: CIFAR-N label sets below the data root",
+        "matrix: the one given; human: CIFAR-N label sets below the data root; open_set: images of another set replace "
+        "exactly noise_rate x S of the images, labels kept",
     )
     noise_rate: float = param(
         0.5,
@@ -59,6 +60,12 @@ class NoiseSpec:
         "worse_label",
         choices=_label_sets,
         doc="kind human: a label set of CIFAR-10N (aggre, random1-3, worse) or CIFAR-100N (noisy_label)",
+    )
+    open_set: str | None = param(
+        None,
+        max_length=400,
+        doc="kind open_set: the data set whose training images replace some, or an .npz file below the data root with "
+        "an array images [P, H, W, D]",
     )
 
 
@@ -109,3 +116,9 @@ class DataSpec:
         doc="channels: pixels minus the data set's published mean, over its standard deviation; none: in [0, 1]",
     )
     csv: CsvSpec = param(CsvSpec, doc="the table, for data set csv")
+    validation_labels: str = param(
+        "clean",
+        choices=("clean", "noisy", "noisy_corrected"),
+        doc="noisy: validation labels go through the same noise, drawn from a seed of their own; noisy_corrected: so "
+        "do they, and validation accuracy is carried back to clean labels by the inverse of the noise's matrix",
+    )

@@ -105,7 +105,7 @@ def injected_noise_rate(data: DataSpec) -> float:
     noise = data.noise
     if noise.kind == "human":
         return HUMAN_NOISE_RATES[data.name][noise.human_labels]
-    if noise.kind in ("none", "symmetric", "pair") or (noise.kind != "matrix" and data.name not in FACTS):
+    if noise.kind in ("none", "symmetric", "pair", "open_set") or (noise.kind != "matrix" and data.name not in FACTS):
         return 0.0 if noise.kind == "none" else noise.noise_rate
     n_classes = len(noise.matrix or ()) if noise.kind == "matrix" else FACTS[data.name].n_classes
     return float(1 - np.diag(matrix(noise, n_classes, data.name)).mean())

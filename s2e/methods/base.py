@@ -57,7 +57,8 @@ class Setup:
     label_KS: torch.Tensor
     """The labels each trial trains on, noise included."""
     true_label_S: torch.Tensor
-    """The labels before the noise. Only an oracle, such as SIGUA's prototype, may look at them."""
+    """The labels before the noise; [K, S] with open-set noise, where a replaced image has no class. Only an oracle,
+    such as SIGUA's prototype, may look at them."""
     transition_KCC: torch.Tensor | None
     """T of the injected noise in ``dtype``, [k, i, j] = P(label j | class i); None where it is not known."""
     noise_rate: float | None

@@ -17,7 +17,7 @@ from s2e.methods.targets import entropy
 
 class Pencil(Standard):
     """Cross entropy; then KL(p || y) / C + alpha CE(y, label) + beta H(p) / C, y = softmax(y~) descending with the
-    weights; then KL(p || y) / C alone, y fixed (eqs. 5 to 9).
+    weights; then KL(p || y) / C alone, y fixed.
 
     The paper also changes the step size between the stages; here it is the job's.
     """

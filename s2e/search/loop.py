@@ -2,28 +2,32 @@
 
 The in-process search and the service's dispatcher both walk this one path, so they reach the same theta bit for bit:
 
-    rounds 0 .. M-1   search    K trials under theta_m; the noise draw is the job's, the data order is the round's.
-                                M and each K are the searcher's plan; a trial may be a part of a full training
-    round  M          tune      one trial for each tau of eq. (1), on the search's own objective
-    round  M+1        retrain   searched, default, tuned eq. (1) and R = 1, each on the same fresh seeds
+    search     M rounds of K trials under theta_m; the noise draw is the job's, the data order is the round's. M and
+               each K are the searcher's plan; a trial may be a part of a full training
+    tune       eq. (1) with as many trials, on the search's own objective
+    choose     the best bets of both sides on fresh seeds (one round)
+    retrain    searched, default, tuned eq. (1) and R = 1, each on the same other fresh seeds, in at most a few rounds
+
+The last three are :mod:`s2e.search.final`.
+
+A comparison job has one round, ``compare``, and walks the same path.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from s2e import catalog
-from s2e.data.transition import injected_noise_rate
+from s2e.compare.report import CompareReport, make_compare_report
+from s2e.compare.rounds import compare_round
+from s2e.compare.rounds import n_trials as n_compared
+from s2e.errors import Problem, SpecError
 from s2e.overrides import overridden
 from s2e.report import make_report
-from s2e.schedule import coteaching_keep_rate
 from s2e.search.base import Searcher
-from s2e.search.parameters import parse_parameters
-from s2e.search.recommendation import best_bets, succeeded
-from s2e.search.space import Space
-from s2e.search.spaces import fixed
+from s2e.search.final import chosen, final_round, n_final_rounds, n_final_trials
+from s2e.search.trials import make_space, make_trial
 from s2e.spec import (
     JobSpec,
     Observation,
@@ -34,41 +38,32 @@ from s2e.spec import (
     SearchState,
     TrialResult,
     TrialSpec,
-    derive_seed,
     replace,
 )
 
 
 def make_searcher(spec: JobSpec) -> Searcher:
-    """The searcher a job names, over the space it names."""
-    searcher: Searcher = catalog.load(catalog.SEARCHERS, spec.search.searcher)(
-        make_space(spec), spec.seed, spec.train.n_epochs
+    """The searcher a job names, over the space it names. Raises SpecError for a warm start nobody looked up."""
+    search = spec.search
+    if search.warm_start and not search.earlier:
+        allowed = "none outside of the service, which looks these jobs up; without it, fill search.earlier"
+        raise SpecError(Problem("search.warm_start", ", ".join(search.warm_start)[:80], allowed))
+    more = {"earlier": search.earlier} if search.earlier else {}
+    searcher: Searcher = catalog.load(catalog.SEARCHERS, search.searcher)(
+        make_space(spec), spec.seed, spec.train.n_epochs, **more
     )
     return searcher
 
 
-def make_space(spec: JobSpec) -> Space:
-    """The space of schedules a job names, with the training parameters it searches beside them.
-
-    The space ``fixed`` has nothing of its own: every trial gets the default Co-teaching schedule.
-    """
-    space: Space = catalog.load(catalog.SPACES, spec.search.space)
-    if not space.blocks:
-        space = fixed(default_tau(spec), spec.report.ramp_epochs)
-    return space.with_parameters(parse_parameters(spec.search.parameters))
-
-
 def next_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
     """The round that follows ``history``; None when the job is done."""
+    if spec.kind == "compare":
+        return None if history else compare_round(spec)
     m, searcher = len(history), make_searcher(spec)
     sizes = _sizes(spec, searcher)
     if m < len(sizes):
         return _search_round(spec, searcher, history, sizes[m])
-    if m == len(sizes):
-        return _tune_round(spec, m)
-    if m == len(sizes) + 1:
-        return _retrain_round(spec, history)
-    return None
+    return final_round(spec, history)
 
 
 def _sizes(spec: JobSpec, searcher: Searcher) -> tuple[int, ...]:
@@ -77,13 +72,17 @@ def _sizes(spec: JobSpec, searcher: Searcher) -> tuple[int, ...]:
 
 
 def n_rounds(spec: JobSpec) -> int:
-    """Rounds of a whole job: search, tune, retrain. Raises SpecError for a budget too small for the searcher."""
-    return len(_sizes(spec, make_searcher(spec))) + 2
+    """Most rounds of a whole job. Raises SpecError for a budget too small for the searcher."""
+    if spec.kind == "compare":
+        return 1
+    return len(_sizes(spec, make_searcher(spec))) + n_final_rounds(spec)
 
 
 def n_trials(spec: JobSpec) -> int:
-    """Trials of a whole job. Raises SpecError for a budget too small for the searcher."""
-    return sum(_sizes(spec, make_searcher(spec))) + len(_taus(spec)) + 4 * spec.report.n_seeds
+    """Most trials of a whole job. Raises SpecError for a budget too small for the searcher."""
+    if spec.kind == "compare":
+        return n_compared(spec)
+    return sum(_sizes(spec, make_searcher(spec))) + n_final_trials(spec)
 
 
 def next_state(spec: JobSpec, history: Sequence[RoundRecord], searcher: Searcher | None = None) -> SearchState:
@@ -117,11 +116,11 @@ def populations(spec: JobSpec, round_: Round) -> tuple[Population, ...]:
     """The trials of a round in the groups that train together: a plan, the same wherever and however often it runs.
 
     A stacked program has one set of training settings and one stretch of epochs, so only trials that agree in both
-    share a group; such groups are as even as the limit ``plan.population`` allows. Final schedules are re-trained in
-    float32. An external trial is leased by itself, so it is a group by itself.
+    share a group; such groups are as even as the limit ``plan.population`` allows. Final schedules are re-trained, and
+    comparisons trained, in float32. An external trial is leased by itself, so it is a group by itself.
     """
     plan = spec.plan
-    if round_.kind == "retrain" and plan.dtype != "float64":
+    if round_.kind in ("choose", "retrain", "compare") and plan.dtype != "float64":
         plan = replace(plan, dtype="float32")
     most = 1 if spec.trials == "external" else plan.population
     return tuple(
@@ -149,31 +148,26 @@ def _evenly(trials: tuple[TrialSpec, ...], most: int) -> list[tuple[TrialSpec, .
 
 def run_search(
     spec: JobSpec, run_round: Callable[[Round, tuple[Population, ...]], Sequence[TrialResult]]
-) -> tuple[list[RoundRecord], Report]:
-    """The whole search in this process; ``run_round`` trains the populations of a round."""
+) -> tuple[list[RoundRecord], Report | CompareReport]:
+    """The whole job in this process; ``run_round`` trains the populations of a round."""
     history: list[RoundRecord] = []
     while (round_ := next_round(spec, history)) is not None:
         results = sorted(run_round(round_, populations(spec, round_)), key=lambda result: result.k)
         history.append(RoundRecord(round_, tuple(results)))
-    return history, make_report(spec, history, recommend_from(spec, history))
+    return history, report_of(spec, history)
+
+
+def report_of(spec: JobSpec, history: Sequence[RoundRecord]) -> Report | CompareReport:
+    """What a job ends with, after its last round."""
+    if spec.kind == "compare":
+        return make_compare_report(spec, history[0])
+    return make_report(spec, history, recommend_from(spec, history))
 
 
 def recommend_from(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[int, int] | None:
-    """(round, k) of the searched schedule with the lowest posterior mean; None when every trial failed."""
-    found = _best_trial(spec, history, "search")
+    """(round, k) of the schedule that the search ends with; None when every trial of it failed."""
+    found = chosen(spec, history, "searched")
     return None if found is None else (found.round, found.k)
-
-
-def _best_trial(spec: JobSpec, history: Sequence[RoundRecord], kind: str) -> TrialSpec | None:
-    """The trial whose schedule has the lowest posterior mean: one rule for the search and for its rival."""
-    tried = [
-        pair
-        for record in history
-        if record.round.kind == kind
-        for pair in succeeded(record.round.trials, record.results)
-    ]
-    found = best_bets(spec, [one for _, one in tried])
-    return tried[found[0]][0] if found else None
 
 
 def _search_round(spec: JobSpec, searcher: Searcher, history: Sequence[RoundRecord], size: int) -> Round:
@@ -182,7 +176,7 @@ def _search_round(spec: JobSpec, searcher: Searcher, history: Sequence[RoundReco
     for k in range(size):
         point = searcher.ask(state, k)
         keep_rate, train = space.schedule(point, spec.train.n_epochs), space.overrides(point)
-        trial = _trial(spec, state.round, k, "search", 0, keep_rate, train)
+        trial = make_trial(spec, state.round, k, "search", keep_rate, train)
         trial = replace(trial, point=point, fidelity=searcher.fidelity(state, k))
         trials.append(_with_seeds_of_parent(trial, history))
     return Round(state.round, "search", tuple(trials), state)
@@ -195,67 +189,3 @@ def _with_seeds_of_parent(trial: TrialSpec, history: Sequence[RoundRecord]) -> T
     m, k = trial.fidelity.resume
     parent = history[m].round.trials[k]
     return replace(trial, init_seed=parent.init_seed, order_seed=parent.order_seed, noise_seed=parent.noise_seed)
-
-
-def _taus(spec: JobSpec) -> tuple[float, ...]:
-    return tuple(dict.fromkeys((*spec.report.taus, default_tau(spec))))
-
-
-def default_tau(spec: JobSpec) -> float:
-    """tau of the default Co-teaching schedule: given, or the expected share of wrong labels."""
-    if spec.report.tau is not None:
-        return spec.report.tau
-    return injected_noise_rate(spec.data)
-
-
-def coteaching_schedule(spec: JobSpec, tau: float) -> tuple[float, ...]:
-    """Eq. (1) for this job's epochs and ramp."""
-    official = spec.report.ramp == "official_linspace"
-    return coteaching_keep_rate(spec.train.n_epochs, tau, spec.report.ramp_epochs, official_linspace=official)
-
-
-def _tune_round(spec: JobSpec, m: int) -> Round:
-    trials = (
-        _trial(spec, m, k, f"tau={tau:g}", 0, coteaching_schedule(spec, tau), {}) for k, tau in enumerate(_taus(spec))
-    )
-    return Round(m, "tune", tuple(trials))
-
-
-def _retrain_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round:
-    """Four schedules x fresh seeds. Repeats share their seeds across schedules, so differences are paired.
-
-    Where every trial of the search or of the tuning failed, there is nothing to recommend but the default.
-    """
-    n_epochs, m = spec.train.n_epochs, len(history)
-    default = coteaching_schedule(spec, default_tau(spec))
-    searched, tuned = _best_trial(spec, history, "search"), _best_trial(spec, history, "tune")
-    schedules = {
-        "searched": (searched.keep_rate, searched.train) if searched else (default, {}),
-        "default": (default, {}),
-        "tuned": (tuned.keep_rate, tuned.train) if tuned else (default, {}),
-        "all": ((1.0,) * n_epochs, {}),
-    }
-    pairs = [(repeat, label) for repeat in range(1, spec.report.n_seeds + 1) for label in schedules]
-    trials = (_trial(spec, m, k, label, repeat, *schedules[label]) for k, (repeat, label) in enumerate(pairs))
-    return Round(m, "retrain", tuple(trials))
-
-
-def _trial(
-    spec: JobSpec,
-    m: int,
-    k: int,
-    label: str,
-    repeat: int,
-    keep_rate: tuple[float, ...],
-    train: dict[str, Any],
-) -> TrialSpec:
-    """Seeds of a trial: its own initial weights; one data order for the round (common random numbers); the job's noise
-    draw. A fresh-seed repeat draws all three anew, alike for the schedules compared."""
-    if repeat:
-        init, order, noise = (
-            derive_seed(spec.seed, purpose, "retrain", repeat) for purpose in ("init", "order", "noise")
-        )
-    else:
-        init, order = derive_seed(spec.seed, "init", m, k), derive_seed(spec.seed, "order", m)
-        noise = derive_seed(spec.seed, "noise")
-    return TrialSpec(m, k, label, repeat, keep_rate, init, order, noise, train=train)

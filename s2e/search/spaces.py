@@ -9,7 +9,7 @@ Shapes: X coordinates of a point, S samples or points, T epochs, U hidden units.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.special import expit, ndtri
@@ -24,10 +24,14 @@ N_UNITS = 4
 """Hidden units of ``rbf`` and ``mlp`` (S2E section 4.2.1)."""
 
 
+def eq_1_of(x_SX: Array, n_epochs: int) -> tuple[Array, Array, Array]:
+    """tau ~ U(0, 1), t_k ~ U(0, T) and c of points of ``coteaching`` (S2E appendix B.1): three times (S,)."""
+    return x_SX[:, 0], n_epochs * x_SX[:, 1], EXPONENTS[np.argmax(x_SX[:, 2 : 2 + len(EXPONENTS)], axis=1)]
+
+
 def _coteaching(x_SX: Array, t_T: Array, n_epochs: int) -> Array:
-    """Eq. (1): tau ~ U(0, 1), t_k ~ U(0, T), then one weight for each exponent (S2E appendix B.1)."""
-    c_S = EXPONENTS[np.argmax(x_SX[:, 2:], axis=1)]
-    return from_one(coteaching_at(x_SX[:, 0], n_epochs * x_SX[:, 1], c_S, t_T), t_T)
+    """Eq. (1): x = (tau, t_k / T, one weight for each exponent)."""
+    return from_one(coteaching_at(*eq_1_of(x_SX, n_epochs), t_T), t_T)
 
 
 def _single(i: int) -> Callable[[Array, Array, int], Array]:
@@ -113,11 +117,12 @@ def normal(u_SX: Array) -> Array:
     return np.asarray(ndtri(np.clip(u_SX, X_MIN, 1 - X_MIN)))
 
 
-def fixed(tau: float, ramp_epochs: float) -> Space:
-    """A space in which nothing of the schedule is searched: eq. (1) with these numbers for every point."""
+def fixed(keep_rate: Sequence[float]) -> Space:
+    """A space in which nothing of the schedule is searched: this R(t) for every point, its last value from then on."""
 
-    def family(x_SX: Array, t_T: Array, n_epochs: int) -> Array:  # noqa: ARG001  the length of a training is not asked
-        return np.tile(from_one(coteaching_at(tau, ramp_epochs, 1.0, t_T), t_T), (len(x_SX), 1))
+    def family(x_SX: Array, t_T: Array, n_epochs: int) -> Array:  # noqa: ARG001  R(t) is given epoch by epoch
+        epoch_T = np.minimum(t_T, len(keep_rate) - 1).astype(np.int64)
+        return np.tile(np.asarray(keep_rate, dtype=np.float64)[epoch_T], (len(x_SX), 1))
 
     return Space((), family)
 
@@ -139,5 +144,5 @@ S2E_EXTENDED = Space((*_betas("w", "tau", "t_k/T", "c"), *S2E.blocks), _extended
 S2E_OFFICIAL12 = Space(_betas(*OFFICIAL), _official)
 RBF = Space((*_numbered("centre", "width", "weight"), Beta("bias")), _rbf)
 MLP = Space((*_numbered("input weight", "input bias", "weight"), Beta("bias")), _mlp)
-FIXED = fixed(0.0, 1.0)
-"""R = 1 until a job puts the numbers of its default schedule in place (:func:`s2e.search.loop.make_space`)."""
+FIXED = fixed((1.0,))
+"""R = 1 until a job puts its default schedule in place (:func:`s2e.search.trials.make_space`)."""

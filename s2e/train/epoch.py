@@ -10,9 +10,9 @@ import torch
 from s2e.methods.base import pick
 from s2e.methods.engine import MiniBatch
 from s2e.spec import derive_seed
-from s2e.train.metrics import EpochNumbers, evaluate, memorisation, selection, to_numbers
+from s2e.train.metrics import EpochNumbers, evaluate, memorisation, selection, to_numbers, validate
 from s2e.train.population import NEVER_SEEN, StackedTrials
-from s2e.train.skip import StepGuard
+from s2e.train.skip import step_except
 
 
 def run_epoch(trials: StackedTrials, t: int) -> list[EpochNumbers]:
@@ -22,7 +22,7 @@ def run_epoch(trials: StackedTrials, t: int) -> list[EpochNumbers]:
     trials.method.begin_epoch(trials, t)
     order = epoch_order(trials, t)
     loss_MKN, weight_MKNB = _train(trials, order, t)
-    validation_KN, validation_K, validation_finite_K = evaluate(trials, trials.data.validation)
+    validation_KN, validation_K, validation_finite_K = validate(trials)
     test_KN, test_K, test_finite_K = evaluate(trials, trials.data.test)
     columns = {
         "loss": loss_MKN.mean((0, 2)),
@@ -64,10 +64,10 @@ def train_step(trials: StackedTrials, index: torch.Tensor, keep_K: torch.Tensor)
     loss_KN, weight_KNB = trials.method.step(trials, batch)
     trials.optimizer.zero_grad()
     loss_KN.sum().backward()
-    guard = StepGuard(trials.optimizer) if trials.method.may_skip else None
-    trials.optimizer.step()
-    if guard:
-        guard.undo((weight_KNB == 0).all(-1).flatten())
+    if trials.method.may_skip:
+        step_except(trials.optimizer, (weight_KNB == 0).all(-1).flatten())
+    else:
+        trials.optimizer.step()
     trials.method.after_step(trials)
     trials.step.add_(1)
     return loss_KN.detach(), weight_KNB

@@ -60,7 +60,7 @@ class EpochNumbers:
 def selection(trials: StackedTrials, order: torch.Tensor, weight_MKNB: torch.Tensor) -> Columns:
     """Fraction kept, label precision and label recall, each over all samples of the epoch; precision is NaN where
     nothing was selected."""
-    clean_KS = trials.label_KS == trials.data.train.labels
+    clean_KS = trials.label_KS == trials.seen.true_label_KS
     clean_MKB = torch.stack([pick(clean_KS, index) for index in order.unbind(0)])
     selected_MKNB = weight_MKNB > 0
     n_selected = selected_MKNB.sum((0, 2, 3))
@@ -77,12 +77,12 @@ def selection(trials: StackedTrials, order: torch.Tensor, weight_MKNB: torch.Ten
 def memorisation(trials: StackedTrials) -> Columns:
     """Training accuracy and the split of ELR Fig. 1, over the samples seen this epoch and the trial's networks."""
     predicted_KNS, label_K1S = trials.predicted_KNS, trials.label_KS[:, None]
-    true_S = trials.data.train.labels
+    true_K1S = trials.seen.true_label_KS[:, None]
     seen_KNS = predicted_KNS != NEVER_SEEN
     given_KNS = predicted_KNS == label_K1S
-    right_KNS = predicted_KNS == true_S
-    clean_KNS = seen_KNS & (label_K1S == true_S)
-    wrong_KNS = seen_KNS & (label_K1S != true_S)
+    right_KNS = predicted_KNS == true_K1S
+    clean_KNS = seen_KNS & (label_K1S == true_K1S)
+    wrong_KNS = seen_KNS & (label_K1S != true_K1S)
     return {
         "clean_correct": _share(right_KNS, clean_KNS, (1, 2)),
         "wrong_correct": _share(right_KNS, wrong_KNS, (1, 2)),
@@ -95,22 +95,40 @@ def _share(found_KNS: torch.Tensor, among_KNS: torch.Tensor, dims: tuple[int, ..
     return (found_KNS & among_KNS).sum(dims).double() / among_KNS.sum(dims)
 
 
+def validate(trials: StackedTrials) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """:func:`evaluate` on the validation samples: with the clean labels, or with those the job's noise leaves."""
+    part, seen = trials.data.validation, trials.seen
+    if seen.validation_label_KV is not None:
+        part = Part(part.images, seen.validation_label_KV)
+    return evaluate(trials, part, seen.score_CC)
+
+
 @torch.inference_mode()
-def evaluate(trials: StackedTrials, part: Part) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def evaluate(
+    trials: StackedTrials, part: Part, score_CC: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Accuracy of each network [K, N] and of the ensemble [K], and whether every logit was finite [K].
 
+    Labels are [S], or [K, S] where trials differ in them. A prediction counts ``score_CC[label, predicted]``, else 1 if
+    it is the label; a mean of scores may leave [0, 1] by chance and is clipped.
     The ensemble of a trial predicts the class with the largest sum of its networks' logits, as DivideMix and ELR+ do.
     """
     n_correct_KN, n_ensemble_K, finite_K = [], [], []
-    for images, label_B in zip(part.images.split(EVALUATION_BATCH), part.labels.split(EVALUATION_BATCH), strict=True):
+    batches = zip(part.images.split(EVALUATION_BATCH), part.labels.split(EVALUATION_BATCH, dim=-1), strict=True)
+    for images, label_KB in batches:
         logits_KNBC = trials.forward(trials.data.scaled(images, trials.dtype), train=False)
-        n_correct_KN.append((logits_KNBC.argmax(-1) == label_B).sum(-1))
-        n_ensemble_K.append((logits_KNBC.sum(1).argmax(-1) == label_B).sum(-1))
+        label_K1B = label_KB if label_KB.dim() == 1 else label_KB[:, None]
+        n_correct_KN.append(_credit(logits_KNBC.argmax(-1), label_K1B, score_CC).sum(-1))
+        n_ensemble_K.append(_credit(logits_KNBC.sum(1).argmax(-1), label_KB, score_CC).sum(-1))
         finite_K.append(logits_KNBC.isfinite().flatten(1).all(1))
-    n_samples = len(part.labels)
+    n_samples = part.labels.shape[-1]
     accuracy_KN = torch.stack(n_correct_KN).sum(0).double() / n_samples
     ensemble_K = torch.stack(n_ensemble_K).sum(0).double() / n_samples
-    return accuracy_KN, ensemble_K, torch.stack(finite_K).all(0)
+    return accuracy_KN.clamp(0, 1), ensemble_K.clamp(0, 1), torch.stack(finite_K).all(0)
+
+
+def _credit(predicted: torch.Tensor, label: torch.Tensor, score_CC: torch.Tensor | None) -> torch.Tensor:
+    return predicted == label if score_CC is None else score_CC[label.expand_as(predicted), predicted]
 
 
 def to_numbers(trials: StackedTrials, columns: Columns) -> list[EpochNumbers]:

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from s2e import catalog
-from s2e.data.datasets import Part, load_split, noisy_labels
+from s2e.data.datasets import Part, load_split
 from s2e.data.normalisation import normalise_problems, statistics_of
+from s2e.data.open_set import foreign_images
 from s2e.data.transition import injected_noise_rate, true_transition
 from s2e.errors import DataError, Problem, SpecError
 from s2e.methods.base import Method, Setup
@@ -25,6 +26,7 @@ from s2e.train.augment import CropFlip
 from s2e.train.draws import draw
 from s2e.train.optimizer import make_optimizer, set_epoch
 from s2e.train.resident import resident
+from s2e.train.seen import see
 from s2e.train.subset import share_of
 from s2e.train_spec import train_problems
 
@@ -54,7 +56,10 @@ class StackedTrials:
         statistics = statistics_of(population.data)
         self.network = build(train, data.train.images.shape[1:], data.n_classes)
         augmented = train.augment != "none"
-        self.data = resident(data, type(self.network), device, augmented=augmented, statistics=statistics)
+        foreign = foreign_images(population.data, data_root)
+        self.data = resident(
+            data, type(self.network), device, augmented=augmented, statistics=statistics, foreign=foreign
+        )
         params = parse_params(train.method, population.data.name, train.params)
         self.method: Method = catalog.load(catalog.METHODS, train.method)(params)
         self.trial = list(range(len(trials)))
@@ -66,8 +71,9 @@ class StackedTrials:
         self.keep_KT = torch.from_numpy(n_keep([trial.keep_rate for trial in trials], train.batch_size)).to(device)
         self.keep_rate_KT = torch.tensor([trial.keep_rate for trial in trials], dtype=torch.float64, device=device)
         self.epoch, self.step = (torch.zeros((), dtype=torch.int64, device=device) for _ in range(2))
-        labels = [noisy_labels(population.data, trial.noise_seed, data_root)[rows] for trial in trials]
-        self.label_KS = torch.stack(labels).to(device)
+        noise_seeds = [trial.noise_seed for trial in trials]
+        self.seen = see(population.data, data, rows, noise_seeds, data_root, device)
+        self.label_KS = self.seen.label_KS
         shape_KNS = (len(trials), self.method.n_networks, self.label_KS.shape[1])
         self.predicted_KNS = torch.full(shape_KNS, NEVER_SEEN, dtype=torch.int16, device=device)
         """The class each network predicted for each sample when it last trained on it."""
@@ -129,7 +135,8 @@ class StackedTrials:
                 for key, value in moments[old[name]].items()
             }
         self.keep_KT, self.keep_rate_KT = self.keep_KT[alive_K], self.keep_rate_KT[alive_K]
-        self.label_KS, self.predicted_KNS = self.label_KS[alive_K], self.predicted_KNS[alive_K]
+        self.seen, self.predicted_KNS = self.seen.of(alive_K), self.predicted_KNS[alive_K]
+        self.label_KS = self.seen.label_KS
         self.method_state = {name: tensor[alive_K] for name, tensor in self.method_state.items()}
         self.trial = [self.trial[k] for k in alive]
         self.init_seeds = [self.init_seeds[k] for k in alive]
@@ -146,7 +153,12 @@ class StackedTrials:
 
     def images(self, index: torch.Tensor, view: int | None = 0) -> torch.Tensor:
         """Training images at ``index`` as the network reads them; see :class:`s2e.methods.engine.Engine`."""
-        x = self.data.train.images.index_select(0, index.flatten())
+        if self.seen.image_row_KS is not None:
+            index = index.expand(self.n_trials, -1) if index.dim() == 1 else index
+            rows = self.seen.image_row_KS.gather(1, index)
+        else:
+            rows = index
+        x = self.data.train.images.index_select(0, rows.flatten())
         if self.augmentation:
             x = self.network.store(x if view is None else self.augmentation(x, index, view))
         return self.data.scaled(x, self.dtype).view(*index.shape, *x.shape[1:])
@@ -215,7 +227,7 @@ class StackedTrials:
             device=self.device,
             dtype=self.weight_dtype,
             label_KS=self.label_KS,
-            true_label_S=self.data.train.labels,
+            true_label_S=self.data.train.labels if self.seen.image_row_KS is None else self.seen.true_label_KS,
             transition_KCC=transition_KCC,
             noise_rate=injected_noise_rate(data),
             init_seeds=tuple(self.init_seeds),

@@ -15,7 +15,9 @@ from s2e.models.base import StackedNetwork
 
 @dataclass(frozen=True, eq=False)
 class Resident:
-    """The parts of a split: images uint8 in the network's layout, clean labels int64.
+    """The parts of a split: images uint8 (or features float32) in the network's layout, clean labels int64.
+
+    Where open-set noise takes foreign images, they follow the training images.
 
     Training images that are augmented keep the data set's layout [S, D, H, W]: a crop must find rows and columns.
     """
@@ -46,13 +48,15 @@ def resident(
     *,
     augmented: bool = False,
     statistics: Statistics | None = None,
+    foreign: torch.Tensor | None = None,
 ) -> Resident:
     """``data`` laid out for ``network`` on ``device``."""
 
     def stored(part: Part) -> Part:
         return Part(network.store(part.images).to(device), part.labels.to(device))
 
-    train = Part(data.train.images.to(device), data.train.labels.to(device)) if augmented else stored(data.train)
+    train = data.train if foreign is None else Part(torch.cat([data.train.images, foreign]), data.train.labels)
+    train = Part(train.images.to(device), train.labels.to(device)) if augmented else stored(train)
     clean = None if data.clean is None else stored(data.clean)
     mean, std = (
         (_channels(values, data, network, device) for values in statistics) if statistics is not None else (None, None)

@@ -10,6 +10,20 @@ from collections.abc import Iterable
 import torch
 
 
+def step_except(optimizer: torch.optim.Optimizer, skip_G: torch.Tensor) -> None:
+    """One step of all networks but ``skip_G``.
+
+    Remembering weights and moments costs half a small network's step, so it is done only where a network is skipped. A
+    GPU is not asked: the answer would have to wait for the step before it.
+    """
+    if not skip_G.is_cuda and not skip_G.any():
+        optimizer.step()
+        return
+    guard = StepGuard(optimizer)
+    optimizer.step()
+    guard.undo(skip_G)
+
+
 class StepGuard:
     """Weights and moments as they were before a step.
 

@@ -61,9 +61,13 @@ const LABELS = {
   all: "R = 1, re-trained",
 };
 
+const CANDIDATES = { searched: "of the search", tuned: "of eq. (1)" };
+
 /** What a trial's schedule is, in words. */
 export function labelWords(trial) {
-  if (trial.label.startsWith("tau=")) return `eq. (1), tau ${trial.label.slice(4)}`;
+  if (trial.label.startsWith("tau=")) return `eq. (1), ${trial.label.replaceAll("=", " ")}`;
+  const [side, candidate] = trial.label.split(" ");
+  if (candidate) return `candidate ${candidate} ${CANDIDATES[side]}, seed ${trial.repeat}`;
   const words = LABELS[trial.label] ?? trial.label;
   return trial.repeat ? `${words}, seed ${trial.repeat}` : words;
 }
@@ -88,6 +92,7 @@ export function specLine(spec) {
 function noiseWords(noise) {
   if (noise.kind === "none") return "no injected noise";
   if (noise.kind === "human") return `human labels (${noise.human_labels})`;
+  if (noise.kind === "open_set") return `${(100 * noise.noise_rate).toFixed(0)}\u202f% images of ${noise.open_set}`;
   if (noise.kind === "matrix") return "noise from a given matrix";
   return `${(100 * noise.noise_rate).toFixed(0)}\u202f% ${noise.kind.replaceAll("_", " ")} noise`;
 }

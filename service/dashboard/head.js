@@ -56,7 +56,8 @@ export class HeadPanel {
     bar.max = Math.max(1, epochs_total);
     bar.value = state === "completed" ? bar.max : epochs_done;
     bar.className = `bar-${state}`;
-    setText(byId("progress"), `${trials_done} of ${trials_total} trials · ${rounds_done} of ${rounds_total} rounds · ${epochs_done} of ${epochs_total} epochs`);
+    const most = state === "completed" ? "" : "at most ";
+    setText(byId("progress"), `${trials_done} of ${most}${trials_total} trials · ${rounds_done} of ${most}${rounds_total} rounds · ${epochs_done} of ${most}${epochs_total} epochs`);
     const took = finished_at && started_at ? `took ${duration((new Date(finished_at) - new Date(started_at)) / 1000)}` : "";
     setText(byId("eta"), this.model.ended ? took : eta_s === null ? "" : `about ${duration(eta_s)} left`);
   }

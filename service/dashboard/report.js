@@ -34,7 +34,7 @@ export class ReportPanel {
 
   reportParts(report) {
     return [h("p", { class: "verdict", id: "verdict" }, report.verdict),
-      h("p", { class: "muted small" }, "Each schedule re-trained on the same fresh seeds: initial weights, data order and noise draw are new."),
+      h("p", { class: "muted small" }, "Each schedule re-trained on the same fresh seeds: initial weights, data order and noise draw are new. ", report.basis),
       this.table(report), this.cards(report)];
   }
 
@@ -59,7 +59,7 @@ export class ReportPanel {
     const base = `/api/v1/jobs/${this.model.id}`;
     const settings = settingsWords(report.train);
     const recommended = report.recommended
-      ? `Round ${report.recommended[0]}, trial ${report.recommended[1]}, by the lowest posterior mean of the objective. ${shapeWords(report.keep_rate)}.${settings && ` With ${settings}.`}`
+      ? `Round ${report.recommended[0]}, trial ${report.recommended[1]}, by the lowest posterior mean of the objective and a choice on fresh seeds. ${shapeWords(report.keep_rate)}.${settings && ` With ${settings}.`}`
       : "No trial of the search succeeded, so none is recommended.";
     const best = report.best_run
       ? `Round ${report.best_run[0]}, trial ${report.best_run[1]}, validation accuracy ${percent(report.best_run_validation_accuracy)}. A model, not a schedule: one run is partly luck.`

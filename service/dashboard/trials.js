@@ -11,6 +11,7 @@ const FILTERS = {
   everything: ["all trials", () => true],
   search: ["search", (trial) => trial.label === "search"],
   tune: ["tuning of eq. (1)", (trial) => trial.label.startsWith("tau=")],
+  choose: ["choice on fresh seeds", (trial) => trial.label.includes(" ") && !trial.label.startsWith("tau=")],
   retrain: ["final re-training", (trial) => RETRAINED.includes(trial.label)],
   failed: ["failed or lost", (trial) => ["failed", "lost"].includes(trial.state)],
 };

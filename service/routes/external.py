@@ -51,7 +51,7 @@ class EpochsIn:
     """Epochs of a leased trial; an empty list only prolongs the lease."""
 
     lease: str = param(max_length=64, doc="the lease of the trial")
-    epochs: tuple[EpochIn, ...] = param((), max_length=10_000, doc="epochs, each once; one told again changes nothing")
+    epochs: tuple[EpochIn, ...] = param((), max_length=1_000, doc="epochs, each once; one told again changes nothing")
     lease_s: float = param(LEASE_S, ge=1, le=604_800, doc=_LEASE_DOC)
 
 

@@ -10,9 +10,10 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.exceptions import HTTPException
 
-from service import events, jobs, schemas
+from service import compare, events, jobs, schemas
 from service.body import JsonBody, body_schema
 from service.deps import Cursor, DatabaseDep, ExistingJob, JobId, Limit, MaxPoints, ReadSession, WriteSession
+from service.schemas_compare import AnyReport, CurveName, CurvesOut
 from service.series import decode_cursor, encode_cursor
 from service.store import queries
 
@@ -117,14 +118,22 @@ def list_schedules(session: ReadSession, job: ExistingJob, max_points: MaxPoints
 
 @router.get("/{job_id}/schedule", operation_id="get_schedule")
 def get_schedule(session: ReadSession, job: ExistingJob) -> schemas.ScheduleOut:
-    """The recommended R(t), one value per epoch; provisional while the job runs."""
+    """The recommended R(t), one value per epoch; provisional while the job runs. 404 for a comparison."""
     return jobs.schedule_out(session, job)
 
 
 @router.get("/{job_id}/report", operation_id="get_report")
-def get_report(session: ReadSession, job: ExistingJob) -> schemas.ReportOut:
-    """The final comparison; 404 until the job has completed."""
+def get_report(session: ReadSession, job: ExistingJob) -> AnyReport:
+    """What the job ended with, a search or a comparison by ``kind``; 404 until the job has completed."""
     return jobs.report_out(session, job)
+
+
+@router.get("/{job_id}/curves", operation_id="list_curves")
+def list_curves(
+    session: ReadSession, job: ExistingJob, metric: CurveName = "test_accuracy", max_points: MaxPoints = 120
+) -> CurvesOut:
+    """One number of every epoch: its mean and range over the trials of each label (in a comparison: of each entry)."""
+    return compare.curves_out(session, job, metric, max_points)
 
 
 def _last_seen(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Select, and_, func, or_, select, text, tuple_
 from sqlalchemy.orm import Session
@@ -99,6 +99,21 @@ def succeeded_search_trials(session: Session, job_id: str) -> list[tuple[int, in
     ]
 
 
+def searched_points(session: Session, job_id: str) -> list[tuple[tuple[float, ...], float]]:
+    """Point and objective of every search trial that was trained in full and succeeded, by (round, k)."""
+    query = (
+        select(Trial.spec, Trial.objective)
+        .where(Trial.job_id == job_id, Trial.label == "search", Trial.state == "succeeded")
+        .order_by(Trial.round, Trial.k)
+    )
+    rows = session.execute(query)
+    return [
+        (tuple(spec["point"]["values"]), objective)
+        for spec, objective in rows
+        if spec.get("point") and objective is not None and _share(spec) == 1
+    ]
+
+
 def _share(spec: dict[str, Any]) -> float:
     """Share of a full training that a stored trial is."""
     return parse(Fidelity, spec.get("fidelity", {})).share(len(spec["keep_rate"]))
@@ -119,6 +134,35 @@ def epochs(session: Session, trial_id: str, attempt: int, numbers: Sequence[int]
     """The given epochs of an attempt, in order."""
     query = select(Epoch).where(Epoch.trial_id == trial_id, Epoch.attempt == attempt, Epoch.epoch.in_(numbers))
     return session.scalars(query.order_by(Epoch.epoch)).all()
+
+
+class CurvePoint(NamedTuple):
+    """One epoch of a curve over the current attempts of the trials of a label."""
+
+    label: str
+    epoch: int
+    mean: float | None
+    low: float | None
+    high: float | None
+
+
+def curves(session: Session, job_id: str, metric: str, numbers: Sequence[int]) -> list[CurvePoint]:
+    """Mean and range of a column of the epochs ``numbers``, for each label of a job."""
+    column = getattr(Epoch, metric)
+    query = (
+        select(Trial.label, Epoch.epoch, func.avg(column), func.min(column), func.max(column))
+        .join(Epoch, and_(Epoch.trial_id == Trial.id, Epoch.attempt == Trial.attempt))
+        .where(Trial.job_id == job_id, Epoch.epoch.in_(numbers))
+        .group_by(Trial.label, Epoch.epoch)
+    )
+    return [CurvePoint(*row) for row in session.execute(query)]
+
+
+def labels(session: Session, job_id: str) -> list[tuple[str, int]]:
+    """Each label of a job and its number of trials, in the order they first appear."""
+    query = select(Trial.label, func.count()).where(Trial.job_id == job_id).group_by(Trial.label)
+    found = session.execute(query.order_by(func.min(Trial.round), func.min(Trial.k)))
+    return [(label, n) for label, n in found]
 
 
 def report(session: Session, job_id: str) -> JobReport | None:

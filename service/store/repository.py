@@ -10,6 +10,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from s2e.compare.report import CompareReport
 from s2e.search import loop
 from s2e.spec import SPEC_VERSION, JobSpec, Report
 from s2e.validation import to_json
@@ -102,11 +103,12 @@ def start_job(session: Session, job_id: str, owner: str) -> None:
         move_job(session, job, "running")
 
 
-def finish_job(session: Session, job_id: str, owner: str, report: Report) -> bool:
+def finish_job(session: Session, job_id: str, owner: str, report: Report | CompareReport) -> bool:
     """Write the report and complete the job; False when a user has paused or cancelled it meanwhile."""
     job = lock_job(session, job_id, owner)
     if job.state != "running":
         return False
+    job.n_trials = job.n_trials_done  # a comparison that was decided early needs fewer trials than it might have
     session.add(JobReport(job_id=job_id, report=to_json(report), created_at=utc_now()))
     emit(session, job, "report", {})
     move_job(session, job, "completed")

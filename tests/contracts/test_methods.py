@@ -94,6 +94,17 @@ def test_an_empty_selection_is_finite_and_only_where_it_may_be(case):
     assert method.may_skip or (weight_KNB != 0).any(-1).all()
 
 
+def test_the_catalog_says_which_methods_train_under_a_schedule(case):
+    """Another number of samples to keep changes the weights of these methods, and of no other."""
+    method, _ = case
+    names = {name for name, entry in catalog.METHODS.items() if entry.target.endswith(f":{type(method).__name__}")}
+    loss_KNB = torch.rand(K, method.n_networks, B, generator=torch.Generator().manual_seed(0))
+    few, most = (
+        method.weights(loss_KNB, seen(method, random_logits(method), torch.full((K,), keep))) for keep in (2, B)
+    )
+    assert torch.equal(few, most) == names.isdisjoint(catalog.SCHEDULED)
+
+
 def test_a_trial_does_not_see_the_others(case):
     method, network = case
     x, label_KB, index = batch(network)

@@ -33,7 +33,7 @@ JOB = {
     "data": {"noise": {"kind": "symmetric", "noise_rate": 0.4}},
     "train": {"n_epochs": 6},
     "search": {"n_rounds": 2, "n_trials": 3},
-    "report": {"n_seeds": 2, "taus": [0.2], "ramp_epochs": 3},
+    "report": {"n_seeds": 2, "max_seeds": 2, "n_candidates": 1, "taus": [0.2], "ramp_epochs": 3},
 }
 N_TRIALS = 2 * 3 + 2 + 4 * 2
 """Two search rounds of three, tau = 0.2 and the default tau = 0.4, four schedules on two seeds."""

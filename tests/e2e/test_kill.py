@@ -28,7 +28,7 @@ JOB = {
     "seed": 5,
     "train": {"n_epochs": 100, "batch_size": 64},
     "search": {"n_rounds": 3, "n_trials": 4},
-    "report": {"n_seeds": 2, "taus": [0.3], "ramp_epochs": 5},
+    "report": {"n_seeds": 2, "max_seeds": 2, "n_candidates": 1, "taus": [0.3], "ramp_epochs": 5},
     "plan": {"population": 2},
 }
 PATIENCE_S = 120.0

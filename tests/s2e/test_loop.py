@@ -12,9 +12,7 @@ from s2e.fidelity import Fidelity
 from s2e.schedule import coteaching_keep_rate
 from s2e.search import loop
 from s2e.search.loop import (
-    default_tau,
     make_searcher,
-    make_space,
     n_rounds,
     n_trials,
     next_round,
@@ -26,6 +24,7 @@ from s2e.search.loop import (
 )
 from s2e.search.random_search import RandomSearch
 from s2e.search.space import S2E
+from s2e.search.trials import default_tau, make_space
 from s2e.spec import (
     JobSpec,
     Point,
@@ -50,7 +49,7 @@ def job(**more: Any) -> JobSpec:
         "seed": 7,
         "train": {"n_epochs": 20},
         "search": {"searcher": "newton", "n_rounds": 3, "n_trials": 4},
-        "report": {"n_seeds": 3, "taus": [0.2, 0.4, 0.6]},
+        "report": {"n_seeds": 3, "max_seeds": 3, "n_candidates": 1, "taus": [0.2, 0.4, 0.6]},
     }
     return parse_job(base | more)
 
@@ -96,9 +95,11 @@ def test_the_rounds_are_search_tune_retrain() -> None:
     "more",
     [
         {},
-        {"report": {"n_seeds": 2, "taus": []}},
-        {"report": {"n_seeds": 4, "taus": [0.5, 0.1, 0.5]}},
-        {"report": {"n_seeds": 2, "taus": [0.1], "tau": 0.25}},
+        {"report": {"n_seeds": 2, "max_seeds": 2, "n_candidates": 1, "taus": []}},
+        {"report": {"n_seeds": 4, "max_seeds": 4, "n_candidates": 1, "taus": [0.5, 0.1, 0.5]}},
+        {"report": {"n_seeds": 2, "max_seeds": 2, "n_candidates": 1, "taus": [0.1], "tau": 0.25}},
+        {"report": {"n_seeds": 2, "max_seeds": 2, "n_candidates": 2, "n_choice_seeds": 3}},
+        {"report": {"n_seeds": 2, "max_seeds": 2, "tuned_trials": 5}},
         {"data": {"noise": {"kind": "none"}}},
         {"search": {"searcher": "random", "n_rounds": 2, "n_trials": 1}},
     ],

@@ -8,7 +8,7 @@ from s2e.report import TITLES, interval, make_report
 from s2e.spec import JobSpec, Report, Round, RoundRecord, TrialResult, TrialSpec, parse_job
 
 SPEC: JobSpec = parse_job(
-    {"train": {"n_epochs": 2}, "search": {"n_rounds": 1, "n_trials": 3}, "report": {"n_seeds": 4}}
+    {"train": {"n_epochs": 2}, "search": {"n_rounds": 1, "n_trials": 3}, "report": {"n_seeds": 4, "max_seeds": 4}}
 )
 BASE = (0.80, 0.82, 0.81, 0.83)
 
@@ -104,7 +104,8 @@ def test_the_tune_round_is_no_search_run() -> None:
 def test_the_verdict_names_a_winner_only_where_the_interval_does(by: float, words: str) -> None:
     assert report_of(default=shifted(by, 0.002)).verdict == (
         f"On fresh seeds the searched schedule {words}. "
-        "These seeds do not separate the searched schedule from eq. (1) with tau tuned, R = 1."
+        "These seeds do not separate the searched schedule from the tuned eq. (1), R = 1. "
+        "No schedule is shown to beat the tuned eq. (1) here."
     )
 
 
@@ -136,8 +137,8 @@ def test_failed_seeds_are_paired_with_nothing() -> None:
 def test_a_rival_that_never_trained_is_named_as_such() -> None:
     report = report_of(default=(None,) * 4)
     assert report.rows[1].mean is None
-    assert report.verdict.endswith(
-        "No seed trained both the searched schedule and the default Co-teaching schedule to the end."
+    assert (
+        "No seed trained both the searched schedule and the default Co-teaching schedule to the end." in report.verdict
     )
 
 
@@ -152,3 +153,11 @@ def test_the_first_kept_model_of_the_recommended_schedule_is_reported() -> None:
     without = (replace(finals.results[0], model=None), *finals.results[1:])
     report = make_report(SPEC, [search_round(), RoundRecord(finals.round, without)], (0, 1))
     assert report.recommended_model == "r1"
+
+
+def test_the_verdict_warns_of_validation_labels_that_may_mislead() -> None:
+    noise = replace(SPEC.data.noise, kind="pair", noise_rate=0.45)
+    doubtful = replace(SPEC, data=replace(SPEC.data, noise=noise, validation_labels="noisy"))
+    history = [search_round(), retrain_round(dict.fromkeys(TITLES, BASE))]
+    plain, warned = (make_report(spec, history, (0, 1)).verdict for spec in (SPEC, doubtful))
+    assert warned.startswith(f"{plain} Validation labels are noisy")

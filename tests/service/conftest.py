@@ -20,6 +20,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
+from s2e.compare.report import CompareReport
 from s2e.search import loop
 from s2e.spec import (
     JobSpec,
@@ -47,7 +48,7 @@ SMALL = {
     "name": "small",
     "train": {"n_epochs": 12},
     "search": {"n_rounds": 2, "n_trials": 3},
-    "report": {"n_seeds": 2, "taus": [0.2]},
+    "report": {"n_seeds": 2, "max_seeds": 2, "n_candidates": 1, "taus": [0.2]},
 }
 
 
@@ -261,7 +262,7 @@ class QuickSearch:
     spec: JobSpec
     evaluate: Callable[[TrialSpec], SimulatedTrial]
     history: list[RoundRecord]
-    report: Report
+    report: Report | CompareReport
 
 
 def _formula(trial: TrialSpec) -> SimulatedTrial:
@@ -284,15 +285,25 @@ def run_simulated(backend: SimulatedBackend, round_: Round, populations: tuple[P
 
 @pytest.fixture(scope="session")
 def quick_search() -> QuickSearch:
-    spec = parse_job(
-        {
-            "seed": 7,
-            "train": {"n_epochs": 2},
-            "search": {"n_rounds": 2, "n_trials": 3},
-            "report": {"n_seeds": 2, "taus": [0.3]},
-            "plan": {"population": 2},
-        }
-    )
+    report = {"n_seeds": 2, "max_seeds": 2, "n_candidates": 1, "taus": [0.3]}
+    return _ended_in_process({"search": {"n_rounds": 2, "n_trials": 3}, "report": report})
+
+
+@pytest.fixture(scope="session")
+def quick_comparison() -> QuickSearch:
+    entries = [{"method": "standard"}, {"method": "coteaching"}, {"method": "gce", "params": {"q": 0.5}}]
+    return _ended_in_process({"kind": "compare", "compare": {"n_seeds": 2, "entries": entries}})
+
+
+def _ended_in_process(job: dict[str, Any]) -> QuickSearch:
+    spec = parse_job({"seed": 7, "train": {"n_epochs": 2}, "plan": {"population": 2}, **job})
     backend = SimulatedBackend(_formula)
     history, report = loop.run_search(spec, lambda round_, groups: run_simulated(backend, round_, groups))
     return QuickSearch(spec, _formula, history, report)
+
+
+@pytest.fixture(params=["quick_search", "quick_comparison"])
+def quick_job(request: pytest.FixtureRequest) -> QuickSearch:
+    """A job of each kind in turn."""
+    found: QuickSearch = request.getfixturevalue(request.param)
+    return found

@@ -32,6 +32,8 @@ n_rounds = 2
 n_trials = 2
 [report]
 n_seeds = 2
+max_seeds = 2
+n_candidates = 1
 taus = [0.5]
 """
 
@@ -89,7 +91,7 @@ def test_submit_and_watch_ends_with_the_report(s2e: Run, at: S2EClient, job_file
     assert found.code == 0, found.err
     [job] = at.jobs()
     assert found.out.startswith(f"{job.id}\n")
-    assert "round 4 of 4 (retrain)" in found.out
+    assert "round 4 of at most 4 (retrain)" in found.out
     assert at.report(job.id).verdict in " ".join(found.out.split())
     assert f"{at.url}/jobs/{job.id}" in found.out
     assert "1.0" in s2e("show", job.id).out
@@ -151,7 +153,7 @@ def test_a_job_is_shown_paused_resumed_and_cancelled(s2e: Run, at: S2EClient, jo
     job = s2e("submit", job_file).out.split()[0]
     shown = s2e("show", job).out
     assert "queued" in shown
-    assert "0 of 4" in shown
+    assert "0 of at most 4" in shown
     assert "no trial has succeeded yet" in shown
     assert json.loads(s2e("show", job, "--json").out) == at.job(job).model_dump(mode="json")
     assert [s2e(verb, job).out for verb in ("pause", "resume", "cancel")] == ["paused\n", "queued\n", "cancelled\n"]
@@ -262,3 +264,22 @@ def test_a_search_without_its_data_says_what_to_set(s2e: Run, tmp_path: Path) ->
 def test_the_examples_are_jobs(s2e: Run, at: S2EClient, file: Path) -> None:
     assert s2e("submit", file).code == 0
     assert len(list(at.jobs())) == 1
+
+
+def test_noise_is_estimated_from_a_job_file(s2e: Run, tmp_path: Path) -> None:
+    job = tmp_path / "job.toml"
+    job.write_text("[data.noise]\nnoise_rate = 0.2\n[train]\nbatch_size = 64\n")
+    found = json.loads(s2e("estimate-noise", job, "--folds", "3", "--epochs", "8", "--json").out)
+    assert found["noise_rate"] == pytest.approx(found["realised_noise_rate"], abs=0.08)
+    assert len(found["transition"]) == len(found["transition"][0]) == 10
+    printed = s2e("estimate-noise", job, "--folds", "2", "--epochs", "1").out
+    assert "997 labels" in printed
+    assert "suggested: report.tau = 0." in printed
+
+
+def test_noise_of_a_job_that_cannot_be_trained_is_refused(s2e: Run, tmp_path: Path) -> None:
+    job = tmp_path / "job.toml"
+    job.write_text("[data]\nn_train = 130\n")
+    refused = s2e("estimate-noise", job)
+    assert refused.code == FAILED
+    assert "104 samples outside the largest fold are fewer than one batch of 128" in refused.err

@@ -12,7 +12,8 @@ import pytest
 
 from s2e.errors import Problem
 from s2e.spec import parse_job
-from service import client_errors as module
+from service import client as module
+from service import client_errors
 from service.client import JobEvent, S2EClient
 from service.client_errors import (
     ApiError,
@@ -30,7 +31,7 @@ from service.client_errors import (
 SMALL = {
     "train": {"n_epochs": 6},
     "search": {"n_rounds": 2, "n_trials": 3},
-    "report": {"n_seeds": 2, "taus": [0.2]},
+    "report": {"n_seeds": 2, "max_seeds": 2, "n_candidates": 1, "taus": [0.2]},
 }
 N_TRIALS = 2 * 3 + 2 + 4 * 2
 
@@ -118,9 +119,9 @@ def test_refusals_are_classes_with_their_problems(client: S2EClient) -> None:
 
 
 def test_the_docstring_draws_the_tree_of_exceptions() -> None:
-    drawn = set(re.findall(r"[├└]── (\w+)", module.__doc__ or ""))
+    drawn = set(re.findall(r"[├└]── (\w+)", client_errors.__doc__ or ""))
     assert drawn == {c.__name__ for c in (*ClientError.__subclasses__(), *ApiError.__subclasses__())}
-    assert set(module._BY_CODE.values()) == set(ApiError.__subclasses__())
+    assert set(client_errors._BY_CODE.values()) == set(ApiError.__subclasses__())
 
 
 def answering(handler: Callable[[httpx.Request], httpx.Response], key: str | None = None) -> S2EClient:

@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 
 from s2e.errors import SearchError
 from s2e.search import loop
-from s2e.spec import Report, parse
+from s2e.spec import parse
 from service import orchestrator
 from service.dispatcher import MAX_ERRORS, Dispatcher
 from service.settings import Settings
@@ -95,7 +95,8 @@ def check_outcome(database: Database, job_id: str, quick_search: Any) -> None:
     """Theta, schedules, results and report of an undisturbed run, and not one trial or epoch more or less."""
     with database.read() as session:
         assert rounds.load_history(session, job_id) == quick_search.history
-        assert parse(Report, session.get_one(JobReport, job_id).report) == quick_search.report
+        stored = session.get_one(JobReport, job_id).report
+        assert parse(type(quick_search.report), stored) == quick_search.report
         found = session.get_one(Job, job_id)
         n_trials = loop.n_trials(quick_search.spec)
         assert (found.state, found.n_trials_done) == ("completed", n_trials)
@@ -114,7 +115,7 @@ def copy_database(source: sqlite3.Connection, target: sqlite3.Connection) -> Non
 
 
 def test_killed_after_each_transaction_the_job_ends_the_same(
-    sqlite_url: str, tmp_path: Path, quick_search: Any, make_dispatcher: MakeDispatcher
+    sqlite_url: str, tmp_path: Path, quick_job: Any, make_dispatcher: MakeDispatcher
 ) -> None:
     """What a killed process leaves is the database as it was after some commit: each of them is gone on from.
 
@@ -128,9 +129,9 @@ def test_killed_after_each_transaction_the_job_ends_the_same(
         copy_database(sqlite3.connect(live), sqlite3.connect(copies[-1]))
 
     watched = WatchedDatabase(sqlite_url, keep_a_copy)
-    job_id = submit(watched, quick_search)
+    job_id = submit(watched, quick_job)
     work(watched, job_id, make_dispatcher(watched))
-    check_outcome(watched, job_id, quick_search)
+    check_outcome(watched, job_id, quick_job)
     watched.close()
     database, states = Database(sqlite_url), set()
     for copy in copies:
@@ -138,11 +139,11 @@ def test_killed_after_each_transaction_the_job_ends_the_same(
         states.add(job(database, job_id).state)
         let_leases_run_out(database)
         work(database, job_id, make_dispatcher(database))
-        check_outcome(database, job_id, quick_search)
+        check_outcome(database, job_id, quick_job)
     database.close()
     assert states == {"queued", "running", "completed"}
     # Submission, lease, take-over, beginning, end; and each round is written, leased and recorded.
-    assert len(copies) >= 5 + 3 * loop.n_rounds(quick_search.spec)
+    assert len(copies) >= 5 + 3 * loop.n_rounds(quick_job.spec)
 
 
 def test_twenty_kills_of_one_job(sqlite_url: str, quick_search: Any, make_dispatcher: MakeDispatcher) -> None:

@@ -30,7 +30,7 @@ SMALL = {
     "trials": "external",
     "train": {"n_epochs": 6},
     "search": {"n_rounds": 2, "n_trials": 3},
-    "report": {"n_seeds": 2, "taus": [0.2]},
+    "report": {"n_seeds": 2, "max_seeds": 2, "n_candidates": 1, "taus": [0.2]},
 }
 
 

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from s2e.compare.report import CompareReport
 from s2e.search import loop
-from s2e.spec import PlanSpec, Report, parse, replace
+from s2e.spec import PlanSpec, Report, parse, parse_job, replace, to_json
+from service import jobs
 from service.orchestrator import Orchestrator, capacity
 from service.store import leases, repository, rounds
 from service.store.engine import Database
@@ -79,6 +81,40 @@ def test_a_whole_job_ends_as_it_does_in_process(each_database: Database, quick_s
         kinds = session.scalars(select(JobEvent.kind).order_by(JobEvent.id)).all()
     assert kinds[-2:] == ["report", "job"]
     assert kinds.count("round") == loop.n_rounds(quick_search.spec)
+
+
+def test_a_comparison_ends_as_it_does_in_process(each_database: Database, quick_comparison: Any) -> None:
+    """Three methods on two seeds, in stacks of two trials with equal settings: one round, then the report."""
+    driver = Driver(each_database, quick_comparison)
+    driver.run()
+    assert driver.history() == quick_comparison.history
+    with each_database.read() as session:
+        stored = session.get_one(JobReport, driver.job_id).report
+        groups = session.execute(select(Trial.group, Trial.label).distinct().order_by(Trial.group)).all()
+    assert parse(CompareReport, stored) == quick_comparison.report
+    assert [tuple(row) for row in groups] == [(0, "standard"), (1, "coteaching"), (2, "gce")]
+    assert driver.trial_states() == {"succeeded": 6}
+
+
+def test_a_comparison_decided_early_completes_with_fewer_trials(database: Database, quick_search: Any) -> None:
+    """R = 1 is so far ahead that the first look ends it: the totals are what was needed."""
+    spec = parse_job(to_json(quick_search.spec) | {"report": {"n_seeds": 2, "max_seeds": 8, "taus": [0.3]}})
+
+    def evaluate(trial: Any) -> SimulatedTrial:
+        measured = quick_search.evaluate(trial).test_accuracy[0] / 2
+        return SimulatedTrial.constant(0.9 + measured / 100 if trial.label == "all" else measured, 2)
+
+    driver = Driver(database, replace(quick_search, spec=spec), evaluate=evaluate)
+    driver.run()
+    job, history = driver.job(), driver.history()
+    n_run = sum(len(record.round.trials) for record in history)
+    assert (job.state, job.n_trials, job.n_trials_done) == ("completed", n_run, n_run)
+    assert n_run < loop.n_trials(spec)
+    assert len(history) < loop.n_rounds(spec)
+    with database.read() as session:
+        progress = jobs.get(session, job.id).progress
+    assert (progress.rounds_done, progress.rounds_total) == (len(history), len(history))
+    assert progress.epochs_done == progress.epochs_total == 2 * n_run
 
 
 def test_replay_from_every_stored_round_gives_the_next(sqlite_url: str, quick_search: Any) -> None:

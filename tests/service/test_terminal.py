@@ -102,5 +102,5 @@ def test_progress_counts_epochs_trials_and_the_best() -> None:
         live.ended("b", None)
         assert live._progress.tasks[0].completed == 20
         live.round(1, "search")
-    assert "round 1 of 3 (search); 0 of 2 trials\n" in text.getvalue()
-    assert "round 2 of 3 (search); 2 of 2 trials, best validation accuracy 75.0 %\n" in text.getvalue()
+    assert "round 1 of at most 3 (search); 0 of at most 2 trials\n" in text.getvalue()
+    assert "round 2 of at most 3 (search); 2 of at most 2 trials, best validation accuracy 75.0 %\n" in text.getvalue()

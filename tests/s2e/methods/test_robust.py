@@ -34,7 +34,7 @@ def loss(method, logits_C, label=LABEL):
         (BootstrapHard(params.BootstrapHard(label_weight=1)), LN5),
         (Huber(), 0.5 * (0.8 - 0.25) + 0.5**2 / 2 + 0.3**2 / 2),  # u = -0.8, 0.5, 0.3
         (Huber(params.Huber(threshold=0.25)), 0.25 * (0.8 + 0.5 + 0.3 - 3 * 0.125)),
-        (LogSum(), math.log(9) + math.log(6) + math.log(4)),
+        (LogSum(params.LogSum(width=0.1)), math.log(9) + math.log(6) + math.log(4)),
     ],
 )
 def test_values_by_hand(method, expected):

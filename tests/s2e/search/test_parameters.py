@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from torch.distributions import Beta, Dirichlet, kl_divergence
 
 from s2e.errors import Problem, SpecError
-from s2e.search.loop import make_space
 from s2e.search.parameters import Parameter, as_overrides, features_of, parse_parameters
 from s2e.search.space import S2E, Space
+from s2e.search.trials import make_space
 from s2e.spec import JobSpec, parse_job
 
 MIXED: dict[str, Any] = {

@@ -1,0 +1,62 @@
+"""A comparison as the terminal prints it."""
+
+from __future__ import annotations
+
+import io
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from service.schemas_compare import ComparedOut, CompareReportOut, CompareRowOut
+from service.terminal_compare import print_comparison
+
+
+def figure(mean: float | None, difference: float | None = None) -> ComparedOut:
+    half_width = None if mean is None else 0.012
+    return ComparedOut(
+        values=[mean, mean], mean=mean, half_width=half_width, difference=difference,
+        difference_half_width=None if difference is None else 0.004,
+    )  # fmt: skip
+
+
+def row(label: str, difference: float | None, n_failed: int = 0) -> CompareRowOut:
+    names = [name for name, field in CompareRowOut.model_fields.items() if field.annotation is ComparedOut]
+    figures = {name: figure(0.5 + i / 100) for i, name in enumerate(names)} | {"last_ten": figure(0.8, difference)}
+    return CompareRowOut(
+        label=label, method="standard", params={}, train={}, schedule="R = 1", uses_schedule=True, keep_rate=[1.0],
+        n_failed=n_failed, model=f"compare/round-0/{label}.safetensors", **figures,
+    )  # fmt: skip
+
+
+def printed(*rows: CompareRowOut, width: int = 100) -> str:
+    report = CompareReportOut(
+        kind="compare", rows=list(rows), verdict="b is better than a.", baseline="a", n_seeds=2,
+        created_at=datetime(2026, 1, 2, tzinfo=UTC),
+    )  # fmt: skip
+    text = io.StringIO()
+    print_comparison(report, Path("out"), Console(file=text, width=width))
+    return text.getvalue()
+
+
+def test_every_kind_of_accuracy_has_its_own_column() -> None:
+    """best is the third figure of a row (.52), at_best_validation the fourth, ensemble_last_ten the fifth."""
+    lines = printed(row("first", None), row("second", 0.021, n_failed=1)).splitlines()
+    [first], [second] = ([line for line in lines if re.match(rf" ?{name} +\d", line)] for name in ("first", "second"))
+    assert figures_in(first) == ["80.0 ± 1.2", "52.0 ± 1.2", "53.0 ± 1.2", "54.0 ± 1.2"]
+    assert figures_in(second) == ["80.0 ± 1.2", "+2.1 ± 0.4", "52.0 ± 1.2", "53.0 ± 1.2", "54.0 ± 1.2"]
+    assert second.split()[-1] == "1"
+    assert "b is better than a." in lines
+    assert "  first: out/compare/round-0/first.safetensors" in lines
+    assert "  second: R = 1" in lines
+
+
+def figures_in(line: str) -> list[str]:
+    return re.findall(r"\+?\d+\.\d ± \d\.\d", line)
+
+
+def test_a_narrow_terminal_folds_the_label_and_no_number() -> None:
+    text = printed(row("a label of forty characters, as long as one", None), width=80)
+    assert "80.0 ± 1.2" in text
+    assert max(map(len, text.splitlines()[:12])) <= 80
