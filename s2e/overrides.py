@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,8 @@ def overridden(data: DataSpec, train: TrainSpec, overrides: Mapping[str, Any], p
     if problems := train_problems(found, path):
         raise SpecError(*problems)
     params = parse_params(found.method, data.name, {**kept, **found.params}, f"{path}.params")
+    if problems := params.job_problems(found, data):
+        raise SpecError(*(replace(problem, field=re.sub(r"^train\b", path, problem.field)) for problem in problems))
     check_sizes(data, found.batch_size)
     return replace(found, params=to_json(params))
 

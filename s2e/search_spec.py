@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from s2e import catalog
+from s2e.earlier import EarlierTrials
 from s2e.errors import Problem
 from s2e.validation import param
 
@@ -29,6 +30,15 @@ class SearchSpec:
         doc="rounds M; theta moves once after each. Rules with short trials get M x K full trainings",
     )
     n_trials: int = param(6, ge=1, le=1_000, doc="trials K of one round")
+    warm_start: tuple[str, ...] = param(
+        (),
+        max_length=40,
+        doc="ids of earlier jobs on similar data: model_newton learns from their trials as far as their objective is "
+        "related to this one's, and forgets them where it is not",
+    )
+    earlier: tuple[EarlierTrials, ...] = param(
+        (), max_length=40, doc="the trials of warm_start, looked up by the service at submission; leave it out"
+    )
     tail_epochs: int | None = param(
         None, ge=1, le=10_000, doc="last epochs averaged by the objective; null: max(5, T/10), at most T"
     )

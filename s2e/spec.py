@@ -16,6 +16,7 @@ from s2e.data.checks import data_problems
 from s2e.data.limits import sample_shape, size_problems
 from s2e.data.normalisation import normalise_problems
 from s2e.data.spec import CsvSpec, DataSpec, NoiseSpec
+from s2e.earlier import earlier_problems
 from s2e.errors import Problem, SpecError
 from s2e.fidelity import FULL, Fidelity
 from s2e.methods.params import need_problems, parse_params
@@ -111,6 +112,8 @@ def parse_job(data: Any) -> JobSpec:
     problems: list[Problem] = []
     spec = replace(spec, train=_complete(spec, problems))
     problems += searcher_problems(spec.search.searcher, spec.search.n_trials, spec.trials)
+    search = spec.search
+    problems += earlier_problems(search.searcher, search.space, search.parameters, search.warm_start, search.earlier)
     problems += image_problems(spec.train.network, sample_shape(spec.data.name))
     problems += train_problems(spec.train)
     problems += data_problems(spec.data, spec.train.augment)

@@ -21,6 +21,7 @@ from service.schemas_compare import AnyReport, CompareReportOut
 from service.series import thin
 from service.store import queries, repository
 from service.store.models import Job, SearchRound, Trial
+from service.warm_start import resolved
 
 FAN_POINTS = 60
 QUANTILE_NAMES = ("q05", "q25", "q50", "q75", "q95")
@@ -32,6 +33,7 @@ def submit(session: Session, body: Any, idempotency_key: str | None) -> tuple[sc
     # What was asked, and not what the jobs it names have become.
     request_hash = hashlib.sha256(json.dumps(to_json(spec), sort_keys=True).encode()).hexdigest()
     spec = compare.with_schedules(session, spec)
+    spec = resolved(session, spec)
     job_id, created = repository.create_job(session, spec, idempotency_key, request_hash)
     return get(session, job_id), created
 

@@ -22,6 +22,7 @@ from s2e import catalog
 from s2e.compare.report import CompareReport, make_compare_report
 from s2e.compare.rounds import compare_round
 from s2e.compare.rounds import n_trials as n_compared
+from s2e.errors import Problem, SpecError
 from s2e.overrides import overridden
 from s2e.report import make_report
 from s2e.search.base import Searcher
@@ -42,9 +43,14 @@ from s2e.spec import (
 
 
 def make_searcher(spec: JobSpec) -> Searcher:
-    """The searcher a job names, over the space it names."""
-    searcher: Searcher = catalog.load(catalog.SEARCHERS, spec.search.searcher)(
-        make_space(spec), spec.seed, spec.train.n_epochs
+    """The searcher a job names, over the space it names. Raises SpecError for a warm start nobody looked up."""
+    search = spec.search
+    if search.warm_start and not search.earlier:
+        allowed = "none outside of the service, which looks these jobs up; without it, fill search.earlier"
+        raise SpecError(Problem("search.warm_start", ", ".join(search.warm_start)[:80], allowed))
+    more = {"earlier": search.earlier} if search.earlier else {}
+    searcher: Searcher = catalog.load(catalog.SEARCHERS, search.searcher)(
+        make_space(spec), spec.seed, spec.train.n_epochs, **more
     )
     return searcher
 

@@ -15,7 +15,7 @@ A trial's pool and posterior draw come from its own generator: no two trials of 
 on the other. ``memory`` holds the history and the parameters of the fit.
 
 Shapes: K trials of the round, N entries of the history, S draws, P points of a pool, X coordinates, D entries of theta,
-G features.
+G features, W trials of earlier jobs.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from s2e.earlier import EarlierTrials
 from s2e.search.distributions import Array
 from s2e.search.history import History
 from s2e.search.newton import centred
 from s2e.search.relaxation import Relaxation, scaled
 from s2e.search.space import THETA_MAX, THETA_MIN, Space
-from s2e.search.surrogate import Hyperparameters, Surrogate, standardised
-from s2e.spec import Observation, Point, SearchState, derive_seed
+from s2e.search.surrogate import RELATEDNESS, Hyperparameters, Surrogate, standardised
+from s2e.spec import Observation, Point, SearchState, derive_seed, replace
 
 N_START = 6
 """Trials before the surrogate is asked."""
@@ -59,14 +60,27 @@ GOLDEN = (5**0.5 - 1) / 2
 class ModelNewton(Relaxation):
     """Draws each round by Thompson sampling and moves theta by Newton steps on the surrogate."""
 
-    def __init__(self, space: Space, seed: int, n_epochs: int) -> None:
+    def __init__(self, space: Space, seed: int, n_epochs: int, earlier: Sequence[EarlierTrials] = ()) -> None:
         super().__init__(space, seed, n_epochs)
         self._n_epochs = n_epochs
+        points = [space.vectors([Point(values) for values in one.points]) for one in earlier]
+        self._earlier_features_WG = np.concatenate([self._features(x_SX) for x_SX in points]) if points else None
+        self._earlier_score_W = np.concatenate(
+            [[], *(standardised(scaled(np.array(one.objectives))) for one in earlier)]
+        )
+
+    def init(self) -> SearchState:
+        """Round 0 with a uniform density, and what earlier jobs say of the surrogate: they are taken as related."""
+        state = super().init()
+        if self._earlier_features_WG is None:
+            return state
+        found = self._fit(History.of({}, self._space.n_x)).hyperparameters._replace(relatedness=max(RELATEDNESS))
+        return replace(state, memory={"hyperparameters": list(found)})
 
     def ask(self, state: SearchState, k: int, pending: Sequence[Point] = ()) -> Point:
         """The k-th trial of the round. ``pending``, trials in flight, are expected to end with their posterior mean."""
         history = History.of(state.memory, self._space.n_x)
-        if not len(history) or len(history) + k < N_START:
+        if self._earlier_features_WG is None and (not len(history) or len(history) + k < N_START):
             return self._spread(state, len(history), k)
         if (state.round + k) % FREE_EVERY == 0:
             return super().ask(state, k)
@@ -75,7 +89,8 @@ class ModelNewton(Relaxation):
         elite_EX = self._elite(history, surrogate)
         if pending:
             surrogate = surrogate.expecting(self._features(self._space.vectors(pending)))
-        if surrogate.noise_share > REPLICATE_NOISE and (state.round + k) % REPLICATE_EVERY == 1:
+        noisy = len(elite_EX) > 0 and surrogate.noise_share > REPLICATE_NOISE
+        if noisy and (state.round + k) % REPLICATE_EVERY == 1:
             pool_PX = elite_EX
         else:
             pool_PX = self._pool(np.array(state.theta), elite_EX, rng)
@@ -105,8 +120,19 @@ class ModelNewton(Relaxation):
         return self._space.point(x_SX[np.abs(mean_S - (low + fraction * (high - low))).argmin()])
 
     def _fit(self, history: History, chosen: Hyperparameters | None = None) -> Surrogate:
-        score_N = standardised(scaled(history.objective_N))
-        return Surrogate(self._features(history.points_NX), score_N, chosen, noise_N=1 / history.weight_N)
+        """The surrogate of the history; of W trials of earlier jobs too, where the search starts warm."""
+        features_NG = self._features(history.points_NX)
+        score_N = standardised(scaled(history.objective_N)) if len(history) else np.zeros(0)
+        if self._earlier_features_WG is None:
+            return Surrogate(features_NG, score_N, chosen, noise_N=1 / history.weight_N)
+        n_earlier = len(self._earlier_score_W)
+        return Surrogate(
+            np.concatenate([self._earlier_features_WG, features_NG]),
+            np.concatenate([self._earlier_score_W, score_N]),
+            chosen,
+            noise_N=np.concatenate([np.ones(n_earlier), 1 / history.weight_N]),
+            earlier_N=np.arange(n_earlier + len(history)) < n_earlier,
+        )
 
     def _features(self, x_SX: Array) -> Array:
         """What the surrogate sees of a point: (S, G)."""

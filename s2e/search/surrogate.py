@@ -29,6 +29,9 @@ NOISE_SHARES = (0.01, 0.05, 0.2, 0.5, 0.8)
 """Fraction of the objective's variance that the seed of a training explains, not its schedule."""
 RELATEDNESS = (0.0, 0.5, 0.9)
 """Correlation between the same schedule's score here and in an earlier search; at 0 the earlier one is forgotten."""
+OFFSET = 1.0
+"""Variance of the unknown difference between the mean scores of this search and an earlier one: each was standardised
+by itself, and a search that starts warm sees good schedules only."""
 N_MAX = 240
 """Scores of one fit, because its cost grows with the cube: of more trials, neighbours are averaged."""
 EPOCHS_PER_SEGMENT = 4
@@ -123,6 +126,7 @@ class Surrogate:
         self._features_NG, self._score_N = features_NG, score_N
         self._noise_N = np.ones(n) if noise_N is None else noise_N
         self._earlier_N = np.zeros(n, dtype=bool) if earlier_N is None else earlier_N
+        self._offset = OFFSET if self._earlier_N.any() else 0.0
         grid = [hyperparameters] if hyperparameters else _grid(bool(self._earlier_N.any()))
         self._best = max(self._fits(grid), key=lambda fit: fit.log_likelihood)
 
@@ -149,7 +153,7 @@ class Surrogate:
         """Posterior mean and variance of the noise-free score: (M,), (M,)."""
         cross_MN = self._cross(features_MG)
         explained_NM = solve_triangular(self._best.root, cross_MN.T, lower=True)
-        variance_M = np.maximum(1 - self.noise_share - (explained_NM**2).sum(axis=0), 0.0)
+        variance_M = np.maximum(1 - self.noise_share + self._offset - (explained_NM**2).sum(axis=0), 0.0)
         return np.asarray(cross_MN @ self._best.coefficient), variance_M
 
     def draw(self, features_MG: Array, rng: np.random.Generator) -> Array:
@@ -157,7 +161,7 @@ class Surrogate:
         cross_MN = self._cross(features_MG)
         explained_NM = solve_triangular(self._best.root, cross_MN.T, lower=True)
         correlation_MM = matern52(cdist(features_MG, features_MG) / self.lengthscale)
-        covariance_MM = (1 - self.noise_share) * correlation_MM - explained_NM.T @ explained_NM
+        covariance_MM = (1 - self.noise_share) * correlation_MM + self._offset - explained_NM.T @ explained_NM
         covariance_MM[np.diag_indices_from(covariance_MM)] += JITTER
         normal_M = rng.standard_normal(len(features_MG))
         return np.asarray(cross_MN @ self._best.coefficient + cholesky(covariance_MM, lower=True) @ normal_M)
@@ -176,17 +180,19 @@ class Surrogate:
         """Covariance of noise-free scores of this search with those observed: (M, N)."""
         related_N = np.where(self._earlier_N, self._best.chosen.relatedness, 1.0)
         correlation_MN = matern52(cdist(features_MG, self._features_NG) / self.lengthscale)
-        return np.asarray((1 - self.noise_share) * related_N * correlation_MN)
+        return np.asarray((1 - self.noise_share) * related_N * correlation_MN + self._offset * ~self._earlier_N)
 
     def _fits(self, grid: Sequence[Hyperparameters]) -> Iterator[_Fit]:
         """The process under each of the parameters; the correlation is computed once for each lengthscale."""
         distance_NN = cdist(self._features_NG, self._features_NG)
         across_NN = self._earlier_N[:, None] != self._earlier_N[None, :]
+        own_NN = self._offset * np.outer(~self._earlier_N, ~self._earlier_N)
         for lengthscale, group in groupby(grid, key=lambda chosen: chosen.lengthscale):
             correlation_NN = matern52(distance_NN / lengthscale)
             for chosen in group:
                 related_NN = np.where(across_NN, chosen.relatedness, 1.0) * correlation_NN
-                yield _fit(related_NN, self._noise_N, self._score_N, chosen)
+                covariance_NN = (1 - chosen.noise_share) * related_NN + own_NN
+                yield _fit(covariance_NN, self._noise_N, self._score_N, chosen)
 
 
 class CurveSurrogate(Surrogate):
@@ -245,10 +251,9 @@ def _grid(with_earlier: bool) -> list[Hyperparameters]:
     return list(starmap(Hyperparameters, product(LENGTHSCALES, NOISE_SHARES, relatedness)))
 
 
-def _fit(correlation_NN: Array, noise_N: Array, score_N: Array, chosen: Hyperparameters) -> _Fit:
-    """The Gaussian process with these parameters and total variance 1, and its log likelihood."""
-    covariance_NN = (1 - chosen.noise_share) * correlation_NN + np.diag(chosen.noise_share * noise_N)
-    root_NN = cholesky(covariance_NN, lower=True)
+def _fit(covariance_NN: Array, noise_N: Array, score_N: Array, chosen: Hyperparameters) -> _Fit:
+    """The Gaussian process with this covariance of noise-free scores, and its log likelihood."""
+    root_NN = cholesky(covariance_NN + np.diag(chosen.noise_share * noise_N), lower=True)
     coefficient_N = cho_solve((root_NN, True), score_N)
     log_likelihood = -0.5 * score_N @ coefficient_N - np.log(np.diag(root_NN)).sum()
     return _Fit(float(log_likelihood), chosen, root_NN, coefficient_N)

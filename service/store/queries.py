@@ -99,6 +99,21 @@ def succeeded_search_trials(session: Session, job_id: str) -> list[tuple[int, in
     ]
 
 
+def searched_points(session: Session, job_id: str) -> list[tuple[tuple[float, ...], float]]:
+    """Point and objective of every search trial that was trained in full and succeeded, by (round, k)."""
+    query = (
+        select(Trial.spec, Trial.objective)
+        .where(Trial.job_id == job_id, Trial.label == "search", Trial.state == "succeeded")
+        .order_by(Trial.round, Trial.k)
+    )
+    rows = session.execute(query)
+    return [
+        (tuple(spec["point"]["values"]), objective)
+        for spec, objective in rows
+        if spec.get("point") and objective is not None and _share(spec) == 1
+    ]
+
+
 def _share(spec: dict[str, Any]) -> float:
     """Share of a full training that a stored trial is."""
     return parse(Fidelity, spec.get("fidelity", {})).share(len(spec["keep_rate"]))

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from s2e.errors import Problem, SpecError
+from s2e.methods.params import CoTeachingPlus
 from s2e.overrides import overridden
-from s2e.spec import DataSpec, TrainSpec, parse_job, replace
+from s2e.spec import DataSpec, TrainSpec, parse_job, replace, to_json
 
 DATA = DataSpec()
 SIGUA = parse_job({"train": {"method": "sigua_sl", "params": {"gamma": 0.02}}}).train
@@ -30,7 +31,8 @@ def test_parameters_are_merged_by_name_under_the_same_method() -> None:
 
 def test_another_method_starts_from_the_paper_s_values_of_the_data_set() -> None:
     found = overridden(DATA, SIGUA, {"method": "coteaching_plus"})
-    assert (found.method, found.params) == ("coteaching_plus", {"warm_up_epochs": 0})  # 0 for digits, else 20
+    assert found.method == "coteaching_plus"
+    assert found.params == to_json(CoTeachingPlus(warm_up_epochs=0))  # 0 for digits, else 20
 
 
 @pytest.mark.parametrize(
@@ -45,6 +47,7 @@ def test_another_method_starts_from_the_paper_s_values_of_the_data_set() -> None
         ({"params": 3}, "train.params", 3),
         ({"method": "gce", "params": {"gamma": 0.5}}, "train.params.gamma", 0.5),
         ({"batch_size": 1298}, "train.batch_size", 1298),
+        ({"method": "dividemix", "params": {"warm_up_epochs": 40}}, "train.params.warm_up_epochs", 40),
     ],
 )
 def test_what_cannot_be_trained_is_refused_by_name(overrides: dict[str, Any], field: str, value: Any) -> None:

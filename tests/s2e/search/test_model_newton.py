@@ -1,10 +1,12 @@
 """Newton on the surrogate of the schedule curve, and the surrogate's joint posterior draw."""
 
+import dataclasses
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from s2e.earlier import EarlierTrials
 from s2e.search import model_newton
 from s2e.search.history import History
 from s2e.search.model_newton import KL_MAX, ModelNewton, relaxed_derivatives, whitened_step, within_kl
@@ -154,6 +156,40 @@ def test_noise_brings_replicates_and_its_absence_none() -> None:
     assert asked == [(8 + k) % 3 == 1 and (8 + k) % 6 != 0 for k in range(6)]
     quiet, states = searched(4)
     assert not any(list(quiet.ask(states[-1], k).values) in states[-1].memory["points"] for k in range(6))
+
+
+def earlier(sign: float, n: int = 60) -> EarlierTrials:
+    """A search of the same objective, or of its opposite."""
+    points = [S2E.point(x) for x in S2E.sample(np.ones(36), np.random.default_rng(8), n)]
+    return EarlierTrials("job", "s2e", {}, tuple(p.values for p in points), tuple(sign * f for f in objective(points)))
+
+
+def test_a_warm_start_finds_good_schedules_in_its_first_round() -> None:
+    warm, cold = ModelNewton(S2E, 0, 40, earlier=[earlier(1.0)]), ModelNewton(S2E, 0, 40)
+    first = [np.mean(objective([s.ask(s.init(), k) for k in range(1, 6)])) for s in (warm, cold)]
+    uniform = objective([S2E.point(x) for x in S2E.sample(np.ones(36), np.random.default_rng(5), 300)])
+    assert first[0] < np.quantile(uniform, 0.2) < first[1]
+
+
+def test_a_warm_start_from_pure_noise_has_nothing_to_replicate_at_first() -> None:
+    noise = tuple(np.random.default_rng(0).normal(size=60).tolist())
+    searcher = ModelNewton(S2E, 0, 40, earlier=[dataclasses.replace(earlier(1.0), objectives=noise)])
+    state = searcher.init()
+    assert Hyperparameters(*state.memory["hyperparameters"]).noise_share > model_newton.REPLICATE_NOISE
+    assert len({searcher.ask(state, k) for k in range(6)}) == 6
+
+
+def test_a_misleading_warm_start_is_forgotten() -> None:
+    """After three rounds the opposite objective counts no more, and the trials are as good as without it."""
+    searcher = ModelNewton(S2E, 0, 40, earlier=[earlier(-1.0)])
+    state = searcher.init()
+    for _ in range(4):
+        points = [searcher.ask(state, k) for k in range(6)]
+        told = [Observation(k, p, f) for k, (p, f) in enumerate(zip(points, objective(points), strict=True))]
+        state = searcher.tell(state, told)
+    assert Hyperparameters(*state.memory["hyperparameters"]).relatedness == 0
+    uniform = objective([S2E.point(x) for x in S2E.sample(np.ones(36), np.random.default_rng(5), 300)])
+    assert np.mean(objective([searcher.ask(state, k) for k in range(1, 6)])) < np.quantile(uniform, 0.2)
 
 
 def test_equal_objectives_move_nothing() -> None:
