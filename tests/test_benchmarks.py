@@ -176,7 +176,7 @@ def test_run_prints_all_results_and_keeps_the_raw_json(
     monkeypatch.setattr(sys, "argv", ["run", "--results", str(tmp_path)])
     run.main()
     printed = json.loads(capsys.readouterr().out)
-    assert printed.keys() == {"epoch", "dispatch"}
+    assert printed.keys() == {"epoch", "dispatch", "methods"}
     kept = {path.name.split("-")[-1]: json.loads(path.read_text()) for path in tmp_path.iterdir()}
     assert kept == {f"{name}.json": printed[name] for name in printed}
 
