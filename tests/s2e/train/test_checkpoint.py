@@ -46,7 +46,7 @@ def assert_equal(resumed: PopulationEnd, undisturbed: PopulationEnd) -> None:
 
 @pytest.mark.parametrize("method", WITHOUT_EXTRA_DATA)
 def test_every_method_resumes_with_the_same_result(tiny: Tiny, method: str) -> None:
-    population = tiny((0, 1), method=method)
+    population = tiny((0, 1), method=method, late_stage=True)
     epochs, undisturbed = whole(population)
     for n_epochs in (1, 3):
         later, end = whole(population, start=stopped(population, n_epochs))
