@@ -167,7 +167,7 @@ def trained(tiny, method, network, ks=(0, 1), **settings):
     settings |= {"method": method, "network": network, "n_epochs": 2, "batch_size": 8, "n_train": 24}
     population = tiny(ks=ks, late_stage=True, **settings)
     trials = tuple(replace(trial, keep_rate=(1.0, 0.0)) for trial in population.trials)
-    data = replace(population.data, n_clean=8 if method == "reweight" else 0)
+    data = replace(population.data, n_clean=8 if "clean" in catalog.METHODS[method].needs else 0)
     *epochs, end = train_population(replace(population, trials=trials, data=data))
     assert len(epochs) == 2
     assert not any(result.failed for result in end.results)
