@@ -43,8 +43,6 @@ TABLES = {"sym50": DIGITS_SYM50, "pair45": DIGITS_PAIR45}
 SHOWN = (6, 12, 18, 24, 30, 60, 120, 240)
 SLOW = {"tpe": 20, "gp": 5, "cmaes": 20}
 """Most repeats of rules whose library takes long."""
-SHORT = ("hyperband", "asha", "asng")
-"""Rules with trials that are no full trainings: a table has nothing to answer them with."""
 PARTS = ("main", "noise", "batch", "long")
 
 
@@ -239,7 +237,7 @@ def _reached(level: float, accuracy: Sequence[float | None], n_trials: int) -> i
 
 def comparable() -> list[str]:
     """Searchers whose trials are all full trainings, which is what a table holds."""
-    return [name for name in catalog.SEARCHERS if name not in SHORT]
+    return [name for name, entry in catalog.SEARCHERS.items() if not entry.short_trials]
 
 
 if __name__ == "__main__":

@@ -264,6 +264,7 @@ SEARCHERS = {
         "s2e.search.subset_rung:SubsetRung",
         "model_newton above a rung: every schedule on a quarter of the samples first, the best third in full.",
         min_trials=2,
+        short_trials=True,
     ),
     "natural_gradient": Entry(
         "s2e.search.natural_gradient:NaturalGradient",

@@ -16,7 +16,7 @@ from s2e import catalog
 from s2e.errors import S2EError, SpecError
 from s2e.protocols import protocols
 from s2e.validation import to_json
-from service import cli_service, terminal
+from service import cli_data, cli_service, terminal
 from service.auth import ExposedWithoutKeyError
 from service.client import DEFAULT_URL, S2EClient
 from service.client_errors import ApiError, ClientError, InvalidSpec
@@ -49,6 +49,7 @@ app = typer.Typer(
     add_completion=False,
 )
 cli_service.register(app)
+cli_data.register(app)
 
 Url = Annotated[str, typer.Option("--url", envvar="S2E_URL", help="Address of the service.")]
 Key = Annotated[str | None, typer.Option("--key", envvar="S2E_API_KEY", help="API key, where the service has one.")]

@@ -303,10 +303,13 @@ class Named(Shape):
 
 class MethodOut(Named):
     """A training method with its hyperparameters: ``params`` is their JSON schema with ranges, defaults and sentences,
-    ``per_dataset`` the defaults that differ for a data set."""
+    ``per_dataset`` the defaults that differ for a data set, ``scheduled`` whether it trains under a keep-rate schedule,
+    ``needs`` what it cannot train without."""
 
     params: dict[str, Any]
     per_dataset: dict[str, dict[str, Any]]
+    scheduled: bool
+    needs: list[str]
 
 
 class ProtocolOut(Named):

@@ -6,6 +6,7 @@ import importlib
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -175,7 +176,7 @@ def test_run_prints_all_results_and_keeps_the_raw_json(
     monkeypatch.setattr(sys, "argv", ["run", "--results", str(tmp_path)])
     run.main()
     printed = json.loads(capsys.readouterr().out)
-    assert printed.keys() == {"epoch", "dispatch"}
+    assert printed.keys() == {"epoch", "dispatch", "methods"}
     kept = {path.name.split("-")[-1]: json.loads(path.read_text()) for path in tmp_path.iterdir()}
     assert kept == {f"{name}.json": printed[name] for name in printed}
 
@@ -255,6 +256,25 @@ def test_trials_to_reach_a_level_by_hand(benchmark: Any) -> None:
     reached = benchmark("bench_search").trials_to_reach
     assert reached(0.2, [0.4, 0.2, 0.3], 6) == 12
     assert reached(0.1, [0.4, 0.2, 0.3], 6) is None
+
+
+def test_prefix_rungs_spend_no_more_epochs_than_full_trainings(benchmark: Any) -> None:
+    bench, table = benchmark("bench_prefix"), RecordedTable.load()
+    for name in bench.SEARCHERS:
+        accuracy, spent, n_trials = bench.search(table, name, 12, 0)
+        assert 0.5 < accuracy < 1
+        assert (spent == n_trials == 12) == (name in ("random", "model_newton"))
+        assert 8 < spent <= 12 <= n_trials
+    assert list(bench.rank_correlations(table).items())[-1] == ("60", 1.0)
+
+
+def test_the_objective_after_a_rung_is_the_mean_over_its_own_last_epochs(benchmark: Any) -> None:
+    """Three schedules: 0.9, 0.6, 0.3 in the first two epochs, then 0.5, 0.6, 0.7. After 4 epochs 0.7, 0.6, 0.5."""
+    table = RecordedTable.load()
+    accuracy = np.tile(np.array([[0.5], [0.6], [0.7]])[..., None], (1, 1, 60))
+    accuracy[:, :, :2] = np.array([0.9, 0.6, 0.3])[:, None, None]
+    found = benchmark("bench_prefix").rank_correlations(replace(table, validation_accuracy=accuracy))
+    assert found == {"2": -1.0, "4": -1.0, "10": 1.0, "24": 1.0, "60": 1.0}
 
 
 def test_a_whole_search_is_measured_with_the_accuracy_of_its_winner(benchmark: Any) -> None:

@@ -30,6 +30,8 @@ def _method(name: str) -> schemas.MethodOut:
         summary=entry.summary,
         params=json_schema(params),
         per_dataset={dataset: dict(values) for dataset, values in params.per_dataset.items()},
+        scheduled=name in catalog.SCHEDULED,
+        needs=sorted(entry.needs),
     )
 
 

@@ -105,6 +105,16 @@ def test_the_catalog_says_which_methods_train_under_a_schedule(case):
     assert torch.equal(few, most) == names.isdisjoint(catalog.SCHEDULED)
 
 
+@pytest.mark.parametrize("name", sorted(catalog.SCHEDULED))
+def test_the_keep_rate_is_honoured_to_the_sample(name):
+    """Networks that agree leave Co-teaching+ the whole batch, so that R counts in it for every method."""
+    method, keep_K = catalog.load(catalog.METHODS, name)(), torch.tensor([1, 5, B])
+    loss_KNB = torch.rand(K, method.n_networks, B, generator=torch.Generator().manual_seed(0))
+    agree_KNBC = random_logits(method)[:, :1].expand(-1, method.n_networks, -1, -1)
+    weight_KNB = method.weights(loss_KNB, seen(method, agree_KNBC, keep_K))
+    assert torch.equal((weight_KNB > 0).sum(-1), keep_K[:, None].expand(-1, method.n_networks))
+
+
 def test_a_trial_does_not_see_the_others(case):
     method, network = case
     x, label_KB, index = batch(network)

@@ -153,3 +153,11 @@ def test_the_first_kept_model_of_the_recommended_schedule_is_reported() -> None:
     without = (replace(finals.results[0], model=None), *finals.results[1:])
     report = make_report(SPEC, [search_round(), RoundRecord(finals.round, without)], (0, 1))
     assert report.recommended_model == "r1"
+
+
+def test_the_verdict_warns_of_validation_labels_that_may_mislead() -> None:
+    noise = replace(SPEC.data.noise, kind="pair", noise_rate=0.45)
+    doubtful = replace(SPEC, data=replace(SPEC.data, noise=noise, validation_labels="noisy"))
+    history = [search_round(), retrain_round(dict.fromkeys(TITLES, BASE))]
+    plain, warned = (make_report(spec, history, (0, 1)).verdict for spec in (SPEC, doubtful))
+    assert warned.startswith(f"{plain} Validation labels are noisy")

@@ -314,7 +314,8 @@ def test_methods_publish_their_hyperparameters(http: httpx.Client) -> None:
     assert methods["sigua"]["params"]["properties"]["good"]["enum"] == ["small_loss", "oracle"]
     assert methods["coteaching_plus"]["per_dataset"]["mnist"] == {"warm_up_epochs": 0}
     assert methods["standard"]["params"]["properties"] == {}
-    assert all(set(item) == {"name", "summary", "params", "per_dataset"} for item in methods.values())
+    assert (methods["coteaching"]["scheduled"], methods["gce"]["scheduled"]) == (True, False)
+    assert (methods["reweight"]["needs"], methods["gce"]["needs"]) == (["clean"], [])
 
 
 def test_protocols_publish_what_they_stand_for_and_a_stored_job_holds_it(http: httpx.Client) -> None:

@@ -264,3 +264,22 @@ def test_a_search_without_its_data_says_what_to_set(s2e: Run, tmp_path: Path) ->
 def test_the_examples_are_jobs(s2e: Run, at: S2EClient, file: Path) -> None:
     assert s2e("submit", file).code == 0
     assert len(list(at.jobs())) == 1
+
+
+def test_noise_is_estimated_from_a_job_file(s2e: Run, tmp_path: Path) -> None:
+    job = tmp_path / "job.toml"
+    job.write_text("[data.noise]\nnoise_rate = 0.2\n[train]\nbatch_size = 64\n")
+    found = json.loads(s2e("estimate-noise", job, "--folds", "3", "--epochs", "8", "--json").out)
+    assert found["noise_rate"] == pytest.approx(found["realised_noise_rate"], abs=0.08)
+    assert len(found["transition"]) == len(found["transition"][0]) == 10
+    printed = s2e("estimate-noise", job, "--folds", "2", "--epochs", "1").out
+    assert "997 labels" in printed
+    assert "suggested: report.tau = 0." in printed
+
+
+def test_noise_of_a_job_that_cannot_be_trained_is_refused(s2e: Run, tmp_path: Path) -> None:
+    job = tmp_path / "job.toml"
+    job.write_text("[data]\nn_train = 130\n")
+    refused = s2e("estimate-noise", job)
+    assert refused.code == FAILED
+    assert "104 samples outside the largest fold are fewer than one batch of 128" in refused.err
