@@ -162,14 +162,14 @@ def _basis(spec: JobSpec, history: Sequence[RoundRecord]) -> str:
     searched = sum(trial.share for trial, _ in _pairs(history, "search"))
     n_tuned, seeds = len(_pairs(history, "tune")), looks(spec)
     fewer = " (fewer: a quick look, not an even contest)" if n_tuned < searched else ""
-    parts = [f"The search spent {_trainings(searched)}, tuning eq. (1) {_trainings(n_tuned)}{fewer}."]
+    parts = [f"The search spent {searched:.4g} full trainings, tuning eq. (1) {n_tuned}{fewer}."]
     if _pairs(history, "choose"):
         parts.append(
             f"On each side fresh seeds chose, by validation accuracy, among the {spec.report.n_candidates} schedules "
             "with the lowest posterior mean."
         )
     repeats = {trial.repeat for trial, _ in _pairs(history, "retrain")}
-    parts.append(f"The rows below rest on up to {len(repeats)} other seeds.")
+    parts.append(f"The rows rest on up to {len(repeats)} other seeds.")
     if len(seeds) > 1:
         level = 100 * (1 - (1 - CONFIDENCE) / len(seeds))
         planned = ", ".join(map(str, seeds[:-1])) + f" and {seeds[-1]}"
@@ -178,11 +178,6 @@ def _basis(spec: JobSpec, history: Sequence[RoundRecord]) -> str:
             f"{level:.4g} %, and all looks together 95 %."
         )
     return " ".join(parts)
-
-
-def _trainings(n: float) -> str:
-    """A budget in full trainings."""
-    return f"{n:.4g} full training{'' if n == 1 else 's'}"
 
 
 def _listed(rows: Sequence[ReportRow]) -> str:

@@ -135,18 +135,18 @@ def _verdict(rows: Sequence[CompareRow]) -> str:
     """What the paired differences of the last ten epochs support, all of them together (Bonferroni), and no more."""
     baseline, rivals = rows[0], rows[1:]
     if not rivals:
-        return f"One entry alone is compared with nothing: {baseline.label}."
+        return f"One entry alone is compared with nothing: {_quoted(baseline)}."
     sorted_: dict[str, list[str]] = {"better than": [], "worse than": [], "not separated from": [], "unknown": []}
     for row in rivals:
         place, words = _place(row, baseline, len(rivals))
         sorted_[place].append(words)
     parts = [
-        f"{_listed(sorted_[place])} {'is' if len(sorted_[place]) == 1 else 'are'} {place} {baseline.label}."
+        f"{_listed(sorted_[place])} {'is' if len(sorted_[place]) == 1 else 'are'} {place} {_quoted(baseline)}."
         for place in ("better than", "worse than", "not separated from")
         if sorted_[place]
     ]
     if sorted_["unknown"]:
-        parts.append(f"No seed trained both {baseline.label} and {_listed(sorted_['unknown'])} to the end.")
+        parts.append(f"No seed trained both {_quoted(baseline)} and {_listed(sorted_['unknown'])} to the end.")
     together = f"all {len(rivals)} differences together" if len(rivals) > 1 else "the difference"
     basis = "Test accuracy of the last ten epochs, mean over the networks, paired by seed"
     return " ".join(parts) + f" ({basis}; {CONFIDENCE:.0%} for {together}.)"
@@ -159,11 +159,16 @@ def _place(row: CompareRow, baseline: CompareRow, n_rivals: int) -> tuple[str, s
     differences = _paired(row.last_ten.values, baseline.last_ten.values)
     mean, half_width = interval(differences, 1 - (1 - CONFIDENCE) / n_rivals)
     if mean is None:
-        return "unknown", row.label
+        return "unknown", _quoted(row)
     if half_width is None or abs(mean) <= half_width:
-        return "not separated from", row.label
-    return "better than" if mean > 0 else "worse than", f"{row.label} ({100 * mean:+.1f} points)"
+        return "not separated from", _quoted(row)
+    return "better than" if mean > 0 else "worse than", f"{_quoted(row)} ({100 * mean:+.1f} points)"
 
 
 def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _quoted(row: CompareRow) -> str:
+    """A label may hold commas."""
+    return f"“{row.label}”"

@@ -1,6 +1,6 @@
 // What every chart shares: theme, colour ramp, axes, a tooltip, and a uPlot that follows its container and the theme.
 
-import { h } from "./dom.js";
+import { h, svg } from "./dom.js";
 import uPlot from "./vendor/uPlot.esm.js";
 
 const DARK = matchMedia("(prefers-color-scheme: dark)");
@@ -65,6 +65,19 @@ export class Chart {
     this.data = data;
     if (is_new) this.rebuild();
     else this.plot.setData(data);
+  }
+
+  /** Lines of {name, width, dash} with their data; the plot is made anew only where the looks changed. */
+  setLines(lines, data) {
+    const key = JSON.stringify(lines.map(({ name, width, dash }) => [name, width, dash]));
+    this.options.series = lines.map(({ name, width, dash }) => ({ stroke: () => color(name), width, dash, points: { show: false }, spanGaps: true }));
+    if (key === this.key) {
+      this.setData(data);
+      return;
+    }
+    this.key = key;
+    this.data = data;
+    this.rebuild();
   }
 
   redraw() {
@@ -145,6 +158,17 @@ export function band(u, ctx, xs, low, high, paint) {
 /** A legend entry: the swatch's look comes from the style sheet class `swatch-NAME`. */
 export function legend(...entries) {
   return h("ul", { class: "legend" }, ...entries.map(([name, text]) => h("li", {}, h("span", { class: `swatch swatch-${name}` }), text)));
+}
+
+/** How a line of {name, width, dash} looks in its chart, beside words. */
+export function sample({ name, width = 2.4, dash = [] }) {
+  return svg("svg", { class: "sample", viewBox: "0 0 24 8", "aria-hidden": "true" },
+    svg("line", { x1: 0, x2: 24, y1: 4, y2: 4, stroke: `var(--${name})`, "stroke-width": width, "stroke-dasharray": dash.join(" ") || null }));
+}
+
+/** A legend of lines of {name, width, dash, words}, each as it is drawn. */
+export function lineLegend(lines) {
+  return h("ul", { class: "legend" }, ...lines.map((line) => h("li", {}, sample(line), line.words)));
 }
 
 /** The parts of a figure: plot area, legend and a summary in words, which also names the plot for screen readers. */

@@ -1,13 +1,12 @@
-// Epoch curves of one chosen trial: what validates, what is only shown, how clean the selection is, how much is kept.
+// Epoch curves of one chosen trial, in the view the reader chooses.
 
 import { get } from "./api.js";
-import { Chart, color, figure, legend, shareAxis, xAxis } from "./charts.js";
-import { byId, h, throttle } from "./dom.js";
-import { labelWords, percent, settingsWords, trialName } from "./format.js";
+import { Chart, figure, lineLegend, shareAxis, xAxis } from "./charts.js";
+import { byId, h, setText, throttle } from "./dom.js";
+import { labelWords, percent, trialName } from "./format.js";
+import { VIEWS } from "./views.js";
 
-const SERIES = ["validation_accuracy", "test_accuracy", "label_precision", "keep_rate"];
 const REFRESH_MS = 1000;
-const look = (name, width, dash) => ({ stroke: () => color(name), width, dash, points: { show: false }, spanGaps: true });
 
 export class CurvesPanel {
   constructor({ model, choose, chosen }) {
@@ -17,15 +16,20 @@ export class CurvesPanel {
     this.parts = ["trials", "schedules", "epochs"];
     this.select = byId("trial-select");
     this.select.addEventListener("change", () => choose(this.select.value));
-    this.figure = figure(byId("curves"), legend(["validation", "validation accuracy"], ["test", "test accuracy (shown, never searched on)"],
-      ["precision", "label precision (clean among selected)"], ["keep", "keep rate R(t)"]));
+    this.view = byId("trial-view");
+    this.view.append(...Object.entries(VIEWS).map(([value, { title }]) => h("option", { value }, title)));
+    this.view.addEventListener("change", () => this.show());
+    this.legend = h("div");
+    this.figure = figure(byId("curves"), this.legend);
+    this.lines = [];
     this.chart = new Chart(this.figure.plot, {
       axes: [xAxis("epoch t"), shareAxis("")],
-      scales: { x: { time: false }, y: { range: [0, 1] } },
-      series: [look("validation", 2.4), look("test", 1.8, [6, 4]), look("precision", 2), look("keep", 1.6, [2, 3])],
+      scales: { x: { time: false }, y: { range: (_, low, high) => VIEWS[this.view.value].range(low ?? 0, high ?? 1) } },
+      series: [],
       hover: (u) => this.hover(u),
     });
     this.refresh = throttle(() => this.load(), REFRESH_MS);
+    this.show();
   }
 
   render() {
@@ -69,29 +73,41 @@ export class CurvesPanel {
     if (trial === undefined) return;
     this.shown = signature(trial);
     try {
-      const { epochs, series } = await get(`/trials/${trial.id}/epochs?max_points=200`);
+      const answer = await get(`/trials/${trial.id}/epochs?max_points=200`);
       if (this.picked().id !== trial.id) return;
-      this.chart.setData([epochs, ...SERIES.map((name) => series[name])]);
-      this.figure.say(this.words(trial, series));
+      this.drawn = { trial, answer };
+      this.show();
     } catch (error) {
       this.figure.say(`The curves of ${trialName(trial)} could not be loaded. ${error.message}`);
     }
   }
 
+  /** Draw what was loaded last in the chosen view; a line without any number is left out. */
+  show() {
+    const { about, lines } = VIEWS[this.view.value];
+    setText(byId("trial-about"), about);
+    if (this.drawn === undefined) return;
+    const { trial, answer } = this.drawn;
+    this.lines = lines(answer).filter(({ values }) => values.some((value) => value !== null));
+    this.legend.replaceChildren(lineLegend(this.lines));
+    this.chart.setLines(this.lines, [answer.epochs, ...this.lines.map(({ values }) => values)]);
+    this.figure.say(this.words(trial, answer.epochs.length));
+  }
+
   hover(u) {
     const at = u.cursor.idx;
     if (at === null || at === undefined) return null;
-    const [epochs, ...values] = this.chart.data;
-    const words = ["validation", "test", "label precision", "R"].map((name, i) => `${name} ${percent(values[i][at])}`);
-    return { id: null, text: `epoch ${epochs[at]}: ${words.join(", ")}` };
+    const words = this.lines.map(({ words, values }) => `${words.replace(/ \(.*\)/, "")} ${percent(values[at])}`);
+    return { id: null, text: `epoch ${this.chart.data[0][at]}: ${words.join(", ")}` };
   }
 
-  words(trial, series) {
-    const last = (name) => percent(series[name].findLast((value) => value !== null));
-    if (series.validation_accuracy.length === 0) return `${trialName(trial)} is ${trial.state}; it has no epoch yet.`;
+  words(trial, n_epochs) {
+    if (n_epochs === 0) return `${trialName(trial)} is ${trial.state}; it has no epoch yet.`;
+    const last = this.lines.map(({ words, values }) => `${words.replace(/ \(.*\)/, "")} ${percent(values.findLast((value) => value !== null))}`);
     const reason = trial.reason ? ` Reason: ${trial.reason}.` : "";
-    const settings = settingsWords(trial.train);
-    return `${trialName(trial)} (${labelWords(trial)}${settings && `, ${settings}`}), ${trial.state}: last epoch validation ${last("validation_accuracy")}, test ${last("test_accuracy")}, label precision ${last("label_precision")}.${reason}`;
+    const settings = this.model.settingsWords(trial);
+    const numbers = last.length ? last.join(", ") : "nothing of this was measured";
+    return `${trialName(trial)} (${labelWords(trial)}${settings && `, ${settings}`}), ${trial.state}: last epoch ${numbers}.${reason}`;
   }
 }
 

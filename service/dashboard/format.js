@@ -66,7 +66,7 @@ const CANDIDATES = { searched: "of the search", tuned: "of eq. (1)" };
 /** What a trial's schedule is, in words. */
 export function labelWords(trial) {
   if (trial.label.startsWith("tau=")) return `eq. (1), ${trial.label.replaceAll("=", " ")}`;
-  const [side, candidate] = trial.label.split(" ");
+  const [, side, candidate] = /^(searched|tuned) (\d+)$/.exec(trial.label) ?? [];
   if (candidate) return `candidate ${candidate} ${CANDIDATES[side]}, seed ${trial.repeat}`;
   const words = LABELS[trial.label] ?? trial.label;
   return trial.repeat ? `${words}, seed ${trial.repeat}` : words;
@@ -85,7 +85,8 @@ export function trialName(trial) {
 /** Data, noise, method and network of a job in one line. */
 export function specLine(spec) {
   const { data, train } = spec;
-  return `${data.name}, ${noiseWords(data.noise)}, ${train.method}, ${train.network}`;
+  const method = spec.kind === "compare" ? `${spec.compare.entries.length} entries compared` : train.method;
+  return `${data.name}, ${noiseWords(data.noise)}, ${method}, ${train.network}`;
 }
 
 /** The noise of a job in words; a matrix and human labels bring their own rate. */

@@ -6,7 +6,7 @@ import { dateTime, duration, specLine } from "./format.js";
 
 const VERBS = [
   { verb: "pause", label: "Pause", from: ["queued", "running"], text: "No further population is started; trials that train now end first. The job can be resumed." },
-  { verb: "resume", label: "Resume", from: ["paused"], text: "The search goes on from the round it was in." },
+  { verb: "resume", label: "Resume", from: ["paused"], text: "The job goes on from the round it was in." },
   { verb: "cancel", label: "Cancel", from: ["queued", "running", "paused"], text: "Trials that train now are stopped. A cancelled job cannot be resumed and gets no report." },
 ];
 
@@ -56,7 +56,7 @@ export class HeadPanel {
     bar.max = Math.max(1, epochs_total);
     bar.value = state === "completed" ? bar.max : epochs_done;
     bar.className = `bar-${state}`;
-    const most = state === "completed" ? "" : "at most ";
+    const most = state === "completed" || this.model.isCompare ? "" : "at most ";
     setText(byId("progress"), `${trials_done} of ${most}${trials_total} trials · ${rounds_done} of ${most}${rounds_total} rounds · ${epochs_done} of ${most}${epochs_total} epochs`);
     const took = finished_at && started_at ? `took ${duration((new Date(finished_at) - new Date(started_at)) / 1000)}` : "";
     setText(byId("eta"), this.model.ended ? took : eta_s === null ? "" : `about ${duration(eta_s)} left`);
@@ -64,8 +64,13 @@ export class HeadPanel {
 }
 
 function specification(spec) {
-  const top = group("Job", { seed: spec.seed });
-  return [top, ...Object.entries(PARTS).map(([part, title]) => group(title, spec[part]))];
+  const top = group("Job", { kind: spec.kind, seed: spec.seed });
+  const parts = Object.entries(PARTS).filter(([part]) => spec.kind !== "compare" || part !== "search");
+  return [top, ...parts.map(([part, title]) => group(title, spec[part])), ...(spec.compare ?? { entries: [] }).entries.map(entryGroup)];
+}
+
+function entryGroup({ label, ...settings }) {
+  return group(`Entry: ${label}`, settings);
 }
 
 function group(title, values) {

@@ -1,6 +1,8 @@
 // The job page: one model, one panel for each part, one animation frame for each batch of changes.
 
 import { AccuracyPanel } from "./accuracy.js";
+import { ComparePanel } from "./compare.js";
+import { CompareCurvesPanel } from "./compare_curves.js";
 import { CurvesPanel } from "./curves.js";
 import { byId, h, notice } from "./dom.js";
 import { FanPanel } from "./fan.js";
@@ -26,6 +28,7 @@ function render() {
   dirty.clear();
   if (model.job === null) return;
   byId("content").hidden = false;
+  byId("content").dataset.kind = model.isCompare ? "compare" : "search";
   if (byId("problem").firstChild?.dataset?.kind === "loading") byId("problem").replaceChildren();
   for (const panel of panels) {
     if (panel.parts.some((part) => parts.has(part))) panel.render();
@@ -51,7 +54,7 @@ async function main() {
   loading.dataset.kind = "loading";
   byId("problem").replaceChildren(loading);
   const page = { model, choose, chosen: () => chosen };
-  panels = [HeadPanel, ReportPanel, SchedulesPanel, FanPanel, AccuracyPanel, CurvesPanel, TrialsPanel].map((Panel) => new Panel(page));
+  panels = [HeadPanel, ReportPanel, ComparePanel, CompareCurvesPanel, SchedulesPanel, FanPanel, AccuracyPanel, CurvesPanel, TrialsPanel].map((Panel) => new Panel(page));
   try {
     await model.start();
   } catch (error) {

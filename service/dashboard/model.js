@@ -2,7 +2,7 @@
 
 import { ApiError, follow, get, pages } from "./api.js";
 import { throttle } from "./dom.js";
-import { ENDED, TRIAL_ENDED } from "./format.js";
+import { ENDED, settingsWords, TRIAL_ENDED } from "./format.js";
 
 const KINDS = ["job", "round", "trial", "epochs", "report"];
 const REFRESH_MS = 700;
@@ -34,6 +34,15 @@ export class JobModel {
 
   searched() {
     return this.ordered().filter((trial) => trial.label === "search");
+  }
+
+  get isCompare() {
+    return this.job?.spec.kind === "compare";
+  }
+
+  /** Training settings of a trial's own, in words; those of a comparison go without saying: they are its entry's. */
+  settingsWords(trial) {
+    return this.isCompare ? "" : settingsWords(trial.train);
   }
 
   isRecommended(trial) {

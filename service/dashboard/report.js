@@ -1,9 +1,18 @@
 // The end of a job: verdict, final comparison on fresh seeds, recommended schedule and best run.
 
-import { byId, h, notice, svg } from "./dom.js";
+import { byId, h, notice } from "./dom.js";
+import { dotEnds, dots, dotScale } from "./dots.js";
 import { percent, percentInterval, points, settingsWords, shapeWords } from "./format.js";
 
-const DOTS = { width: 400, height: 30, pad: 8 };
+const MEANWHILE = "It is made after the last round of the search. Until then the schedules below are provisional.";
+
+/** What stands in the place of a report that is not there. */
+export function waiting({ state, reason }, meanwhile) {
+  if (state === "failed") return notice("error", "The job failed, so there is no comparison", reason);
+  if (["cancelled", "cancelling"].includes(state)) return notice("empty", "The job was cancelled before its comparison");
+  if (state === "completed") return notice("loading", "Loading the report");
+  return notice("empty", "Not there yet", meanwhile);
+}
 
 export class ReportPanel {
   constructor({ model }) {
@@ -13,23 +22,16 @@ export class ReportPanel {
   }
 
   render() {
-    const { report } = this.model;
+    if (this.model.isCompare) return;
+    const { report, job } = this.model;
     if (report !== null && this.drawn !== report) {
       this.drawn = report;
       this.host.replaceChildren(...this.reportParts(report));
     }
-    if (report === null && this.state !== this.model.job.state) {
-      this.state = this.model.job.state;
-      this.host.replaceChildren(this.waiting());
+    if (report === null && this.state !== job.state) {
+      this.state = job.state;
+      this.host.replaceChildren(waiting(job, MEANWHILE));
     }
-  }
-
-  waiting() {
-    const { state, reason } = this.model.job;
-    if (state === "failed") return notice("error", "The job failed, so there is no comparison", reason);
-    if (["cancelled", "cancelling"].includes(state)) return notice("empty", "The job was cancelled before its comparison");
-    if (state === "completed") return notice("loading", "Loading the report");
-    return notice("empty", "Not there yet", "It is made after the last round of the search. Until then the schedules below are provisional.");
   }
 
   reportParts(report) {
@@ -39,7 +41,7 @@ export class ReportPanel {
   }
 
   table({ rows }) {
-    const scale = dotScale(rows);
+    const scale = dotScale(rows.map(ofSeeds));
     const heads = [["Schedule", ""], ["Test accuracy ±\u00a095\u00a0%", "num"], ["Label precision", "num"],
       ["Searched − this, points ±\u00a095\u00a0%", "num"], ["Each seed", ""]];
     const body = rows.map((row) => h("tr", { "data-label": row.label, class: row.label === "searched" ? "row-strong" : null },
@@ -47,12 +49,11 @@ export class ReportPanel {
       h("td", { class: "num" }, percentInterval(row.mean, row.half_width)),
       h("td", { class: "num" }, percent(row.label_precision)),
       h("td", { class: "num" }, points(row.difference, row.difference_half_width)),
-      h("td", {}, dots(row, scale))));
+      h("td", {}, dots(row.label, row.title, ofSeeds(row), scale))));
     return h("div", { class: "scroll" }, h("table", { id: "comparison" },
       h("thead", {}, h("tr", {}, ...heads.map(([head, kind]) => h("th", { scope: "col", class: kind }, head)))),
       h("tbody", {}, ...body),
-      h("tfoot", {}, h("tr", {}, h("td", { colspan: 4 }), h("td", {}, h("div", { class: "dots-scale num" },
-        h("span", {}, percent(scale.low)), h("span", {}, percent(scale.high))))))));
+      h("tfoot", {}, h("tr", {}, h("td", { colspan: 4 }), h("td", {}, dotEnds(scale))))));
   }
 
   cards(report) {
@@ -76,23 +77,4 @@ function model(path) {
   return path ? h("p", { class: "small" }, "Model file, below the artifact root: ", h("code", {}, path)) : h("p", { class: "small muted" }, "No model file was kept.");
 }
 
-/** One axis for all rows: from the lowest to the highest thing drawn. */
-function dotScale(rows) {
-  const values = rows.flatMap(({ test_accuracy, mean, half_width }) => (
-    mean === null ? test_accuracy : [...test_accuracy, mean - (half_width ?? 0), mean + (half_width ?? 0)]));
-  const low = Math.max(0, Math.min(1, ...values));
-  const high = Math.min(1, Math.max(0, ...values));
-  const span = Math.max(1e-6, high - low);
-  const x = (value) => DOTS.pad + ((DOTS.width - 2 * DOTS.pad) * (Math.min(high, Math.max(low, value)) - low)) / span;
-  return { low, high, x };
-}
-
-function dots({ label, title, test_accuracy, mean, half_width }, { x }) {
-  const middle = DOTS.height / 2;
-  const seeds = test_accuracy.map((value) => svg("circle", { cx: x(value), cy: middle, r: 4.5, class: "dot" }));
-  const interval = mean === null || half_width === null ? [] : [
-    svg("line", { x1: x(mean - half_width), x2: x(mean + half_width), y1: middle, y2: middle, class: "dot-interval" }),
-    svg("line", { x1: x(mean), x2: x(mean), y1: 4, y2: DOTS.height - 4, class: "dot-mean" })];
-  return svg("svg", { class: `dots dots-${label}`, viewBox: `0 0 ${DOTS.width} ${DOTS.height}`, role: "img",
-    "aria-label": `${title}, test accuracy of each seed: ${test_accuracy.map(percent).join(", ")}` }, ...interval, ...seeds);
-}
+const ofSeeds = ({ test_accuracy, mean, half_width }) => ({ values: test_accuracy, mean, half_width });

@@ -1,7 +1,7 @@
 // The table of trials. Rows are kept and updated in place; long lists are shown a page at a time.
 
 import { byId, h, notice, setText } from "./dom.js";
-import { DASH, labelWords, percent, settingsWords } from "./format.js";
+import { DASH, labelWords, percent } from "./format.js";
 
 const STEP = 30;
 const HEADS = [["Round", "num"], ["k", "num"], ["Schedule", ""], ["State", ""], ["Attempt", "num"],
@@ -25,7 +25,6 @@ export class TrialsPanel {
     this.rows = new Map();
     this.limit = STEP;
     this.filter = byId("trials-filter");
-    this.filter.append(...Object.entries(FILTERS).map(([value, [words]]) => h("option", { value }, words)));
     this.filter.addEventListener("change", () => this.reset());
     this.body = h("tbody");
     this.table = h("table", { class: "table-compact" }, h("thead", {}, h("tr", {}, ...HEADS.map(([head, kind]) => h("th", { scope: "col", class: kind }, head)))), this.body);
@@ -44,8 +43,17 @@ export class TrialsPanel {
     this.render();
   }
 
+  /** A search is filtered by what its trials are for, a comparison by its entries. */
+  makeFilters() {
+    const { everything, failed } = FILTERS;
+    const entries = (this.model.job.spec.compare?.entries ?? []).map(({ label }) => [`entry ${label}`, [label, (trial) => trial.label === label]]);
+    this.filters = this.model.isCompare ? { everything, failed, ...Object.fromEntries(entries) } : FILTERS;
+    this.filter.append(...Object.entries(this.filters).map(([value, [words]]) => h("option", { value }, words)));
+  }
+
   render() {
-    const found = this.model.ordered().filter(FILTERS[this.filter.value][1]);
+    if (this.filters === undefined) this.makeFilters();
+    const found = this.model.ordered().filter(this.filters[this.filter.value][1]);
     const shown = found.slice(0, this.limit);
     shown.forEach((trial, i) => {
       const element = this.row(trial);
@@ -78,7 +86,7 @@ export class TrialsPanel {
     row.element = h("tr", { class: "selectable", onclick: () => this.choose(trial.id) },
       h("td", { class: "num" }, String(trial.round)), h("td", { class: "num" }, String(trial.k)),
       h("td", {}, h("button", { class: "link", type: "button", title: "show its curves" }, labelWords(trial)), " ",
-        h("span", { class: "muted small" }, settingsWords(trial.train)), " ", row.mark),
+        h("span", { class: "muted small" }, this.model.settingsWords(trial)), " ", row.mark),
       h("td", {}, row.state), ...cells);
     this.rows.set(trial.id, row);
     return row;

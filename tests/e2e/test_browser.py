@@ -163,7 +163,7 @@ def test_job_is_followed_to_its_report(service: str, page: Any, witness: Witness
     expect(page.locator("h1")).to_have_text(JOB["name"])
     expect(page.locator("#live")).to_have_text("Live")
     before = page.locator("#progress").inner_text()
-    assert f"of {N_TRIALS} trials" in before
+    assert f"of at most {N_TRIALS} trials" in before
     press(page, "Resume")
     expect(page.locator("#progress")).not_to_have_text(before)
     expect(page.locator("#state")).to_have_text("completed")
@@ -214,14 +214,92 @@ def check_recommendation(page: Any, report: dict[str, Any]) -> None:
 
 
 def test_a_trial_is_chosen_by_table_and_by_list(service: str, page: Any) -> None:
-    job_id = submit(service, {**JOB, "name": "choose", "search": {"searcher": "random", "n_rounds": 1, "n_trials": 2}})
+    parameters = {"train.learning_rate": {"kind": "log", "low": 1e-3, "high": 1e-2}}
+    search = {"searcher": "random", "n_rounds": 1, "n_trials": 2, "parameters": parameters}
+    job_id = submit(service, {**JOB, "name": "choose", "search": search})
     page.goto(f"{service}/jobs/{job_id}")
     expect(page.locator("#state")).to_have_text("completed")
     page.locator("#trials-filter").select_option("tune")
     page.get_by_role("button", name="eq. (1), tau 0.2").click()
     expect(page.locator("#curves figcaption")).to_contain_text("round 1, trial 0 (eq. (1), tau 0.2), succeeded")
     page.locator("#trial-select").select_option(index=1)
-    expect(page.locator("#curves figcaption")).to_contain_text("round 0, trial 1 (search), succeeded")
+    own = httpx.get(f"{service}/api/v1/jobs/{job_id}/trials").json()["items"][1]["train"]["learning_rate"]
+    expect(page.locator("#curves figcaption")).to_contain_text(f"round 0, trial 1 (search, learning_rate {own:.3g})")
+    page.locator("#trials-filter").select_option("search")
+    expect(page.locator("#trials tbody tr").nth(1)).to_contain_text(f"learning_rate {own:.3g}")
+    expect(page.locator("#recommended")).to_contain_text("With learning_rate 0.00")
+
+
+COMPARISON = {
+    "name": "compared",
+    "kind": "compare",
+    "data": {"noise": {"kind": "symmetric", "noise_rate": 0.4}},
+    "train": {"n_epochs": 6},
+    "compare": {
+        "n_seeds": 2,
+        "entries": [
+            {"label": "Standard", "method": "standard"},
+            {"label": "Co-teaching, <b>tau</b> 0.2", "method": "coteaching", "schedule": {"kind": "tau", "tau": 0.2}},
+        ],
+    },
+}
+
+
+def test_a_comparison_shows_its_report_and_the_curves_of_its_entries(service: str, page: Any, witness: Witness) -> None:
+    job_id = submit(service, COMPARISON, paused=True)
+    page.goto(f"{service}/jobs/{job_id}")
+    expect(page.locator("#compare")).to_contain_text("Not there yet")
+    press(page, "Resume")
+    expect(page.locator("#state")).to_have_text("completed")
+    report = httpx.get(f"{service}/api/v1/jobs/{job_id}/report").json()
+    expect(page.locator("#compare-verdict")).to_have_text(report["verdict"])
+    rows = page.locator("#entries tbody tr")
+    expect(rows).to_have_count(2)
+    for i, expected in enumerate(report["rows"]):
+        check_entry(rows.nth(i), expected, is_baseline=i == 0)
+    expect(page.locator("#schedules")).to_be_hidden()
+    expect(page.locator("#fan")).to_be_hidden()
+
+    curves = page.locator("#compare-curves")
+    expect(curves.locator("figcaption")).to_contain_text("Last epoch, test accuracy: Standard")
+    expect(curves.locator("li")).to_have_text([row["label"] for row in report["rows"]])
+    page.locator("#compare-metric").select_option("wrong_memorised")
+    expect(curves.locator("figcaption")).to_contain_text("wrong labels: memorised")
+    page.locator("#trials-filter").select_option("Standard")
+    expect(page.locator("#trials tbody tr")).to_have_count(2)
+    assert witness.complaints == []
+
+
+def check_entry(row: Any, expected: dict[str, Any], *, is_baseline: bool) -> None:
+    """Each column shows the figure it is headed with, to the decimal."""
+    assert expected["label"] in row.locator("th").inner_text()
+    assert ("baseline" in row.locator("th").inner_text()) == is_baseline
+    cells = row.locator("td")
+    for column, name in enumerate(("last_ten", None, None, "best", "at_best_validation", "ensemble_last_ten")):
+        if name is not None:
+            values = [100 * expected[name]["mean"], 100 * expected[name]["half_width"]]
+            assert numbers(cells.nth(column).inner_text()) == pytest.approx(values, abs=0.051), name
+    differences = [expected["last_ten"]["difference"], expected["last_ten"]["difference_half_width"]]
+    shown = numbers(cells.nth(1).inner_text())
+    assert shown == pytest.approx([100 * d for d in differences if d is not None], abs=0.051)
+    assert row.locator("circle").count() == 2
+
+
+def test_a_trial_is_seen_network_by_network_and_by_what_it_memorises(service: str, page: Any) -> None:
+    job_id = submit(service, {**COMPARISON, "name": "views"})
+    page.goto(f"{service}/jobs/{job_id}")
+    expect(page.locator("#state")).to_have_text("completed")
+    trials = httpx.get(f"{service}/api/v1/jobs/{job_id}/trials").json()["items"]
+    page.locator("#trial-select").select_option(trials[1]["id"])
+    figure = page.locator("#curves")
+    page.locator("#trial-view").select_option("networks")
+    lines = ["validation, ensemble", "test, ensemble"]
+    lines += [f"{part}, network {n}" for n in (0, 1) for part in ("validation", "test")]
+    expect(figure.locator("li")).to_have_text(lines)
+    page.locator("#trial-view").select_option("memorisation")
+    series = httpx.get(f"{service}/api/v1/trials/{trials[1]['id']}/epochs").json()["series"]
+    for words, name in (("clean label: correct", "clean_correct"), ("wrong label: memorised", "wrong_memorised")):
+        expect(figure.locator("figcaption")).to_contain_text(f"{words} {100 * series[name][-1]:.1f}")
 
 
 def test_a_job_is_cancelled_on_the_page(service: str, page: Any, witness: Witness) -> None:

@@ -58,7 +58,7 @@ def test_a_comparison_from_submission_to_report(client: S2EClient, dispatching: 
     assert ours.last_ten.values == [None, pytest.approx(0.8)]
     assert (ours.n_failed, ours.last_ten.difference) == (1, pytest.approx(-0.1))
     assert ours.ensemble_last_ten.mean is None
-    assert "ours is not separated from standard" in report.verdict
+    assert "“ours” is not separated from “standard”" in report.verdict
     with pytest.raises(WrongKind, match="report"):
         client.report(job.id)
 

@@ -83,8 +83,8 @@ BASIS = "Test accuracy of the last ten epochs, mean over the networks, paired by
 def test_the_verdict_says_what_the_differences_support() -> None:
     entries = {"base": BASE, "up": shifted(0.02, 0.002), "down": shifted(-0.03), "same": shifted(0.001, 0.02)}
     assert report_of(entries).verdict == (
-        "up (+2.0 points) is better than base. down (-3.0 points) is worse than base. "
-        f"same is not separated from base. ({BASIS}; 95% for all 3 differences together.)"
+        "“up” (+2.0 points) is better than “base”. “down” (-3.0 points) is worse than “base”. "
+        f"“same” is not separated from “base”. ({BASIS}; 95% for all 3 differences together.)"
     )
 
 
@@ -94,8 +94,8 @@ def test_many_differences_need_more_than_one_does() -> None:
     rival = shifted(0.014, 0.006)
     alone = report_of({"base": BASE, "rival": rival})
     among = report_of({"base": BASE, "rival": rival, "b": BASE, "c": BASE})
-    assert alone.verdict.startswith("rival (+1.4 points) is better than base.")
-    assert among.verdict.startswith("rival, b and c are not separated from base.")
+    assert alone.verdict.startswith("“rival” (+1.4 points) is better than “base”.")
+    assert among.verdict.startswith("“rival”, “b” and “c” are not separated from “base”.")
     assert alone.rows[1].last_ten == among.rows[1].last_ten  # the interval shown is that of one difference
 
 
@@ -108,17 +108,17 @@ def test_failed_seeds_are_paired_with_nothing() -> None:
     assert rival.last_ten.difference == pytest.approx(-0.1)
     assert lost.last_ten is not None
     assert lost.last_ten.mean is None
-    assert "No seed trained both base and lost to the end." in report.verdict
+    assert "No seed trained both “base” and “lost” to the end." in report.verdict
 
 
 def test_one_common_seed_separates_nothing() -> None:
     assert report_of({"base": BASE, "rival": (0.1, None, None, None)}).verdict.startswith(
-        "rival is not separated from base."
+        "“rival” is not separated from “base”."
     )
 
 
 def test_one_entry_alone_is_compared_with_nothing() -> None:
-    assert report_of({"base": BASE}).verdict == "One entry alone is compared with nothing: base."
+    assert report_of({"base": BASE}).verdict == "One entry alone is compared with nothing: “base”."
 
 
 def test_the_report_survives_the_way_through_text() -> None:

@@ -1,0 +1,65 @@
+// The end of a comparison: verdict, and for each entry one column for each kind of test accuracy.
+
+import { sample } from "./charts.js";
+import { byId, h } from "./dom.js";
+import { dotEnds, dots, dotScale } from "./dots.js";
+import { entryLook } from "./compare_curves.js";
+import { percent, percentInterval, points } from "./format.js";
+import { waiting } from "./report.js";
+
+const HEADS = [["Entry", ""], ["Last ten epochs ±\u00a095\u00a0%", "num"], ["− baseline, points ±\u00a095\u00a0%", "num"], ["Each seed, last ten", "cell-dots"],
+  ["Best of all epochs", "num"], ["At best validation", "num"], ["Ensemble, last ten", "num"], ["Label precision", "num"], ["Wrong labels memorised", "num"]];
+const MEANWHILE = "It is made when every entry has been trained on every seed. The curves below grow meanwhile.";
+
+export class ComparePanel {
+  constructor({ model }) {
+    this.model = model;
+    this.parts = ["job", "report"];
+    this.host = byId("compare");
+  }
+
+  render() {
+    if (!this.model.isCompare) return;
+    const { report, job } = this.model;
+    if (report !== null && this.drawn !== report) {
+      this.drawn = report;
+      this.host.replaceChildren(...this.reportParts(report));
+    }
+    if (report === null && this.state !== job.state) {
+      this.state = job.state;
+      this.host.replaceChildren(waiting(job, MEANWHILE));
+    }
+  }
+
+  reportParts(report) {
+    const href = `/api/v1/jobs/${this.model.id}/report`;
+    return [h("p", { class: "verdict", id: "compare-verdict" }, report.verdict),
+      h("p", { class: "muted small" }, `Test accuracy, mean over the networks of a training, on ${report.n_seeds} seeds that all entries share: initial weights, data order and noise draw. `
+        + "The columns are different kinds of figures and not to be compared with one another; the best of all epochs is chosen on the test set and flatters."),
+      this.table(report),
+      h("p", { class: "links" }, h("a", { href, download: `report-${this.model.id}.json` }, "Whole report as JSON"))];
+  }
+
+  table({ rows, baseline }) {
+    const scale = dotScale(rows.map((row) => row.last_ten));
+    return h("div", { class: "scroll" }, h("table", { id: "entries", class: "table-compact" },
+      h("thead", {}, h("tr", {}, ...HEADS.map(([head, kind]) => h("th", { scope: "col", class: kind }, head)))),
+      h("tbody", {}, ...rows.map((row, i) => this.row(row, i, scale, row.label === baseline))),
+      h("tfoot", {}, h("tr", {}, h("td", { colspan: 3 }), h("td", {}, dotEnds(scale)), h("td", { colspan: 5 })))));
+  }
+
+  row(row, i, scale, is_baseline) {
+    const { last_ten } = row;
+    const figures = [row.best, row.at_best_validation, row.ensemble_last_ten];
+    const failed = row.n_failed ? `; ${row.n_failed} failed` : "";
+    return h("tr", { "data-label": row.label },
+      h("th", { scope: "row" }, sample(entryLook(i)), " ", row.label, is_baseline ? h("span", { class: "mark" }, "baseline") : null,
+        h("span", { class: "entry-schedule muted small" }, `${row.method}; R(t): ${row.schedule}${failed}`)),
+      h("td", { class: "num" }, percentInterval(last_ten.mean, last_ten.half_width)),
+      h("td", { class: "num" }, is_baseline ? "" : points(last_ten.difference, last_ten.difference_half_width)),
+      h("td", { class: "cell-dots" }, dots("entry", row.label, last_ten, scale)),
+      ...figures.map(({ mean, half_width }) => h("td", { class: "num" }, percentInterval(mean, half_width))),
+      h("td", { class: "num" }, percent(row.label_precision.mean)),
+      h("td", { class: "num" }, percent(row.wrong_memorised.mean)));
+  }
+}
