@@ -45,7 +45,7 @@ def assert_equal(resumed: PopulationEnd, undisturbed: PopulationEnd) -> None:
 
 @pytest.mark.parametrize("method", catalog.METHODS)
 def test_every_method_resumes_with_the_same_result(tiny: Tiny, method: str) -> None:
-    population = tiny((0, 1), method=method)
+    population = tiny((0, 1), method=method, late_stage=True)
     if "clean" in catalog.METHODS[method].needs:
         population = replace(population, data=replace(population.data, n_clean=8))
     epochs, undisturbed = whole(population)
