@@ -48,7 +48,7 @@ test: check ## check, then every test whose real component is found
 bench: $(VENV)/.dev ## the benchmarks of the ledger, as JSON (QUICK=1 for a short look)
 	@$(BIN)/python -m benchmarks.run $(if $(QUICK),--quick,)
 
-bench-search: $(VENV)/.dev ## every search rule on recorded trainings, as JSON and tables (a minute or two)
+bench-search: $(VENV)/.dev ## every search rule on recorded trainings, as JSON, tables and plot (an hour)
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.bench_search --results benchmarks/results
 
 openapi: $(VENV)/.run ## write docs/openapi.json from the code

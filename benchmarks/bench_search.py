@@ -212,12 +212,27 @@ def main() -> None:
 
 
 def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Searchers and settings measured anew replace what was there; the others stay."""
+    """Searchers and settings measured anew replace what was there with no more repeats; the others stay.
+
+    Trials to random search's level are counted anew, because its row may be another one.
+    """
     found = {name: dict(setting) for name, setting in old["settings"].items()}
     for name, setting in new["settings"].items():
-        before = found.get(name, {}).get("searchers", {})
-        found[name] = {**setting, "searchers": {**before, **setting["searchers"]}}
+        rows = dict(found.get(name, {}).get("searchers", {}))
+        for searcher, row in setting["searchers"].items():
+            if searcher not in rows or row["repeats"] >= rows[searcher]["repeats"]:
+                rows[searcher] = row
+        level = rows["random"]["accuracy"][-1]
+        rows = {
+            searcher: {**row, "trials_to_random": _reached(level, row["accuracy"], setting["n_trials"])}
+            for searcher, row in rows.items()
+        }
+        found[name] = {**setting, "random_accuracy": level, "searchers": rows}
     return {**new, "settings": found}
+
+
+def _reached(level: float, accuracy: Sequence[float | None], n_trials: int) -> int | None:
+    return trials_to_reach(-level, [math.inf if value is None else -value for value in accuracy], n_trials)
 
 
 def comparable() -> list[str]:

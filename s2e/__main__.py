@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     search = commands.add_parser("search", help="run the search of a job file in this process")
     search.add_argument("job", type=Path, help="a job as TOML, such as examples/digits.toml")
-    search.add_argument("--data-root", help="folder of MNIST and CIFAR-10; digits needs none")
+    search.add_argument("--data-root", help="folder of the data sets; digits needs none")
     options = parser.parse_args(arguments)
     try:
         sys.stdout.write(json.dumps(run(options.job, options.data_root), allow_nan=False) + "\n")

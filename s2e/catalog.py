@@ -314,8 +314,9 @@ SEARCHERS = {
     ),
     "asng": Entry(
         "s2e.search.asng:Asng",
-        "A natural gradient of self-adapting length; every trial trains its own networks, no weights are shared.",
+        "A natural gradient of self-adapting length; one training is carried through all rounds (weight sharing).",
         min_trials=2,
+        short_trials=True,
     ),
     "random": Entry("s2e.search.random_search:RandomSearch", "Uniform draws from the space; theta never moves."),
 }

@@ -122,7 +122,14 @@ def _row(label: str, retrained: Sequence[tuple[TrialSpec, TrialResult]], confide
         difference_half_width=difference_half_width,
         n_failed=sum(result.failed for _, result in mine),
         train=mine[0][0].train,
+        **{name: _mean_final(name, mine) for name in ("last_ten", "best", "at_best_validation")},
     )
+
+
+def _mean_final(name: str, trained: Sequence[tuple[TrialSpec, TrialResult]]) -> float | None:
+    """Mean over the seeds of one kind of final test accuracy."""
+    found = [getattr(r.final.mean, name) for _, r in trained if r.final is not None and r.final.mean is not None]
+    return fmean(found) if found else None
 
 
 def _verdict(rows: Sequence[ReportRow], recommended: tuple[int, int] | None) -> str:
@@ -162,14 +169,14 @@ def _basis(spec: JobSpec, history: Sequence[RoundRecord]) -> str:
     searched = sum(trial.share for trial, _ in _pairs(history, "search"))
     n_tuned, seeds = len(_pairs(history, "tune")), looks(spec)
     fewer = " (fewer: a quick look, not an even contest)" if n_tuned < searched else ""
-    parts = [f"The search spent {_trainings(searched)}, tuning eq. (1) {_trainings(n_tuned)}{fewer}."]
+    parts = [f"The search spent {searched:.4g} full trainings, tuning eq. (1) {n_tuned}{fewer}."]
     if _pairs(history, "choose"):
         parts.append(
             f"On each side fresh seeds chose, by validation accuracy, among the {spec.report.n_candidates} schedules "
             "with the lowest posterior mean."
         )
     repeats = {trial.repeat for trial, _ in _pairs(history, "retrain")}
-    parts.append(f"The rows below rest on up to {len(repeats)} other seeds.")
+    parts.append(f"The rows rest on up to {len(repeats)} other seeds.")
     if len(seeds) > 1:
         level = 100 * (1 - (1 - CONFIDENCE) / len(seeds))
         planned = ", ".join(map(str, seeds[:-1])) + f" and {seeds[-1]}"
@@ -178,11 +185,6 @@ def _basis(spec: JobSpec, history: Sequence[RoundRecord]) -> str:
             f"{level:.4g} %, and all looks together 95 %."
         )
     return " ".join(parts)
-
-
-def _trainings(n: float) -> str:
-    """A budget in full trainings."""
-    return f"{n:.4g} full training{'' if n == 1 else 's'}"
 
 
 def _listed(rows: Sequence[ReportRow]) -> str:

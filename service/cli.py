@@ -194,7 +194,7 @@ def search(
     file: JobFile,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for models and results.")] = Path("s2e-output"),
     data_root: Annotated[
-        Path | None, typer.Option(envvar="S2E_DATA_ROOT", help="Folder of MNIST and CIFAR-10; digits needs none.")
+        Path | None, typer.Option(envvar="S2E_DATA_ROOT", help="Folder of the data sets; digits needs none.")
     ] = None,
 ) -> None:
     """Run a whole search or comparison in this process; the same job and seed give the same numbers as on the service.

@@ -63,7 +63,7 @@ def _print(found: NoiseEstimate, realised: float | None, console: Console) -> No
     if realised is not None:
         rates.add_row(f"{realised:.3f}", "known here, because the job makes the noise")
     console.print(rates)
-    confusions = Table("class", "labelled", "share", title=f"largest confusions of {len(found.transition)} classes")
+    confusions = Table("class", "labelled", "share", title="largest confusions")
     for i, j, share in _largest(found.transition):
         confusions.add_row(str(i), str(j), f"{share:.3f}")
     console.print(confusions)

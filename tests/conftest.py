@@ -91,6 +91,19 @@ def make_population() -> Callable[..., Population]:
     return build
 
 
+LATE_STAGE = {
+    "backward": {"transition": "estimated", "estimation_epochs": 1},
+    "dividemix": {"warm_up_epochs": 1},
+    "forward": {"transition": "confident", "estimation_epochs": 1},
+    "gce_truncated": {"first_pruning_epoch": 1},
+    "joint_optim": {"label_start": 1, "retrain_start": 2},
+    "m_dyr_h": {"guided_start": 1},
+    "md_dyr_sh": {"guided_start": 0, "bootstrap_start": 1},
+    "pencil": {"label_start": 1, "label_end": 2},
+}
+"""Parameters that bring a later stage into the second epoch."""
+
+
 def _tiny(size: int) -> Any:
     """Random pixels with a pattern per class, large enough for every network."""
     import torch  # here, because most sessions of the service's tests need none
@@ -122,8 +135,11 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Population]:
         dtype: str = "float64",
         keep: float = 0.5,
         n_train: int | None = None,
+        late_stage: bool = False,
         **train: Any,
     ) -> Population:
+        if late_stage:
+            train["params"] = LATE_STAGE.get(train["method"], {})
         settings = TrainSpec(**{"n_epochs": 4, "batch_size": 16, **train})
         trials = tuple(
             TrialSpec(

@@ -227,6 +227,21 @@ def test_what_a_search_sees_scatters_around_the_truth(benchmark: Any) -> None:
     assert objectives.Emulator(table, 1.0).facts()["r2_held_out"] > 0.9
 
 
+def test_a_later_run_extends_the_result(benchmark: Any) -> None:
+    """More repeats replace fewer, another rule is added, and random search's level is the newest row's."""
+
+    def result(**rows: tuple[int, list[float]]) -> dict[str, Any]:
+        searchers = {name: {"repeats": n, "accuracy": accuracy} for name, (n, accuracy) in rows.items()}
+        return {"settings": {"s": {"n_trials": 6, "searchers": searchers}}}
+
+    old = result(random=(50, [0.1, 0.2]), newton=(50, [0.1, 0.3]))
+    merged = benchmark("bench_search").merged(old, result(random=(20, [0.1, 0.9]), newton=(50, [0.2, 0.2])))
+    rows = merged["settings"]["s"]["searchers"]
+    assert merged["settings"]["s"]["random_accuracy"] == 0.2
+    assert rows["random"]["accuracy"] == [0.1, 0.2]
+    assert (rows["newton"]["accuracy"], rows["newton"]["trials_to_random"]) == ([0.2, 0.2], 6)
+
+
 def test_a_rule_is_worse_than_random_only_beyond_the_interval(benchmark: Any) -> None:
     """Four repeats, 0.01 worse each time or 0.01 worse on average only: 1.96 * sd / 2 by hand."""
     bench = benchmark("bench_search")

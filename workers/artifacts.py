@@ -42,6 +42,11 @@ def model_path(key: PopulationKey, k: int) -> str:
     return f"{job_folder(key.job_id)}/round-{key.round:d}/trial-{k:d}-attempt-{key.attempt:d}.safetensors"
 
 
+def noise_path(job_id: str, noise_seed: int) -> str:
+    """Path of a noise draw's record below the root. Raises ArtifactError for a job id that is not a plain name."""
+    return f"{job_folder(job_id)}/noise-{noise_seed:d}.json"
+
+
 def resolve(root: str | Path, relative: str) -> Path:
     """The file a stored path names. Raises ArtifactError for anything that would leave ``root``."""
     base = Path(root).resolve()
@@ -68,6 +73,7 @@ def save_model(
     path = resolve(root, relative)
     described = {
         "model": relative,
+        "noise": noise_path(key.job_id, trial.noise_seed),
         "job_id": key.job_id,
         "attempt": key.attempt,
         "network": population.train.network,
@@ -107,7 +113,7 @@ def save_schedule(root: str | Path, job_id: str, report: Report) -> str:
 
 def save_noise(root: str | Path, job_id: str, noise_seed: int, make_record: Callable[[], NoiseRecord]) -> str:
     """Write the record of a noise draw unless it is there already; the path below ``root``."""
-    relative = f"{job_folder(job_id)}/noise-{noise_seed:d}.json"
+    relative = noise_path(job_id, noise_seed)
     path = resolve(root, relative)
     if not path.exists():
         _write_json(path, to_json(make_record()))

@@ -12,6 +12,7 @@ from s2e.methods.engine import State
 from s2e.methods.params import Elr as ElrParams
 from s2e.methods.params import ElrKl as ElrKlParams
 from s2e.methods.plain import Standard
+from s2e.methods.targets import soft_cross_entropy
 
 CLAMP = 1e-4
 """The official program keeps the probabilities of the regulariser this far from 0 and 1: its minimum is then finite."""
@@ -76,5 +77,6 @@ class ElrKl(Standard):
         self, logits_KNBC: torch.Tensor, label_KB: torch.Tensor, index: torch.Tensor, state: State
     ) -> torch.Tensor:
         target_KNBC = move_targets(state["target"], index, clamped(logits_KNBC), self.params.target_momentum)
-        divergence_KNB = -(target_KNBC * logits_KNBC.log_softmax(-1)).sum(-1)
-        return cross_entropy(logits_KNBC, label_KB) + self.params.strength * divergence_KNB
+        return cross_entropy(logits_KNBC, label_KB) + self.params.strength * soft_cross_entropy(
+            logits_KNBC, target_KNBC
+        )

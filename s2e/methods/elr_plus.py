@@ -14,6 +14,7 @@ from s2e.methods.engine import Engine, MiniBatch, State
 from s2e.methods.mixing import draw_mixing, mixing_of
 from s2e.methods.params import ElrPlus as ElrPlusParams
 from s2e.methods.plain import Standard
+from s2e.methods.targets import soft_cross_entropy
 
 _AVERAGE = "average."
 
@@ -55,7 +56,7 @@ class ElrPlus(Standard):
         if self.params.refine_labels:
             label_KNBC = label_KNBC * mixed_KNBC
             label_KNBC = label_KNBC / label_KNBC.sum(-1, keepdim=True)
-        loss_KNB = -(label_KNBC * logits_KNBC.log_softmax(-1)).sum(-1)
+        loss_KNB = soft_cross_entropy(logits_KNBC, label_KNBC)
         strength = self.params.strength * _risen(global_step(engine), self.params.strength_ramp_steps)
         return self.weigh(
             engine, batch, logits_KNBC, loss_KNB + strength * regulariser(clamped(logits_KNBC), mixed_KNBC)

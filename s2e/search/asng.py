@@ -13,8 +13,11 @@ distance:
 so delta grows while successive gradients agree, and shrinks while they do not. Kept in [DELTA_MIN, TRUST_REGION]: the
 paper bounds it on one side only.
 
-In S2E's appendix B.2 one pair of networks is carried through all samples (weight sharing). It is not shared here: every
-trial trains its own networks from initial weights, so this is ASNG's search, not its saving.
+Weights are shared as in S2E's appendix B.2: one training of T epochs is carried through the whole search. A round is a
+stretch of its epochs; the K trials of a round all continue the networks of the round before, each under its own
+schedule, and the networks of the best one go on. (The paper carries one pair through all samples in turn; taking the
+best is ours.) So a search of any length costs K trainings, and what it ends with is the path R(t) that was trained: the
+stretches of the winners, spliced. Objectives of different rounds are of different epochs and are never compared.
 
 Shapes: K trials of the round, X coordinates of a point, D entries of theta.
 """
@@ -29,7 +32,8 @@ import numpy as np
 from s2e.search.distributions import Array
 from s2e.search.newton import TRUST_REGION
 from s2e.search.relaxation import Relaxation, moved, ordered
-from s2e.spec import Observation, SearchState, replace
+from s2e.search.space import Space
+from s2e.spec import Fidelity, Observation, SearchState, replace
 
 DELTA = 1.0
 """First step length."""
@@ -38,22 +42,56 @@ ALPHA = 1.5
 """||s||^2 / gamma above which a signal counts as one (its mean is 1 for random directions)."""
 
 
+N_STRETCHES = 20
+"""Rounds that one training is cut into, where it has as many epochs."""
+
+
 class Asng(Relaxation):
-    """Draws each round from p_theta and moves theta by a step of adapted length."""
+    """Draws each round from p_theta and moves theta by a step of adapted length.
+
+    ``memory["shared"]``: (round, k) of the trial whose networks go on, and the epochs they have done.
+    """
+
+    def __init__(self, space: Space, seed: int, n_epochs: int) -> None:
+        super().__init__(space, seed, n_epochs)
+        self._n_epochs = n_epochs
+        self._stretch = -(-n_epochs // N_STRETCHES)
+
+    def plan(self, n_rounds: int, n_trials: int) -> tuple[int, ...]:  # noqa: ARG002 (T sets the number of rounds)
+        """K trials in every stretch of the one training."""
+        return (n_trials,) * -(-self._n_epochs // self._stretch)
+
+    def fidelity(self, state: SearchState, k: int) -> Fidelity:  # noqa: ARG002 (alike for every trial)
+        """The next stretch of epochs, on the shared networks."""
+        shared = state.memory.get("shared")
+        if shared is None:
+            return Fidelity(min(self._stretch, self._n_epochs))
+        done = shared["n_epochs"]
+        return Fidelity(min(done + self._stretch, self._n_epochs), resume=tuple(shared["trial"]), resumed_epochs=done)
 
     def tell(self, state: SearchState, observations: Sequence[Observation]) -> SearchState:
         """The state after one step; a round that ranks nothing moves nothing."""
         x_KX, objective_K = ordered(self._space, observations, at_least=2)
+        shared = self._shared(state, observations)
         theta_D = np.array(state.theta)
         whitener_DD = self._space.whitener(theta_D)  # L^-1
         z_KD = np.einsum("de,ke->kd", whitener_DD, self._space.score(theta_D, x_KX))
         way_D = np.einsum("k,kd->d", utilities(objective_K), z_KD)  # L' g, but for a factor
         length = float(np.linalg.norm(way_D))
         if length == 0:
-            return replace(state, round=state.round + 1)
+            return replace(state, round=state.round + 1, memory={**state.memory, "shared": shared})
         delta = state.memory.get("delta", DELTA)
         after = moved(state, whitener_DD.T @ (delta * way_D / length))
-        return replace(after, memory=adapted(state.memory, way_D / length))
+        return replace(after, memory={**adapted(state.memory, way_D / length), "shared": shared})
+
+    def _shared(self, state: SearchState, observations: Sequence[Observation]) -> dict[str, Any] | None:
+        """Whose networks go on: the best trial's; those of the round before where all failed; none after epoch T."""
+        ranked = sorted((o for o in observations if not o.failed), key=lambda o: (o.objective, o.k))
+        if not ranked:
+            found: dict[str, Any] | None = state.memory.get("shared")
+            return found
+        done = self.fidelity(state, 0).epochs_of(self._n_epochs)
+        return None if done == self._n_epochs else {"trial": [state.round, ranked[0].k], "n_epochs": done}
 
 
 def utilities(objective_K: Array) -> Array:

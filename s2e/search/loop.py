@@ -183,9 +183,17 @@ def _search_round(spec: JobSpec, searcher: Searcher, history: Sequence[RoundReco
 
 
 def _with_seeds_of_parent(trial: TrialSpec, history: Sequence[RoundRecord]) -> TrialSpec:
-    """A trial that continues another is the same training: initial weights, data order and noise draw are its."""
+    """A trial that continues another is the same training: initial weights, data order, noise draw and the epochs that
+    are done are its."""
     if trial.fidelity.resume is None:
         return trial
     m, k = trial.fidelity.resume
     parent = history[m].round.trials[k]
-    return replace(trial, init_seed=parent.init_seed, order_seed=parent.order_seed, noise_seed=parent.noise_seed)
+    done = trial.fidelity.resumed_epochs
+    return replace(
+        trial,
+        keep_rate=parent.keep_rate[:done] + trial.keep_rate[done:],
+        init_seed=parent.init_seed,
+        order_seed=parent.order_seed,
+        noise_seed=parent.noise_seed,
+    )

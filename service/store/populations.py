@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from s2e.spec import EpochMetrics, TrialResult, to_json
 from service.lifecycle import TRIAL_IN_FLIGHT
 from service.store.changes import clean, emit, lock_job, move_trials, utc_now
-from service.store.models import Attempt, Epoch, Job, Trial
+from service.store.models import Attempt, Base, Epoch, Job, Trial
 from workers.backend import EpochReported, Event, PopulationFinished, PopulationKey, PopulationLost, PopulationStarted
 
 GIVEN_UP = ("lost", "orphaned", "cancelled")
@@ -36,6 +36,8 @@ _METRICS = (
     "wrong_correct",
     "wrong_memorised",
 )
+_EPOCHS = Base.metadata.tables[Epoch.__tablename__]
+"""The table and not the class: rows by the thousand need no mapper."""
 _RESULTS = ("objective", "validation_accuracy", "test_accuracy", "label_precision")
 
 
@@ -157,40 +159,36 @@ def _insert_epochs(
     """All epochs of a batch in one insert, but those that are there already."""
     if not events:
         return
-    trials = {(t.round, t.k): t for group in populations.values() for t in group}
-    pairs = [
-        (event, [(trials[event.key.round, row.k], row) for row in event.epochs if (event.key.round, row.k) in trials])
-        for event in events
-    ]
-    known = _known_epochs(session, pairs)
+    # Thousands of rows a second: an id is read once, because each look at a mapped object costs as much as a number.
+    ids = {(trial.round, trial.k): trial.id for group in populations.values() for trial in group}
+    known = _known_epochs(session, list(ids.values()), events)
     rows, told = [], []
-    for event, reported in pairs:
-        new = [(trial, row) for trial, row in reported if (trial.id, event.key.attempt, row.epoch) not in known]
-        known |= {(trial.id, event.key.attempt, row.epoch) for trial, row in new}
-        rows += [_epoch(trial, event.key.attempt, row) for trial, row in new]
+    for event in events:
+        m, attempt = event.key.round, event.key.attempt
+        mine = [(ids[m, row.k], row) for row in event.epochs if (m, row.k) in ids]
+        new = [(trial_id, row) for trial_id, row in mine if (trial_id, attempt, row.epoch) not in known]
+        known.update((trial_id, attempt, row.epoch) for trial_id, row in new)
+        rows += [_epoch(trial_id, attempt, row) for trial_id, row in new]
         if new:
             told.append(_epoch_event(job, event.key, new))
     if rows:
-        session.execute(insert(Epoch), rows)
+        session.execute(insert(_EPOCHS), rows)
         emit(session, job, "epochs", *told)
 
 
-Reported = tuple[EpochReported, list[tuple[Trial, EpochMetrics]]]
-
-
-def _known_epochs(session: Session, pairs: Sequence[Reported]) -> set[tuple[str, int, int]]:
-    ids = {trial.id for _, reported in pairs for trial, _ in reported}
-    numbers = {row.epoch for _, reported in pairs for _, row in reported}
+def _known_epochs(session: Session, ids: Sequence[str], events: Sequence[EpochReported]) -> set[tuple[str, int, int]]:
+    """(trial, attempt, epoch) of what these events could repeat."""
+    numbers = {row.epoch for event in events for row in event.epochs}
     found = session.execute(
         select(Epoch.trial_id, Epoch.attempt, Epoch.epoch).where(Epoch.trial_id.in_(ids), Epoch.epoch.in_(numbers))
     )
     return {(trial_id, attempt, epoch) for trial_id, attempt, epoch in found}
 
 
-def _epoch(trial: Trial, attempt: int, row: EpochMetrics) -> dict[str, Any]:
+def _epoch(trial_id: str, attempt: int, row: EpochMetrics) -> dict[str, Any]:
     numbers = {name: _finite(getattr(row, name)) for name in _METRICS}
     return {
-        "trial_id": trial.id,
+        "trial_id": trial_id,
         "attempt": attempt,
         "epoch": row.epoch,
         "keep_rate": row.keep_rate,
@@ -200,7 +198,7 @@ def _epoch(trial: Trial, attempt: int, row: EpochMetrics) -> dict[str, Any]:
     }
 
 
-def _epoch_event(job: Job, key: PopulationKey, reported: Sequence[tuple[Trial, EpochMetrics]]) -> dict[str, Any]:
+def _epoch_event(job: Job, key: PopulationKey, reported: Sequence[tuple[str, EpochMetrics]]) -> dict[str, Any]:
     return {
         "round": key.round,
         "group": key.group,
@@ -208,11 +206,11 @@ def _epoch_event(job: Job, key: PopulationKey, reported: Sequence[tuple[Trial, E
         "n_epochs": job.spec["train"]["n_epochs"],
         "trials": [
             {
-                "id": trial.id,
+                "id": trial_id,
                 "validation_accuracy": _finite(row.validation_accuracy),
                 "label_precision": _finite(row.label_precision),
             }
-            for trial, row in reported
+            for trial_id, row in reported
         ],
     }
 

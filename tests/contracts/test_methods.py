@@ -162,25 +162,12 @@ def test_ten_steps_lower_the_loss_on_one_batch(case):
     assert means[-1] < means[0] - 0.02
 
 
-LATE_STAGE = {
-    "backward": {"transition": "estimated", "estimation_epochs": 1},
-    "dividemix": {"warm_up_epochs": 1},
-    "forward": {"transition": "confident", "estimation_epochs": 1},
-    "gce_truncated": {"first_pruning_epoch": 1},
-    "joint_optim": {"label_start": 1, "retrain_start": 2},
-    "m_dyr_h": {"guided_start": 1},
-    "md_dyr_sh": {"guided_start": 0, "bootstrap_start": 1},
-    "pencil": {"label_start": 1, "label_end": 2},
-}
-"""Parameters that bring a later stage into the second epoch."""
-
-
 def trained(tiny, method, network, ks=(0, 1), **settings):
     """The end of two short epochs in the engine, the second with a keep rate of 0: one sample of eight counts."""
-    settings |= {"method": method, "params": LATE_STAGE.get(method, {})}
-    population = tiny(ks=ks, network=network, n_epochs=2, batch_size=8, n_train=24, **settings)
+    settings |= {"method": method, "network": network, "n_epochs": 2, "batch_size": 8, "n_train": 24}
+    population = tiny(ks=ks, late_stage=True, **settings)
     trials = tuple(replace(trial, keep_rate=(1.0, 0.0)) for trial in population.trials)
-    data = replace(population.data, n_clean=8 if method == "reweight" else 0)
+    data = replace(population.data, n_clean=8 if "clean" in catalog.METHODS[method].needs else 0)
     *epochs, end = train_population(replace(population, trials=trials, data=data))
     assert len(epochs) == 2
     assert not any(result.failed for result in end.results)

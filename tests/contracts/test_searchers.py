@@ -11,7 +11,7 @@ from s2e import catalog
 from s2e.errors import SearchError
 from s2e.search.base import Searcher
 from s2e.search.space import S2E, THETA_MAX, THETA_MIN
-from s2e.spec import Observation, Point, SearchState, parse, to_json
+from s2e.spec import FULL, Observation, Point, SearchState, parse, to_json
 
 pytestmark = pytest.mark.parametrize("name", sorted(catalog.SEARCHERS))
 K = 6
@@ -165,6 +165,12 @@ def test_too_few_observations_are_refused(name: str) -> None:
 def test_theta_moves_where_the_rule_has_one(name: str) -> None:
     states = walk(name, 2)
     assert (states[2].theta == states[0].theta) == (name in UNMOVED)
+
+
+def test_the_catalog_says_whether_trials_are_full_trainings(name: str) -> None:
+    searcher = make(name)
+    is_short = searcher.fidelity(searcher.init(), 0) != FULL
+    assert is_short == catalog.SEARCHERS[name].short_trials
 
 
 def test_the_plan_keeps_to_the_budget(name: str) -> None:

@@ -214,14 +214,20 @@ def check_recommendation(page: Any, report: dict[str, Any]) -> None:
 
 
 def test_a_trial_is_chosen_by_table_and_by_list(service: str, page: Any) -> None:
-    job_id = submit(service, {**JOB, "name": "choose", "search": {"searcher": "random", "n_rounds": 1, "n_trials": 2}})
+    parameters = {"train.learning_rate": {"kind": "log", "low": 1e-3, "high": 1e-2}}
+    search = {"searcher": "random", "n_rounds": 1, "n_trials": 2, "parameters": parameters}
+    job_id = submit(service, {**JOB, "name": "choose", "search": search})
     page.goto(f"{service}/jobs/{job_id}")
     expect(page.locator("#state")).to_have_text("completed")
     page.locator("#trials-filter").select_option("tune")
     page.get_by_role("button", name="eq. (1), tau 0.2").click()
     expect(page.locator("#curves figcaption")).to_contain_text("round 1, trial 0 (eq. (1), tau 0.2), succeeded")
     page.locator("#trial-select").select_option(index=1)
-    expect(page.locator("#curves figcaption")).to_contain_text("round 0, trial 1 (search), succeeded")
+    own = httpx.get(f"{service}/api/v1/jobs/{job_id}/trials").json()["items"][1]["train"]["learning_rate"]
+    expect(page.locator("#curves figcaption")).to_contain_text(f"round 0, trial 1 (search, learning_rate {own:.3g})")
+    page.locator("#trials-filter").select_option("search")
+    expect(page.locator("#trials tbody tr").nth(1)).to_contain_text(f"learning_rate {own:.3g}")
+    expect(page.locator("#recommended")).to_contain_text("With learning_rate 0.00")
 
 
 COMPARISON = {

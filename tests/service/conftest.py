@@ -290,6 +290,14 @@ def quick_search() -> QuickSearch:
 
 
 @pytest.fixture(scope="session")
+def quick_halving() -> QuickSearch:
+    """Hyperband with T = 3: three trials of 2 epochs, the best of them to 3, two full trainings, then the end."""
+    search = {"searcher": "hyperband", "n_rounds": 1, "n_trials": 5}
+    report = {"n_seeds": 2, "max_seeds": 2, "n_candidates": 1, "taus": [0.3]}
+    return _ended_in_process({"search": search, "report": report, "train": {"n_epochs": 3}})
+
+
+@pytest.fixture(scope="session")
 def quick_comparison() -> QuickSearch:
     entries = [{"method": "standard"}, {"method": "coteaching"}, {"method": "gce", "params": {"q": 0.5}}]
     return _ended_in_process({"kind": "compare", "compare": {"n_seeds": 2, "entries": entries}})

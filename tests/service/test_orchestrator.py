@@ -83,6 +83,23 @@ def test_a_whole_job_ends_as_it_does_in_process(each_database: Database, quick_s
     assert kinds.count("round") == loop.n_rounds(quick_search.spec)
 
 
+def test_rounds_of_unequal_size_and_continued_trials_end_as_they_do_in_process(
+    each_database: Database, quick_halving: Any
+) -> None:
+    driver = Driver(each_database, quick_halving)
+    driver.run()
+    history = driver.history()
+    assert history == quick_halving.history
+    assert driver.report() == quick_halving.report
+    assert [len(record.round.trials) for record in history[:3]] == [3, 1, 2]
+    assert history[1].round.trials[0].fidelity.resume is not None
+    n_trials = loop.n_trials(quick_halving.spec)
+    assert driver.job().n_trials == driver.job().n_trials_done == n_trials
+    with each_database.read() as session:
+        n_epochs = session.scalar(select(func.count()).select_from(Epoch))
+    assert n_epochs == 3 * n_trials - 3  # what the three trials of the first rung did not run
+
+
 def test_a_comparison_ends_as_it_does_in_process(each_database: Database, quick_comparison: Any) -> None:
     """Three methods on two seeds, in stacks of two trials with equal settings: one round, then the report."""
     driver = Driver(each_database, quick_comparison)

@@ -163,6 +163,8 @@ def test_a_noise_draw_is_written_once_beside_the_models(tmp_path: Path, make_pop
     events_of(population, tmp_path)
     (path,) = tmp_path.glob("job/noise-*.json")
     assert path.name == "noise-9.json"  # both trials share the draw of seed 9
+    described = json.loads((tmp_path / "job" / "round-0" / "trial-1-attempt-1.json").read_text())
+    assert described["noise"] == "job/noise-9.json"
     record = json.loads(path.read_text())
     assert record["realised_noise_rate"] == record["n_flipped"] / 997
     assert set(zip(record["flipped"], record["clean_labels"], strict=True)) <= set(

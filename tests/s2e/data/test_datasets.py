@@ -91,7 +91,7 @@ def test_the_largest_job_that_fits_is_accepted():
 
 def test_parse_job_refuses_sizes_beside_other_problems():
     with pytest.raises(SpecError) as refused:
-        parse_job({"data": {"n_validation": 5000}, "search": {"n_trials": 1}})
+        parse_job({"data": {"n_validation": 5000}, "search": {"searcher": "newton", "n_trials": 1}})
     assert {problem.field for problem in refused.value.problems} == {"data.n_validation", "search.n_trials"}
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from s2e.data.human import human_labels
+from s2e.data.human import COMPACT, PUBLISHED, human_labels
 from s2e.data.record import noise_record
 from s2e.errors import DataError
 from s2e.spec import DataSpec, NoiseSpec
@@ -110,3 +111,18 @@ def test_cifar10n_has_the_published_rate_on_the_real_set(label_set, share):
     part = noise_record(half, 0, ROOT)
     assert part.n_samples == 1000
     assert set(part.flipped) <= set(record.flipped)  # a part's samples keep their own labels
+
+
+@pytest.mark.data
+@pytest.mark.skipif(ROOT is None, reason="S2E_DATA_ROOT is not set")
+@pytest.mark.parametrize(("dataset", "label_set"), [("cifar10", "random_label2"), ("cifar100", "noisy_label")])
+def test_the_real_published_files_equal_the_compact_one(dataset, label_set, tmp_path):
+    compact, published = (Path(ROOT or "") / name for name in (COMPACT, PUBLISHED[dataset]))
+    if not (compact.is_file() and published.is_file()):
+        pytest.skip("the data root holds only one of the two")
+    (tmp_path / "cifar-n").mkdir()
+    (tmp_path / PUBLISHED[dataset]).symlink_to(published)
+    with np.load(compact) as file:
+        clean_S, given_S = (file[f"{dataset}_{key}"].astype(np.int64) for key in ("clean_label", label_set))
+    read = human_labels(dataset, label_set, clean_S, int(clean_S.max()) + 1, str(tmp_path))
+    np.testing.assert_array_equal(read, given_S)

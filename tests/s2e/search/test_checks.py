@@ -19,7 +19,7 @@ def test_a_round_below_what_a_rule_compares_is_refused_by_name(searcher: str) ->
         assert f">= {least} for searcher {searcher}" in problem.allowed
 
 
-@pytest.mark.parametrize("searcher", ["asha", "hyperband"])
+@pytest.mark.parametrize("searcher", ["asha", "asng", "hyperband", "model_newton_rung"])
 def test_external_trials_are_full_trainings(searcher: str) -> None:
     with pytest.raises(SpecError, match=f"search.searcher = '{searcher}'.*model_newton"):
         parse_job({"trials": "external", "search": {"searcher": searcher}})
