@@ -122,7 +122,14 @@ def _row(label: str, retrained: Sequence[tuple[TrialSpec, TrialResult]], confide
         difference_half_width=difference_half_width,
         n_failed=sum(result.failed for _, result in mine),
         train=mine[0][0].train,
+        **{name: _mean_final(name, mine) for name in ("last_ten", "best", "at_best_validation")},
     )
+
+
+def _mean_final(name: str, trained: Sequence[tuple[TrialSpec, TrialResult]]) -> float | None:
+    """Mean over the seeds of one kind of final test accuracy."""
+    found = [getattr(r.final.mean, name) for _, r in trained if r.final is not None and r.final.mean is not None]
+    return fmean(found) if found else None
 
 
 def _verdict(rows: Sequence[ReportRow], recommended: tuple[int, int] | None) -> str:

@@ -101,6 +101,11 @@ class ReportRow:
     difference_half_width: float | None
     n_failed: int = 0
     train: dict[str, Any] = param(dict, doc="searched training settings that go with the schedule")
+    last_ten: float | None = None
+    """Test accuracy of the final ten epochs, mean over the seeds; ``mean`` averages the epochs of the objective."""
+    best: float | None = None
+    """Of the best epoch of each seed, chosen on the test set: it flatters."""
+    at_best_validation: float | None = None
 
 
 @dataclass(frozen=True)

@@ -261,7 +261,11 @@ class EpochsOut(Shape):
 
 
 class ReportRowOut(Shape):
-    """One schedule re-trained on fresh seeds. Intervals are 95 %; differences: searched - this row, paired by seed."""
+    """One schedule re-trained on fresh seeds. Intervals are 95 %; differences: searched - this row, paired by seed.
+
+    ``mean`` averages the epochs of the objective; ``last_ten``, ``best`` and ``at_best_validation`` are other kinds of
+    test accuracy, means over the seeds, never to be compared with one another.
+    """
 
     label: str
     title: str
@@ -274,6 +278,9 @@ class ReportRowOut(Shape):
     difference_half_width: float | None
     n_failed: int
     train: dict[str, Any] = {}
+    last_ten: float | None = None
+    best: float | None = None
+    at_best_validation: float | None = None
 
 
 class ReportOut(Shape):

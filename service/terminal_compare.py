@@ -22,15 +22,13 @@ def comparison(rows: Sequence[CompareRowOut]) -> Table:
     table.add_column("\nentry", overflow="fold")
     for heading in _HEADINGS:
         table.add_column(heading if "\n" in heading else f"\n{heading}", justify="right", no_wrap=True)
-    table.add_column("\nfailed", justify="right")
     for row in rows:
         figures = (row.best, row.at_best_validation, row.ensemble_last_ten)
         table.add_row(
-            row.label,
+            row.label + (f" ({row.n_failed} failed)" if row.n_failed else ""),
             percent(row.last_ten.mean, row.last_ten.half_width),
             percent(row.last_ten.difference, row.last_ten.difference_half_width, "+") if row is not rows[0] else "",
             *(percent(figure.mean, figure.half_width) for figure in figures),
-            str(row.n_failed or ""),
         )
     return table
 

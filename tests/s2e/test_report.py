@@ -5,7 +5,17 @@ from dataclasses import replace
 import pytest
 
 from s2e.report import TITLES, interval, make_report
-from s2e.spec import JobSpec, Report, Round, RoundRecord, TrialResult, TrialSpec, parse_job
+from s2e.spec import (
+    FinalAccuracies,
+    FinalAccuracy,
+    JobSpec,
+    Report,
+    Round,
+    RoundRecord,
+    TrialResult,
+    TrialSpec,
+    parse_job,
+)
 
 SPEC: JobSpec = parse_job(
     {"train": {"n_epochs": 2}, "search": {"n_rounds": 1, "n_trials": 3}, "report": {"n_seeds": 4, "max_seeds": 4}}
@@ -74,6 +84,19 @@ def test_rows_follow_the_titles_and_carry_mean_and_paired_difference() -> None:
     assert default.half_width == pytest.approx(3.1824 * 0.0129099 / 2, abs=1e-6)
     assert default.label_precision == pytest.approx(0.9)
     assert report.keep_rate == searched.keep_rate
+
+
+def test_final_figures_are_means_over_the_seeds_each_of_its_kind() -> None:
+    """Seeds of .6 and .8, best .9 and 1., at best validation .5 and .6; a seed that failed has none."""
+    finals = [FinalAccuracy(0.9, 0.6, 0.5, 3), FinalAccuracy(1.0, 0.8, 0.6, 4)]
+    round_ = retrain_round(dict.fromkeys(TITLES, (0.7, 0.7, None)))
+    results = [
+        replace(result, final=None if result.failed else FinalAccuracies(finals[trial.repeat - 1], None, None))
+        for trial, result in zip(round_.round.trials, round_.results, strict=True)
+    ]
+    row = make_report(SPEC, [search_round(), RoundRecord(round_.round, tuple(results))], (0, 1)).rows[0]
+    assert (row.last_ten, row.best, row.at_best_validation) == pytest.approx((0.7, 0.95, 0.55))
+    assert report_of().rows[0].last_ten is None
 
 
 def test_best_run_and_recommendation_are_two_things() -> None:

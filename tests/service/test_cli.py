@@ -251,6 +251,22 @@ def test_a_search_in_this_process_keeps_files_and_equals_the_bare_loop(
     assert alone["report"] == {**stored["report"], **without_files}
 
 
+def test_a_comparison_in_this_process_prints_and_keeps_its_table(s2e: Run, tmp_path: Path) -> None:
+    path = tmp_path / "compare.toml"
+    entries = "".join(f'[[compare.entries]]\nmethod = "{method}"\n' for method in ("standard", "coteaching"))
+    head = 'kind = "compare"\n[data]\nn_train = 200\n[train]\nn_epochs = 2\nbatch_size = 64\n[compare]\nn_seeds = 2\n'
+    path.write_text(head + entries)
+    found = s2e("search", path, "--output", tmp_path / "out")
+    assert found.code == 0, found.err
+    stored = json.loads((tmp_path / "out" / "compare" / "compare.json").read_text())
+    assert stored["report"]["verdict"] in " ".join(found.out.split())
+    assert [row["label"] for row in stored["report"]["rows"]] == ["standard", "coteaching"]
+    for row in stored["report"]["rows"]:
+        assert f"{100 * row['last_ten']['mean']:.1f} ±" in found.out
+        assert (tmp_path / "out" / row["model"]).stat().st_size > 0
+    assert not (tmp_path / "out" / "compare" / "schedule.json").exists()
+
+
 def test_a_search_without_its_data_says_what_to_set(s2e: Run, tmp_path: Path) -> None:
     path = tmp_path / "mnist.toml"
     path.write_text('[data]\nname = "mnist"\n[search]\nn_rounds = 1\n[train]\nn_epochs = 1\n')
