@@ -268,7 +268,10 @@ def test_the_recommended_schedule_is_provisional_until_the_report(
     }
     shown = http.get(f"/jobs/{job}/report").json()
     assert UTC_TIME.fullmatch(shown.pop("created_at"))
-    assert shown == report
+    # what the code of that time did not store is answered with its default
+    pairs = zip(shown.pop("rows"), report.pop("rows"), strict=True)
+    assert all(row.items() >= stored.items() for row, stored in pairs)
+    assert shown.items() >= report.items()
 
 
 REPORT: dict[str, Any] = {
