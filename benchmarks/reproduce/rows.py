@@ -25,21 +25,18 @@ METRICS: dict[str, Callable[[list[float]], float]] = {
 
 @dataclass(frozen=True)
 class Measured:
-    """One method of a row. Accuracies in %, one for each seed."""
+    """One method of a row: test accuracies in % by kind of figure (METRICS), one for each seed."""
 
-    row: str
     method: str
-    accuracy: tuple[float, ...]
+    accuracy: dict[str, list[float]]
     published: float | None
 
-    @property
-    def mean(self) -> float:
-        return fmean(self.accuracy)
+    def mean(self, metric: str) -> float:
+        return fmean(self.accuracy[metric])
 
-    @property
-    def spread(self) -> float:
-        """Standard deviation over the seeds."""
-        return stdev(self.accuracy)
+    def shown(self, metric: str) -> str:
+        """Mean and standard deviation over the seeds."""
+        return f"{self.mean(metric):.2f} +- {stdev(self.accuracy[metric]):.2f}"
 
 
 def load() -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
@@ -72,13 +69,13 @@ def measure(row: Mapping[str, Any], method: Mapping[str, Any], scale: Mapping[st
         if isinstance(step, PopulationEpoch):
             for epoch in step.epochs:
                 found.setdefault(epoch.k, []).append(epoch)
-    metric = METRICS[row["metric"]]
-    accuracy = [metric([100 * (e.test_accuracy or 0.0) for e in epochs]) for epochs in found.values()]
-    return Measured(row["name"], method["method"], tuple(accuracy), method.get("published"))
+    curves = [[100 * (e.test_accuracy or 0.0) for e in epochs] for epochs in found.values()]
+    accuracy = {name: [round(metric(curve), 3) for curve in curves] for name, metric in METRICS.items()}
+    return Measured(method["method"], accuracy, method.get("published"))
 
 
 def ordering(expected: list[str], measured: Mapping[str, Measured]) -> str:
-    """Whether the published ordering was found, in words."""
-    means = [measured[name].mean for name in expected]
+    """Whether the published ordering was found at the end of training, in words."""
+    means = [measured[name].mean("last10") for name in expected]
     holds = all(a < b for a, b in itertools.pairwise(means))
-    return f"{' < '.join(expected)}: {'found' if holds else 'NOT found'}"
+    return f"Published order {' < '.join(expected)}: {'found' if holds else 'NOT found'}"
