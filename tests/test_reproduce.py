@@ -29,9 +29,11 @@ def test_metrics_are_never_mixed_up() -> None:
 
 
 def test_an_ordering_is_found_or_not() -> None:
-    measured = {name: Measured("r", name, (value, value + 1), None) for name, value in (("a", 1.0), ("b", 3.0))}
-    assert ordering(["a", "b"], measured) == "a < b: found"
-    assert ordering(["b", "a"], measured) == "b < a: NOT found"
+    values = {"a": [1.0, 2.0], "b": [3.0, 4.0]}
+    measured = {name: Measured(name, {"last10": value, "best": value[::-1]}, None) for name, value in values.items()}
+    assert ordering(["a", "b"], measured) == "Published order a < b: found"
+    assert ordering(["b", "a"], measured) == "Published order b < a: NOT found"
+    assert measured["a"].shown("best") == "1.50 +- 0.71"
 
 
 def test_the_document_is_made_of_the_stored_results() -> None:

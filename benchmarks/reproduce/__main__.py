@@ -28,9 +28,9 @@ TABLE = ROOT / "docs" / "results.md"
 HEAD = """# Published figures and ours
 
 Written by `python -m benchmarks.reproduce`. Test accuracy in %, mean +- standard deviation over seeds; *best* is the
-maximum over epochs and *last10* the mean of the last ten, as each paper has it, both on test data: figures to compare,
-never a basis of a choice. What was scaled down is said with each table: then the ordering is to be compared, not the
-values.
+maximum over epochs and *last10* the mean of the last ten, both on test data: figures to compare, never a basis of a
+choice, and never with one another. What was scaled down is said with each table: then the order (at the end of training)
+is to be compared, not the values.
 """
 
 
@@ -58,10 +58,8 @@ def _train(row: dict[str, Any], scale: dict[str, Any], dtype: str) -> dict[str, 
     began_s, found = time.monotonic(), []
     for method in row["methods"]:
         found.append(measure(row, method, scale, dtype))
-        print(
-            f"{row['name']:20} {found[-1].method:14} {found[-1].mean:6.2f} +- {found[-1].spread:.2f}", file=sys.stderr
-        )
-    accuracy = {one.method: [round(value, 3) for value in one.accuracy] for one in found}
+        print(f"{row['name']:20} {found[-1].method:14} {found[-1].shown(row['metric'])}", file=sys.stderr)
+    accuracy = {one.method: one.accuracy for one in found}
     return {"accuracy": accuracy, "dtype": dtype, "machine": machine(), "wall_s": round(time.monotonic() - began_s)}
 
 
@@ -78,24 +76,23 @@ def document(scales: dict[str, Any], rows: list[dict[str, Any]]) -> str:
 
 def _section(row: dict[str, Any], scale: dict[str, Any], result: dict[str, Any]) -> str:
     measured = {
-        m["method"]: Measured(row["name"], m["method"], tuple(result["accuracy"][m["method"]]), m.get("published"))
+        m["method"]: Measured(m["method"], result["accuracy"][m["method"]], m.get("published"))
         for m in row["methods"]
         if m["method"] in result["accuracy"]
     }
-    published = (f"{m.published:.2f}" if m.published is not None else "" for m in measured.values())
-    lines = [
-        f"| {m.method} | {figure} | {m.mean:.2f} +- {m.spread:.2f} |"
-        for m, figure in zip(measured.values(), published, strict=True)
-    ]
+    lines = []
+    for m in measured.values():
+        published = "" if m.published is None else f"{m.published:.2f} ({row['metric']})"
+        lines.append(f"| {m.method} | {published} | {m.shown('best')} | {m.shown('last10')} |")
     notes = "; ".join(filter(None, (scale["note"], row.get("note") if scale["device"] == "cpu" else "")))
     return "\n".join(
         [
             f"## {row['source']}",
             "",
-            f"{row['metric']}; {notes}; {result['dtype']}. {ordering(row['expect'], measured)}.",
+            f"{notes}; {result['dtype']}. {ordering(row['expect'], measured)}.",
             "",
-            "| method | published | ours |",
-            "|---|---|---|",
+            "| method | published | ours, best | ours, last10 |",
+            "|---|---|---|---|",
             *lines,
             "",
         ]
