@@ -63,7 +63,9 @@ class S2ESearch(Searcher):  # type: ignore[misc]  # Ray has no types
 
     def suggest(self, trial_id: str) -> dict[str, Any]:
         self._numbers[trial_id] = number = len(self._points)
-        self._points.append(self._asktell.ask(number))
+        told = {n for n, _ in self._told}
+        pending = [point for n, point in enumerate(self._points) if n not in told]
+        self._points.append(self._asktell.ask(number, pending))
         return {"keep_rate": list(self._space.schedule(self._points[number], self._n_epochs))}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:

@@ -7,6 +7,8 @@ Everything follows from (searcher, results so far): told the same again, it asks
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from s2e.errors import Problem, SpecError
 from s2e.search.base import Searcher
 from s2e.spec import FULL, Observation, Point, SearchState
@@ -23,10 +25,14 @@ class AskTell:
             raise SpecError(Problem("searcher", type(searcher).__name__, "a rule whose trials are full trainings"))
         self._told: dict[int, tuple[Point, float | None]] = {}
 
-    def ask(self, number: int) -> Point:
-        """The point of a trial. It follows from the results of the rounds that were complete when it was asked."""
+    def ask(self, number: int, pending: Sequence[Point] = ()) -> Point:
+        """The point of a trial. It follows from the results of the rounds that were complete when it was asked, and,
+        for a rule that looks at them, from the points of the trials in flight."""
         m = min(number // self._n_trials, len(self._states) - 1)
-        return self._searcher.ask(self._states[m], number - m * self._n_trials)
+        k = number - m * self._n_trials
+        if pending and self._searcher.looks_at_pending:
+            return self._searcher.ask(self._states[m], k, pending)  # type: ignore[call-arg, no-any-return, unused-ignore]
+        return self._searcher.ask(self._states[m], k)
 
     def tell(self, number: int, point: Point, objective: float | None) -> None:
         """The objective of a trial, None if it failed; of a trial told before, nothing is changed."""

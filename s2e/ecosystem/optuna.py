@@ -81,7 +81,9 @@ class S2ESampler(BaseSampler):
             raise ValueError(f"S2ESampler minimises or maximises one objective, the study has {len(study.directions)}")
         for ended in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)):
             self._asktell.tell(ended.number, self._point(ended), _objective(ended, study.direction))
-        return dict(zip(self._names, self._asktell.ask(trial.number).values, strict=True))
+        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        pending = [self._point(other) for other in running if other.number != trial.number and self._has_point(other)]
+        return dict(zip(self._names, self._asktell.ask(trial.number, pending).values, strict=True))
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -94,10 +96,13 @@ class S2ESampler(BaseSampler):
 
     def _point(self, trial: FrozenTrial) -> Point:
         """The point a trial used; for one that ended before it asked for its schedule, the one it would have got."""
-        if all(name in trial.params for name in self._names):
+        if self._has_point(trial):
             values = np.array([trial.params[name] for name in self._names])
             return self._space.point(_on_simplices(self._space, values))
         return self._asktell.ask(trial.number)
+
+    def _has_point(self, trial: FrozenTrial) -> bool:
+        return all(name in trial.params for name in self._names)
 
 
 def _objective(trial: FrozenTrial, direction: StudyDirection) -> float | None:

@@ -10,6 +10,9 @@ A searcher is built from (space, seed, n_epochs) and holds no other state. Its v
 * ``tell(state, round)``   the state of the next round, from a whole round of observations. The order of arrival does
                            not matter (they are sorted by k), failed trials are marked and carry the worst objective.
 
+A rule that ``looks_at_pending`` takes the points of trials in flight as a third argument of ``ask``, for tools that ask
+for one trial at a time.
+
 So a crash, a retry and a replay all give the same theta. ``SearchState.memory`` is plain JSON and must survive a round
 trip through text exactly. The objective is minimised.
 """
@@ -17,7 +20,7 @@ trip through text exactly. The objective is minimised.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from s2e.search.space import Space
 from s2e.spec import FULL, Fidelity, Observation, Point, SearchState
@@ -25,6 +28,8 @@ from s2e.spec import FULL, Fidelity, Observation, Point, SearchState
 
 class Searcher(Protocol):
     """See the module's docstring. ``n_epochs`` lets a rule look at the curve R(t) of a point."""
+
+    looks_at_pending: ClassVar[bool]
 
     def __init__(self, space: Space, seed: int, n_epochs: int) -> None: ...
 
@@ -41,6 +46,8 @@ class Searcher(Protocol):
 
 class FullTrainings:
     """The plan of a rule whose trials are full trainings: M rounds of K."""
+
+    looks_at_pending: ClassVar[bool] = False
 
     def plan(self, n_rounds: int, n_trials: int) -> tuple[int, ...]:
         """K for each round."""

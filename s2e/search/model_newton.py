@@ -21,6 +21,7 @@ G features, W trials of earlier jobs.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -59,6 +60,8 @@ GOLDEN = (5**0.5 - 1) / 2
 
 class ModelNewton(Relaxation):
     """Draws each round by Thompson sampling and moves theta by Newton steps on the surrogate."""
+
+    looks_at_pending: ClassVar[bool] = True
 
     def __init__(self, space: Space, seed: int, n_epochs: int, earlier: Sequence[EarlierTrials] = ()) -> None:
         super().__init__(space, seed, n_epochs)

@@ -9,6 +9,7 @@ from s2e.errors import SpecError
 from s2e.search.asha import Asha
 from s2e.search.cem import CrossEntropy
 from s2e.search.hyperband import Hyperband
+from s2e.search.model_newton import ModelNewton
 from s2e.search.space import S2E
 from s2e.spec import Observation, Point
 
@@ -82,3 +83,20 @@ def test_told_twice_is_told_once() -> None:
 def test_a_rule_with_parts_of_trainings_is_refused(rule: type[Hyperband] | type[Asha]) -> None:
     with pytest.raises(SpecError, match=f"{rule.__name__}.*full trainings"):
         AskTell(rule(S2E, 0, 30), K)
+
+
+def test_a_rule_that_looks_at_trials_in_flight_is_told_of_them() -> None:
+    single = AskTell(ModelNewton(S2E, 7, 20), K)
+    for number in range(K):
+        point = single.ask(number)
+        single.tell(number, point, objective(point))
+    numbers = range(K + 1, 2 * K)  # the first of a round is a free draw
+    alone = [single.ask(number) for number in numbers]
+    beside = [single.ask(number, pending=alone[:2]) for number in numbers]
+    assert beside != alone
+    assert beside == [single.ask(number, pending=alone[:2]) for number in numbers]
+
+
+def test_other_rules_ask_as_ever() -> None:
+    single = AskTell(CrossEntropy(S2E, 7, 20), K)
+    assert single.ask(2, pending=[single.ask(0), single.ask(1)]) == single.ask(2)
