@@ -29,7 +29,7 @@ HEAD = """# Published figures and ours
 
 Written by `python -m benchmarks.reproduce`. Test accuracy in %, mean +- standard deviation over seeds; *best* is the
 maximum over epochs and *last10* the mean of the last ten, both on test data: figures to compare, never a basis of a
-choice, and never with one another. What was scaled down is said with each table: then the order (at the end of training)
+choice, never with one another. What was scaled down is said with each table: then the order (at the end of training)
 is to be compared, not the values.
 """
 
