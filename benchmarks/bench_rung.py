@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
-from benchmarks.bench_whole_search import train
 from benchmarks.measure import machine
+from benchmarks.real_search import trained
 from s2e.fidelity import FULL, Fidelity
 from s2e.search import loop
 from s2e.search.spaces import S2E
@@ -53,7 +53,7 @@ def objectives(spec: JobSpec, curves: np.ndarray[Any, Any], fidelity: Fidelity, 
     found = [
         result
         for start in range(0, len(trials), BATCH)
-        for result in train(loop.populations(spec, Round(0, "search", tuple(trials[start : start + BATCH]))))
+        for result in trained(loop.populations(spec, Round(0, "search", tuple(trials[start : start + BATCH]))))
     ]
     return np.array([1.0 if r.objective is None else r.objective for r in found])
 

@@ -24,28 +24,26 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import stats
 
 from benchmarks.measure import machine
 from benchmarks.official import OfficialTrial
+from benchmarks.real_search import trained
 from benchmarks.workload import Workload
 from s2e.data.datasets import load_split, noisy_labels
+from s2e.report import interval
 from s2e.search import loop
 from s2e.search.spaces import S2E
 from s2e.spec import (
     JobSpec,
     PlanSpec,
-    Population,
     Round,
     RoundRecord,
-    TrialResult,
     TrialSpec,
     derive_seed,
     parse_job,
     replace,
 )
 from s2e.train.runtime import has_fast_bfloat16, prepare_process
-from s2e.train.trial import PopulationEnd, train_population
 
 JOB = Path(__file__).parents[1] / "examples" / "digits.toml"
 N_SCHEDULES, N_TRIALS = 60, 6
@@ -83,19 +81,10 @@ def searched(spec: JobSpec) -> Schedule:
     """The recommendation of a search with this engine: its search rounds only."""
     history: list[RoundRecord] = []
     while (round_ := loop.next_round(spec, history)) is not None and round_.kind == "search":
-        history.append(RoundRecord(round_, train(loop.populations(spec, round_))))
+        history.append(RoundRecord(round_, tuple(trained(loop.populations(spec, round_)))))
     found = loop.recommend_from(spec, history)
     assert found is not None
     return history[found[0]].round.trials[found[1]].keep_rate
-
-
-def train(populations: Sequence[Population]) -> tuple[TrialResult, ...]:
-    results = []
-    for population in populations:
-        *_, end = train_population(population)
-        assert isinstance(end, PopulationEnd)
-        results += end.results
-    return tuple(sorted(results, key=lambda result: result.k))
 
 
 def retrained(spec: JobSpec, schedule: Schedule, n_seeds: int) -> list[float]:
@@ -105,7 +94,7 @@ def retrained(spec: JobSpec, schedule: Schedule, n_seeds: int) -> list[float]:
         init, order, noise = (derive_seed(k, "whole search", purpose) for purpose in ("init", "order", "noise"))
         trials.append(TrialSpec(0, k, "search", k, schedule, init, order, noise))
     plan = replace(spec.plan, dtype="float32", population=n_seeds)
-    results = train(loop.populations(replace(spec, plan=plan), Round(0, "retrain", tuple(trials))))
+    results = trained(loop.populations(replace(spec, plan=plan), Round(0, "retrain", tuple(trials))))
     return [100 * (result.test_accuracy or 0.0) for result in results]
 
 
@@ -146,8 +135,8 @@ def _paired(accuracy: Sequence[float], base: Sequence[float]) -> str:
     differences = [a - b for a, b in zip(accuracy, base, strict=True)]
     if not any(differences):
         return "0"
-    half = stats.t.ppf(0.975, len(differences) - 1) * stdev(differences) / len(differences) ** 0.5
-    return f"{fmean(differences):+.2f} +- {half:.2f}"
+    mean, half = interval(differences)
+    return f"{mean:+.2f} +- {half:.2f}"
 
 
 def main() -> None:

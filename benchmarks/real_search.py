@@ -28,11 +28,11 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as student
 
 from benchmarks.measure import machine
 from s2e import catalog
 from s2e.data.root import DATA_ROOT_VARIABLE
+from s2e.report import interval
 from s2e.schedule import coteaching_keep_rate
 from s2e.search.loop import next_round, populations, recommend_from
 from s2e.spec import (
@@ -108,7 +108,7 @@ def job(noise: str, search: str, repeat: int, n_rounds: int) -> JobSpec:
     )
 
 
-def trained(groups: Iterable[Population], root: str) -> list[TrialResult]:
+def trained(groups: Iterable[Population], root: str | None = None) -> list[TrialResult]:
     """The results of all populations, by k."""
     results: list[TrialResult] = []
     for population in groups:
@@ -190,8 +190,7 @@ def summary(result: dict[str, Any], noise: str) -> dict[str, dict[str, Any]]:
 
 
 def _interval(name: str, value_R: np.ndarray[Any, np.dtype[np.float64]]) -> dict[str, float | None]:
-    n = len(value_R)
-    half = float(student.ppf(0.975, n - 1) * value_R.std(ddof=1) / n**0.5) if n > 1 else None
+    _, half = interval(value_R.tolist())
     return {name: round(float(value_R.mean()), 5), f"{name}_half_width": None if half is None else round(half, 5)}
 
 

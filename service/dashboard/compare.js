@@ -1,34 +1,23 @@
 // The end of a comparison: verdict, and for each entry one column for each kind of test accuracy.
 
 import { sample } from "./charts.js";
-import { byId, h } from "./dom.js";
+import { h } from "./dom.js";
 import { dotEnds, dots, dotScale } from "./dots.js";
 import { entryLook } from "./compare_curves.js";
 import { percent, percentInterval, points } from "./format.js";
-import { waiting } from "./report.js";
+import { EndPanel } from "./report.js";
 
 const HEADS = [["Entry", ""], ["Last ten epochs ±\u00a095\u00a0%", "num"], ["− baseline, points ±\u00a095\u00a0%", "num"], ["Each seed, last ten", "cell-dots"],
   ["Best of all epochs", "num"], ["At best validation", "num"], ["Ensemble, last ten", "num"], ["Label precision", "num"], ["Wrong labels memorised", "num"]];
 const MEANWHILE = "It is made when every entry has been trained on every seed. The curves below grow meanwhile.";
 
-export class ComparePanel {
+export class ComparePanel extends EndPanel {
   constructor({ model }) {
-    this.model = model;
-    this.parts = ["job", "report"];
-    this.host = byId("compare");
+    super(model, "compare", MEANWHILE);
   }
 
-  render() {
-    if (!this.model.isCompare) return;
-    const { report, job } = this.model;
-    if (report !== null && this.drawn !== report) {
-      this.drawn = report;
-      this.host.replaceChildren(...this.reportParts(report));
-    }
-    if (report === null && this.state !== job.state) {
-      this.state = job.state;
-      this.host.replaceChildren(waiting(job, MEANWHILE));
-    }
+  isMine() {
+    return this.model.isCompare;
   }
 
   reportParts(report) {

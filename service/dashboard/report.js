@@ -7,22 +7,24 @@ import { percent, percentInterval, points, settingsWords, shapeWords } from "./f
 const MEANWHILE = "It is made after the last round of the search. Until then the schedules below are provisional.";
 
 /** What stands in the place of a report that is not there. */
-export function waiting({ state, reason }, meanwhile) {
+function waiting({ state, reason }, meanwhile) {
   if (state === "failed") return notice("error", "The job failed, so there is no comparison", reason);
   if (["cancelled", "cancelling"].includes(state)) return notice("empty", "The job was cancelled before its comparison");
   if (state === "completed") return notice("loading", "Loading the report");
   return notice("empty", "Not there yet", meanwhile);
 }
 
-export class ReportPanel {
-  constructor({ model }) {
+/** What a job ends with; a subclass knows when it is its turn (isMine), and draws the report (reportParts). */
+export class EndPanel {
+  constructor(model, host, meanwhile) {
     this.model = model;
     this.parts = ["job", "report"];
-    this.host = byId("result");
+    this.host = byId(host);
+    this.meanwhile = meanwhile;
   }
 
   render() {
-    if (this.model.isCompare) return;
+    if (!this.isMine()) return;
     const { report, job } = this.model;
     if (report !== null && this.drawn !== report) {
       this.drawn = report;
@@ -30,8 +32,18 @@ export class ReportPanel {
     }
     if (report === null && this.state !== job.state) {
       this.state = job.state;
-      this.host.replaceChildren(waiting(job, MEANWHILE));
+      this.host.replaceChildren(waiting(job, this.meanwhile));
     }
+  }
+}
+
+export class ReportPanel extends EndPanel {
+  constructor({ model }) {
+    super(model, "result", MEANWHILE);
+  }
+
+  isMine() {
+    return !this.model.isCompare;
   }
 
   reportParts(report) {

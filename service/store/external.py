@@ -12,13 +12,13 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from statistics import fmean
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from s2e.errors import Problem
-from s2e.spec import EpochMetrics, TrialResult
+from s2e.outcome import result_of
+from s2e.spec import EpochMetrics, TrialResult, TrialSpec, parse, replace
 from service.errors import Conflict, Invalid, NotFound
 from service.lifecycle import TRIAL_IN_FLIGHT
 from service.store.changes import clean, lock_job, utc_now
@@ -117,21 +117,20 @@ def result(session: Session, lease: str, trial_id: str, validation_accuracy: flo
     spec = load_spec(session, trial.job_id)
     n_epochs, tail = spec.train.n_epochs, spec.tail_epochs
     found = select(Epoch).where(Epoch.trial_id == trial_id, Epoch.attempt == attempt.attempt)
-    rows = session.scalars(found.where(Epoch.epoch >= n_epochs - tail).order_by(Epoch.epoch)).all()
-    known = [row.validation_accuracy for row in rows if row.validation_accuracy is not None]
+    told = [_metrics(trial, row) for row in session.scalars(found.order_by(Epoch.epoch))]
+    last = [row for row in told if row.epoch >= n_epochs - tail and row.validation_accuracy is not None]
+    if validation_accuracy is None and len(last) < tail:
+        allowed = f"a number, or reports of validation_accuracy for the last {tail} epochs (found {len(last)})"
+        raise Invalid(Problem("validation_accuracy", None, allowed))
+    # figures of the whole training, such as the best epoch, need all of it
+    ended = TrialResult(trial.round, trial.k)
+    if last:
+        whole = len(told) == n_epochs
+        ended = result_of(parse(TrialSpec, trial.spec), told if whole else last, tail)
+        ended = ended if whole else replace(ended, final=None)
     if validation_accuracy is None:
-        if len(known) < tail:
-            allowed = f"a number, or reports of validation_accuracy for the last {tail} epochs (found {len(known)})"
-            raise Invalid(Problem("validation_accuracy", None, allowed))
-        validation_accuracy = fmean(known)
-    return TrialResult(
-        trial.round,
-        trial.k,
-        objective=1 - validation_accuracy,
-        validation_accuracy=validation_accuracy,
-        test_accuracy=_mean([row.test_accuracy for row in rows]),
-        label_precision=_mean([row.label_precision for row in rows]),
-    )
+        return ended
+    return replace(ended, objective=1 - validation_accuracy, validation_accuracy=validation_accuracy)
 
 
 def has_expired(session: Session, job_id: str) -> bool:
@@ -175,6 +174,16 @@ def _lease_name(job_id: str, key: str | None, i: int) -> str:
     return hashlib.sha256(f"{job_id}/{i}/{key}".encode()).hexdigest()[:48]
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return fmean(known) if known else None
+def _metrics(trial: Trial, row: Epoch) -> EpochMetrics:
+    """A reported epoch as the engine would have written it."""
+    return EpochMetrics(
+        k=trial.k,
+        epoch=row.epoch,
+        loss=row.loss,
+        keep_rate=row.keep_rate,
+        kept=row.kept,
+        label_precision=row.label_precision,
+        label_recall=row.label_recall,
+        validation_accuracy=row.validation_accuracy,
+        test_accuracy=row.test_accuracy,
+    )

@@ -326,3 +326,22 @@ def test_external_trials_are_groups_of_one() -> None:
     assert round_ is not None
     assert [len(p.trials) for p in loop.populations(spec, round_)] == [1, 1, 1]
     assert len(loop.populations(replace(spec, trials="internal"), round_)) == 1
+
+
+def test_a_training_reported_whole_has_the_final_figures_of_one_trained_here(led: Led) -> None:
+    [(trial, attempt)] = led.ask()
+    led.train(trial, attempt.lease or "")
+    keep_rate = trial.spec["keep_rate"]
+    accuracies = [accuracy(keep_rate, t) for t in range(len(keep_rate))]
+    with led.database.read() as session:
+        [stored] = [r for r in rounds.load_history(session, led.job_id)[0].results if r.k == trial.k]
+    assert stored.final is not None
+    assert stored.final.mean is not None
+    assert stored.final.mean.best == pytest.approx(max(accuracies))
+
+
+def test_a_number_of_one_s_own_stands_in_for_epochs_that_were_not_reported(led: Led) -> None:
+    [(trial, attempt)] = led.ask()
+    with led.database.write() as session:
+        end = external.result(session, attempt.lease or "", trial.id, 0.75)
+    assert (end.objective, end.validation_accuracy, end.final, end.failed) == (0.25, 0.75, None, False)
