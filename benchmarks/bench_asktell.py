@@ -22,7 +22,7 @@ from benchmarks.measure import machine, summary
 from s2e.search.model_newton import FREE_EVERY, REPLICATE_EVERY, ModelNewton
 from s2e.search.space import S2E
 from s2e.search.surrogate import recommend
-from s2e.spec import Observation, Point, SearchState
+from s2e.words import Observation, Point, SearchState
 
 N_EPOCHS = 200
 COUNTS = (60, 100, 1_000, 10_000)

@@ -18,7 +18,7 @@ import time
 from typing import Any
 
 from benchmarks.measure import machine, percentiles
-from s2e.spec import DataSpec, PlanSpec, Population, TrainSpec, TrialSpec
+from s2e.words import DataSpec, PlanSpec, Population, TrainSpec, TrialSpec
 from workers.backend import EpochReported, PopulationFinished, PopulationKey, PopulationLost, PopulationStarted
 from workers.backend import TrialBackend as Backend
 

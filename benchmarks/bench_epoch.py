@@ -25,8 +25,8 @@ from benchmarks.official import OfficialTrial
 from benchmarks.resident import ResidentTrial
 from benchmarks.stacked import EngineTrials
 from benchmarks.workload import Workload, build
-from s2e.spec import PlanSpec
 from s2e.train.runtime import has_fast_bfloat16, prepare_process
+from s2e.words import PlanSpec
 
 
 class Contestant(Protocol):

@@ -27,8 +27,8 @@ from benchmarks.stacked import EngineTrials
 from benchmarks.workload import Workload, build
 from s2e import catalog
 from s2e.methods.params import parse_params
-from s2e.spec import to_json
 from s2e.train.runtime import flushed_denormals
+from s2e.words import to_json
 
 N_TRAIN, N_EVALUATED = 3_200, 1_000
 N_CLEAN = 128

@@ -3,7 +3,7 @@
     python -m benchmarks.bench_prefix [--repeats N] [--results FOLDER] [--tiny]
 
 The recorded tables hold every epoch, so a prefix is the beginning of a recorded training, and its objective the mean
-over the last epochs of that beginning. A search runs as a job does (``s2e.search.loop``), the nearest recorded schedule
+over the last epochs of that beginning. A search runs as a job does (``s2e.jobs.loop``), the nearest recorded schedule
 answering; its recommendation is valued by the mean over the recorded seeds, without noise. Beside it: the rank
 correlation of the objective after each rung with the one at the end of the same training.
 
@@ -23,9 +23,10 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from benchmarks.measure import machine, write_result
-from s2e.search import loop
+from s2e.door import parse_job
+from s2e.jobs import loop
 from s2e.search.rungs import brackets
-from s2e.spec import JobSpec, Round, RoundRecord, TrialResult, TrialSpec, parse_job
+from s2e.words import JobSpec, Round, RoundRecord, TrialResult, TrialSpec
 from workers.recorded import DIGITS_PAIR45, DIGITS_SYM50, RecordedTable
 
 TABLES = {"sym50": DIGITS_SYM50, "pair45": DIGITS_PAIR45}

@@ -22,12 +22,12 @@ from scipy.stats import spearmanr
 
 from benchmarks.measure import machine
 from benchmarks.real_search import trained
-from s2e.fidelity import FULL, Fidelity
-from s2e.search import loop
+from s2e.door import parse_job
+from s2e.jobs import loop
 from s2e.search.spaces import S2E
 from s2e.search.subset_rung import DATA_SHARE
-from s2e.spec import JobSpec, Round, TrialSpec, derive_seed, parse_job
 from s2e.train.runtime import has_fast_bfloat16
+from s2e.words import FULL, Fidelity, JobSpec, Round, TrialSpec, derive_seed
 
 CASES: dict[str, dict[str, Any]] = {
     "mlp-mnist": {"data": {"name": "mnist", "split": "s2e"}, "train": {"network": "mlp"}},

@@ -36,7 +36,7 @@ from benchmarks.search_objectives import OBJECTIVES, Array, Emulator, Lookup
 from s2e import catalog
 from s2e.search.space import S2E
 from s2e.search.surrogate import recommend
-from s2e.spec import Observation
+from s2e.words import Observation
 from workers.recorded import DIGITS_PAIR45, DIGITS_SYM50, RecordedTable
 
 TABLES = {"sym50": DIGITS_SYM50, "pair45": DIGITS_PAIR45}

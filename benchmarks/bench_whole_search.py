@@ -30,20 +30,12 @@ from benchmarks.official import OfficialTrial
 from benchmarks.real_search import trained
 from benchmarks.workload import Workload
 from s2e.data.datasets import load_split, noisy_labels
-from s2e.report import interval
-from s2e.search import loop
+from s2e.door import parse_job
+from s2e.jobs import loop
+from s2e.jobs.search_report import interval
 from s2e.search.spaces import S2E
-from s2e.spec import (
-    JobSpec,
-    PlanSpec,
-    Round,
-    RoundRecord,
-    TrialSpec,
-    derive_seed,
-    parse_job,
-    replace,
-)
 from s2e.train.runtime import has_fast_bfloat16, prepare_process
+from s2e.words import JobSpec, PlanSpec, Round, RoundRecord, TrialSpec, derive_seed, replace
 
 JOB = Path(__file__).parents[1] / "examples" / "digits.toml"
 N_SCHEDULES, N_TRIALS = 60, 6

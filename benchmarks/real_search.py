@@ -32,22 +32,12 @@ import numpy as np
 from benchmarks.measure import machine
 from s2e import catalog
 from s2e.data.root import DATA_ROOT_VARIABLE
-from s2e.report import interval
+from s2e.door import parse_job
+from s2e.jobs.loop import next_round, populations, recommend_from
+from s2e.jobs.search_report import interval
 from s2e.schedule import coteaching_keep_rate
-from s2e.search.loop import next_round, populations, recommend_from
-from s2e.spec import (
-    JobSpec,
-    Population,
-    Round,
-    RoundRecord,
-    TrialResult,
-    TrialSpec,
-    derive_seed,
-    parse_job,
-    replace,
-    to_json,
-)
 from s2e.train.trial import PopulationEnd, train_population
+from s2e.words import JobSpec, Population, Round, RoundRecord, TrialResult, TrialSpec, derive_seed, replace, to_json
 
 NOISES = {"sym50": ("symmetric", 0.5), "pair45": ("pair", 0.45)}
 SEARCHES: dict[str, dict[str, Any]] = {

@@ -22,10 +22,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from s2e.door import parse_job
 from s2e.schedule import coteaching_keep_rate
 from s2e.search.space import S2E
-from s2e.spec import EpochMetrics, JobSpec, NoiseSpec, Population, TrialSpec, derive_seed, parse_job, replace, to_json
 from s2e.train.trial import PopulationEpoch, train_population
+from s2e.words import EpochMetrics, JobSpec, NoiseSpec, Population, TrialSpec, derive_seed, replace, to_json
 from workers.recorded import MEASURED, TABLES, RecordedTable
 
 N_DRAWN, N_SEEDS, POPULATION = 512, 3, 8

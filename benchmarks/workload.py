@@ -18,7 +18,7 @@ from torch import nn
 from s2e import catalog
 from s2e.data.datasets import Dataset, Part, SplitData, load_split, noisy_labels
 from s2e.schedule import coteaching_keep_rate, n_keep
-from s2e.spec import DataSpec, NoiseSpec, PlanSpec, Population, TrainSpec, TrialSpec
+from s2e.words import DataSpec, NoiseSpec, PlanSpec, Population, TrainSpec, TrialSpec
 
 Array = np.ndarray[Any, Any]
 

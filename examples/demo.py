@@ -18,8 +18,8 @@ import time
 import tomllib
 from pathlib import Path
 
-from service.client import S2EClient
-from service.terminal import print_report, watch
+from s2e.client.http import S2EClient
+from service.cli.terminal import print_report, watch
 
 HERE = Path(__file__).resolve().parent
 

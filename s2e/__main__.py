@@ -11,9 +11,9 @@ import sys
 import tomllib
 from pathlib import Path
 
-from s2e.errors import S2EError
-from s2e.search.loop import run_search
-from s2e.spec import Population, Round, TrialResult, parse_job, to_json
+from s2e.door import parse_job
+from s2e.jobs.loop import run_search
+from s2e.words import Population, Round, S2EError, TrialResult, to_json
 
 
 def main(arguments: list[str] | None = None) -> int:

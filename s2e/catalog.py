@@ -11,7 +11,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from s2e.errors import Problem, SpecError
+from s2e.words import Problem, SpecError
+from s2e.words.fields import NAMES
+from s2e.words.train import NETWORK_PATTERN
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Entry:
     target: str
     summary: str
     params: str = "Params"
-    """Class of :mod:`s2e.methods.params` or :mod:`s2e.models.params` that holds the hyperparameters."""
+    """Class of :mod:`s2e.methods.params` or :mod:`s2e.networks.params` that holds the hyperparameters."""
     min_trials: int = 1
     """Trials a round that a searcher needs: a rule that compares the trials of one round has no step for fewer."""
     short_trials: bool = False
@@ -32,7 +34,7 @@ class Entry:
     """Pixels, the least height and width of the images a network takes."""
 
 
-METHODS = {
+METHODS: dict[str, Entry] = {
     "backward": Entry(
         "s2e.methods.correction:Backward",
         "Backward correction by the inverse of a transition matrix (Patrini et al. 2017); the schedule is ignored.",
@@ -177,53 +179,52 @@ METHODS = {
 }
 SCHEDULED = frozenset({"coteaching", "coteaching_plus", "selfteaching", "sigua", "sigua_sl", "stopgrad"})
 """Methods that train differently under another schedule R(t); the others ignore it."""
-NETWORKS = {
-    "mlp": Entry("s2e.models.mlp:StackedMLP", "One hidden layer of 256 ReLU units (S2E Table 4)."),
+NETWORKS: dict[str, Entry] = {
+    "mlp": Entry("s2e.networks.mlp:StackedMLP", "One hidden layer of 256 ReLU units (S2E Table 4)."),
     "mlp_tabular": Entry(
-        "s2e.models.mlp:StackedTabularMLP",
+        "s2e.networks.mlp:StackedTabularMLP",
         "Plain multilayer perceptron for tables and word counts; hidden sizes by network_params, 2 x 256.",
         params="TabularMLP",
     ),
     "model1": Entry(
-        "s2e.models.cnn:StackedModel1",
+        "s2e.networks.cnn:StackedModel1",
         "LeNet-like CNN with two 5x5 convolutions (S2E Table 4, Model 1).",
         min_size=16,
     ),
     "model2": Entry(
-        "s2e.models.cnn:StackedModel2",
+        "s2e.networks.cnn:StackedModel2",
         "CNN with six 3x3 convolutions and batch norm (S2E Table 4, Model 2).",
         min_size=8,
     ),
     "cnn9": Entry(
-        "s2e.models.cnn:StackedCnn9",
+        "s2e.networks.cnn:StackedCnn9",
         "9-layer CNN with batch norm and channel dropout (Co-teaching; S2E's Model 3).",
         params="Cnn9",
         min_size=28,
     ),
     "sigua_wide": Entry(
-        "s2e.models.mlp:StackedSiguaWide", "784-10000-100-10 with batch norm (SIGUA Fig. 1), for images of any size."
+        "s2e.networks.mlp:StackedSiguaWide", "784-10000-100-10 with batch norm (SIGUA Fig. 1), for images of any size."
     ),
     "sigua_deep": Entry(
-        "s2e.models.mlp:StackedSiguaDeep", "784-500x5-10 with batch norm (SIGUA Fig. 1), for images of any size."
+        "s2e.networks.mlp:StackedSiguaDeep", "784-500x5-10 with batch norm (SIGUA Fig. 1), for images of any size."
     ),
     "resnet34": Entry(
-        "s2e.models.resnet:StackedResNet34", "ResNet-34 with a stem for small images (ELR, GCE).", min_size=8
+        "s2e.networks.resnet:StackedResNet34", "ResNet-34 with a stem for small images (ELR, GCE).", min_size=8
     ),
     "preact_resnet18": Entry(
-        "s2e.models.resnet:StackedPreActResNet18",
+        "s2e.networks.resnet:StackedPreActResNet18",
         "Pre-activation ResNet-18 with a stem for small images (ELR+, DivideMix).",
         min_size=8,
     ),
 }
 TORCHVISION = Entry(
-    "s2e.models.torchvision_classifier:StackedTorchvision",
+    "s2e.networks.torchvision_classifier:StackedTorchvision",
     "Any torchvision classifier by name, such as torchvision:resnet50; its networks run one after another.",
     params="Torchvision",
     min_size=32,
 )
-NETWORK_PATTERN = "torchvision:[a-z0-9_]{1,40}"
 LISTED_NETWORKS = {**NETWORKS, "torchvision:<name>": TORCHVISION}
-DATASETS = {
+DATASETS: dict[str, Entry] = {
     "digits": Entry(
         "s2e.data.images:load_digits", "1,797 handwritten digits of 8x8 pixels, shipped with scikit-learn."
     ),
@@ -245,7 +246,7 @@ DATASETS = {
     ),
     "csv": Entry("s2e.data.tabular:load_csv", "A table of your own: the CSV file data.csv.path below the data root."),
 }
-SEARCHERS = {
+SEARCHERS: dict[str, Entry] = {
     "newton": Entry(
         "s2e.search.newton:Newton",
         "S2E's Newton step, repaired: centred objective, Fisher-whitened |lambda| damping, trust region.",
@@ -320,7 +321,7 @@ SEARCHERS = {
     ),
     "random": Entry("s2e.search.random_search:RandomSearch", "Uniform draws from the space; theta never moves."),
 }
-SPACES = {
+SPACES: dict[str, Entry] = {
     "s2e": Entry("s2e.search.space:S2E", "S2E Table 1: four bases mixed by a Dirichlet, sixteen Beta parameters."),
     "s2e_extended": Entry(
         "s2e.search.spaces:S2E_EXTENDED",
@@ -344,6 +345,15 @@ SPACES = {
     "rbf": Entry("s2e.search.spaces:RBF", "Four Gaussian units of t/T under a sigmoid; R(0) = 1 is not promised."),
     "mlp": Entry("s2e.search.spaces:MLP", "Four ReLU units of t/T under a sigmoid; R(0) = 1 is not promised."),
 }
+
+
+NAMES.update(
+    methods=lambda: METHODS,
+    networks=lambda: NETWORKS,
+    datasets=lambda: DATASETS,
+    searchers=lambda: SEARCHERS,
+    spaces=lambda: SPACES,
+)
 
 
 def load(table: dict[str, Entry], name: str) -> Any:
@@ -378,4 +388,4 @@ def params_of(method: str) -> Any:
 
 def network_params_of(network: str) -> Any:
     """The dataclass of a network's settings; the network itself, and torch with it, is not imported."""
-    return getattr(importlib.import_module("s2e.models.params"), network_entry(network).params)
+    return getattr(importlib.import_module("s2e.networks.params"), network_entry(network).params)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
-from s2e.spec import EpochMetrics, FinalAccuracies, FinalAccuracy, TrialResult, TrialSpec
+from s2e.words import EpochMetrics, FinalAccuracies, FinalAccuracy, TrialResult, TrialSpec
 
 LAST = 10
 """Epochs of a "last ten" figure (SIGUA Tables 1-3, Co-teaching); fewer where the training was shorter."""

@@ -16,14 +16,14 @@
     ├── Invalid                422  invalid_parameter (a query, path or header value; names field, value, allowed)
     └── Unavailable            503  unavailable
 
-``s2e.errors.SpecError`` becomes 422 invalid_spec with one entry per field.
+``s2e.words.errors.SpecError`` becomes 422 invalid_spec with one entry per field.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from s2e.errors import Problem
+from s2e.words import Problem
 
 
 class ServiceError(Exception):

@@ -23,7 +23,7 @@ import pytest
 from sqlalchemy import make_url
 
 from s2e import catalog
-from s2e.spec import DataSpec, NoiseSpec, PlanSpec, Population, TrainSpec, TrialSpec, replace
+from s2e.words import DataSpec, NoiseSpec, PlanSpec, Population, TrainSpec, TrialSpec, replace
 from service.store.engine import Database, migrate
 from workers.backend import Event, PopulationFinished, PopulationLost, TrialBackend
 

@@ -19,9 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from s2e.errors import S2EError
-from s2e.spec import Population, Report, TrialResult, TrialSpec
-from s2e.validation import to_json
+from s2e.words import Population, Report, S2EError, TrialResult, TrialSpec, to_json
 from workers.backend import PopulationKey
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from s2e.spec import EpochMetrics, Population, TrialResult
+from s2e.words import EpochMetrics, Population, TrialResult
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from s2e.spec import Population
-from s2e.validation import to_json
+from s2e.words import Population, to_json
 from workers.backend import Event, PopulationFinished, PopulationKey, PopulationLost, WorkerInfo
 from workers.trainer import run_population, worker_name
 from workers.wire import decode

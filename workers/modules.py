@@ -12,10 +12,8 @@ from pathlib import Path
 
 from torch import nn
 
-from s2e.errors import DataError
-from s2e.models.build import build
-from s2e.train_spec import TrainSpec
-from s2e.validation import parse
+from s2e.networks.build import build
+from s2e.words import DataError, TrainSpec, parse
 from workers.artifacts import load_model
 
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from s2e.spec import PlanSpec, Population
-from s2e.validation import to_json
+from s2e.words import PlanSpec, Population, to_json
 from workers.backend import Event, PopulationFinished, PopulationKey, PopulationLost, WorkerInfo
 from workers.ray_start import connect
 from workers.trainer import run_on_ray, warm_up

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from s2e.errors import DataError
-from s2e.spec import TrialSpec
+from s2e.words import DataError, TrialSpec
 from workers.artifacts import write_atomic
 from workers.simulated import SimulatedTrial
 

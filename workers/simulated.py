@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from s2e.outcome import result_of
-from s2e.spec import EpochMetrics, Population, TrialResult, TrialSpec
+from s2e.words import EpochMetrics, Population, TrialResult, TrialSpec
 from workers.backend import (
     EpochReported,
     Event,

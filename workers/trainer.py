@@ -9,9 +9,7 @@ from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from s2e.errors import S2EError, TrialError
-from s2e.spec import Population, TrialResult, replace
-from s2e.validation import parse
+from s2e.words import Population, S2EError, TrialError, TrialResult, parse, replace
 from workers.artifacts import save_model, save_noise
 from workers.backend import (
     EpochReported,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from s2e.spec import EpochMetrics, TrialResult
-from s2e.validation import parse, to_json
+from s2e.words import EpochMetrics, TrialResult, parse, to_json
 from workers.backend import (
     EpochReported,
     Event,

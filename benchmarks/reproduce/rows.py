@@ -10,9 +10,10 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from s2e.door import parse_job
 from s2e.schedule import coteaching_keep_rate
-from s2e.spec import EpochMetrics, Population, TrialSpec, derive_seed, parse_job
 from s2e.train.trial import PopulationEpoch, train_population
+from s2e.words import EpochMetrics, Population, TrialSpec, derive_seed
 
 ROWS = Path(__file__).with_name("rows.toml")
 LAST = 10

@@ -17,10 +17,8 @@ from s2e import catalog
 from s2e.data.human import human_labels
 from s2e.data.noise import draw
 from s2e.data.root import environment_root
-from s2e.data.spec import CsvSpec
 from s2e.data.splits import split
-from s2e.errors import DataError
-from s2e.spec import DataSpec, NoiseSpec, derive_seed, replace
+from s2e.words import CsvSpec, DataError, DataSpec, NoiseSpec, derive_seed, replace
 
 
 @dataclass(frozen=True, eq=False)

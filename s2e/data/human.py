@@ -18,7 +18,7 @@ import torch
 from numpy._core import multiarray
 from numpy.typing import NDArray
 
-from s2e.errors import DataError
+from s2e.words import DataError
 
 Labels = NDArray[np.int64]
 COMPACT = "cifar-n/cifar-n-labels.npz"

@@ -13,7 +13,7 @@ from s2e.data.limits import FACTS
 from s2e.data.root import not_found, required_root
 from s2e.data.splits import stratified
 from s2e.data.torchvision_guard import datasets as torchvision_datasets
-from s2e.spec import derive_seed
+from s2e.words import derive_seed
 
 _BY_FLAG = ({"train": True}, {"train": False})
 _BY_NAME = ({"split": "train"}, {"split": "test"})

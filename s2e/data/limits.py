@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from s2e.errors import Problem, SpecError
+from s2e.words import Problem, SpecError
+from s2e.words.fields import NAMES
 
 if TYPE_CHECKING:
-    from s2e.data.spec import DataSpec
+    from s2e.words import DataSpec
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,9 @@ HUMAN_NOISE_RATES = {
     "cifar100": {"noisy_label": 0.4020},
 }
 """Share of wrong labels in each label set of CIFAR-10N and CIFAR-100N (Wei et al. 2022), under the files' own keys."""
+
+
+NAMES.update(human_labels=lambda: dict.fromkeys(key for sets in HUMAN_NOISE_RATES.values() for key in sets))
 
 
 def check_sizes(spec: DataSpec, batch_size: int) -> None:

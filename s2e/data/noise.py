@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from s2e.data.spec import DataSpec
 from s2e.data.splits import apportion
 from s2e.data.transition import Matrix, injected_noise_rate, matrix, pair, symmetric, true_transition
-from s2e.spec import derive_seed
+from s2e.words import DataSpec, derive_seed
 
 Labels = NDArray[np.int64]
 

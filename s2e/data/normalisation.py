@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from s2e.errors import Problem
+from s2e.words import Problem
 
 if TYPE_CHECKING:
-    from s2e.data.spec import DataSpec
+    from s2e.words import DataSpec
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 MEAN_STD: dict[str, Statistics] = {

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from s2e.data.datasets import load_whole
 from s2e.data.root import environment_root, file_below, required_root
-from s2e.errors import DataError
-from s2e.spec import DataSpec, derive_seed
+from s2e.words import DataError, DataSpec, derive_seed
 
 OWN = -1
 """No foreign image: the sample keeps its own."""

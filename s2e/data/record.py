@@ -10,7 +10,7 @@ import numpy as np
 from s2e.data.datasets import load_split, noisy_labels
 from s2e.data.open_set import OWN, foreign_rows
 from s2e.data.transition import true_transition
-from s2e.spec import DataSpec
+from s2e.words import DataSpec
 
 
 @dataclass(frozen=True)

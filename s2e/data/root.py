@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path, PurePosixPath
 
-from s2e.errors import DataError
+from s2e.words import DataError
 
 DATA_ROOT_VARIABLE = "S2E_DATA_ROOT"
 

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from s2e.errors import DataError
-from s2e.spec import DataSpec, derive_seed
+from s2e.words import DataError, DataSpec, derive_seed
 
 Indices = NDArray[np.int64]
 Labels = NDArray[np.int64]

@@ -16,10 +16,8 @@ from numpy.typing import NDArray
 
 from s2e.data.datasets import Dataset
 from s2e.data.root import file_below, required_root
-from s2e.data.spec import MAX_CLASSES, CsvSpec
 from s2e.data.splits import stratified
-from s2e.errors import DataError
-from s2e.spec import derive_seed
+from s2e.words import MAX_CLASSES, CsvSpec, DataError, derive_seed
 
 MAX_BYTES = 256 * 2**20
 MAX_CELLS = 10_000_000

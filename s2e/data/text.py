@@ -20,7 +20,7 @@ from scipy.sparse import csr_matrix
 from s2e.data.datasets import Dataset
 from s2e.data.limits import FACTS
 from s2e.data.root import not_found, required_root
-from s2e.errors import DataError
+from s2e.words import DataError
 
 NAME = "newsgroups20"
 COUNTS = "20news/20news-counts.npz"

@@ -11,7 +11,7 @@ import importlib
 from functools import lru_cache
 from typing import Any
 
-from s2e.errors import DataError
+from s2e.words import DataError
 
 _SCHEMAS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",

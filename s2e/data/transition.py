@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2e.data.limits import FACTS, HUMAN_NOISE_RATES
-from s2e.data.spec import MATRIX_KINDS, DataSpec, NoiseSpec
-from s2e.errors import Problem, SpecError
+from s2e.words import MATRIX_KINDS, DataSpec, NoiseSpec, Problem, SpecError
 
 Matrix = NDArray[np.float64]
 

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2e.data.limits import FACTS
-from s2e.data.spec import MATRIX_KINDS, DataSpec
 from s2e.data.transition import Matrix, true_transition
-from s2e.errors import Problem, SpecError
+from s2e.words import MATRIX_KINDS, DataSpec, Problem, SpecError
 
 MAX_CONDITION = 1e6
 """Condition number from which T counts as singular."""

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from s2e.errors import Problem, SpecError
 from s2e.search.base import Searcher
-from s2e.spec import FULL, Observation, Point, SearchState
+from s2e.words import FULL, Observation, Point, Problem, SearchState, SpecError
 
 
 class AskTell:

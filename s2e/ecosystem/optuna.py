@@ -30,7 +30,7 @@ from s2e import catalog
 from s2e.ecosystem.asktell import AskTell
 from s2e.search.distributions import Dirichlet
 from s2e.search.space import Space
-from s2e.spec import Point
+from s2e.words import Point
 
 UNIT = FloatDistribution(0.0, 1.0)
 

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 
 from s2e.data.estimate import confident_transition, patrini_transition
-from s2e.errors import Problem, SpecError
 from s2e.methods.base import Batch, Method, Setup, pick
 from s2e.methods.engine import Engine, State
 from s2e.methods.params import Backward as BackwardParams
@@ -22,7 +21,7 @@ from s2e.methods.params import Forward as ForwardParams
 from s2e.methods.params import NnBC as NnBCParams
 from s2e.methods.params import SiguaBC as SiguaBCParams
 from s2e.methods.params.correction import MAX_CONDITION, singular_problems
-from s2e.spec import derive_seed
+from s2e.words import Problem, SpecError, derive_seed
 
 SMALLEST_PROBABILITY = 1e-7
 """Where forward correction clips (T^T p)_y, as Patrini's program does."""

@@ -18,7 +18,7 @@ from typing import Any
 from s2e.search.relaxation import Relaxation, ordered
 from s2e.search.rungs import ETA, brackets
 from s2e.search.space import Space
-from s2e.spec import Fidelity, Observation, Point, SearchState
+from s2e.words import Fidelity, Observation, Point, SearchState
 
 N_RUNG = 240
 """Trials of a rung that are remembered, so that a state does not grow with the search."""

@@ -33,7 +33,7 @@ from s2e.search.distributions import Array
 from s2e.search.newton import TRUST_REGION
 from s2e.search.relaxation import Relaxation, moved, ordered
 from s2e.search.space import Space
-from s2e.spec import Fidelity, Observation, SearchState, replace
+from s2e.words import Fidelity, Observation, SearchState, replace
 
 DELTA = 1.0
 """First step length."""

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 from s2e.search.space import Space
-from s2e.spec import FULL, Fidelity, Observation, Point, SearchState
+from s2e.words import FULL, Fidelity, Observation, Point, SearchState
 
 
 class Searcher(Protocol):

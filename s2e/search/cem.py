@@ -17,7 +17,7 @@ from s2e.search.distributions import Array
 from s2e.search.newton import TRUST_REGION
 from s2e.search.relaxation import Relaxation, moved, ordered
 from s2e.search.space import THETA_MAX, THETA_MIN, Space
-from s2e.spec import Observation, SearchState
+from s2e.words import Observation, SearchState
 
 ELITE_SHARE = 0.5
 """Fraction of a round's trials that count as elite, rounded up."""

@@ -19,7 +19,7 @@ from s2e.search.cube import from_cube, to_cube
 from s2e.search.distributions import Array
 from s2e.search.optional import optional
 from s2e.search.relaxation import Relaxation, ordered
-from s2e.spec import Observation, Point, SearchState
+from s2e.words import Observation, Point, SearchState
 
 SIGMA = 1 / 6
 """First step size, of the cube's side (Optuna's default)."""

@@ -16,7 +16,7 @@ from s2e.search.distributions import Array
 from s2e.search.newton import STEP_SIZE, TRUST_REGION, centred
 from s2e.search.relaxation import Relaxation, moved, ordered
 from s2e.search.space import Space
-from s2e.spec import Observation, SearchState
+from s2e.words import Observation, SearchState
 
 
 class Gradient(Relaxation):

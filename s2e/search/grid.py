@@ -21,7 +21,7 @@ from scipy.stats import qmc
 from s2e.search.cube import from_cube
 from s2e.search.distributions import Array, Dirichlet
 from s2e.search.relaxation import Relaxation, ordered
-from s2e.spec import Observation, Point, SearchState
+from s2e.words import Observation, Point, SearchState
 
 GRID_MAX = 4
 """Most coordinates of a full factorial grid: four have 16 points at two levels and 256 at four."""

@@ -15,7 +15,7 @@ from s2e.search.distributions import Array
 from s2e.search.relaxation import ordered
 from s2e.search.space import Space
 from s2e.search.surrogate import averaged, neighbours
-from s2e.spec import Observation
+from s2e.words import Observation
 
 N_HISTORY = 120
 """Entries remembered; of more trials, neighbours are averaged, so that a round costs the same after 100 and 10,000."""

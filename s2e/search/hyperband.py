@@ -15,11 +15,10 @@ from fractions import Fraction
 from itertools import cycle
 from math import ceil
 
-from s2e.errors import Problem, SpecError
 from s2e.search.relaxation import Relaxation, ordered
 from s2e.search.rungs import brackets, cost
 from s2e.search.space import Space
-from s2e.spec import Fidelity, Observation, Point, SearchState
+from s2e.words import Fidelity, Observation, Point, Problem, SearchState, SpecError
 
 
 class Hyperband(Relaxation):

@@ -25,14 +25,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from s2e.earlier import EarlierTrials
 from s2e.search.distributions import Array
 from s2e.search.history import History
 from s2e.search.newton import centred
 from s2e.search.relaxation import Relaxation, scaled
 from s2e.search.space import THETA_MAX, THETA_MIN, Space
 from s2e.search.surrogate import RELATEDNESS, Hyperparameters, Surrogate, standardised
-from s2e.spec import Observation, Point, SearchState, derive_seed, replace
+from s2e.words import EarlierTrials, Observation, Point, SearchState, derive_seed, replace
 
 N_START = 6
 """Trials before the surrogate is asked."""

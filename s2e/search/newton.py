@@ -26,7 +26,7 @@ import numpy as np
 from s2e.search.distributions import Array
 from s2e.search.relaxation import Relaxation, moved, ordered, scaled
 from s2e.search.space import Space
-from s2e.spec import Observation, SearchState
+from s2e.words import Observation, SearchState
 
 STEP_SIZE = 1.0
 """rho of eq. (8)."""

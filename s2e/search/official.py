@@ -23,7 +23,7 @@ import numpy as np
 from s2e.search.distributions import Array
 from s2e.search.relaxation import Relaxation, moved, ordered
 from s2e.search.space import Space
-from s2e.spec import Observation, SearchState
+from s2e.words import Observation, SearchState
 
 SINGULAR_MIN = 1e-5
 

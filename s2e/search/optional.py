@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from s2e.errors import SearchError
+from s2e.words import SearchError
 
 
 def optional(package: str, searcher: str) -> Any:

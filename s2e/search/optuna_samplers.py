@@ -25,7 +25,7 @@ from s2e.search.distributions import Array
 from s2e.search.optional import optional
 from s2e.search.relaxation import Relaxation, ordered, scaled
 from s2e.search.space import Space
-from s2e.spec import Observation, Point, SearchState
+from s2e.words import Observation, Point, SearchState
 
 N_HISTORY = 500
 """Trials remembered; of more, the N_BEST best and the newest."""

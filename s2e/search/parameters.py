@@ -24,9 +24,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from s2e.errors import Problem, SpecError
 from s2e.search.distributions import Array, Beta, Block, Dirichlet
-from s2e.validation import param, parse
+from s2e.words import Problem, SpecError, param, parse
 
 PREFIX = "train."
 FIXED_FIELDS = ("method", "network", "n_epochs", "params")

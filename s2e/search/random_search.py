@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from s2e.search.relaxation import Relaxation, ordered
-from s2e.spec import Observation, SearchState, replace
+from s2e.words import Observation, SearchState, replace
 
 
 class RandomSearch(Relaxation):

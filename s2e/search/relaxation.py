@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from s2e.errors import SearchError
 from s2e.search.base import FullTrainings
 from s2e.search.distributions import Array
 from s2e.search.space import THETA_MAX, THETA_MIN, Space
-from s2e.spec import Observation, Point, SearchState
+from s2e.words import Observation, Point, SearchError, SearchState
 
 
 class Relaxation(FullTrainings):

@@ -18,12 +18,11 @@ from numpy.typing import ArrayLike
 from scipy.linalg import block_diag, solve_triangular
 
 from s2e import schedule
-from s2e.errors import SearchError
 from s2e.search import distributions
 from s2e.search.distributions import Array, Beta, Block, Dirichlet
 from s2e.search.parameters import Parameter, as_overrides
 from s2e.search.surrogate import segment_epochs
-from s2e.spec import Point
+from s2e.words import Point, SearchError
 
 THETA_MIN = 1.0
 """theta starts at 1 (uniform) and can only concentrate: below 1 the densities pile up at the borders of the space."""

@@ -145,4 +145,4 @@ S2E_OFFICIAL12 = Space(_betas(*OFFICIAL), _official)
 RBF = Space((*_numbered("centre", "width", "weight"), Beta("bias")), _rbf)
 MLP = Space((*_numbered("input weight", "input bias", "weight"), Beta("bias")), _mlp)
 FIXED = fixed((1.0,))
-"""R = 1 until a job puts its default schedule in place (:func:`s2e.search.trials.make_space`)."""
+"""R = 1 until a job puts its default schedule in place (:func:`s2e.jobs.trials.make_space`)."""

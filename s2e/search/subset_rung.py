@@ -15,11 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from s2e.errors import Problem, SpecError
-from s2e.fidelity import FULL, Fidelity
 from s2e.search.model_newton import ModelNewton
 from s2e.search.relaxation import ordered
-from s2e.spec import Observation, Point, SearchState, replace
+from s2e.words import FULL, Fidelity, Observation, Point, Problem, SearchState, SpecError, replace
 
 DATA_SHARE = 0.25
 KEPT = 1 / 3

@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.spatial.distance import cdist
 
-from s2e.errors import SearchError
 from s2e.search.distributions import Array
+from s2e.words import SearchError
 
 CUTS = (0.0, 0.03, 0.1, 0.2, 0.33, 0.5, 0.67, 0.84, 1.0)
 """Segment borders as fractions of T, finer early, where schedules fall."""

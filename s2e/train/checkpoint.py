@@ -14,11 +14,9 @@ from dataclasses import dataclass
 
 import torch
 
-from s2e.errors import DataError
-from s2e.models.base import Tensors
-from s2e.spec import EpochMetrics
+from s2e.networks.base import Tensors
 from s2e.train.population import StackedTrials
-from s2e.validation import parse, to_json
+from s2e.words import DataError, EpochMetrics, parse, to_json
 
 
 @dataclass(frozen=True, eq=False)

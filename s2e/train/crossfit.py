@@ -13,11 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from s2e.errors import DataError
-from s2e.spec import JobSpec, Population, TrialSpec, derive_seed, replace
 from s2e.train.epoch import train_step
 from s2e.train.population import StackedTrials
 from s2e.train.runtime import flushed_denormals, prepare_process
+from s2e.words import DataError, JobSpec, Population, TrialSpec, derive_seed, replace
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from s2e.methods.engine import Sampler
-from s2e.spec import derive_seed
+from s2e.words import derive_seed
 
 
 def draw(seeds: Sequence[int], purpose: str, t: int, sample: Sampler) -> torch.Tensor:

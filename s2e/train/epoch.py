@@ -9,10 +9,10 @@ import torch
 
 from s2e.methods.base import pick
 from s2e.methods.engine import MiniBatch
-from s2e.spec import derive_seed
 from s2e.train.metrics import EpochNumbers, evaluate, memorisation, selection, to_numbers, validate
 from s2e.train.population import NEVER_SEEN, StackedTrials
 from s2e.train.skip import step_except
+from s2e.words import derive_seed
 
 
 def run_epoch(trials: StackedTrials, t: int) -> list[EpochNumbers]:

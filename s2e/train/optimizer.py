@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import torch
 
-from s2e.train_spec import TrainSpec
+from s2e.words import TrainSpec
 
 
 def make_optimizer(parameters: Sequence[torch.Tensor], train: TrainSpec) -> torch.optim.Optimizer:

@@ -14,21 +14,20 @@ from s2e.data.datasets import Part, load_split
 from s2e.data.normalisation import normalise_problems, statistics_of
 from s2e.data.open_set import foreign_images
 from s2e.data.transition import injected_noise_rate, true_transition
-from s2e.errors import DataError, Problem, SpecError
+from s2e.door.train import train_problems
 from s2e.methods.base import Method, Setup
 from s2e.methods.engine import Sampler, State
 from s2e.methods.params import need_problems, parse_params
-from s2e.models.base import Tensors, cast
-from s2e.models.build import build
+from s2e.networks.base import Tensors, cast
+from s2e.networks.build import build
 from s2e.schedule import n_keep
-from s2e.spec import DataSpec, Population
 from s2e.train.augment import CropFlip
 from s2e.train.draws import draw
 from s2e.train.optimizer import make_optimizer, set_epoch
 from s2e.train.resident import resident
 from s2e.train.seen import see
 from s2e.train.subset import share_of
-from s2e.train_spec import train_problems
+from s2e.words import DataError, DataSpec, Population, Problem, SpecError
 
 EVALUATION_BATCH = 500
 

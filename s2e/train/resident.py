@@ -10,7 +10,7 @@ import torch
 
 from s2e.data.datasets import Part, SplitData
 from s2e.data.normalisation import Statistics
-from s2e.models.base import StackedNetwork
+from s2e.networks.base import StackedNetwork
 
 
 @dataclass(frozen=True, eq=False)

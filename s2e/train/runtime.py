@@ -10,8 +10,7 @@ from functools import lru_cache
 
 import torch
 
-from s2e.errors import Problem, SpecError
-from s2e.spec import PlanSpec
+from s2e.words import PlanSpec, Problem, SpecError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 

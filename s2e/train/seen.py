@@ -14,7 +14,7 @@ from s2e.data.datasets import SplitData, noisy_labels, noisy_validation_labels
 from s2e.data.open_set import OWN, foreign_rows
 from s2e.data.transition import matrix
 from s2e.data.validation import scores
-from s2e.spec import DataSpec
+from s2e.words import DataSpec
 
 OUT_OF_SET = -2
 """The true class of a sample whose image comes from another set: no label and no prediction is it."""

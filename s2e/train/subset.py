@@ -13,7 +13,7 @@ import torch
 
 from s2e.data.datasets import Part, SplitData
 from s2e.data.splits import stratified
-from s2e.spec import derive_seed, replace
+from s2e.words import derive_seed, replace
 
 
 @lru_cache(maxsize=2)

@@ -11,12 +11,12 @@ from statistics import fmean
 import torch
 
 from s2e.outcome import result_of
-from s2e.spec import EpochMetrics, Population, TrialResult, TrialSpec, replace
 from s2e.train.checkpoint import Checkpoint, restore, take
 from s2e.train.epoch import run_epoch
 from s2e.train.metrics import EpochNumbers
 from s2e.train.population import StackedTrials
 from s2e.train.runtime import flushed_denormals, prepare_process
+from s2e.words import EpochMetrics, Population, TrialResult, TrialSpec, replace
 
 
 @dataclass(frozen=True)

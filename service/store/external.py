@@ -16,9 +16,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from s2e.errors import Problem
 from s2e.outcome import result_of
-from s2e.spec import EpochMetrics, TrialResult, TrialSpec, parse, replace
+from s2e.words import EpochMetrics, Problem, TrialResult, TrialSpec, parse, replace
 from service.errors import Conflict, Invalid, NotFound
 from service.lifecycle import TRIAL_IN_FLIGHT
 from service.store.changes import clean, lock_job, utc_now

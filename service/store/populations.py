@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
-from s2e.spec import EpochMetrics, TrialResult, to_json
+from s2e.words import EpochMetrics, TrialResult, to_json
 from service.lifecycle import TRIAL_IN_FLIGHT
 from service.store.changes import clean, emit, lock_job, move_trials, utc_now
 from service.store.models import Attempt, Base, Epoch, Job, Trial

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import Select, and_, func, or_, select, text, tuple_
 from sqlalchemy.orm import Session
 
-from s2e.fidelity import Fidelity
-from s2e.search.recommendation import Tried
-from s2e.validation import parse
+from s2e.jobs.recommendation import Tried
+from s2e.words import Fidelity, parse
 from service.errors import NotFound
 from service.lifecycle import TRIAL_ENDED
 from service.store.models import Attempt, Epoch, Job, JobEvent, JobReport, SearchRound, Trial, WorkerRow

@@ -10,10 +10,9 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from s2e.compare.report import CompareReport
-from s2e.search import loop
-from s2e.spec import SPEC_VERSION, JobSpec, Report
-from s2e.validation import to_json
+from s2e.jobs import loop
+from s2e.jobs.compare_report import CompareReport
+from s2e.words import SPEC_VERSION, JobSpec, Report, to_json
 from service.errors import Conflict
 from service.lifecycle import JOB_ENDED, TRIAL_ENDED, TRIAL_IN_FLIGHT, check_job
 from service.store.changes import emit, lock_job, move_job, move_trials, new_id, utc_now

@@ -9,9 +9,8 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from s2e.search import loop
-from s2e.spec import FinalAccuracies, JobSpec, Round, RoundRecord, SearchState, TrialResult, TrialSpec
-from s2e.validation import parse, to_json
+from s2e.jobs import loop
+from s2e.words import FinalAccuracies, JobSpec, Round, RoundRecord, SearchState, TrialResult, TrialSpec, parse, to_json
 from service.errors import NotFound
 from service.lifecycle import TRIAL_ENDED
 from service.store.changes import emit, lock_job, new_id, record_birth, utc_now

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from s2e.spec import DataSpec, Population, replace
+from s2e.words import DataSpec, Population, replace
 from workers.backend import (
     EpochReported,
     Event,

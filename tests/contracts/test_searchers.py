@@ -8,10 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s2e import catalog
-from s2e.errors import SearchError
 from s2e.search.base import Searcher
 from s2e.search.space import S2E, THETA_MAX, THETA_MIN
-from s2e.spec import FULL, Observation, Point, SearchState, parse, to_json
+from s2e.words import FULL, Observation, Point, SearchError, SearchState, parse, to_json
 
 pytestmark = pytest.mark.parametrize("name", sorted(catalog.SEARCHERS))
 K = 6

@@ -18,7 +18,7 @@ from s2e.search.distributions import X_MIN, Dirichlet
 from s2e.search.parameters import parse_parameters
 from s2e.search.space import THETA_MAX, THETA_MIN, Space
 from s2e.search.surrogate import segment_means
-from s2e.spec import Observation, Point, parse, to_json
+from s2e.words import Observation, Point, parse, to_json
 
 WITH_PARAMETERS = "s2e with parameters"
 PARAMETERS = {

@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import delete, func, insert, inspect, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from s2e.spec import (
+from s2e.door import parse_job
+from s2e.words import (
     EpochMetrics,
     FinalAccuracies,
     FinalAccuracy,
@@ -24,7 +25,6 @@ from s2e.spec import (
     SearchState,
     TrialResult,
     TrialSpec,
-    parse_job,
     replace,
 )
 from service.errors import Conflict, IllegalTransition, NotFound

@@ -57,7 +57,7 @@ def running_service(verb: str, home: Path, **environment: str) -> Iterator[str]:
     log_path = home / "service.log"
     with log_path.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "service.cli", verb], env=ours | settings, stdout=log, stderr=subprocess.STDOUT
+            [sys.executable, "-m", "service.cli.main", verb], env=ours | settings, stdout=log, stderr=subprocess.STDOUT
         )
         try:
             url = f"http://127.0.0.1:{port}"

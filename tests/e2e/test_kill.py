@@ -18,10 +18,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from s2e.search.loop import run_search
-from s2e.spec import Population, Report, Round, RoundRecord, TrialResult, parse_job, to_json
+from s2e.client.http import S2EClient
+from s2e.door import parse_job
+from s2e.jobs.loop import run_search
 from s2e.train.trial import PopulationEnd, train_population
-from service.client import S2EClient
+from s2e.words import Population, Report, Round, RoundRecord, TrialResult, to_json
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.timeout(400)]
 JOB = {
@@ -55,7 +56,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("S2E_", "RAY_"))}
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "service.cli", "serve"],
+            [sys.executable, "-m", "service.cli.main", "serve"],
             env=ours | {"S2E_HOME": str(tmp_path), "S2E_PORT": str(port), "RAY_USAGE_STATS_ENABLED": "0"},
             stdout=log, stderr=log,
         )  # fmt: skip

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from s2e.search.loop import run_search
-from s2e.spec import Population, Round, TrialResult, parse_job
+from s2e.door import parse_job
+from s2e.jobs.loop import run_search
+from s2e.words import Population, Round, TrialResult
 from workers.backend import EpochReported, Event
 
 pytest.importorskip("torch")
@@ -16,7 +17,7 @@ pytest.importorskip("torch")
 def test_continued_trials_equal_trials_trained_anew_and_train_their_own_epochs_only(tmp_path: Path) -> None:
     """T = 3: three trials of 2 epochs, the best of them to 3, then two full trainings."""
     from s2e.train.trial import PopulationEnd, train_population
-    from service.local_search import search
+    from service.cli.local_search import search
 
     spec = parse_job(
         {

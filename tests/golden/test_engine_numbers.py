@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from s2e.models.build import build
+from s2e.networks.build import build
 from s2e.schedule import coteaching_keep_rate
-from s2e.spec import DataSpec, NoiseSpec, PlanSpec, Population, TrainSpec, TrialSpec
 from s2e.train.trial import train_population
+from s2e.words import DataSpec, NoiseSpec, PlanSpec, Population, TrainSpec, TrialSpec
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from s2e.methods.base import Method, Setup
 from s2e.methods.elr import Elr
 from s2e.methods.params import Elr as ElrParams
 from s2e.methods.plain import Standard
-from s2e.spec import DataSpec, NoiseSpec, PlanSpec, Population, TrainSpec, TrialSpec
 from s2e.train.trial import train_population
+from s2e.words import DataSpec, NoiseSpec, PlanSpec, Population, TrainSpec, TrialSpec
 
 
 @pytest.mark.slow

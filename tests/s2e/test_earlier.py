@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from s2e.errors import SpecError
-from s2e.search.loop import make_searcher
-from s2e.spec import parse_job, to_json
+from s2e.door import parse_job
+from s2e.jobs.loop import make_searcher
+from s2e.words import SpecError, to_json
 
 POINT = [0.25] * 4 + [0.5] * 16
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s2e.fidelity import FULL, Fidelity, of_highest_fidelity
+from s2e.words import FULL, Fidelity, of_highest_fidelity
 
 
 def test_the_default_is_a_full_training() -> None:

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from s2e import catalog
-from s2e.fidelity import Fidelity
-from s2e.schedule import coteaching_keep_rate
-from s2e.search import loop
-from s2e.search.loop import (
+from s2e.door import parse_job
+from s2e.jobs import loop
+from s2e.jobs.loop import (
     make_searcher,
     n_rounds,
     n_trials,
@@ -22,10 +21,12 @@ from s2e.search.loop import (
     recommend_from,
     run_search,
 )
+from s2e.jobs.trials import default_tau, make_space
+from s2e.schedule import coteaching_keep_rate
 from s2e.search.random_search import RandomSearch
 from s2e.search.space import S2E
-from s2e.search.trials import default_tau, make_space
-from s2e.spec import (
+from s2e.words import (
+    Fidelity,
     JobSpec,
     Point,
     Population,
@@ -36,7 +37,6 @@ from s2e.spec import (
     TrialResult,
     TrialSpec,
     parse,
-    parse_job,
     replace,
     to_json,
 )

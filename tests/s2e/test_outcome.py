@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from s2e.outcome import result_of
-from s2e.spec import EpochMetrics, FinalAccuracy, TrialSpec
+from s2e.words import EpochMetrics, FinalAccuracy, TrialSpec
 
 TRIAL = TrialSpec(3, 4, "search", 0, (1.0,) * 12, 0, 0, 0)
 VALIDATION = (0.1, 0.2, 0.9, 0.3, 0.9, 0.3, 0.3, 0.3, 0.3, 0.3, 0.5, 0.7)

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from s2e.errors import Problem, SpecError
+from s2e.door import parse_job
+from s2e.door.overrides import overridden
 from s2e.methods.params import CoTeachingPlus
-from s2e.overrides import overridden
-from s2e.spec import DataSpec, TrainSpec, parse_job, replace, to_json
+from s2e.words import DataSpec, Problem, SpecError, TrainSpec, replace, to_json
 
 DATA = DataSpec()
 SIGUA = parse_job({"train": {"method": "sigua_sl", "params": {"gamma": 0.02}}}).train

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s2e.errors import SpecError
-from s2e.protocols import expand, merged, protocols
-from s2e.spec import JobSpec, parse_job, to_json
+from s2e.door import parse_job
+from s2e.door.protocols import expand, merged, protocols
 from s2e.train.optimizer import learning_rate
+from s2e.words import JobSpec, SpecError, to_json
 
 CASES = [(name, dataset) for name, protocol in protocols().items() for dataset in protocol.datasets]
 

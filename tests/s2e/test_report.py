@@ -4,18 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from s2e.report import TITLES, interval, make_report
-from s2e.spec import (
-    FinalAccuracies,
-    FinalAccuracy,
-    JobSpec,
-    Report,
-    Round,
-    RoundRecord,
-    TrialResult,
-    TrialSpec,
-    parse_job,
-)
+from s2e.door import parse_job
+from s2e.jobs.search_report import TITLES, interval, make_report
+from s2e.words import FinalAccuracies, FinalAccuracy, JobSpec, Report, Round, RoundRecord, TrialResult, TrialSpec
 
 SPEC: JobSpec = parse_job(
     {"train": {"n_epochs": 2}, "search": {"n_rounds": 1, "n_trials": 3}, "report": {"n_seeds": 4, "max_seeds": 4}}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from s2e.errors import SpecError
-from s2e.overrides import overridden
-from s2e.spec import DataSpec, TrainSpec, parse_job, to_json
-from s2e.train_spec import train_problems
+from s2e.door import parse_job
+from s2e.door.overrides import overridden
+from s2e.door.train import train_problems
+from s2e.words import DataSpec, SpecError, TrainSpec, to_json
 
 SGD = {"optimizer": "sgd"}
 MULTISTEP = {"lr_schedule": "multistep"}

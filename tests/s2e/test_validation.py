@@ -10,20 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s2e import catalog
-from s2e.errors import SpecError
-from s2e.spec import (
+from s2e.door import parse_job
+from s2e.words import (
     JobSpec,
     Observation,
     Point,
     SearchState,
+    SpecError,
     TrialResult,
     TrialSpec,
+    json_schema,
+    param,
     parse,
-    parse_job,
     replace,
     to_json,
 )
-from s2e.validation import json_schema, param
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 unit = st.floats(0, 1, exclude_max=True)

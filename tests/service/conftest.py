@@ -20,22 +20,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
-from s2e.compare.report import CompareReport
-from s2e.search import loop
-from s2e.spec import (
-    JobSpec,
-    Population,
-    Report,
-    Round,
-    RoundRecord,
-    TrialResult,
-    TrialSpec,
-    derive_seed,
-    parse_job,
-    to_json,
-)
-from service.dispatcher import Dispatcher
-from service.server import make_server
+from s2e.door import parse_job
+from s2e.jobs import loop
+from s2e.jobs.compare_report import CompareReport
+from s2e.words import JobSpec, Population, Report, Round, RoundRecord, TrialResult, TrialSpec, derive_seed, to_json
+from service.api.server import make_server
+from service.dispatch.dispatcher import Dispatcher
 from service.settings import Settings
 from service.store.engine import Database, migrate
 from service.store.models import Attempt, Base, Epoch, Job, SearchRound, Trial

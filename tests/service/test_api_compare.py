@@ -8,11 +8,12 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from s2e.search import loop
-from s2e.spec import EpochMetrics, parse_job, to_json
-from service import compare
-from service.client import S2EClient
-from service.client_errors import WrongKind
+from s2e.client.errors import WrongKind
+from s2e.client.http import S2EClient
+from s2e.door import parse_job
+from s2e.jobs import loop
+from s2e.words import EpochMetrics, to_json
+from service.api import compare
 from service.store import leases, populations, queries, repository, rounds
 from service.store.engine import Database
 from service.store.models import Job, JobReport, Trial

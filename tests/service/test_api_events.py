@@ -9,8 +9,8 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from service.client import JobEvent, _parse_events
-from service.events import BATCH
+from s2e.client.http import JobEvent, _parse_events
+from service.api.events import BATCH
 from service.store.changes import emit, lock_job, move_job
 from service.store.engine import Database
 from service.store.models import JobEvent as Row

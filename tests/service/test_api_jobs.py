@@ -10,9 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
+from s2e.door import parse_job
+from s2e.jobs import loop
 from s2e.schedule import coteaching_keep_rate
-from s2e.search import loop
-from s2e.spec import JobSpec, parse_job, to_json
+from s2e.words import JobSpec, to_json
 from service.store.engine import Database
 from service.store.models import Attempt, Job, JobReport, Trial, WorkerRow
 

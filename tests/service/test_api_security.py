@@ -9,8 +9,8 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from service.app import create_app
-from service.auth import SESSION_S, ExposedWithoutKeyError, KeyRing, check_exposure, is_loopback
+from service.api.app import create_app
+from service.api.auth import SESSION_S, ExposedWithoutKeyError, KeyRing, check_exposure, is_loopback
 from service.settings import Settings
 
 KEY = "correct horse"

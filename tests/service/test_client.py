@@ -10,12 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from s2e.errors import Problem
-from s2e.spec import parse_job
-from service import client as module
-from service import client_errors
-from service.client import JobEvent, S2EClient
-from service.client_errors import (
+from s2e.client import errors as client_errors
+from s2e.client import http as module
+from s2e.client.errors import (
     ApiError,
     ClientError,
     Conflict,
@@ -27,6 +24,9 @@ from service.client_errors import (
     Unauthorized,
     Unreachable,
 )
+from s2e.client.http import JobEvent, S2EClient
+from s2e.door import parse_job
+from s2e.words import Problem
 
 SMALL = {
     "train": {"n_epochs": 6},

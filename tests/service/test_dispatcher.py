@@ -21,11 +21,10 @@ from sqlalchemy import func, make_url, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from s2e.errors import SearchError
-from s2e.search import loop
-from s2e.spec import parse
-from service import orchestrator
-from service.dispatcher import MAX_ERRORS, Dispatcher
+from s2e.jobs import loop
+from s2e.words import SearchError, parse
+from service.dispatch import orchestrator
+from service.dispatch.dispatcher import MAX_ERRORS, Dispatcher
 from service.settings import Settings
 from service.store import repository, rounds
 from service.store.changes import utc_now
@@ -317,7 +316,7 @@ def test_a_database_that_was_away_costs_no_result(
 
 PROGRAM = """
 import sys, time
-from service import dispatcher
+from service.dispatch import dispatcher
 from service.settings import Settings
 from workers.simulated import SimulatedBackend, SimulatedTrial
 

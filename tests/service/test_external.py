@@ -12,13 +12,14 @@ import httpx
 import pytest
 from sqlalchemy import func, select
 
-from s2e.search import loop
-from s2e.spec import EpochMetrics, JobSpec, TrialResult, parse_job, replace
-from service.client import S2EClient
-from service.client_errors import Conflict, LeaseExpired
+from s2e.client.errors import Conflict, LeaseExpired
+from s2e.client.http import S2EClient
+from s2e.client.own_loop import own_trials
+from s2e.door import parse_job
+from s2e.jobs import loop
+from s2e.words import EpochMetrics, JobSpec, TrialResult, replace
+from service.dispatch.orchestrator import Orchestrator
 from service.errors import NotFound
-from service.orchestrator import Orchestrator
-from service.own_loop import own_trials
 from service.store import external, leases, repository, rounds
 from service.store.changes import utc_now
 from service.store.engine import Database

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from sqlalchemy import select
 
-from s2e.search import loop
-from s2e.spec import TrialResult
+from s2e.jobs import loop
+from s2e.words import TrialResult
 from service import lifecycle
 from service.errors import IllegalTransition
 from service.lifecycle import (

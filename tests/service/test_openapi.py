@@ -9,9 +9,8 @@ from typing import Any
 
 import httpx
 
-from s2e.spec import JobSpec
-from s2e.validation import json_schema
-from service.openapi import as_text
+from s2e.words import JobSpec, json_schema
+from service.api.openapi import as_text
 
 FILE = Path(__file__).parents[2] / "docs" / "openapi.json"
 

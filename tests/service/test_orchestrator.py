@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from s2e.compare.report import CompareReport
-from s2e.search import loop
-from s2e.spec import PlanSpec, Report, parse, parse_job, replace, to_json
-from service import jobs
-from service.orchestrator import Orchestrator, capacity
+from s2e.door import parse_job
+from s2e.jobs import loop
+from s2e.jobs.compare_report import CompareReport
+from s2e.words import PlanSpec, Report, parse, replace, to_json
+from service.api import jobs
+from service.dispatch.orchestrator import Orchestrator, capacity
 from service.store import leases, repository, rounds
 from service.store.engine import Database
 from service.store.models import Attempt, Epoch, Job, JobEvent, JobReport, Trial

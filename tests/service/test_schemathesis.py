@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from service.openapi import as_text
+from service.api.openapi import as_text
 
 ST = Path(sys.executable).with_name("st")
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.api.series import decode_cursor, encode_cursor, thin
 from service.errors import Invalid
-from service.series import decode_cursor, encode_cursor, thin
 
 
 @given(n=st.integers(0, 2000), max_points=st.integers(2, 300))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from service.backends import make_backend
+from service.dispatch.backends import make_backend
 from service.settings import Settings
 
 

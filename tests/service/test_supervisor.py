@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PARENT = """
 import sys
-from service import supervisor
+from service.dispatch import supervisor
 supervisor.BACK_OFF_S = (0.05,)
 command = [sys.executable, "-c", open(sys.argv[1]).read()]
 children = [supervisor.Child(name, [*command, name, sys.argv[2]]) for name in "ab"]
@@ -24,7 +24,7 @@ print("over", flush=True)
 """
 CHILD = """
 import os, pathlib, sys, time
-from service.supervisor import end_with_parent
+from service.dispatch.supervisor import end_with_parent
 end_with_parent(poll_s=0.02)
 name, folder = sys.argv[1], pathlib.Path(sys.argv[2])
 with (folder / name).open("a") as file:
@@ -33,7 +33,7 @@ time.sleep(600)
 """
 STUBBORN = """
 import signal
-from service import supervisor
+from service.dispatch import supervisor
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 supervisor.ORPHAN_S = 0.1
 """

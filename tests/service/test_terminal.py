@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from service import terminal
-from service.schemas import ReportRowOut
+from service.api.schemas import ReportRowOut
+from service.cli.main import terminal
 
 FALLING = [1, 2 / 3, 1 / 3, 0]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from service.schemas_compare import ComparedOut, CompareReportOut, CompareRowOut
-from service.terminal_compare import print_comparison
+from service.api.schemas_compare import ComparedOut, CompareReportOut, CompareRowOut
+from service.cli.terminal_compare import print_comparison
 
 
 def figure(mean: float | None, difference: float | None = None) -> ComparedOut:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from s2e.spec import Population, Report, TrialResult
+from s2e.words import Population, Report, TrialResult
 from workers.artifacts import ArtifactError, load_model, model_path, resolve, save_model, save_schedule, write_atomic
 from workers.backend import PopulationKey
 

@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from s2e.errors import DataError
-from s2e.fidelity import Fidelity
-from s2e.spec import Population, replace
-from s2e.validation import to_json
+from s2e.words import DataError, Fidelity, Population, replace, to_json
 from workers.backend import EpochReported, Event, PopulationFinished, PopulationKey
 from workers.checkpoints import checkpoint_path
 from workers.trainer import run_population

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from s2e.spec import PlanSpec, Population, replace
+from s2e.words import PlanSpec, Population, replace
 from workers.backend import (
     EpochReported,
     Event,

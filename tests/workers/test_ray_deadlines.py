@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from s2e.spec import PlanSpec, Population
+from s2e.words import PlanSpec, Population
 from workers import ray_backend
 from workers.backend import PopulationKey, PopulationLost
 from workers.ray_backend import RayBackend

@@ -14,7 +14,7 @@ from s2e.ecosystem.asktell import AskTell
 from s2e.search.cem import CrossEntropy
 from s2e.search.space import S2E
 
-S2ESearch = pytest.importorskip("workers.ray_tune", exc_type=ImportError).S2ESearch
+S2ESearch = pytest.importorskip("s2e.ecosystem.ray_tune", exc_type=ImportError).S2ESearch
 T = 20
 ROOT = Path(__file__).parents[2]
 
@@ -45,7 +45,7 @@ TUNER = """
 import math, sys
 import ray
 from ray import tune
-from workers.ray_tune import S2ESearch
+from s2e.ecosystem.ray_tune import S2ESearch
 
 def trainable(config):
     return {"error": math.sqrt(sum((value - 0.5) ** 2 for value in config["keep_rate"][1:]) / 20)}

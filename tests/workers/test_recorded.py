@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from s2e.errors import DataError
 from s2e.schedule import coteaching_keep_rate
-from s2e.spec import DataSpec, Population, TrainSpec, TrialSpec, parse, replace
+from s2e.words import DataError, DataSpec, Population, TrainSpec, TrialSpec, parse, replace
 from workers.backend import Event, PopulationFinished, PopulationKey
 from workers.recorded import DIGITS_PAIR45, DIGITS_SYM50, RecordedTable
 from workers.simulated import SimulatedBackend

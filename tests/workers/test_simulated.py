@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from s2e.spec import Fidelity, Population, TrialSpec, replace
+from s2e.words import Fidelity, Population, TrialSpec, replace
 from workers.backend import EpochReported, Event, PopulationFinished, PopulationKey, PopulationLost, PopulationStarted
 from workers.simulated import Loss, SimulatedBackend, SimulatedTrial
 

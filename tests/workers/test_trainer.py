@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 
-from s2e.errors import DataError, Problem, SpecError, TrialError
-from s2e.spec import Population, TrialResult
-from s2e.validation import to_json
+from s2e.words import DataError, Population, Problem, SpecError, TrialError, TrialResult, to_json
 from workers.artifacts import load_model
 from workers.backend import EpochReported, Event, PopulationFinished, PopulationKey, PopulationLost, PopulationStarted
 from workers.trainer import run_population, warm_up

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from s2e import catalog
-from s2e.errors import Problem, SpecError
-from s2e.validation import parse
+from s2e.words import Problem, SpecError, parse
 
 if TYPE_CHECKING:
-    from s2e.spec import DataSpec, TrainSpec
+    from s2e.words import DataSpec, TrainSpec
 
 
 @dataclass(frozen=True)

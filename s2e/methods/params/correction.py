@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from s2e.data.checks import noise_problems
 from s2e.data.limits import FACTS
-from s2e.data.spec import MATRIX_KINDS
 from s2e.data.transition import matrix
-from s2e.errors import Problem
+from s2e.door.data import noise_problems
 from s2e.methods.params.base import Params, stage_problems
-from s2e.validation import param
+from s2e.words import MATRIX_KINDS, Problem, param
 
 if TYPE_CHECKING:
-    from s2e.spec import DataSpec, TrainSpec
+    from s2e.words import DataSpec, TrainSpec
 
 
 MAX_CONDITION = 1e6

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from s2e.methods.params.base import Params
-from s2e.validation import param
+from s2e.words import param
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from s2e.errors import Problem
 from s2e.methods.params.base import Params, stage_problems
 from s2e.methods.params.regularisation import Mixup
-from s2e.validation import param
+from s2e.words import Problem, param
 
 if TYPE_CHECKING:
-    from s2e.spec import DataSpec, TrainSpec
+    from s2e.words import DataSpec, TrainSpec
 
 
 def order_problems(field: str, value: int, before: str, earlier: int) -> list[Problem]:

@@ -6,19 +6,10 @@ import json
 
 import pytest
 
-from s2e.compare.report import CompareReport, make_compare_report
-from s2e.search import loop
-from s2e.spec import (
-    FinalAccuracies,
-    FinalAccuracy,
-    JobSpec,
-    RoundRecord,
-    TrialResult,
-    parse,
-    parse_job,
-    replace,
-    to_json,
-)
+from s2e.door import parse_job
+from s2e.jobs import loop
+from s2e.jobs.compare_report import CompareReport, make_compare_report
+from s2e.words import FinalAccuracies, FinalAccuracy, JobSpec, RoundRecord, TrialResult, parse, replace, to_json
 
 BASE = (0.80, 0.82, 0.81, 0.83)
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from s2e import catalog
-from s2e.errors import SpecError
+from s2e.door import parse_job
+from s2e.jobs import loop
 from s2e.schedule import coteaching_keep_rate
-from s2e.search import loop
-from s2e.spec import JobSpec, RoundRecord, TrialResult, parse_job
+from s2e.words import JobSpec, RoundRecord, SpecError, TrialResult
 
 LISTED = [1.0, 0.5, 0.25, 0.125]
 ENTRIES = [

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from s2e.errors import SpecError
-from s2e.spec import JobSpec, parse_job, to_json
+from s2e.door import parse_job
+from s2e.words import JobSpec, SpecError, to_json
 
 STANDARD, COTEACHING = {"method": "standard"}, {"method": "coteaching"}
 

@@ -12,8 +12,8 @@ import torch
 from s2e.data.datasets import Dataset, checked, load_split, noisy_labels
 from s2e.data.images import load_digits
 from s2e.data.limits import check_sizes
-from s2e.errors import DataError, SpecError
-from s2e.spec import DataSpec, NoiseSpec, TrainSpec, parse_job, replace
+from s2e.door import parse_job
+from s2e.words import DataError, DataSpec, NoiseSpec, SpecError, TrainSpec, replace
 
 ROOT = os.environ.get("S2E_DATA_ROOT")
 needs_root = pytest.mark.skipif(ROOT is None, reason="S2E_DATA_ROOT is not set")

@@ -12,8 +12,7 @@ import torch
 
 from s2e.data.human import COMPACT, PUBLISHED, human_labels
 from s2e.data.record import noise_record
-from s2e.errors import DataError
-from s2e.spec import DataSpec, NoiseSpec
+from s2e.words import DataError, DataSpec, NoiseSpec
 
 ROOT = os.environ.get("S2E_DATA_ROOT")
 CLEAN = np.array([0, 1, 2, 0])

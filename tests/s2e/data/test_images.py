@@ -23,7 +23,7 @@ from s2e.data.images import (
 )
 from s2e.data.limits import FACTS
 from s2e.data.torchvision_guard import datasets as torchvision_datasets
-from s2e.errors import DataError
+from s2e.words import DataError
 
 ROOT = os.environ.get("S2E_DATA_ROOT")
 needs_root = pytest.mark.skipif(ROOT is None, reason="S2E_DATA_ROOT is not set")

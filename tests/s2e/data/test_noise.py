@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from s2e.data.noise import corrupt, corrupt_exactly, draw, redraw
 from s2e.data.transition import mapped, pair, symmetric, symmetric_inclusive
-from s2e.errors import SpecError
-from s2e.spec import DataSpec, NoiseSpec
+from s2e.words import DataSpec, NoiseSpec, SpecError
 
 
 @pytest.mark.parametrize(("make", "noise_rate"), [(symmetric, 0.2), (symmetric, 0.5), (symmetric, 0.8), (pair, 0.45)])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from s2e.data.checks import noise_problems
 from s2e.data.open_set import OWN, foreign_images, replaced
-from s2e.errors import DataError, SpecError
-from s2e.spec import DataSpec, NoiseSpec, parse_job
+from s2e.door import parse_job
+from s2e.door.data import noise_problems
+from s2e.words import DataError, DataSpec, NoiseSpec, SpecError
 
 SOURCE = "others.npz"
 

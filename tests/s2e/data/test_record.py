@@ -10,8 +10,7 @@ from s2e.data.datasets import load_split, noisy_labels
 from s2e.data.images import load_digits
 from s2e.data.record import noise_record
 from s2e.data.transition import symmetric
-from s2e.spec import DataSpec, NoiseSpec
-from s2e.validation import parse, to_json
+from s2e.words import DataSpec, NoiseSpec, parse, to_json
 
 
 def test_a_record_gives_the_noisy_labels_back():

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from s2e.data import tabular
 from s2e.data.datasets import load_split
 from s2e.data.tabular import encode, load_csv, read_table
-from s2e.errors import DataError, SpecError
-from s2e.spec import CsvSpec, DataSpec, parse_job
+from s2e.door import parse_job
+from s2e.words import CsvSpec, DataError, DataSpec, SpecError
 
 ROOT = os.environ.get("S2E_DATA_ROOT")
 
@@ -176,8 +176,8 @@ def test_texts_and_missing_cells_of_a_real_table():
 
 def test_a_table_trains(tmp_path, make_population):
     """Two classes told apart by one number: learned in a few epochs, through the engine that trains images."""
-    from s2e.spec import NoiseSpec
     from s2e.train.trial import PopulationEnd, train_population
+    from s2e.words import NoiseSpec
 
     rng = np.random.default_rng(0)
     label_S = np.arange(400) % 2

@@ -10,8 +10,7 @@ import torch
 
 from s2e.data.datasets import load_split
 from s2e.data.text import COUNTS, FOLDERS, N_TERMS, count_posts, features, load_newsgroups20
-from s2e.errors import DataError
-from s2e.spec import DataSpec
+from s2e.words import DataError, DataSpec
 
 ROOT = os.environ.get("S2E_DATA_ROOT")
 POST = "From: a@b\nSubject: header words\n\n{}\n"

@@ -19,8 +19,8 @@ from s2e.data.transition import (
     symmetric_inclusive,
     true_transition,
 )
-from s2e.errors import SpecError
-from s2e.spec import DataSpec, NoiseSpec, parse_job
+from s2e.door import parse_job
+from s2e.words import DataSpec, NoiseSpec, SpecError
 
 ROOT = os.environ.get("S2E_DATA_ROOT")
 

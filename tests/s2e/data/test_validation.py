@@ -16,8 +16,8 @@ from s2e.data.validation import (
     validation_problems,
     validation_warning,
 )
-from s2e.errors import SpecError
-from s2e.spec import DataSpec, NoiseSpec, parse_job
+from s2e.door import parse_job
+from s2e.words import DataSpec, NoiseSpec, SpecError
 
 SKEW = np.array([[0.5, 0.25, 0.25], [0.0, 0.75, 0.25], [0.5, 0.0, 0.5]])
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import pytest
 
 from s2e.ecosystem.asktell import AskTell
-from s2e.errors import SpecError
 from s2e.search.asha import Asha
 from s2e.search.cem import CrossEntropy
 from s2e.search.hyperband import Hyperband
 from s2e.search.model_newton import ModelNewton
 from s2e.search.space import S2E
-from s2e.spec import Observation, Point
+from s2e.words import Observation, Point, SpecError
 
 K = 4
 

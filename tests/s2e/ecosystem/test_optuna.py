@@ -10,9 +10,9 @@ import pytest
 
 from s2e.ecosystem.asktell import AskTell
 from s2e.ecosystem.optuna import S2ESampler, parameter_names, suggest_schedule
-from s2e.errors import SpecError
 from s2e.search.cem import CrossEntropy
 from s2e.search.space import S2E
+from s2e.words import SpecError
 
 T = 20
 

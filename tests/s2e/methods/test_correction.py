@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from s2e.data.noise import pair, symmetric
-from s2e.errors import SpecError
 from s2e.methods import params
 from s2e.methods.base import Batch, Setup
 from s2e.methods.correction import Backward, Forward, NnBC, SiguaBC
+from s2e.words import SpecError
 
 ASYMMETRIC = [[0.7, 0.2, 0.1], [0.0, 0.9, 0.1], [0.3, 0.3, 0.4]]
 P = (0.2, 0.5, 0.3)

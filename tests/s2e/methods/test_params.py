@@ -10,10 +10,9 @@ import pytest
 
 from s2e import catalog
 from s2e.data.normalisation import MEAN_STD
-from s2e.errors import SpecError
+from s2e.door import parse_job
 from s2e.methods import params
-from s2e.spec import JobSpec, parse_job, to_json
-from s2e.validation import json_schema, param
+from s2e.words import JobSpec, SpecError, json_schema, param, to_json
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def test_every_method_documents_its_parameters_and_has_defaults_in_range(method)
     assert set(catalog.params_of(method).per_dataset) <= {*catalog.DATASETS, *MEAN_STD}
 
 
-@pytest.mark.parametrize("module", ["s2e.spec", "s2e.methods.params"])
+@pytest.mark.parametrize("module", ["s2e.words.job", "s2e.methods.params"])
 def test_the_door_imports_no_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

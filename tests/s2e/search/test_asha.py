@@ -2,7 +2,7 @@
 
 from s2e.search.asha import N_RUNG, Asha
 from s2e.search.space import S2E
-from s2e.spec import Fidelity, Observation, Point, SearchState
+from s2e.words import Fidelity, Observation, Point, SearchState
 
 T = 20
 """Rungs at 2, 4, 8 and 20 epochs."""

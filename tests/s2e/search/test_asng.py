@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from s2e.search import loop
+from s2e.door import parse_job
+from s2e.jobs import loop
 from s2e.search.asng import Asng, utilities
 from s2e.search.space import S2E
-from s2e.spec import Observation, RoundRecord, TrialResult, parse_job
+from s2e.words import Observation, RoundRecord, TrialResult
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@
 import pytest
 
 from s2e import catalog
-from s2e.errors import SpecError
-from s2e.search.checks import searcher_problems
-from s2e.search.loop import n_trials
-from s2e.spec import parse_job
+from s2e.door import parse_job
+from s2e.door.search import searcher_problems
+from s2e.jobs.loop import n_trials
+from s2e.words import SpecError
 
 
 @pytest.mark.parametrize("searcher", sorted(catalog.SEARCHERS))

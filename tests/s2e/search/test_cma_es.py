@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 from cmaes import CMA
 
-from s2e.errors import SearchError
 from s2e.search import optional as optional_module
 from s2e.search.cma_es import SIGMA, CmaEs
 from s2e.search.space import S2E
 from s2e.search.spaces import SINGLE1
-from s2e.spec import Observation, Point
+from s2e.words import Observation, Point, SearchError
 
 
 def error(point: Point) -> float:

@@ -10,22 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s2e.errors import SpecError
-from s2e.report import interval, looks
+from s2e.door import parse_job
+from s2e.jobs.final import chosen, n_tuned
+from s2e.jobs.loop import n_rounds, n_trials, next_round, recommend_from, run_search
+from s2e.jobs.recommendation import Tried, best_bets
+from s2e.jobs.search_report import interval, looks
 from s2e.schedule import coteaching_keep_rate
-from s2e.search.final import chosen, n_tuned
-from s2e.search.loop import n_rounds, n_trials, next_round, recommend_from, run_search
-from s2e.search.recommendation import Tried, best_bets
-from s2e.spec import (
+from s2e.words import (
     JobSpec,
     Population,
     Report,
     Round,
     RoundRecord,
+    SpecError,
     TrialResult,
     TrialSpec,
     parse,
-    parse_job,
     replace,
     to_json,
 )

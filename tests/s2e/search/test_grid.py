@@ -9,7 +9,7 @@ from s2e.search.cube import to_cube
 from s2e.search.grid import Grid, factorial_point, sobol_point
 from s2e.search.space import S2E, Space
 from s2e.search.spaces import COTEACHING, SINGLE1
-from s2e.spec import Observation
+from s2e.words import Observation
 
 
 @pytest.mark.parametrize("n_x", [1, 2, 3])

@@ -8,7 +8,7 @@ import pytest
 from s2e.search import history
 from s2e.search.history import History
 from s2e.search.space import S2E
-from s2e.spec import Observation
+from s2e.words import Observation
 
 POINTS = [S2E.point(x) for x in S2E.sample(np.ones(36), np.random.default_rng(0), 40)]
 

@@ -4,11 +4,10 @@ from itertools import chain
 
 import pytest
 
-from s2e.errors import SpecError
 from s2e.search.hyperband import Hyperband
 from s2e.search.rungs import brackets, cost
 from s2e.search.space import S2E
-from s2e.spec import Fidelity, Observation, SearchState
+from s2e.words import Fidelity, Observation, SearchState, SpecError
 
 T = 20
 """Rungs of the first bracket: 16@2 6@4 2@8 1@20."""

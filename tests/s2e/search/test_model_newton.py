@@ -6,7 +6,6 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from s2e.earlier import EarlierTrials
 from s2e.search import model_newton
 from s2e.search.history import History
 from s2e.search.model_newton import KL_MAX, ModelNewton, relaxed_derivatives, whitened_step, within_kl
@@ -21,7 +20,7 @@ from s2e.search.surrogate import (
     segment_means,
     standardised,
 )
-from s2e.spec import Observation, Point, SearchState
+from s2e.words import EarlierTrials, Observation, Point, SearchState
 
 THETA = np.linspace(1.5, 6, 36)
 

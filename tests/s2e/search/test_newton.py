@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from s2e.search.newton import TRUST_REGION, Newton, newton_step
 from s2e.search.space import S2E, THETA_MAX, THETA_MIN
-from s2e.spec import Observation, SearchState
+from s2e.words import Observation, SearchState
 
 any_objective = st.floats(allow_nan=False, allow_infinity=False)
 

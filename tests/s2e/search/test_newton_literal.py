@@ -4,7 +4,7 @@ import numpy as np
 
 from s2e.search.newton_literal import NewtonLiteral, literal_step
 from s2e.search.space import S2E, THETA_MAX, THETA_MIN
-from s2e.spec import Observation, SearchState
+from s2e.words import Observation, SearchState
 
 
 def round_of(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

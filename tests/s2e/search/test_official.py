@@ -6,7 +6,7 @@ import pytest
 from s2e.search.official import Official, official_step
 from s2e.search.space import S2E
 from s2e.search.spaces import S2E_OFFICIAL12 as SPACE
-from s2e.spec import Observation
+from s2e.words import Observation
 
 
 def test_the_step_is_the_first_column_of_the_inverse_times_the_score_element_by_element() -> None:

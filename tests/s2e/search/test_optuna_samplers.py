@@ -6,14 +6,13 @@ import numpy as np
 import optuna
 import pytest
 
-from s2e.errors import SearchError
 from s2e.search import optional as optional_module
 from s2e.search.cube import to_cube
 from s2e.search.distributions import X_MIN
 from s2e.search.optuna_samplers import GP, N_BEST, N_HISTORY, TPE, OptunaSearch, kept_of
 from s2e.search.space import S2E
 from s2e.search.spaces import SINGLE1
-from s2e.spec import Observation, Point, SearchState
+from s2e.words import Observation, Point, SearchError, SearchState
 
 
 def error(point: Point) -> float:

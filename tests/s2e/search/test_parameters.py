@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.distributions import Beta, Dirichlet, kl_divergence
 
-from s2e.errors import Problem, SpecError
+from s2e.door import parse_job
+from s2e.jobs.trials import make_space
 from s2e.search.parameters import Parameter, as_overrides, features_of, parse_parameters
 from s2e.search.space import S2E, Space
-from s2e.search.trials import make_space
-from s2e.spec import JobSpec, parse_job
+from s2e.words import JobSpec, Problem, SpecError
 
 MIXED: dict[str, Any] = {
     "train.batch_size": {"kind": "integer", "low": 32, "high": 35},

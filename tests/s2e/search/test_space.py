@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from s2e.errors import SearchError
 from s2e.schedule import keep_rate
 from s2e.search import distributions
 from s2e.search.space import S2E, THETA_MAX, THETA_MIN
-from s2e.spec import Point
+from s2e.words import Point, SearchError
 
 
 @pytest.fixture

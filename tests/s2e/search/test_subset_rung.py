@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from s2e.errors import SpecError
-from s2e.fidelity import FULL, Fidelity
 from s2e.search.model_newton import ModelNewton
 from s2e.search.space import S2E
 from s2e.search.subset_rung import DATA_SHARE, SubsetRung
-from s2e.spec import Observation, Point, SearchState
+from s2e.words import FULL, Fidelity, Observation, Point, SearchState, SpecError
 
 K, T = 6, 30
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from s2e.errors import SearchError
 from s2e.schedule import coteaching_keep_rate
 from s2e.search import surrogate
 from s2e.search.space import S2E
@@ -16,6 +15,7 @@ from s2e.search.surrogate import (
     segment_means,
     standardised,
 )
+from s2e.words import SearchError
 
 
 def curves(n: int, n_epochs: int = 40, seed: int = 0) -> np.ndarray:

@@ -7,9 +7,9 @@ import torch
 
 from s2e.data.datasets import load_split
 from s2e.data.normalisation import MEAN_STD
-from s2e.spec import replace
 from s2e.train.augment import PAD, crop_flip
 from s2e.train.population import StackedTrials
+from s2e.words import replace
 
 CPU = torch.device("cpu")
 

@@ -9,11 +9,9 @@ import pytest
 import torch
 
 from s2e import catalog
-from s2e.errors import DataError, SpecError
-from s2e.fidelity import Fidelity
-from s2e.spec import Population, replace
 from s2e.train.checkpoint import Checkpoint
 from s2e.train.trial import PopulationEnd, PopulationEpoch, train_population
+from s2e.words import DataError, Fidelity, Population, SpecError, replace
 from workers.checkpoints import load_checkpoint, save_checkpoint
 
 Tiny = Callable[..., Population]

@@ -7,10 +7,10 @@ import pytest
 
 from s2e.data.datasets import load_split, noisy_labels
 from s2e.data.estimate import estimate_noise
-from s2e.errors import DataError
-from s2e.spec import derive_seed, parse_job
+from s2e.door import parse_job
 from s2e.train import crossfit
 from s2e.train.crossfit import held_out
+from s2e.words import DataError, derive_seed
 
 
 def job(**noise):

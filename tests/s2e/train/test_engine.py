@@ -12,13 +12,13 @@ import torch
 from s2e import catalog
 from s2e.data.datasets import load_split
 from s2e.data.noise import symmetric
-from s2e.errors import SpecError
+from s2e.door import parse_job
 from s2e.methods.base import Method, pick, store
 from s2e.methods.plain import Standard
-from s2e.spec import parse_job, replace
 from s2e.train.epoch import run_epoch
 from s2e.train.population import StackedTrials
 from s2e.train.trial import train_population
+from s2e.words import SpecError, replace
 
 CPU = torch.device("cpu")
 

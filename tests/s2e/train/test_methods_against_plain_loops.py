@@ -11,12 +11,11 @@ import torch.nn.functional as F
 
 from s2e.data.datasets import load_split, noisy_labels
 from s2e.data.noise import symmetric
-from s2e.errors import SpecError
-from s2e.spec import replace
 from s2e.train.epoch import epoch_order, train_step
 from s2e.train.optimizer import learning_rate
 from s2e.train.population import StackedTrials
 from s2e.train.trial import train_population
+from s2e.words import SpecError, replace
 
 CPU = torch.device("cpu")
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from s2e.data.estimate import confident_transition, patrini_transition
-from s2e.spec import replace
 from s2e.train.epoch import run_epoch
 from s2e.train.population import StackedTrials
 from s2e.train.trial import train_population
+from s2e.words import replace
 
 CPU = torch.device("cpu")
 

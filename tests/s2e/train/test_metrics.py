@@ -9,10 +9,10 @@ import torch.nn.functional as F
 
 from s2e.data.datasets import load_split, noisy_labels
 from s2e.schedule import n_keep
-from s2e.spec import NoiseSpec, replace
 from s2e.train.epoch import epoch_order
 from s2e.train.population import StackedTrials
 from s2e.train.trial import PopulationEpoch, train_population
+from s2e.words import NoiseSpec, replace
 
 EXACT = 1e-12
 

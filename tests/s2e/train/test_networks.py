@@ -10,11 +10,10 @@ import torch
 from torch import nn
 
 from s2e import catalog
-from s2e.errors import SpecError
-from s2e.models.dropout import KeyedDropout
-from s2e.models.sequential import StackedSequential
-from s2e.spec import replace
+from s2e.networks.dropout import KeyedDropout
+from s2e.networks.sequential import StackedSequential
 from s2e.train.trial import train_population
+from s2e.words import SpecError, replace
 
 
 class Dropping(StackedSequential):

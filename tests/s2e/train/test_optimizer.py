@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 
 from s2e.data.datasets import load_split, noisy_labels
-from s2e.spec import TrainSpec, replace
 from s2e.train.epoch import epoch_order, run_epoch
 from s2e.train.optimizer import learning_rate
 from s2e.train.population import StackedTrials
 from s2e.train.trial import train_population
+from s2e.words import TrainSpec, replace
 
 CPU = torch.device("cpu")
 SGD = {"optimizer": "sgd", "learning_rate": 0.05, "weight_decay": 1e-3}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from s2e.spec import replace
 from s2e.train.epoch import epoch_order
 from s2e.train.population import StackedTrials
 from s2e.train.runtime import flushed_denormals, prepare_process
+from s2e.words import replace
 
 CPU = torch.device("cpu")
 

@@ -9,9 +9,9 @@ import torch
 from s2e.data.datasets import load_split, noisy_validation_labels
 from s2e.data.open_set import OWN, foreign_rows
 from s2e.data.record import noise_record
-from s2e.spec import NoiseSpec, replace
 from s2e.train.population import StackedTrials
 from s2e.train.trial import PopulationEnd, train_population
+from s2e.words import NoiseSpec, replace
 
 SOURCE = "others.npz"
 

@@ -15,10 +15,10 @@ import torch.nn.functional as F
 
 from s2e.data.datasets import noisy_labels
 from s2e.methods.mixtures import fit_two_betas, low_loss_posterior, unit_range
-from s2e.spec import replace
 from s2e.train.epoch import epoch_order, run_epoch, train_step
 from s2e.train.population import StackedTrials
 from s2e.train.trial import train_population
+from s2e.words import replace
 
 CPU = torch.device("cpu")
 C = 4

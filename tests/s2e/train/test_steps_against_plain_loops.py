@@ -16,10 +16,10 @@ from torch.func import functional_call
 from s2e.data.datasets import load_split, noisy_labels
 from s2e.methods.engine import MiniBatch
 from s2e.methods.reweight import share
-from s2e.spec import replace
 from s2e.train.epoch import epoch_order, run_epoch
 from s2e.train.optimizer import learning_rate
 from s2e.train.population import StackedTrials
+from s2e.words import replace
 
 CPU = torch.device("cpu")
 

@@ -10,11 +10,10 @@ import torch
 
 import s2e.train.trial as trial_module
 from s2e.data.datasets import load_split, noisy_labels
-from s2e.errors import DataError, SpecError
-from s2e.models.mlp import StackedMLP
-from s2e.spec import Fidelity, PlanSpec, replace
+from s2e.networks.mlp import StackedMLP
 from s2e.train.runtime import has_fast_bfloat16
 from s2e.train.trial import PopulationEnd, PopulationEpoch, train_population
+from s2e.words import DataError, Fidelity, PlanSpec, SpecError, replace
 
 TOLERANCE = 1e-12
 SHORT = {"n_epochs": 2, "batch_size": 8, "n_train": 16}

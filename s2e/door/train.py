@@ -1,0 +1,54 @@
+"""Training settings that contradict each other, refused by name."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from s2e.words.errors import Problem
+from s2e.words.fields import to_json
+from s2e.words.train import TrainSpec
+
+
+def train_problems(train: TrainSpec, path: str = "train") -> list[Problem]:
+    """Values that contradict each other: a setting that the chosen optimiser or schedule does not use, a milestone
+    that never comes."""
+    default = {f.name: f.default for f in fields(TrainSpec)}
+    problems = [
+        Problem(f"{path}.{name}", to_json(value), f"{to_json(default[name])}, its default: {reason}")
+        for name, reason in _unused(train).items()
+        if (value := getattr(train, name)) != default[name]
+    ]
+    return problems + _schedule_problems(train, path)
+
+
+def _unused(train: TrainSpec) -> dict[str, str]:
+    """The settings without effect, and what would use each."""
+    adam, schedule = train.optimizer == "adam", train.lr_schedule
+    users = {
+        "beta1": (adam, "only optimizer adam has it"),
+        "beta1_decay": (adam, "only optimizer adam has it"),
+        "beta2": (adam, "only optimizer adam has it"),
+        "momentum": (train.optimizer == "sgd", "only optimizer sgd has it"),
+        "decay_start": (
+            schedule == "linear" or train.beta1_decay is not None,
+            "only lr_schedule linear and beta1_decay use it",
+        ),
+        "lr_milestones": (schedule == "multistep", "only lr_schedule multistep uses it"),
+        "lr_factor": (schedule == "multistep", "only lr_schedule multistep uses it"),
+        "lr_period": (schedule == "cosine_restarts", "only lr_schedule cosine_restarts uses it"),
+        "lr_minimum": (schedule == "cosine_restarts", "only lr_schedule cosine_restarts uses it"),
+    }
+    return {name: reason for name, (is_used, reason) in users.items() if not is_used}
+
+
+def _schedule_problems(train: TrainSpec, path: str) -> list[Problem]:
+    steps = train.lr_milestones
+    if train.lr_schedule == "multistep":
+        if not steps or list(steps) != sorted(set(steps)):
+            return [Problem(f"{path}.lr_milestones", list(steps), "rising epochs, at least one, for multistep")]
+        if steps[-1] >= train.n_epochs:
+            allowed = f"epochs < {train.n_epochs}, the length of the training: later ones would never come"
+            return [Problem(f"{path}.lr_milestones", list(steps), allowed)]
+    if train.lr_schedule == "cosine_restarts" and train.lr_minimum > train.learning_rate:
+        return [Problem(f"{path}.lr_minimum", train.lr_minimum, f"<= {train.learning_rate}, the learning_rate")]
+    return []

@@ -1,0 +1,1 @@
+"""Kinds of job: what round comes next, and what report ends it."""

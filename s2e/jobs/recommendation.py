@@ -1,0 +1,67 @@
+"""Which of the trials to recommend: the lowest posterior mean of the objective, not the lowest objective observed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from s2e.door.overrides import overridden
+from s2e.search.parameters import features_of, parse_parameters
+from s2e.search.surrogate import CurveSurrogate, lowest
+from s2e.words import JobSpec, TrialResult, TrialSpec, of_highest_fidelity, to_json
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What one succeeded trial says: its schedule, its own training settings, its objective, and the share of a full
+    training that it is."""
+
+    keep_rate: Sequence[float]
+    train: Mapping[str, Any]
+    objective: float
+    share: float = 1.0
+
+
+def succeeded(trials: Sequence[TrialSpec], results: Sequence[TrialResult]) -> list[tuple[TrialSpec, Tried]]:
+    """The trials that ended with an objective, each with what it says."""
+    return [
+        (trial, Tried(trial.keep_rate, trial.train, result.objective, trial.share))
+        for trial, result in zip(trials, results, strict=True)
+        if result.objective is not None
+    ]
+
+
+def best_bets(spec: JobSpec, tried: Sequence[Tried], n: int = 1) -> list[int]:
+    """Indices of the ``n`` lowest posterior means, best first: no schedule with the same settings twice.
+
+    Only the trials with the largest share of a full training compete: shorter ones rank otherwise.
+    """
+    index_N = [i for i, _ in of_highest_fidelity(list(enumerate(tried)), lambda pair: pair[1].share)]
+    if not index_N:
+        return []
+    tried = [tried[i] for i in index_N]
+    keep_rate_NT, objective_N = [one.keep_rate for one in tried], [one.objective for one in tried]
+    extra_NF = _setting_features(spec, tried)
+    mean_N = CurveSurrogate(keep_rate_NT, objective_N, extra_NF).posterior_mean(keep_rate_NT, extra_NF)
+    found: list[int] = []
+    while len(found) < n and np.isfinite(mean_N).any():
+        found.append(lowest(mean_N))
+        alike = [_key(one) == _key(tried[found[-1]]) for one in tried]
+        mean_N = np.where(alike, np.inf, mean_N)
+    return [index_N[i] for i in found]
+
+
+def _setting_features(spec: JobSpec, tried: Sequence[Tried]) -> list[list[float]] | None:
+    """Features of the searched training parameters of each trial, the job's own value where it has none of its own."""
+    parameters = parse_parameters(spec.search.parameters)
+    if not parameters:
+        return None
+    return [features_of(parameters, to_json(overridden(spec.data, spec.train, one.train))) for one in tried]
+
+
+def _key(one: Tried) -> tuple[tuple[float, ...], str]:
+    return tuple(one.keep_rate), json.dumps(one.train, sort_keys=True)

@@ -1,0 +1,190 @@
+"""From finished rounds to the report: best run, recommended schedule, fresh-seed comparison, verdict in words.
+
+Differences are paired by seed. They are looked at after n_seeds seeds, after twice as many, and so on, and a look may
+end the comparison, so an interval at 95 % each time would miss too often. The error is shared by the L looks that may
+come (Bonferroni): each has a t interval at 1 - 0.05 / L, and all of them hold together with at least 95 %.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import fmean, stdev
+
+from scipy.stats import t as student_t
+
+from s2e.data.validation import validation_warning
+from s2e.words import JobSpec, Report, ReportRow, RoundRecord, TrialResult, TrialSpec, of_highest_fidelity
+
+TITLES = {
+    "searched": "searched schedule",
+    "default": "default Co-teaching schedule",
+    "tuned": "tuned eq. (1)",
+    "all": "R = 1 (keep everything)",
+}
+IN_WORDS = TITLES | {"default": "the default Co-teaching schedule", "tuned": "the tuned eq. (1)", "all": "R = 1"}
+CONFIDENCE = 0.95
+
+
+def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float | None, float | None]:
+    """Mean and half-width of its Student-t interval; None where there are too few values."""
+    if not values:
+        return None, None
+    if len(values) < 2:
+        return values[0], None
+    quantile = float(student_t.ppf(0.5 + confidence / 2, len(values) - 1))
+    return fmean(values), quantile * stdev(values) / math.sqrt(len(values))
+
+
+def looks(spec: JobSpec) -> tuple[int, ...]:
+    """Seeds of a schedule after which the comparison is looked at: n_seeds, doubled each time, at most max_seeds."""
+    n, most = spec.report.n_seeds, spec.report.max_seeds or 2 * spec.report.n_seeds
+    found = []
+    while n < most:
+        found.append(n)
+        n *= 2
+    return (*found, most)
+
+
+def make_report(spec: JobSpec, history: Sequence[RoundRecord], recommended: tuple[int, int] | None) -> Report:
+    """The report of a finished job."""
+    succeeded = [(trial, result) for trial, result in _pairs(history, "search") if result.objective is not None]
+    succeeded = of_highest_fidelity(succeeded, lambda pair: pair[0].share)
+    best = min(succeeded, key=lambda pair: pair[1].objective or 0.0, default=None)
+    rows = rows_of(spec, history)
+    first = next((r for t, r in _pairs(history, "retrain") if t.label == "searched" and r.model), None)
+    return Report(
+        recommended=recommended,
+        best_run=None if best is None else (best[0].round, best[0].k),
+        best_run_validation_accuracy=None if best is None else best[1].validation_accuracy,
+        best_run_model=None if best is None else best[1].model,
+        recommended_model=None if first is None else first.model,
+        keep_rate=rows[0].keep_rate,
+        rows=rows,
+        verdict=" ".join(filter(None, (_verdict(rows, recommended), validation_warning(spec.data)))),
+        train=rows[0].train,
+        basis=_basis(spec, history),
+    )
+
+
+def rows_of(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[ReportRow, ...]:
+    """The comparison so far, one row for each schedule."""
+    retrained = _pairs(history, "retrain")
+    confidence = 1 - (1 - CONFIDENCE) / len(looks(spec))
+    return tuple(_row(label, retrained, confidence) for label in TITLES)
+
+
+def is_open(row: ReportRow) -> bool:
+    """Whether more seeds might separate the searched schedule from this one; not where both are the same training."""
+    if row.difference is None:
+        return False
+    return row.difference_half_width is None or 0 < row.difference_half_width >= abs(row.difference)
+
+
+def best_rival(rows: Sequence[ReportRow]) -> ReportRow | None:
+    """The row that the searched schedule is least ahead of; None when it was trained beside none of them."""
+    return min((row for row in rows if row.difference is not None), key=lambda row: row.difference or 0.0, default=None)
+
+
+def _pairs(history: Sequence[RoundRecord], kind: str) -> list[tuple[TrialSpec, TrialResult]]:
+    """Trials of all rounds of a kind with their results."""
+    return [
+        pair
+        for record in history
+        if record.round.kind == kind
+        for pair in zip(record.round.trials, record.results, strict=True)
+    ]
+
+
+def _row(label: str, retrained: Sequence[tuple[TrialSpec, TrialResult]], confidence: float) -> ReportRow:
+    mine = [(trial, result) for trial, result in retrained if trial.label == label]
+    accuracy = {t.repeat: r.test_accuracy for t, r in mine if r.test_accuracy is not None}
+    searched = {
+        t.repeat: r.test_accuracy for t, r in retrained if t.label == "searched" and r.test_accuracy is not None
+    }
+    precision = [r.label_precision for _, r in mine if r.label_precision is not None]
+    mean, half_width = interval(list(accuracy.values()))
+    difference, difference_half_width = (
+        interval([searched[s] - accuracy[s] for s in accuracy if s in searched], confidence)
+        if label != "searched"
+        else (None, None)
+    )
+    return ReportRow(
+        label=label,
+        title=TITLES[label],
+        keep_rate=mine[0][0].keep_rate,
+        test_accuracy=tuple(accuracy.values()),
+        mean=mean,
+        half_width=half_width,
+        label_precision=fmean(precision) if precision else None,
+        difference=difference,
+        difference_half_width=difference_half_width,
+        n_failed=sum(result.failed for _, result in mine),
+        train=mine[0][0].train,
+        **{name: _mean_final(name, mine) for name in ("last_ten", "best", "at_best_validation")},
+    )
+
+
+def _mean_final(name: str, trained: Sequence[tuple[TrialSpec, TrialResult]]) -> float | None:
+    """Mean over the seeds of one kind of final test accuracy."""
+    found = [getattr(r.final.mean, name) for _, r in trained if r.final is not None and r.final.mean is not None]
+    return fmean(found) if found else None
+
+
+def _verdict(rows: Sequence[ReportRow], recommended: tuple[int, int] | None) -> str:
+    """What the paired intervals support, and nothing more."""
+    if recommended is None:
+        return "Every trial of the search failed; no schedule is recommended."
+    found: dict[str, list[ReportRow]] = {"beats": [], "is worse than": [], "open": [], "unknown": []}
+    for row in rows[1:]:
+        found[_outcome(row)].append(row)
+    parts = [
+        f"On fresh seeds the searched schedule {verb} "
+        + ", ".join(f"{IN_WORDS[row.label]} ({100 * (row.difference or 0):+.1f} points)" for row in found[verb])
+        + "."
+        for verb in ("beats", "is worse than")
+        if found[verb]
+    ]
+    if found["open"]:
+        parts.append(f"These seeds do not separate the searched schedule from {_listed(found['open'])}.")
+    if found["unknown"]:
+        parts.append(f"No seed trained both the searched schedule and {_listed(found['unknown'])} to the end.")
+    if "tuned" not in [row.label for row in found["beats"]]:
+        parts.append("No schedule is shown to beat the tuned eq. (1) here.")
+    return " ".join(parts)
+
+
+def _outcome(row: ReportRow) -> str:
+    """What the interval of the paired difference says of a rival, in the verdict's words."""
+    if row.difference is None:
+        return "unknown"
+    if row.difference_half_width is None or abs(row.difference) <= row.difference_half_width:
+        return "open"
+    return "beats" if row.difference > 0 else "is worse than"
+
+
+def _basis(spec: JobSpec, history: Sequence[RoundRecord]) -> str:
+    """What the numbers rest on, in words."""
+    searched = sum(trial.share for trial, _ in _pairs(history, "search"))
+    n_tuned, seeds = len(_pairs(history, "tune")), looks(spec)
+    fewer = " (fewer: a quick look, not an even contest)" if n_tuned < searched else ""
+    parts = [f"The search spent {searched:.4g} full trainings, tuning eq. (1) {n_tuned}{fewer}."]
+    if _pairs(history, "choose"):
+        parts.append(
+            f"On each side fresh seeds chose, by validation accuracy, among the {spec.report.n_candidates} schedules "
+            "with the lowest posterior mean."
+        )
+    repeats = {trial.repeat for trial, _ in _pairs(history, "retrain")}
+    parts.append(f"The rows rest on up to {len(repeats)} other seeds.")
+    if len(seeds) > 1:
+        level = 100 * (1 - (1 - CONFIDENCE) / len(seeds))
+        planned = ", ".join(map(str, seeds[:-1])) + f" and {seeds[-1]}"
+        parts.append(
+            f"Looks were planned at {planned}; a decided best rival ends them, so each difference has a t interval at "
+            f"{level:.4g} %, and all looks together 95 %."
+        )
+    return " ".join(parts)
+
+
+def _listed(rows: Sequence[ReportRow]) -> str:
+    return ", ".join(IN_WORDS[row.label] for row in rows)

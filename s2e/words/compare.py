@@ -1,0 +1,56 @@
+"""What a comparison asks for: entries, each a method under a schedule, on the job's data, network and budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from s2e.words.fields import param
+
+MOST_ENTRIES = 50
+MOST_LABEL = 40
+
+
+@dataclass(frozen=True)
+class ScheduleSpec:
+    """Which R(t) an entry trains under. A method without a schedule ignores it, and the report says so."""
+
+    kind: str = param(
+        "default",
+        choices=("default", "all", "tau", "list", "job"),
+        doc="default: eq. (1) with the job's tau; all: R = 1; tau: eq. (1) with this tau; list: the values of "
+        "keep_rate; job: what a finished search recommends",
+    )
+    tau: float | None = param(None, ge=0, lt=1, doc="tau of kind tau")
+    keep_rate: tuple[float, ...] = param((), ge=0, le=1, doc="R(t) of kind list, one value for each epoch, R(0) = 1")
+    job: str = param("", max_length=36, doc="id of the search of kind job; its schedule is taken at submission")
+
+
+@dataclass(frozen=True)
+class EntrySpec:
+    """One contestant: a method, its hyperparameters and its schedule."""
+
+    method: str = param(names="methods", doc="training method")
+    label: str = param("", max_length=MOST_LABEL, doc="its name in tables and curves; the method's when empty")
+    params: dict[str, Any] = param(
+        dict, doc="hyperparameters of the method, by name; what is missing gets the paper's value"
+    )
+    schedule: ScheduleSpec = param(ScheduleSpec, doc="the schedule R(t) it trains under")
+    train: dict[str, Any] = param(
+        dict, doc='other training settings that this entry alone has different, such as {"learning_rate": 0.01}'
+    )
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """Fields of TrainSpec that its trials have different from the job."""
+        return {**self.train, "method": self.method, "params": self.params}
+
+
+@dataclass(frozen=True)
+class CompareSpec:
+    """The entries of a comparison; the first is the baseline of all differences."""
+
+    entries: tuple[EntrySpec, ...] = param(max_length=MOST_ENTRIES, doc="what is compared; the first is the baseline")
+    n_seeds: int = param(
+        5, ge=2, le=100, doc="seeds (initial weights, data order, noise draw), the same for every entry"
+    )

@@ -1,0 +1,118 @@
+"""What a job says about its data: the set, the noise in its labels, and the split. Part of :mod:`s2e.words.job`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from s2e.words.fields import param
+
+MATRIX_KINDS = ("none", "symmetric", "symmetric_inclusive", "pair", "asymmetric", "matrix")
+"""Noise that is one matrix T, T_ij = P(label j | class i)."""
+NOISE_KINDS = (*MATRIX_KINDS, "human", "open_set")
+MAX_CLASSES = 1_000
+
+
+@dataclass(frozen=True)
+class NoiseSpec:
+    """Label noise of the training labels: injected, drawn from its own seed, or made by people.
+
+    Labels are drawn one by one from their class's row of T (Bernoulli: the realised rate varies from draw to draw),
+    unless ``exact_counts`` asks for expected numbers. ``symmetric_inclusive`` re-draws exactly noise_rate x S labels.
+    """
+
+    kind: str = param(
+        "symmetric",
+        choices=NOISE_KINDS,
+        doc="none; symmetric: uniform over the other classes; symmetric_inclusive: exactly noise_rate x S labels "
+        "re-drawn over all classes; pair: the next class; asymmetric: similar classes (mnist, cifar10, cifar100); "
+        "matrix: the one given; human: CIFAR-N label sets below the data root; open_set: images of another set replace "
+        "exactly noise_rate x S of the images, labels kept",
+    )
+    noise_rate: float = param(
+        0.5,
+        ge=0,
+        lt=1,
+        doc="probability that a label is replaced (asymmetric: of a class that is confused at all); matrix and human "
+        "noise bring their own",
+    )
+    exact_counts: bool = param(
+        False, doc="every class gets the expected number of each label (largest remainders); false: independent draws"
+    )
+    matrix: tuple[tuple[float, ...], ...] | None = param(
+        None,
+        max_length=MAX_CLASSES,
+        ge=0,
+        le=1,
+        doc="kind matrix: T, one row per class, T[i][j] = P(label j | class i); rows sum to 1",
+    )
+    true_superclass: bool = param(
+        False,
+        doc="asymmetric noise of cifar100: false: next class in blocks of five fine labels, as published figures have "
+        "it; true: next class of the same superclass",
+    )
+    human_labels: str = param(
+        "worse_label",
+        names="human_labels",
+        doc="kind human: a label set of CIFAR-10N (aggre, random1-3, worse) or CIFAR-100N (noisy_label)",
+    )
+    open_set: str | None = param(
+        None,
+        max_length=400,
+        doc="kind open_set: the data set whose training images replace some, or an .npz file below the data root with "
+        "an array images [P, H, W, D]",
+    )
+
+
+@dataclass(frozen=True)
+class CsvSpec:
+    """The table of the data set ``csv``. Columns of numbers are standardised, columns of text one-hot; ``?`` and empty
+    cells are missing."""
+
+    path: str = param("", max_length=400, doc="the file, as a path below the data root; UTF-8")
+    test_path: str | None = param(
+        None, max_length=400, doc="a file of test samples with the same columns; null: test_share of path's rows"
+    )
+    test_share: float = param(
+        0.2, gt=0, lt=1, doc="stratified share of the rows that tests where there is no test file"
+    )
+    header: bool = param(False, doc="the first row holds column names")
+    label_column: str | None = param(
+        None, max_length=200, doc="name of the label's column, or its number from 0; null: the last column"
+    )
+    delimiter: str = param("comma", choices=("comma", "semicolon", "tab"), doc="what separates cells")
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """A data set, its noise, and how it is split."""
+
+    name: str = param("digits", names="datasets", doc="name of the data set")
+    noise: NoiseSpec = param(NoiseSpec, doc="noise of the training labels")
+    split: str = param(
+        "holdout",
+        choices=("holdout", "s2e"),
+        doc="holdout: stratified validation samples taken from the training data; s2e: the paper's preset, "
+        "first half of the test set validates and the second half tests",
+    )
+    n_validation: int = param(300, ge=1, le=1_000_000, doc="validation samples taken by the holdout split")
+    n_train: int | None = param(None, ge=1, le=10_000_000, doc="use only this many training samples; null: all")
+    split_seed: int = param(0, ge=0, lt=2**63, doc="seed of the validation split and of the n_train subset")
+    n_clean: int = param(
+        0,
+        ge=0,
+        le=1_000_000,
+        doc="trusted samples with clean labels, set aside from the training data for methods that "
+        "learn from some; they neither train nor validate",
+    )
+    normalise: str = param(
+        "none",
+        choices=("none", "channels"),
+        doc="channels: pixels minus the data set's published mean, over its standard deviation; none: in [0, 1]",
+    )
+    csv: CsvSpec = param(CsvSpec, doc="the table, for data set csv")
+    validation_labels: str = param(
+        "clean",
+        choices=("clean", "noisy", "noisy_corrected"),
+        doc="noisy: validation labels go through the same noise, drawn from a seed of their own; noisy_corrected: so "
+        "do they, and validation accuracy is carried back to clean labels by the inverse of the noise's matrix",
+    )

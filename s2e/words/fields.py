@@ -1,0 +1,237 @@
+"""Plain JSON <-> frozen dataclasses, with every refusal naming field, value and what is allowed.
+
+A field carries its rules in its metadata (made by :func:`param`); :func:`parse` checks them,
+:func:`json_schema` publishes them. One source for the command line, the REST API and its documentation.
+Only the standard library is used, because the training engine must run on a bare machine.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import re
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from s2e.words.errors import Problem, SpecError
+
+T = TypeVar("T")
+_BOUNDS: dict[str, tuple[str, str, Callable[[float, float], bool]]] = {
+    "ge": (">=", "minimum", lambda v, b: v >= b),
+    "gt": (">", "exclusiveMinimum", lambda v, b: v > b),
+    "le": ("<=", "maximum", lambda v, b: v <= b),
+    "lt": ("<", "exclusiveMaximum", lambda v, b: v < b),
+}
+_MAX_ITEMS = 10_000
+_MAX_TEXT = 4_000
+NAMES: dict[str, Callable[[], Iterable[str]]] = {}
+"""What a field with ``names=KEY`` may hold. The registries enter themselves: the vocabulary imports none of them."""
+
+
+def param(default: Any = dataclasses.MISSING, *, doc: str, **rules: Any) -> Any:
+    """A dataclass field with its documentation and rules: ``ge gt le lt choices names or_pattern max_length``.
+
+    ``choices`` is a sequence of names, ``names`` the key of a registry in :data:`NAMES` that is asked late;
+    ``or_pattern`` is a regular expression for further names.
+    A mutable or dataclass default is given as a zero-argument callable.
+    """
+    unknown = set(rules) - set(_BOUNDS) - {"choices", "names", "or_pattern", "max_length"}
+    if unknown:
+        raise TypeError(f"unknown rules {sorted(unknown)}")
+    metadata = {"doc": doc, **rules}
+    if default is dict:  # compared, but not hashed: a frozen dataclass with such a field can still be a key
+        return dataclasses.field(default_factory=dict, metadata=metadata, hash=False)
+    if isinstance(default, type) or callable(default):
+        return dataclasses.field(default_factory=default, metadata=metadata)
+    if default is dataclasses.MISSING:
+        return dataclasses.field(metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def to_json(value: Any) -> Any:
+    """A dataclass (or a tree of them) as plain dicts, lists, numbers, strings and None."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [to_json(item) for item in value]
+    return value
+
+
+def parse(cls: type[T], data: Any, path: str = "") -> T:
+    """Build ``cls`` from plain JSON. Raises SpecError with *all* problems found."""
+    problems: list[Problem] = []
+    value = _parse(cls, {}, data, path, problems)
+    if problems:
+        raise SpecError(*problems)
+    return typing.cast(T, value)
+
+
+def _parse(kind: Any, rules: Mapping[str, Any], data: Any, path: str, problems: list[Problem]) -> Any:
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        if data is None and type(None) in args:
+            return None
+        return _parse(next(a for a in args if a is not type(None)), rules, data, path, problems)
+    if dataclasses.is_dataclass(kind):
+        return _parse_dataclass(typing.cast(type, kind), data, path, problems)
+    if origin is tuple:
+        return _parse_tuple(args, rules, data, path, problems)
+    if kind is Any:
+        return data
+    if origin is dict or kind is dict:
+        if not isinstance(data, dict):
+            problems.append(Problem(path, _short(data), "must be an object"))
+        return data
+    return _parse_scalar(kind, rules, data, path, problems)
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    """Types of the fields; kept, because evaluating them anew is most of the time of a parse."""
+    return typing.get_type_hints(cls)
+
+
+def _parse_dataclass(cls: type, data: Any, path: str, problems: list[Problem]) -> Any:
+    if not isinstance(data, Mapping):
+        problems.append(Problem(path or cls.__name__, _short(data), "must be an object"))
+        return None
+    hints = _hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    at = f"{path}." if path else ""
+    known = f"unknown field; known: {', '.join(fields) or 'none'}"
+    problems += [Problem(f"{at}{name}"[:200], _short(data[name]), known) for name in data if name not in fields]
+    values: dict[str, Any] = {}
+    before = len(problems)
+    for name, f in fields.items():
+        if name in data:
+            values[name] = _parse(hints[name], f.metadata, data[name], at + name, problems)
+        elif f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+            problems.append(Problem(at + name, None, "required"))
+    return cls(**values) if len(problems) == before else None
+
+
+def _parse_tuple(args: tuple[Any, ...], rules: Mapping[str, Any], data: Any, path: str, problems: list[Problem]) -> Any:
+    limit = rules.get("max_length", _MAX_ITEMS)
+    if not isinstance(data, list | tuple) or len(data) > limit:
+        problems.append(Problem(path, _short(data), f"must be a list of at most {limit} items"))
+        return ()
+    return tuple(_parse(args[0], rules, item, f"{path}[{i}]", problems) for i, item in enumerate(data))
+
+
+def _parse_scalar(kind: Any, rules: Mapping[str, Any], data: Any, path: str, problems: list[Problem]) -> Any:
+    allowed = _describe(kind, rules)
+    is_number = _is_finite_number(data)
+    if kind is float and is_number:
+        data = float(data)
+    elif kind is int and is_number and int(data) == data:
+        data = int(data)
+    elif not (kind in (str, bool) and isinstance(data, kind)):
+        problems.append(Problem(path, _short(data), allowed))
+        return data
+    bad = any(not _BOUNDS[r][2](data, rules[r]) for r in _BOUNDS if r in rules)
+    if _is_named(rules) and data not in _choices(rules) and not _matches(rules, data):
+        bad = True
+    if kind is str and len(data) > rules.get("max_length", _MAX_TEXT):
+        bad = True
+    if bad:
+        problems.append(Problem(path, _short(data), allowed))
+    return data
+
+
+def _is_finite_number(data: Any) -> bool:
+    if isinstance(data, int):  # a whole number beyond the largest float would break math.isfinite
+        return not isinstance(data, bool) and abs(data) < 2**64
+    return isinstance(data, float) and math.isfinite(data)
+
+
+def _is_named(rules: Mapping[str, Any]) -> bool:
+    return "choices" in rules or "names" in rules
+
+
+def _choices(rules: Mapping[str, Any]) -> list[Any]:
+    return list(rules["choices"] if "choices" in rules else NAMES[rules["names"]]())
+
+
+def _matches(rules: Mapping[str, Any], data: Any) -> bool:
+    return "or_pattern" in rules and re.fullmatch(rules["or_pattern"], data) is not None
+
+
+def _describe(kind: Any, rules: Mapping[str, Any]) -> str:
+    words = {float: "a finite number", int: "a whole number", str: "text", bool: "true or false"}[kind]
+    if _is_named(rules):
+        names = "one of " + ", ".join(str(c) for c in _choices(rules))
+        return f"{names}, or {rules['or_pattern']}" if "or_pattern" in rules else names
+    if kind is str:
+        return f"text of at most {rules.get('max_length', _MAX_TEXT)} characters"
+    bounds = [f"{_BOUNDS[r][0]} {rules[r]}" for r in _BOUNDS if r in rules]
+    return words + (", " + " and ".join(bounds) if bounds else "")
+
+
+def _short(value: Any) -> Any:
+    """The refused value, safe to repeat: finite, and not the whole of a huge body."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, int | float | bool) or value is None:
+        return value if not isinstance(value, int) or abs(value) < 2**63 else hex(value)[:80]
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def field_lines(cls: type) -> list[tuple[str, Any, str, str]]:
+    """Name, default, what is allowed and documentation of each field of a flat dataclass made with :func:`param`."""
+    hints = _hints(cls)
+    return [
+        (f.name, to_json(f.default), _describe(hints[f.name], f.metadata), f.metadata.get("doc", ""))
+        for f in dataclasses.fields(cls)
+    ]
+
+
+def json_schema(cls: type) -> dict[str, Any]:
+    """The JSON schema (2020-12) of a dataclass made with :func:`param`."""
+    hints = _hints(cls)
+    required, properties = [], {}
+    for f in dataclasses.fields(cls):
+        properties[f.name] = {**_field_schema(hints[f.name], f.metadata), "description": f.metadata.get("doc", "")}
+        if f.default is not dataclasses.MISSING:
+            properties[f.name]["default"] = to_json(f.default)
+        elif f.default_factory is not dataclasses.MISSING:
+            properties[f.name]["default"] = to_json(f.default_factory())
+        else:
+            required.append(f.name)
+    schema: dict[str, Any] = {"type": "object", "additionalProperties": False, "properties": properties}
+    if required:
+        schema["required"] = required
+    if cls.__doc__:
+        schema["description"] = cls.__doc__.strip().splitlines()[0]
+    return schema
+
+
+def _field_schema(kind: Any, rules: Mapping[str, Any]) -> dict[str, Any]:
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        inner = _field_schema(next(a for a in args if a is not type(None)), rules)
+        return {"anyOf": [inner, {"type": "null"}]}
+    if dataclasses.is_dataclass(kind):
+        return json_schema(typing.cast(type, kind))
+    if origin is tuple:
+        return {
+            "type": "array",
+            "items": _field_schema(args[0], rules),
+            "maxItems": rules.get("max_length", _MAX_ITEMS),
+        }
+    if origin is dict or kind is dict:
+        return {"type": "object"}
+    schema: dict[str, Any] = {"type": {float: "number", int: "integer", str: "string", bool: "boolean"}[kind]}
+    schema |= {_BOUNDS[r][1]: rules[r] for r in _BOUNDS if r in rules}
+    if "or_pattern" in rules:
+        schema["anyOf"] = [{"enum": _choices(rules)}, {"type": "string", "pattern": f"^{rules['or_pattern']}$"}]
+    elif _is_named(rules):
+        schema["enum"] = _choices(rules)
+    if kind is str and not _is_named(rules):
+        schema["maxLength"] = rules.get("max_length", _MAX_TEXT)
+    return schema

@@ -1,0 +1,65 @@
+"""What a user asks for: one job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from s2e.words.compare import CompareSpec
+from s2e.words.data import DataSpec
+from s2e.words.fields import param
+from s2e.words.search import ReportSpec, SearchSpec
+from s2e.words.train import TrainSpec
+
+SPEC_VERSION = 1
+
+
+@dataclass(frozen=True)
+class PlanSpec:
+    """Everything about execution that can change a number; stored with the job."""
+
+    device: str = param("cpu", choices=("cpu", "cuda"), doc="where populations train")
+    dtype: str = param(
+        "float32",
+        choices=("float32", "bfloat16", "float64"),
+        doc="arithmetic of search trials; re-training uses float32",
+    )
+    population: int = param(3, ge=1, le=1_024, doc="most trials trained together as one stacked program")
+    threads: int = param(1, ge=1, le=256, doc="CPU threads of one population")
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """One search, or one comparison: data, training, what is searched or compared, and the execution plan."""
+
+    name: str = param("", max_length=120, doc="a name for people")
+    kind: str = param(
+        "search",
+        choices=("search", "compare"),
+        doc="search: find a schedule; compare: train the entries of compare on the same seeds (of search, only "
+        "tail_epochs then matters, and of report only tau and ramp_epochs)",
+    )
+    seed: int = param(0, ge=0, lt=2**63, doc="the seed all randomness of the job is derived from")
+    trials: str = param(
+        "internal",
+        choices=("internal", "external"),
+        doc="who trains: the service's own workers, or, external, your own program, which asks for schedules under a "
+        "lease and reports back (of data and train, only train.n_epochs and the noise rate then matter)",
+    )
+    protocol: str | None = param(
+        None,
+        names="protocols",
+        doc="a published training protocol: its values stand in every field of data and train that the job does not "
+        "set itself; null: the fields' own defaults",
+    )
+    data: DataSpec = param(DataSpec, doc="data set, noise and split")
+    train: TrainSpec = param(TrainSpec, doc="how one trial is trained")
+    search: SearchSpec = param(SearchSpec, doc="how schedules are searched")
+    report: ReportSpec = param(ReportSpec, doc="the final comparison")
+    compare: CompareSpec | None = param(None, doc="what a job of kind compare compares")
+    plan: PlanSpec = param(PlanSpec, doc="execution plan")
+
+    @property
+    def tail_epochs(self) -> int:
+        """Epochs averaged by the objective: mean validation accuracy over the last of them (design invariant 4)."""
+        n_epochs = self.train.n_epochs
+        return min(n_epochs, self.search.tail_epochs or max(5, n_epochs // 10))

@@ -1,0 +1,107 @@
+"""What a search is made of: points, trials, rounds, and the populations that train together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from s2e.words.data import DataSpec
+from s2e.words.fidelity import FULL, Fidelity
+from s2e.words.fields import param
+from s2e.words.job import PlanSpec
+from s2e.words.results import TrialResult
+from s2e.words.train import TrainSpec
+
+
+@dataclass(frozen=True)
+class Point:
+    """One x of a space, as the flat vector its Space defines (for ``s2e``: alpha[4] then beta[4][4], row by row)."""
+
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class SearchState:
+    """All a searcher knows at round m: theta, and ``memory``, the plain JSON a rule needs beside it."""
+
+    round: int
+    theta: tuple[float, ...]
+    memory: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What the search may see of one trial: its point and the objective 1 - validation accuracy, to be minimised."""
+
+    k: int
+    point: Point
+    objective: float
+    failed: bool = False
+    noise: float | None = None
+    """Standard error of the objective where it is known, for rules that weigh observations."""
+    fidelity: Fidelity = FULL
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """One schedule, one training. ``keep_rate`` is R(t) for t = 0..T-1."""
+
+    round: int
+    k: int
+    label: str
+    """Which schedule this is: ``search``; a tuning of eq. (1), ``tau=0.3, t_k=8.1, c=1``; a candidate, ``searched 2``
+    or ``tuned 1``; or a row of the final table, ``searched default tuned all``; in a comparison, which entry."""
+    repeat: int
+    """Which fresh seed of the choice or of the final comparison; 0 during search and tuning."""
+    keep_rate: tuple[float, ...]
+    init_seed: int
+    order_seed: int
+    noise_seed: int
+    point: Point | None = None
+    train: dict[str, Any] = param(dict, doc="fields of TrainSpec that this trial alone has different, as JSON")
+    fidelity: Fidelity = FULL
+
+    @property
+    def share(self) -> float:
+        """Share of a full training that the trial is."""
+        return self.fidelity.share(len(self.keep_rate))
+
+
+@dataclass(frozen=True)
+class Round:
+    """Trials under one theta (``kind`` search), a step of the final comparison (``tune choose retrain``), or all of a
+    comparison job (``compare``)."""
+
+    index: int
+    kind: str
+    trials: tuple[TrialSpec, ...]
+    state: SearchState | None = None
+
+
+@dataclass(frozen=True)
+class Population:
+    """Trials trained as one stacked program, with all that their training depends on."""
+
+    data: DataSpec
+    train: TrainSpec
+    plan: PlanSpec
+    tail_epochs: int
+    trials: tuple[TrialSpec, ...]
+
+    @property
+    def n_epochs_run(self) -> int:
+        """Epochs that its trials have done at their end; the trials of a population agree in it."""
+        return self.trials[0].fidelity.epochs_of(self.train.n_epochs)
+
+    @property
+    def data_share(self) -> float:
+        """Share of the training samples its trials use; they agree in it."""
+        return self.trials[0].fidelity.data_share
+
+
+@dataclass(frozen=True)
+class RoundRecord:
+    """A finished round with its results, ordered by k."""
+
+    round: Round
+    results: tuple[TrialResult, ...]

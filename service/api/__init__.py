@@ -1,0 +1,1 @@
+"""The API process: parse, call one function, return."""

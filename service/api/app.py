@@ -1,0 +1,80 @@
+"""The API process: reads and writes the database, serves the dashboard and the event stream. No torch, no Ray."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+
+import s2e
+from service.api import openapi, problems
+from service.api.auth import KeyRing, check_exposure
+from service.api.middleware import BodyLimit, Gate, SecurityHeaders
+from service.api.routes import catalog, docs, external, health, jobs, session, trials, workers
+from service.settings import Settings
+from service.store.engine import Database
+
+DASHBOARD = Path(__file__).parents[1] / "dashboard"
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application. Raises ExposedWithoutKeyError for an address beyond loopback without a key."""
+    settings = settings or Settings()
+    api_key = settings.api_key.get_secret_value() if settings.api_key else None
+    check_exposure(settings.host, api_key)
+    app = FastAPI(
+        title="S2E",
+        summary="Searches the keep-rate schedule R(t) for learning with noisy labels.",
+        version=s2e.__version__,
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.settings = settings
+    app.state.database = Database(settings.database_url)
+    app.state.keys = KeyRing(api_key) if api_key else None
+    app.state.stopping = threading.Event()
+    problems.install(app)
+    openapi.install(app)
+    app.add_middleware(BodyLimit, limit_bytes=settings.max_body_bytes)
+    app.add_middleware(Gate, keys=app.state.keys)
+    app.add_middleware(SecurityHeaders)  # added last, so outermost: refusals of the others carry them too
+    _add_routes(app)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    app.state.stopping.set()
+    app.state.database.close()
+
+
+def _add_routes(app: FastAPI) -> None:
+    api = APIRouter(prefix="/api/v1")
+    for module in (jobs, trials, external, catalog, workers, session):
+        api.include_router(module.router)
+    app.include_router(api)
+    app.include_router(health.router)
+    app.include_router(docs.router)
+
+    @app.get("/", include_in_schema=False)
+    def index_page() -> FileResponse:
+        return _page("index.html")
+
+    @app.get("/jobs/{job_id}", include_in_schema=False)
+    def job_page(job_id: str) -> FileResponse:  # noqa: ARG001 - the page reads it from its address
+        return _page("job.html")
+
+    app.mount("/assets", StaticFiles(directory=DASHBOARD), name="assets")
+
+
+def _page(name: str) -> FileResponse:
+    """A page that browsers ask for anew, so that an update of the service is seen at once."""
+    return FileResponse(DASHBOARD / name, headers={"Cache-Control": "no-cache"})

@@ -1,0 +1,92 @@
+"""A request body as plain JSON, strictly: UTF-8, no key twice, no absurd depth, no text a database cannot hold.
+
+NaN and infinity pass here on purpose: the job's own validator then names the field they were found in.
+"""
+
+from __future__ import annotations
+
+import json
+from email.message import Message
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from s2e.words import Problem
+from service.errors import BadRequest, UnsupportedMedia
+
+MAX_DEPTH = 16
+
+
+async def json_body(request: Request) -> Any:
+    """Dependency: the parsed body. Raises BadRequest, UnsupportedMedia, TooLarge."""
+    header = Message()
+    header["content-type"] = request.headers.get("content-type", "")
+    kind = header.get_content_type() if request.headers.get("content-type") else "nothing"
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise UnsupportedMedia(f"the body is declared as {kind[:80]!r}; allowed: application/json")
+    return strict_json(await request.body())
+
+
+JsonBody = Annotated[Any, Depends(json_body)]
+
+
+def body_schema(name: str) -> dict[str, Any]:
+    """What the OpenAPI file says of a body that is read here: the schema is among its components."""
+    schema = {"$ref": f"#/components/schemas/{name}"}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def strict_json(raw: bytes) -> Any:
+    """Parse a body. Raises BadRequest with the place or the field."""
+    try:
+        data = json.loads(raw.decode("utf-8"), object_pairs_hook=_object)
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"the body is not UTF-8: byte {error.start}") from error
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise BadRequest(f"the body is not JSON: {error.msg} at {where}", Problem("body", where, "JSON")) from error
+    except ValueError as error:  # an integer of thousands of digits
+        raise BadRequest(f"the body is not JSON this service can read: {str(error)[:120]}") from error
+    except RecursionError as error:
+        raise _too_deep() from error
+    _check(data)
+    return data
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise BadRequest(f"field {name[:80]!r} is given twice", Problem(name[:80], "twice", "once"))
+        found[name] = value
+    return found
+
+
+def _check(data: Any) -> None:
+    """Depth and text of a parsed body, without recursion."""
+    stack: list[tuple[Any, int, str]] = [(data, 1, "")]
+    while stack:
+        value, depth, path = stack.pop()
+        if depth > MAX_DEPTH:
+            raise _too_deep()
+        if isinstance(value, dict):
+            for name, item in value.items():
+                _check_text(name, path)
+                stack.append((item, depth + 1, f"{path}.{name}".lstrip(".")))
+        elif isinstance(value, list):
+            stack.extend((item, depth + 1, f"{path}[{i}]") for i, item in enumerate(value))
+        elif isinstance(value, str):
+            _check_text(value, path)
+
+
+def _check_text(text: str, path: str) -> None:
+    """PostgreSQL cannot store U+0000, and no database half of a surrogate pair."""
+    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        allowed = "Unicode text without U+0000 and without lone surrogates"
+        raise BadRequest(f"{path or 'a field name'} is not text", Problem(path or "body", ascii(text)[:80], allowed))
+
+
+def _too_deep() -> BadRequest:
+    return BadRequest(
+        f"the body is nested deeper than {MAX_DEPTH} levels", Problem("body", None, f"depth <= {MAX_DEPTH}")
+    )

@@ -1,0 +1,173 @@
+"""/jobs: submit, list, look, change the state, follow."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterable
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.exceptions import HTTPException
+
+from service.api import compare, events, jobs, schemas
+from service.api.body import JsonBody, body_schema
+from service.api.deps import Cursor, DatabaseDep, ExistingJob, JobId, Limit, MaxPoints, ReadSession, WriteSession
+from service.api.schemas_compare import AnyReport, CurveName, CurvesOut
+from service.api.series import decode_cursor, encode_cursor
+from service.store import queries
+
+router = APIRouter(prefix="/jobs", tags=["jobs"])
+IdempotencyKey = Annotated[
+    str | None,
+    Header(min_length=1, max_length=200, pattern=r"^[!-~]+$", description="the same key and body: the same job"),
+]
+_SEEN = {200: {"model": schemas.JobOut, "description": "The job this Idempotency-Key made before"}}
+
+
+@router.post(
+    "",
+    operation_id="create_job",
+    status_code=201,
+    responses=_SEEN,  # type: ignore[arg-type]
+    openapi_extra=body_schema("JobSpec"),
+)
+def create_job(
+    session: WriteSession, body: JsonBody, response: Response, idempotency_key: IdempotencyKey = None
+) -> schemas.JobOut:
+    """Submit a job. The same Idempotency-Key with the same body answers 200 with the same job."""
+    job, created = jobs.submit(session, body, idempotency_key)
+    response.status_code = 201 if created else 200
+    response.headers["Location"] = f"/api/v1/jobs/{job.id}"
+    return job
+
+
+@router.get("", operation_id="list_jobs")
+def list_jobs(
+    session: ReadSession, limit: Limit = 50, cursor: Cursor = None, state: schemas.JobState | None = None
+) -> schemas.Page[schemas.JobOut]:
+    """Jobs, newest first."""
+    key = decode_cursor(cursor, [str])
+    rows = queries.jobs(session, limit, None if key is None else str(key[0]), state)
+    page = rows[:limit]
+    following = encode_cursor(page[-1].id) if len(rows) > limit else None
+    return schemas.Page[schemas.JobOut](items=jobs.jobs_out(session, page), next_cursor=following)
+
+
+@router.get("/{job_id}", operation_id="get_job")
+def get_job(session: ReadSession, job_id: JobId) -> schemas.JobOut:
+    """One job with its progress."""
+    return jobs.get(session, job_id)
+
+
+@router.post("/{job_id}/cancel", operation_id="cancel_job")
+def cancel_job(session: WriteSession, job_id: JobId) -> schemas.JobOut:
+    """End a job: at once when nothing of it runs, else as soon as its trials have stopped."""
+    return jobs.cancel(session, job_id)
+
+
+@router.post("/{job_id}/pause", operation_id="pause_job")
+def pause_job(session: WriteSession, job_id: JobId) -> schemas.JobOut:
+    """Start nothing more of a job; what trains goes on to its end."""
+    return jobs.pause(session, job_id)
+
+
+@router.post("/{job_id}/resume", operation_id="resume_job")
+def resume_job(session: WriteSession, job_id: JobId) -> schemas.JobOut:
+    """Go on with a paused job."""
+    return jobs.resume(session, job_id)
+
+
+@router.get("/{job_id}/rounds", operation_id="list_rounds")
+def list_rounds(
+    session: ReadSession, job: ExistingJob, limit: Limit = 50, cursor: Cursor = None
+) -> schemas.Page[schemas.RoundOut]:
+    """Rounds in order, each with theta and the fan of R(t) under it."""
+    key = decode_cursor(cursor, [int])
+    rows = queries.rounds(session, job.id, limit, None if key is None else int(key[0]))
+    page = rows[:limit]
+    following = encode_cursor(page[-1][0].round) if len(rows) > limit else None
+    items = [jobs.round_out(job, row, n_trials) for row, n_trials in page]
+    return schemas.Page[schemas.RoundOut](items=items, next_cursor=following)
+
+
+@router.get("/{job_id}/trials", operation_id="list_trials")
+def list_trials(
+    session: ReadSession,
+    job: ExistingJob,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    round_: Annotated[int | None, Query(alias="round", ge=0, lt=2**31)] = None,
+    label: Annotated[str | None, Query(max_length=40, pattern=r"^[ -~]*$")] = None,
+) -> schemas.Page[schemas.TrialOut]:
+    """Trials by (round, k), without their curves."""
+    key = decode_cursor(cursor, [int, int])
+    after = None if key is None else (int(key[0]), int(key[1]))
+    rows = queries.trials(session, job.id, limit, after, round_, label)
+    page = rows[:limit]
+    following = encode_cursor(page[-1].round, page[-1].k) if len(rows) > limit else None
+    items = [schemas.TrialOut.model_validate(row) for row in page]
+    return schemas.Page[schemas.TrialOut](items=items, next_cursor=following)
+
+
+@router.get("/{job_id}/schedules", operation_id="list_schedules")
+def list_schedules(session: ReadSession, job: ExistingJob, max_points: MaxPoints = 60) -> schemas.SchedulesOut:
+    """R(t) of every trial, thinned to the same epochs."""
+    return jobs.schedules_out(session, job, max_points)
+
+
+@router.get("/{job_id}/schedule", operation_id="get_schedule")
+def get_schedule(session: ReadSession, job: ExistingJob) -> schemas.ScheduleOut:
+    """The recommended R(t), one value per epoch; provisional while the job runs. 404 for a comparison."""
+    return jobs.schedule_out(session, job)
+
+
+@router.get("/{job_id}/report", operation_id="get_report")
+def get_report(session: ReadSession, job: ExistingJob) -> AnyReport:
+    """What the job ended with, a search or a comparison by ``kind``; 404 until the job has completed."""
+    return jobs.report_out(session, job)
+
+
+@router.get("/{job_id}/curves", operation_id="list_curves")
+def list_curves(
+    session: ReadSession, job: ExistingJob, metric: CurveName = "test_accuracy", max_points: MaxPoints = 120
+) -> CurvesOut:
+    """One number of every epoch: its mean and range over the trials of each label (in a comparison: of each entry)."""
+    return compare.curves_out(session, job, metric, max_points)
+
+
+def _last_seen(
+    database: DatabaseDep,
+    job_id: JobId,
+    header: Annotated[int | None, Header(alias="Last-Event-ID", ge=0, lt=2**63)] = None,
+    last_event_id: Annotated[
+        int | None, Query(ge=0, lt=2**63, description="for a client that cannot send the header")
+    ] = None,
+) -> int:
+    """The last event a client has seen. Answers 404 for no such job and 204 (do not come back) when nothing follows."""
+    last_id = header if header is not None else last_event_id or 0
+    if events.nothing_follows(database, job_id, last_id):
+        raise HTTPException(204)
+    return last_id
+
+
+def _stopping(request: Request) -> threading.Event:
+    stopping: threading.Event = request.app.state.stopping
+    return stopping
+
+
+@router.get(
+    "/{job_id}/events",
+    operation_id="follow_job",
+    response_class=EventSourceResponse,
+    responses={204: {"description": "The job has ended and every event of it was seen"}},
+)
+async def follow_job(
+    database: DatabaseDep,
+    job_id: JobId,
+    last_id: Annotated[int, Depends(_last_seen)],
+    stopping: Annotated[threading.Event, Depends(_stopping)],
+) -> AsyncIterable[ServerSentEvent]:
+    """Events of a job (job, round, trial, epochs, report), from the first or behind the last seen, until its end."""
+    async for event in events.stream(database, job_id, last_id, stopping):
+        yield event

@@ -1,0 +1,37 @@
+"""/session: a browser trades the API key for a cookie, because its EventSource cannot send headers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Request, Response
+
+from s2e.words import param, parse
+from service.api.auth import COOKIE, SESSION_S, KeyRing
+from service.api.body import JsonBody, body_schema
+from service.errors import Unauthorized
+
+router = APIRouter(tags=["session"])
+
+
+@dataclass(frozen=True)
+class SessionIn:
+    """The API key, traded for a session cookie."""
+
+    key: str = param(max_length=400, doc="the API key of the service")
+
+
+@router.post("/session", operation_id="open_session", status_code=204, openapi_extra=body_schema("SessionIn"))
+def open_session(request: Request, body: JsonBody) -> Response:
+    """Open a session of one week. Where the service has no key, every key will do: there is nothing to open."""
+    key = parse(SessionIn, body).key
+    response = Response(status_code=204)
+    keys: KeyRing | None = request.app.state.keys
+    if keys is not None:
+        if not keys.accepts_key(key):
+            raise Unauthorized("this is not the key of the service")
+        secure = request.url.scheme == "https"
+        response.set_cookie(
+            COOKIE, keys.open_session(), max_age=SESSION_S, httponly=True, samesite="strict", secure=secure, path="/"
+        )
+    return response

@@ -1,0 +1,41 @@
+"""The API process: uvicorn around the application, ended within three seconds whoever is still listening."""
+
+from __future__ import annotations
+
+import threading
+from types import FrameType
+
+import uvicorn
+
+from service.api.app import create_app
+from service.settings import Settings
+
+GRACEFUL_S = 2
+
+
+class Server(uvicorn.Server):
+    """Ends the event streams at the first signal; uvicorn alone would wait for them to end by themselves."""
+
+    def __init__(self, config: uvicorn.Config, stopping: threading.Event) -> None:
+        super().__init__(config)
+        self.stopping = stopping
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.stopping.set()
+        super().handle_exit(sig, frame)
+
+
+def make_server(settings: Settings) -> Server:
+    """A server that is not yet listening. Raises ExposedWithoutKeyError."""
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        timeout_graceful_shutdown=GRACEFUL_S,
+        log_level="warning",
+        access_log=False,
+        ws="none",
+        server_header=False,
+    )
+    return Server(config, app.state.stopping)

@@ -1,0 +1,132 @@
+"""The commands that are the service: serve, api, dispatcher, migrate."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Annotated
+
+import typer
+
+from service.api.auth import check_exposure
+from service.dispatch.supervisor import Child, command, end_with_parent, supervise
+from service.settings import Settings
+
+_PANEL = "The service"
+Host = Annotated[str | None, typer.Option(help="Address to listen on. Beyond 127.0.0.1 it needs S2E_API_KEY.")]
+Port = Annotated[int | None, typer.Option(min=0, max=65_535, help="Port to listen on.")]
+
+
+class NotReadyError(Exception):
+    """The service cannot start as things are; the message says what to do."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    for function in (serve, api, dispatcher, migrate, openapi):
+        app.command(rich_help_panel=_PANEL)(function)
+
+
+def serve(
+    host: Host = None,
+    port: Port = None,
+    home: Annotated[str | None, typer.Option(help="Folder of the database and the artifacts.")] = None,
+) -> None:
+    """Start the service on this machine: api and dispatcher, restarted when one dies. Ctrl-C ends both.
+
+    Settings come from the environment (S2E_HOME, S2E_DATABASE_URL, S2E_API_KEY, S2E_DATA_ROOT, ...); the options
+    here set the same things. Each part can also be started alone: s2e api, s2e dispatcher.
+    """
+    settings = _settings(host, port, home)
+    _check_exposure(settings)
+    _check_port(settings)
+    _migrate(settings)
+    typer.echo(
+        f"S2E listens on http://{_in_url(settings.host)}:{settings.port} (dashboard, API, /docs). Ctrl-C ends it."
+    )
+    supervise(
+        [Child("api", command("api")), Child("dispatcher", command("dispatcher"))],
+        say=lambda text: typer.echo(text, err=True),
+    )
+
+
+def api(host: Host = None, port: Port = None) -> None:
+    """Start the API alone: REST, event stream and dashboard. Needs neither torch nor Ray."""
+    from service.api.server import make_server
+
+    settings = _settings(host, port)
+    server = make_server(settings)
+    if not _at_head(settings):
+        _migrate(settings)
+    end_with_parent()
+    server.run()
+
+
+def dispatcher() -> None:
+    """Start a dispatcher alone: it advances jobs and leads the trainers. More than one may run; each job has one."""
+    from service.dispatch.dispatcher import run
+
+    settings = Settings()
+    if not _at_head(settings):
+        raise NotReadyError("the database has not the newest tables; start the api first, or run: s2e migrate")
+    end_with_parent()
+    run(settings)
+
+
+def migrate() -> None:
+    """Bring the database to the newest tables ('s2e serve' and 's2e api' do it by themselves)."""
+    settings = Settings()
+    _migrate(settings)
+    typer.echo("the database is at the newest migration")
+
+
+def openapi() -> None:
+    """Print the OpenAPI document of the REST API (docs/openapi.json is this)."""
+    from service.api.openapi import as_text
+
+    typer.echo(as_text(), nl=False)
+
+
+def _settings(host: str | None, port: int | None, home: str | None = None) -> Settings:
+    """Settings of the environment and the options; the environment is set too, for the children."""
+    for name, value in (("S2E_HOST", host), ("S2E_PORT", port), ("S2E_HOME", home)):
+        if value is not None:
+            os.environ[name] = str(value)
+    return Settings()
+
+
+def _check_exposure(settings: Settings) -> None:
+    check_exposure(settings.host, settings.api_key.get_secret_value() if settings.api_key else None)
+
+
+def _check_port(settings: Settings) -> None:
+    """Say now that the port is taken, instead of restarting an api that cannot have it."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise NotReadyError(
+                f"cannot listen on {settings.host}:{settings.port}: {error}; choose a --port"
+            ) from error
+
+
+def _migrate(settings: Settings) -> None:
+    from service.store.engine import migrate as migrate_database
+
+    migrate_database(settings.database_url)
+
+
+def _at_head(settings: Settings) -> bool:
+    from service.store.engine import Database
+
+    database = Database(settings.database_url)
+    try:
+        return database.at_head()
+    finally:
+        database.close()
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

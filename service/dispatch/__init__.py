@@ -1,0 +1,1 @@
+"""The dispatcher: advances jobs, one durable step at a time."""

@@ -1,0 +1,180 @@
+"""A job as a chain of small transactions: the ask/tell loop of ``s2e.jobs.loop``, one durable step at a time.
+
+    poll the backend -> record its events -> if the round is complete: next round from the stored history -> start it
+
+Whoever is killed between two arrows has lost nothing that was written: the next process takes the lease, puts back what
+was under way (:meth:`Orchestrator.take_over`) and goes on from the rows. What comes next is a pure function of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from s2e.jobs import loop
+from s2e.words import JobSpec, PlanSpec, Round, RoundRecord
+from service.lifecycle import JOB_ENDED, TRIAL_IN_FLIGHT
+from service.store import external, populations, repository, rounds
+from service.store.changes import lock_job
+from service.store.engine import Database
+from service.store.rounds import JobStatus
+from workers.backend import Event, TrialBackend, WorkerInfo
+
+
+class Step(Enum):
+    """What one step of a job leads to."""
+
+    AGAIN = "something was written; another step may follow at once"
+    WAIT = "the backend has to report first"
+    DONE = "nothing is left to do for a dispatcher"
+
+
+@dataclass
+class _Known:
+    """What never changes once stored, kept to read it only once."""
+
+    spec: JobSpec
+    history: list[RoundRecord] = field(default_factory=list)
+    round: Round | None = None
+
+
+class Orchestrator:
+    """Advances the jobs that ``owner`` holds the lease of. Every method may raise LeaseLostError."""
+
+    def __init__(self, database: Database, backend: TrialBackend, owner: str, max_attempts: int = 3) -> None:
+        self._database = database
+        self._backend = backend
+        self._owner = owner
+        self._max_attempts = max_attempts
+        self._known: dict[str, _Known] = {}
+
+    def take_over(self, job_id: str) -> None:
+        """Begin to lead a job: what was under way in other hands, or in a failed step of ours, is put back."""
+        self.drop(job_id)
+        if self._is_external(job_id):  # what others train goes on without a dispatcher
+            return
+        with self._database.write() as session:
+            populations.orphan_populations(session, job_id, self._owner, "its dispatcher went away")
+
+    def drop(self, job_id: str) -> None:
+        """Stop what the backend does for a job, and forget what is known of it."""
+        self._known.pop(job_id, None)
+        for key in self._backend.running():
+            if key.job_id == job_id:
+                self._backend.cancel(key)
+
+    def record(self, job_id: str, events: Iterable[Event]) -> None:
+        """Write down everything one poll brought about one job, in one transaction."""
+        with self._database.write() as session:
+            populations.record_events(session, job_id, self._owner, events, self._max_attempts)
+
+    def advance(self, job_id: str) -> bool:
+        """Take all steps that are possible now; True when a dispatcher has nothing more to do for the job."""
+        while (step := self._step(job_id)) is Step.AGAIN:
+            pass
+        return step is Step.DONE
+
+    def fail(self, job_id: str, reason: str) -> None:
+        """End a job that cannot go on."""
+        self.drop(job_id)
+        with self._database.write() as session:
+            repository.fail_job(session, job_id, self._owner, reason)
+
+    def _step(self, job_id: str) -> Step:
+        with self._database.read() as session:
+            status = rounds.job_status(session, job_id)
+        if status.state in JOB_ENDED:
+            self.drop(job_id)
+            return Step.DONE
+        if status.state == "cancelling":
+            return self._cancel(job_id)
+        if status.state == "queued":
+            return self._begin(job_id)
+        if self._is_external(job_id) and self._take_back(job_id):
+            return Step.AGAIN
+        in_flight, pending = status.in_state(*TRIAL_IN_FLIGHT), status.in_state("pending")
+        if status.state == "paused":
+            return Step.WAIT if in_flight else Step.DONE
+        if pending and self._is_external(job_id):
+            return Step.WAIT
+        if pending:
+            return self._start(job_id, status, len(in_flight))
+        return Step.WAIT if in_flight else self._next_round(job_id, status.n_rounds)
+
+    def _cancel(self, job_id: str) -> Step:
+        self.drop(job_id)
+        with self._database.write() as session:
+            repository.finish_cancel(session, job_id, self._owner)
+        return Step.DONE
+
+    def _begin(self, job_id: str) -> Step:
+        with self._database.write() as session:
+            repository.start_job(session, job_id, self._owner)
+        return Step.AGAIN
+
+    def _start(self, job_id: str, status: JobStatus, n_in_flight: int) -> Step:
+        """Lease pending populations, as many as have a place, and give them to the backend."""
+        known = self._recall(job_id)
+        room = capacity(self._backend.workers(), known.spec.plan) - n_in_flight
+        if room <= 0:
+            return Step.WAIT
+        m = status.n_rounds - 1
+        if known.round is None or known.round.index != m:
+            with self._database.read() as session:
+                known.round = rounds.load_round(session, job_id, m)
+        with self._database.write() as session:
+            keys = populations.lease_populations(session, job_id, self._owner, m, status.in_state("pending")[:room])
+        groups = loop.populations(known.spec, known.round)
+        for key in keys:
+            self._backend.start(key, groups[key.group])
+        return Step.WAIT if keys else Step.AGAIN  # no keys: a user has moved the job meanwhile
+
+    def _next_round(self, job_id: str, n_rounds: int) -> Step:
+        """All results are there: ask for the next round, or end with the report."""
+        known = self._recall(job_id)
+        if len(known.history) < n_rounds:
+            with self._database.read() as session:
+                known.history += rounds.load_history(session, job_id, first=len(known.history))
+        round_ = loop.next_round(known.spec, known.history)
+        if round_ is None:
+            return self._finish(job_id, known)
+        with self._database.write() as session:
+            rounds.insert_round(session, job_id, self._owner, known.spec, round_)
+        return Step.AGAIN
+
+    def _finish(self, job_id: str, known: _Known) -> Step:
+        report = loop.report_of(known.spec, known.history)
+        with self._database.write() as session:
+            repository.finish_job(session, job_id, self._owner, report)
+        return Step.AGAIN
+
+    def _is_external(self, job_id: str) -> bool:
+        return self._recall(job_id).spec.trials == "external"
+
+    def _take_back(self, job_id: str) -> bool:
+        """Put back external trials whose lease ran out; whether there were any."""
+        with self._database.read() as session:
+            if not external.has_expired(session, job_id):
+                return False
+        with self._database.write() as session:
+            external.expire_leases(session, lock_job(session, job_id, self._owner), self._max_attempts)
+        return True
+
+    def _recall(self, job_id: str) -> _Known:
+        if job_id not in self._known:
+            with self._database.read() as session:
+                self._known[job_id] = _Known(rounds.load_spec(session, job_id))
+        return self._known[job_id]
+
+
+def capacity(workers: Sequence[WorkerInfo], plan: PlanSpec) -> int:
+    """Populations of a job that may be under way at once: one for each place, and one more so that none waits for us.
+
+    Not all of a round, because a population that has been given away can no longer be held back by a pause.
+    """
+    if plan.device == "cuda":
+        places = sum(worker.gpus for worker in workers)
+    else:
+        places = sum(worker.cpus for worker in workers) / plan.threads
+    return max(1, int(places)) + 1

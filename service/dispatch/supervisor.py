@@ -1,0 +1,104 @@
+"""Child processes kept alive: api and dispatcher under one parent, none of which outlives it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+
+PARENT_PID = "S2E_PARENT_PID"
+BACK_OFF_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+HEALTHY_S = 30.0
+"""A child that lived this long is restarted at once when it dies."""
+TERM_S = 15.0
+ORPHAN_S = 10.0
+
+
+@dataclass
+class Child:
+    """One supervised process."""
+
+    name: str
+    command: Sequence[str]
+    process: subprocess.Popen[bytes] | None = None
+    n_failures: int = 0
+    started_s: float = 0.0
+    restart_s: float = field(default=0.0)
+
+    def start(self) -> None:
+        """Start in a session of its own: a Ctrl-C reaches the parent only, which then ends its children in order."""
+        # A 36x36 eigenproblem is slower on several BLAS threads than on one; trainers set their own number.
+        environment = {"OMP_NUM_THREADS": "1", **os.environ, PARENT_PID: str(os.getpid())}
+        self.process = subprocess.Popen(self.command, env=environment, start_new_session=True)  # noqa: S603
+        self.started_s = time.monotonic()
+
+    def check(self, say: Callable[[str], None]) -> None:
+        """Notice a death, and start again once the back-off is over."""
+        now_s = time.monotonic()
+        if self.process is not None and (code := self.process.poll()) is not None:
+            self.n_failures = 0 if now_s - self.started_s > HEALTHY_S else self.n_failures + 1
+            wait_s = BACK_OFF_S[min(self.n_failures, len(BACK_OFF_S) - 1)]
+            self.process, self.restart_s = None, now_s + wait_s
+            say(f"{self.name} ended with code {code}; it starts again in {wait_s:g} s")
+        if self.process is None and now_s >= self.restart_s:
+            self.start()
+
+
+def supervise(children: Sequence[Child], say: Callable[[str], None], poll_s: float = 0.2) -> None:
+    """Keep the children running until SIGTERM or SIGINT, then end them."""
+    stop = threading.Event()
+
+    def on_signal(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        while not stop.is_set():
+            for child in children:
+                child.check(say)
+            stop.wait(poll_s)
+    finally:
+        _end(children)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(children: Sequence[Child]) -> None:
+    """SIGTERM to all, then SIGKILL to those that do not listen."""
+    processes = [child.process for child in children if child.process is not None]
+    for process in processes:
+        process.terminate()
+    deadline_s = time.monotonic() + TERM_S
+    for process in processes:
+        try:
+            process.wait(max(0.0, deadline_s - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def end_with_parent(poll_s: float = 0.5) -> None:
+    """In a supervised child: end as by SIGTERM once the parent is gone, even by kill -9; by force if it takes long."""
+    parent = os.environ.get(PARENT_PID)
+    if parent is None:
+        return
+
+    def watch() -> None:
+        while os.getppid() == int(parent):
+            time.sleep(poll_s)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(ORPHAN_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+def command(verb: str) -> list[str]:
+    """The command line of one part of the service."""
+    return [sys.executable, "-m", "service.cli.main", verb]
