@@ -16,7 +16,7 @@ from s2e.jobs import loop
 from s2e.jobs.recommendation import Tried, best_bets
 from s2e.jobs.trials import default_keep_rate, make_space
 from s2e.parts import KINDS
-from s2e.words import JobSpec
+from s2e.words import JobSpec, replace, to_json
 from service.api import schemas
 from service.api.lookup import StoredJobs
 from service.api.schemas_compare import REPORT_SHAPES, AnyReport
@@ -32,8 +32,9 @@ QUANTILE_NAMES = ("q05", "q25", "q50", "q75", "q95")
 def submit(session: Session, body: Any, idempotency_key: str | None) -> tuple[schemas.JobOut, bool]:
     """Create the job a body asks for; (job, False) when its key made it before. Raises SpecError, Conflict."""
     spec = parse_job(body, StoredJobs(session))
-    # What was asked, and not what the jobs it names, or the defaults, have become.
-    request_hash = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+    # What was asked, and not what the jobs it starts from have become; the report of a search does not change.
+    asked = replace(spec, search=replace(spec.search, earlier=())) if spec.search.warm_start else spec
+    request_hash = hashlib.sha256(json.dumps(to_json(asked), sort_keys=True).encode()).hexdigest()
     job_id, created = repository.create_job(session, spec, idempotency_key, request_hash)
     return get(session, job_id), created
 

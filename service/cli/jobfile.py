@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import math
 import tomllib
-from collections.abc import Iterator
-from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +26,14 @@ def read_file(path: Path) -> Any:
         raise SpecError(Problem(str(path), str(error)[:200], "a readable TOML file (or JSON, named .json)")) from error
     if not isinstance(data, dict):
         raise SpecError(Problem(str(path), str(data)[:80], "must be an object"))
-    if problems := list(_not_json(data, "")):
-        raise SpecError(*problems)
-    return data
+    return _plain(data)
 
 
-def _not_json(value: Any, path: str) -> Iterator[Problem]:
-    """What TOML has and JSON has not: dates, and numbers that are not finite."""
+def _plain(value: Any) -> Any:
+    """What TOML has and JSON has not, dates and numbers that are not finite, as text for a validator to refuse."""
     if isinstance(value, dict):
-        for name, item in value.items():
-            yield from _not_json(item, f"{path}.{name}".lstrip("."))
-    elif isinstance(value, list):
-        for i, item in enumerate(value):
-            yield from _not_json(item, f"{path}[{i}]")
-    elif isinstance(value, date | time) or (isinstance(value, float) and not math.isfinite(value)):
-        yield Problem(path, str(value), "text, a finite number, true or false")
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    is_json = isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)) or value is None
+    return value if is_json else str(value)

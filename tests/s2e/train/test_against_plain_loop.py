@@ -26,7 +26,7 @@ def is_free(network, name):
 
 
 def plain_coteaching(trials, population, n_steps):
-    """Co-teaching (methods reference c.2) with nothing stacked; returns the two modules after n_steps."""
+    """Co-teaching with nothing stacked; returns the two modules after n_steps."""
     trial, train = population.trials[0], population.train
     data = load_split(population.data)
     images, labels = data.train.images.double() / data.max_value, noisy_labels(population.data, trial.noise_seed)
