@@ -78,6 +78,11 @@ class Part:
         """The settings for people."""
         return field_lines(cls)
 
+    @classmethod
+    def notes(cls) -> list[str]:
+        """The facts of the part that a user should know, in words."""
+        return []
+
     def settings(self) -> dict[str, Any]:
         """The settings by name, as plain values."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]

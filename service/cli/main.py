@@ -14,7 +14,7 @@ from rich.console import Console
 
 from s2e.client.errors import ApiError, ClientError, InvalidSpec
 from s2e.client.http import DEFAULT_URL, S2EClient
-from s2e.parts import KINDS, REGISTRIES, Listed, listing
+from s2e.parts import KINDS, REGISTRIES, listing
 from s2e.words import S2EError, SpecError, to_json
 from service.api.auth import ExposedWithoutKeyError
 from service.cli import data as cli_data
@@ -211,19 +211,8 @@ def list_names(
         raise typer.BadParameter(f"{kind!r}; one of {', '.join(REGISTRIES)}")
     for table, names in listing(kind).items():
         typer.echo(table)
-        for one in names:
-            _print_listed(one, with_settings=kind is not None)
-
-
-def _print_listed(one: Listed, *, with_settings: bool) -> None:
-    origin = f" ({one.package} {one.version})" if one.package != "s2e" else ""
-    if one.broken:
-        typer.echo(f"  {one.name:<16}BROKEN{origin}: {one.broken}")
-        return
-    typer.echo(f"  {one.name:<16}{one.summary}{origin}")
-    if with_settings:
-        for line in terminal.setting_lines(one.settings):
-            typer.echo(f"      {line}")
+        for line in terminal.part_lines(names, with_settings=kind is not None):
+            typer.echo(f"  {line}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
