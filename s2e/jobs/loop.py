@@ -22,12 +22,13 @@ from s2e import catalog
 from s2e.door.overrides import overridden
 from s2e.jobs.compare import compare_round
 from s2e.jobs.compare import n_trials as n_compared
-from s2e.jobs.compare_report import CompareReport, make_compare_report
+from s2e.jobs.compare_report import make_compare_report
 from s2e.jobs.final import chosen, final_round, n_final_rounds, n_final_trials
 from s2e.jobs.search_report import make_report
 from s2e.jobs.trials import make_space, make_trial
 from s2e.search.base import Searcher
 from s2e.words import (
+    CompareReport,
     JobSpec,
     Observation,
     Population,

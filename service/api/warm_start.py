@@ -6,9 +6,10 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from s2e.door import parse_job
-from s2e.words import MOST_TRIALS, EarlierTrials, JobSpec, Problem, SpecError, replace, to_json
+from s2e.words import MOST_TRIALS, EarlierTrials, JobSpec, Problem, SpecError, UnreadableError, replace, to_json
 from service.errors import NotFound
 from service.store import queries
+from service.store.rounds import load_spec
 
 
 def resolved(session: Session, spec: JobSpec) -> JobSpec:
@@ -24,9 +25,11 @@ def resolved(session: Session, spec: JobSpec) -> JobSpec:
 
 def _trials(session: Session, job_id: str) -> EarlierTrials:
     try:
-        search = parse_job(queries.job(session, job_id).spec).search
+        search = load_spec(session, job_id).search
     except NotFound as error:
         raise SpecError(Problem("search.warm_start", job_id, "ids of jobs that exist")) from error
+    except UnreadableError as error:
+        raise SpecError(Problem("search.warm_start", job_id, f"jobs that this release can read: {error}")) from error
     found = queries.searched_points(session, job_id)
     if not found:
         raise SpecError(Problem("search.warm_start", job_id, "jobs with at least one succeeded full training"))

@@ -14,7 +14,7 @@ from enum import Enum
 
 from s2e.jobs import loop
 from s2e.words import JobSpec, PlanSpec, Round, RoundRecord
-from service.lifecycle import JOB_ENDED, TRIAL_IN_FLIGHT
+from s2e.words.states import JOB_ENDED, TRIAL_IN_FLIGHT
 from service.store import external, populations, repository, rounds
 from service.store.changes import lock_job
 from service.store.engine import Database

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Insert, and_, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from service.lifecycle import JOB_ENDED, TRIAL_IN_FLIGHT
+from s2e.words.states import JOB_ENDED, TRIAL_IN_FLIGHT
 from service.store.changes import utc_now
 from service.store.models import Job, Trial, WorkerRow
 from workers.backend import WorkerInfo

@@ -84,7 +84,7 @@ def test_curves_of_both_databases_average_the_current_attempts(each_database: Da
         assert round_ is not None
         rounds.insert_round(session, job_id, "me", spec, round_)
         key, other = populations.lease_populations(session, job_id, "me", 0, [0, 1])
-        rows = [EpochMetrics(k, t, None, 1.0, 1.0, None, None, value, None) for k, t, value in REPORTED]
+        rows = [EpochMetrics(k=k, epoch=t, keep_rate=1.0, validation_accuracy=value) for k, t, value in REPORTED]
         reported = [EpochReported(key, tuple(row for row in rows if row.epoch == t)) for t in (0, 1)]
         events = [PopulationStarted(key, "here"), *reported, PopulationStarted(other, "here")]
         populations.record_events(session, job_id, "me", events, 3)

@@ -138,7 +138,7 @@ def test_the_key_is_sent() -> None:
         assert request.headers["authorization"] == "Bearer secret"
         return httpx.Response(200, json={"items": []})
 
-    assert answering(handler, "secret").workers() == []
+    assert answering(handler, "secret").workers() == ()
 
 
 def test_an_answer_that_is_no_problem_document() -> None:

@@ -10,8 +10,7 @@ from sqlalchemy import func, select
 
 from s2e.door import parse_job
 from s2e.jobs import loop
-from s2e.jobs.compare_report import CompareReport
-from s2e.words import PlanSpec, Report, parse, replace, to_json
+from s2e.words import CompareReport, PlanSpec, Report, parse, replace, to_json
 from service.api import jobs
 from service.dispatch.orchestrator import Orchestrator, capacity
 from service.store import leases, repository, rounds

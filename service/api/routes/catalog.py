@@ -6,43 +6,47 @@ from fastapi import APIRouter
 
 from s2e import catalog
 from s2e.door.protocols import protocols
-from s2e.words import json_schema
-from service.api import schemas
+from s2e.words import CompareRow, EpochMetrics, ReportRow, TrialResult, json_schema, numbers_of
+from s2e.words.answers import Items, Named, NamedMethod, NamedProtocol, NumberTables
 
 router = APIRouter(tags=["catalog"])
-Listing = schemas.Items[schemas.Named]
+Listing = Items[Named]
 
 
 def _listing(table: dict[str, catalog.Entry]) -> Listing:
-    return Listing(items=[schemas.Named(name=name, summary=entry.summary) for name, entry in table.items()])
+    return Items(tuple(Named(name, entry.summary) for name, entry in table.items()))
 
 
 @router.get("/methods", operation_id="list_methods")
-def list_methods() -> schemas.Items[schemas.MethodOut]:
+def list_methods() -> Items[NamedMethod]:
     """Training methods under a schedule, with their hyperparameters."""
-    return schemas.Items[schemas.MethodOut](items=[_method(name) for name in catalog.METHODS])
+    return Items(tuple(_method(name) for name in catalog.METHODS))
 
 
-def _method(name: str) -> schemas.MethodOut:
+def _method(name: str) -> NamedMethod:
     entry, params = catalog.METHODS[name], catalog.params_of(name)
-    return schemas.MethodOut(
+    return NamedMethod(
         name=name,
         summary=entry.summary,
         params=json_schema(params),
         per_dataset={dataset: dict(values) for dataset, values in params.per_dataset.items()},
         scheduled=name in catalog.SCHEDULED,
-        needs=sorted(entry.needs),
+        needs=tuple(sorted(entry.needs)),
     )
 
 
 @router.get("/protocols", operation_id="list_protocols")
-def list_protocols() -> schemas.Items[schemas.ProtocolOut]:
+def list_protocols() -> Items[NamedProtocol]:
     """Published training protocols; a job names one and overrides what it wants."""
-    items = [
-        schemas.ProtocolOut(name=name, summary=protocol.summary, datasets=protocol.datasets)
-        for name, protocol in protocols().items()
-    ]
-    return schemas.Items[schemas.ProtocolOut](items=items)
+    return Items(
+        tuple(NamedProtocol(name, protocol.summary, protocol.datasets) for name, protocol in protocols().items())
+    )
+
+
+@router.get("/numbers", operation_id="list_numbers")
+def list_numbers() -> NumberTables:
+    """Every number that is measured or reported: what it is, for whom, and how people call it."""
+    return NumberTables(*map(numbers_of, (EpochMetrics, TrialResult, ReportRow, CompareRow)))
 
 
 @router.get("/networks", operation_id="list_networks")

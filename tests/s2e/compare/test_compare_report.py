@@ -8,8 +8,18 @@ import pytest
 
 from s2e.door import parse_job
 from s2e.jobs import loop
-from s2e.jobs.compare_report import CompareReport, make_compare_report
-from s2e.words import FinalAccuracies, FinalAccuracy, JobSpec, RoundRecord, TrialResult, parse, replace, to_json
+from s2e.jobs.compare_report import make_compare_report
+from s2e.words import (
+    CompareReport,
+    FinalAccuracies,
+    FinalAccuracy,
+    JobSpec,
+    RoundRecord,
+    TrialResult,
+    parse,
+    replace,
+    to_json,
+)
 
 BASE = (0.80, 0.82, 0.81, 0.83)
 
