@@ -9,14 +9,14 @@ from importlib.util import find_spec
 from s2e.words import MissingExtraError
 
 _TRAIN = ("torch", "torchvision", "safetensors", "sklearn", "cmaes", "optuna")
-_STORE = ("alembic", "psycopg", "pydantic_settings", "sqlalchemy", "structlog")
+_STORE = ("alembic", "psycopg", "pydantic", "pydantic_settings", "sqlalchemy")
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "train": _TRAIN,
-    "server": (*_STORE, "fastapi", "pydantic", "starlette", "uvicorn"),
-    "worker": (*_TRAIN, *_STORE, "ray"),
+    "server": (*_STORE, "fastapi", "uvicorn"),
+    "worker": (*_TRAIN, *_STORE, "ray", "structlog"),
     "tune": ("ray",),
 }
-"""Extra -> modules it brings: those of its libraries that this package imports by name."""
+"""Extra -> the modules of its libraries, as pyproject.toml has them."""
 
 
 @contextmanager

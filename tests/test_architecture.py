@@ -11,12 +11,16 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FORBIDDEN = {
-    "s2e": {"workers", "service", "ray", "sqlalchemy", "fastapi", "httpx", "pydantic"},
+    "s2e": {"workers", "service", "sqlalchemy", "fastapi", "pydantic"},
     "s2e/search": {"torch", "torchvision", "workers", "service", "ray", "sqlalchemy"},
     "workers": {"service", "sqlalchemy", "fastapi"},
     "service/store": {"fastapi", "ray", "torch", "workers.ray_backend"},
     "service/api/routes": {"sqlalchemy.orm.Query", "ray", "torch"},
 }
+
+
+ONLY_BELOW = {"httpx": "s2e/client", "ray": "s2e/ecosystem", "optuna": "s2e/ecosystem"}
+"""Libraries of other programs' users inside s2e, each in one place."""
 
 
 def imports_of(path: Path) -> set[str]:
@@ -43,11 +47,26 @@ def test_no_arrow_points_back(folder: str) -> None:
     assert not wrong
 
 
+def test_each_library_of_others_has_one_place_in_s2e() -> None:
+    wrong = {
+        (str(path.relative_to(ROOT)), name)
+        for path in sorted((ROOT / "s2e").rglob("*.py"))
+        for name in imports_of(path)
+        if (place := ONLY_BELOW.get(name.partition(".")[0])) and not path.is_relative_to(ROOT / place)
+    }
+    assert not wrong
+
+
 @pytest.mark.parametrize(
     ("module", "banned"),
     [
+        ("s2e", {"numpy", "httpx", "rich"}),
+        ("s2e.client", {"numpy", "scipy", "pydantic", "service", "workers", "torch"}),
         ("service.api.app", {"torch", "ray", "torchvision", "sklearn", "optuna", "cmaes"}),
-        ("service.cli.main", {"torch", "ray", "torchvision", "sklearn"}),
+        (
+            "service.cli.main",
+            {"torch", "ray", "torchvision", "sklearn", "sqlalchemy", "fastapi", "pydantic", "uvicorn"},
+        ),
         ("s2e.jobs.loop", {"torch", "ray", "sqlalchemy", "optuna", "cmaes"}),
         ("s2e.train.trial", {"ray", "sqlalchemy", "pydantic", "fastapi", "sklearn", "torchvision", "safetensors"}),
     ],

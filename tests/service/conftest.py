@@ -281,6 +281,12 @@ def run_simulated(backend: SimulatedBackend, round_: Round, populations: tuple[P
     return results
 
 
+@pytest.fixture(scope="session", name="run_simulated")
+def run_simulated_fixture() -> Callable[..., list[TrialResult]]:
+    """Trains the populations of a round on a simulated backend to their end."""
+    return run_simulated
+
+
 @pytest.fixture(scope="session")
 def quick_search() -> QuickSearch:
     report = {"n_seeds": 2, "max_seeds": 2, "n_candidates": 1, "taus": [0.3]}

@@ -67,10 +67,10 @@ def test_a_comparison_from_submission_to_report(client: S2EClient, dispatching: 
 def test_the_curves_of_a_comparison_are_means_and_ranges(client: S2EClient, dispatching: None) -> None:
     job = client.wait(client.submit(COMPARE).id)
     curves = client.curves(job.id, "validation_accuracy", max_points=3)
-    assert (curves.metric, curves.epochs) == ("validation_accuracy", [0, 2, 5])
+    assert (curves.metric, curves.epochs) == ("validation_accuracy", (0, 2, 5))
     assert [(item.label, item.n_trials) for item in curves.items] == [("standard", 2), ("ours", 2)]
-    assert curves.items[0].mean == curves.items[0].low == curves.items[0].high == [pytest.approx(0.9)] * 3
-    assert client.curves(job.id, "wrong_memorised").items[0].mean == [None] * 6
+    assert curves.items[0].mean == curves.items[0].low == curves.items[0].high == (pytest.approx(0.9),) * 3
+    assert client.curves(job.id, "wrong_memorised").items[0].mean == (None,) * 6
 
 
 def test_curves_of_both_databases_average_the_current_attempts(each_database: Database) -> None:
@@ -93,7 +93,7 @@ def test_curves_of_both_databases_average_the_current_attempts(each_database: Da
         assert queries.labels(session, job_id) == [("standard", 2), ("ours", 2)]
     [curve] = found.items
     assert (curve.label, curve.n_trials) == ("standard", 2)
-    assert curve.mean[:3] == [pytest.approx(0.6), pytest.approx(0.9), None]
+    assert curve.mean[:3] == (pytest.approx(0.6), pytest.approx(0.9), None)
     assert (curve.low[0], curve.high[0]) == (0.5, 0.7)
 
 
@@ -108,13 +108,13 @@ def test_an_entry_takes_the_schedule_a_search_recommends(
     recommended = client.report(search.id).keep_rate
     job = client.submit(of_job(search.id), idempotency_key="again")
     entry = job.spec["compare"]["entries"][1]
-    assert entry["schedule"] == {"kind": "job", "tau": None, "keep_rate": recommended, "job": search.id}
+    assert entry["schedule"] == {"kind": "job", "tau": None, "keep_rate": list(recommended), "job": search.id}
     assert client.submit(of_job(search.id), idempotency_key="again").id == job.id
     client.wait(job.id)
     assert client.comparison(job.id).rows[1].schedule == f"recommended by job {search.id}"
     with database.read() as session:
         asked = session.scalars(select(Trial).where(Trial.job_id == job.id, Trial.label == "found")).all()
-    assert [trial.spec["keep_rate"] for trial in asked] == [recommended] * 2
+    assert [trial.spec["keep_rate"] for trial in asked] == [list(recommended)] * 2
     with pytest.raises(WrongKind, match="comparison"):
         client.comparison(search.id)
 

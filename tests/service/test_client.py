@@ -72,7 +72,7 @@ def test_a_job_from_submission_to_report(client: S2EClient, dispatching: None) -
     [recommended] = [t for t in trials if (t.round, t.k) == report.recommended]
     assert client.trial(recommended.id).keep_rate == report.keep_rate
     curves = client.epochs(recommended.id, max_points=3)
-    assert (curves.total, curves.epochs) == (6, [0, 2, 5])
+    assert (curves.total, curves.epochs) == (6, (0, 2, 5))
 
 
 def test_a_spec_object_and_its_json_are_the_same_request(client: S2EClient) -> None:

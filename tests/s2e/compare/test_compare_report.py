@@ -16,7 +16,7 @@ from s2e.words import (
     JobSpec,
     RoundRecord,
     TrialResult,
-    parse,
+    read,
     replace,
     to_json,
 )
@@ -124,4 +124,4 @@ def test_one_entry_alone_is_compared_with_nothing() -> None:
 
 def test_the_report_survives_the_way_through_text() -> None:
     report = report_of({"base": BASE, "rival": (None, 0.7, 0.8, 0.9)})
-    assert parse(CompareReport, json.loads(json.dumps(to_json(report), allow_nan=False))) == report
+    assert read(CompareReport, json.loads(json.dumps(to_json(report), allow_nan=False))) == report
