@@ -19,8 +19,8 @@ import tomllib
 from pathlib import Path
 
 from s2e.client import S2EClient
-from service.cli.jobs import print_any
 from service.cli.options import out
+from service.cli.reports import draw_report
 from service.cli.saving import save_report
 from service.cli.terminal import print_places, watch
 
@@ -71,7 +71,7 @@ def main() -> None:
         if job.state != "completed":
             raise SystemExit(f"the job ended as {job.state}: {job.reason}")
         console = out()
-        print_any(client.any_report(job.id), console)
+        draw_report(client.any_report(job.id), console)
         console.print()
         print_places(console, save_report(client, job.id, home / "demo"))
         print(f"\nFinished in {time.monotonic() - started:.0f} s. Dashboard: {address}")

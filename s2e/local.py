@@ -19,6 +19,7 @@ from s2e.door import parse_job
 from s2e.extras import needs
 from s2e.jobfile import read_job_file
 from s2e.jobs.loop import n_rounds, n_trials, run_search
+from s2e.parts import KINDS
 from s2e.words import (
     CompareReport,
     JobSpec,
@@ -95,7 +96,7 @@ def run(
     data_root: str | Path | None = None,
     output: str | Path | None = None,
     progress: bool | Listener = True,
-) -> tuple[list[RoundRecord], Report | CompareReport]:
+) -> tuple[list[RoundRecord], Any]:
     """Every round of a job with its results, and the report. ``progress`` may be a listener of one's own."""
     root = environment_root() if data_root is None else str(data_root)
     keeper = _keeper(spec, output, root)
@@ -158,9 +159,9 @@ def _listener(spec: JobSpec, progress: bool | Listener) -> Iterator[Listener | N
         yield None
 
 
-def _write(spec: JobSpec, output: Path, history: Sequence[RoundRecord], report: Report | CompareReport) -> None:
+def _write(spec: JobSpec, output: Path, history: Sequence[RoundRecord], report: Any) -> None:
     """In the folder named for the job's kind: every round with its theta and results, the report, the schedule."""
     content = {"spec": to_json(spec), "rounds": to_json(list(history)), "report": to_json(report)}
     write_atomic(output / spec.kind / f"{spec.kind}.json", json.dumps(content, allow_nan=False, indent=1).encode())
-    if isinstance(report, Report):
+    if KINDS[spec.kind].recommends:
         save_schedule(output, spec.kind, report)

@@ -14,12 +14,12 @@ from sqlalchemy.orm import Session
 from s2e.door import parse_job
 from s2e.jobs import loop
 from s2e.jobs.trials import make_space
-from s2e.words import JobSpec, to_json
+from s2e.parts import KINDS
+from s2e.words import JobSpec
 from s2e.words.answers import Fan, JobRound, Progress
 from s2e.words.answers import Job as JobAnswer
-from service.api import compare
+from service.api.lookup import StoredJobs
 from service.api.stored import if_known, spec_of
-from service.api.warm_start import resolved
 from service.store import queries, repository
 from service.store.models import Job, SearchRound
 
@@ -29,11 +29,9 @@ QUANTILE_NAMES = ("q05", "q25", "q50", "q75", "q95")
 
 def submit(session: Session, body: Any, idempotency_key: str | None) -> tuple[JobAnswer, bool]:
     """Create the job a body asks for; (job, False) when its key made it before. Raises SpecError, Conflict."""
-    spec = parse_job(body)
-    # What was asked, and not what the jobs it names have become.
-    request_hash = hashlib.sha256(json.dumps(to_json(spec), sort_keys=True).encode()).hexdigest()
-    spec = compare.with_schedules(session, spec)
-    spec = resolved(session, spec)
+    spec = parse_job(body, StoredJobs(session))
+    # What was asked, and not what the jobs it names, or the defaults, have become.
+    request_hash = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
     job_id, created = repository.create_job(session, spec, idempotency_key, request_hash)
     return get(session, job_id), created
 
@@ -76,7 +74,7 @@ def _job_out(job: Job, rounds_done: int, running_epochs: int, now: datetime) -> 
         name=job.name,
         state=job.state,
         reason=job.reason,
-        title="" if spec is None else _title(spec),
+        title=(if_known(_title, spec) if spec is not None else None) or "",
         spec=job.spec,
         spec_version=job.spec_version,
         unreadable=unreadable,
@@ -88,9 +86,7 @@ def _job_out(job: Job, rounds_done: int, running_epochs: int, now: datetime) -> 
 
 
 def _title(spec: JobSpec) -> str:
-    if spec.compare is not None:
-        return f"{len(spec.compare.entries)} entries x {spec.compare.n_seeds} seeds"
-    return f"{spec.search.searcher}, {spec.search.n_rounds} x {spec.search.n_trials}"
+    return KINDS[spec.kind].title(spec)
 
 
 def _progress(job: Job, spec: JobSpec | None, rounds_done: int, running_epochs: int, now: datetime) -> Progress:

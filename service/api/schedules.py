@@ -13,7 +13,7 @@ from s2e.jobs.trials import default_keep_rate
 from s2e.words import JobSpec
 from s2e.words.answers import JobSchedule, Recommended, TrialSchedule, TrialSchedules
 from service.api.series import thin
-from service.api.stored import if_known, is_comparison, spec_of
+from service.api.stored import if_known, recommends, spec_of
 from service.errors import NoSchedule
 from service.store import queries
 from service.store.models import Job, Trial
@@ -21,7 +21,7 @@ from service.store.models import Job, Trial
 
 def recommended(session: Session, job: Job) -> Recommended | None:
     """The recommended schedule's trial: the report's, or the best bet on what has succeeded so far."""
-    if is_comparison(job):
+    if not recommends(job):
         return None
     if (report := queries.report(session, job.id)) is not None:
         place = report.report["recommended"]
@@ -54,7 +54,7 @@ def _best_bet(spec: JobSpec, seen: tuple[_Seen, ...]) -> tuple[int, int] | None:
 
 def schedule_out(session: Session, job: Job) -> JobSchedule:
     """The recommended R(t); the default Co-teaching schedule while no trial has succeeded. Raises NoSchedule."""
-    if is_comparison(job):
+    if not recommends(job):
         raise NoSchedule(job.id)
     report, place = queries.report(session, job.id), recommended(session, job)
     keep_rate: Sequence[float]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from s2e.door import read_job
+from s2e.parts import KINDS
 from s2e.words import JobSpec, S2EError, UnreadableError
 from service.store.models import Job
 
@@ -26,8 +27,10 @@ def spec_of(job: Job) -> tuple[JobSpec | None, str]:
         return None, str(error)
 
 
-def is_comparison(job: Job) -> bool:
-    return job.spec.get("kind") == "compare"
+def recommends(job: Job) -> bool:
+    """Whether the job is of a kind that ends with a recommended schedule."""
+    kind = job.spec.get("kind", "search")
+    return kind not in KINDS or KINDS[kind].recommends
 
 
 def if_known(compute: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:

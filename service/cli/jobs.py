@@ -11,12 +11,13 @@ from rich.console import Console
 
 from s2e.client.http import DEFAULT_URL, S2EClient
 from s2e.jobfile import read_job_file
+from s2e.parts import KINDS
 from s2e.words import to_json
-from s2e.words.answers import ComparisonReport, SearchReport
+from s2e.words.answers import Job
 from service.cli import terminal
 from service.cli.options import FAILED, INTERRUPTED, AsJson, JobFile, JobId, Key, Url, out
+from service.cli.reports import draw_report, models_of
 from service.cli.saving import save_report
-from service.cli.terminal_compare import print_comparison
 
 _PANEL = "Jobs"
 
@@ -67,20 +68,10 @@ def _watch(client: S2EClient, job_id: str) -> int:
 def print_report(client: S2EClient, job_id: str, console: Console) -> None:
     """The report of a job of either kind, and how to fetch the files it names."""
     report = client.any_report(job_id)
-    print_any(report, console)
-    models = [
-        (name, f"s2e model {report.models[path]}") for name, path in terminal.models_of(report) if path in report.models
-    ]
+    draw_report(report, console)
+    models = [(name, f"s2e model {report.models[path]}") for name, path in models_of(report) if path in report.models]
     console.print()
     terminal.print_places(console, [*models, ("all of it as files", f"s2e report {job_id} --save FOLDER")])
-
-
-def print_any(report: SearchReport | ComparisonReport, console: Console) -> None:
-    """A report of either kind."""
-    if isinstance(report, ComparisonReport):
-        print_comparison(report, console)
-    else:
-        terminal.print_report(report, console)
 
 
 def jobs(
@@ -102,7 +93,7 @@ def show(job_id: JobId, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Ke
     """Show a job: its state, its progress, and the schedule recommended so far."""
     with S2EClient(url, key) as client:
         job = client.job(job_id)
-        schedule = client.schedule(job_id) if job.spec.get("kind") != "compare" else None
+        schedule = client.schedule(job_id) if _recommends(job) else None
     if as_json:
         typer.echo(json.dumps(to_json(job), indent=1))
         return
@@ -115,6 +106,12 @@ def show(job_id: JobId, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Ke
     )
     console.print(f"\n{title}{', provisional' if schedule.provisional else ''}")
     terminal.print_plot(console, schedule.keep_rate)
+
+
+def _recommends(job: Job) -> bool:
+    """Whether the job ends with a schedule; of a kind that another release knows nobody can say."""
+    kind = str(job.spec.get("kind"))
+    return kind in KINDS and KINDS[kind].recommends
 
 
 def watch(job_id: JobId, url: Url = DEFAULT_URL, key: Key = None) -> None:

@@ -7,13 +7,11 @@ from typing import Annotated
 
 import typer
 
-from s2e import catalog
-from s2e.door.protocols import protocols
 from s2e.local import run, spec_of
-from s2e.words import CompareReport
+from s2e.parts import REGISTRIES, Listed, listing
 from service.cli import terminal
 from service.cli.options import DataRoot, JobFile, out
-from service.cli.terminal_compare import print_comparison
+from service.cli.reports import draw_report, report_files
 
 _PANEL = "Without a service"
 
@@ -35,37 +33,32 @@ def search(
     """
     _, report = run(spec_of(file), data_root=data_root, output=output)
     console = out()
-    if isinstance(report, CompareReport):
-        print_comparison(report, console)
-    else:
-        terminal.print_report(report, console)
+    draw_report(report, console)
     console.print()
-    terminal.print_places(console, terminal.report_files(report, output))
-
-
-_TABLES = {
-    "methods": catalog.METHODS,
-    "networks": catalog.LISTED_NETWORKS,
-    "datasets": catalog.DATASETS,
-    "searchers": catalog.SEARCHERS,
-    "spaces": catalog.SPACES,
-}
-_KINDS = (*_TABLES, "protocols")
+    terminal.print_places(console, report_files(report, output))
 
 
 def list_names(
-    kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help=f"One of {', '.join(_KINDS)}.")] = None,
+    kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help=f"One of {', '.join(REGISTRIES)}.")] = None,
 ) -> None:
-    """List the names a job may use: methods, networks, datasets, searchers, spaces, protocols.
+    """List the names a job may use, and what is installed and broken. With a KIND, every setting of each name too.
 
     Example: s2e list methods shows every hyperparameter with its default and range.
     """
-    if kind is not None and kind not in _KINDS:
-        raise typer.BadParameter(f"{kind!r}; one of {', '.join(_KINDS)}")
-    for table in [kind] if kind else _KINDS:
+    if kind is not None and kind not in REGISTRIES:
+        raise typer.BadParameter(f"{kind!r}; one of {', '.join(REGISTRIES)}")
+    for table, names in listing(kind).items():
         typer.echo(table)
-        for name, entry in (protocols() if table == "protocols" else _TABLES[table]).items():
-            typer.echo(f"  {name:<16}{entry.summary}")
-            if kind == "methods":
-                for line in terminal.param_lines(catalog.params_of(name)):
-                    typer.echo(f"      {line}")
+        for one in names:
+            _print_listed(one, with_settings=kind is not None)
+
+
+def _print_listed(one: Listed, *, with_settings: bool) -> None:
+    origin = f" ({one.package} {one.version})" if one.package != "s2e" else ""
+    if one.broken:
+        typer.echo(f"  {one.name:<16}BROKEN{origin}: {one.broken}")
+        return
+    typer.echo(f"  {one.name:<16}{one.summary}{origin}")
+    if with_settings:
+        for line in terminal.setting_lines(one.settings):
+            typer.echo(f"      {line}")

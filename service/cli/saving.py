@@ -8,7 +8,7 @@ from pathlib import Path
 from s2e.client.http import S2EClient
 from s2e.words import to_json
 from s2e.words.answers import SearchReport
-from service.cli.terminal import models_of
+from service.cli.reports import models_of
 
 
 def save_report(client: S2EClient, job_id: str, folder: Path) -> list[tuple[str, Path]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -11,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from s2e.client.http import JobEvent, S2EClient
+from s2e.parts import Setting
 from s2e.progress import JobProgress, percent
-from s2e.words import CompareReport, Report, ReportRow, field_lines
+from s2e.words import Report, ReportRow
 from s2e.words.answers import Job
 from s2e.words.states import TRIAL_ENDED
 
@@ -97,26 +97,6 @@ def print_places(console: Console, places: Sequence[tuple[str, object]]) -> None
         console.print(f"  {name + ':':<{width}}{place}", soft_wrap=True, markup=False)
 
 
-def report_files(report: Report | CompareReport, root: Path) -> list[tuple[str, Path]]:
-    """What an in-process job has left below ``root``."""
-    files = [(name, root / path) for name, path in models_of(report)]
-    if isinstance(report, Report):
-        files.append(("the recommended schedule", root / report.kind / "schedule.json"))
-    return [*files, ("every round", root / report.kind / f"{report.kind}.json")]
-
-
-def models_of(report: Report | CompareReport) -> list[tuple[str, str]]:
-    """Each model that a report names: what it is, and its path below the artifact root."""
-    if isinstance(report, Report):
-        named = [
-            ("model of the recommended schedule", report.recommended_model),
-            ("model of the best single run", report.best_run_model),
-        ]
-    else:
-        named = [(f"model of {row.label}, first seed", row.model) for row in report.rows]
-    return [(name, path) for name, path in named if path is not None]
-
-
 def print_plot(console: Console, keep_rate: Sequence[float]) -> None:
     """R(t), as wide as the terminal allows."""
     width = min(60, console.width - AXIS - 1)
@@ -162,9 +142,9 @@ def problem_lines(detail: str, errors: Sequence[Mapping[str, object]]) -> list[s
     return [detail, *(f"  {e['field']} = {e['value']!r}: {e['allowed']}" for e in errors)]
 
 
-def param_lines(params: type) -> list[str]:
-    """A method's hyperparameters for people: name, default, what is allowed, and what it does."""
-    return [f"{name} = {default!r} ({allowed}): {doc}" for name, default, allowed, doc in field_lines(params)]
+def setting_lines(settings: Sequence[Setting]) -> list[str]:
+    """Settings of a part for people: name, default, what is allowed, and what each does."""
+    return [f"{one.name} = {one.default!r} ({one.allowed}): {one.doc}" for one in settings]
 
 
 def watch(client: S2EClient, job_id: str, console: Console | None = None) -> Job:

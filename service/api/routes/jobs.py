@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from s2e.words.answers import Curves, Job, JobRound, JobSchedule, JobTrial, Page, TrialSchedules
 from s2e.words.states import JOB_STATES
-from service.api import compare, events, jobs, schedules
+from service.api import curves, events, jobs, schedules
 from service.api.body import JsonBody, body_schema
 from service.api.deps import DatabaseDep, ExistingJob, JobId, MaxPoints, ReadSession, WriteSession
 from service.api.formats import CSV, JSON, also, csv_answer, format_of, one_of
@@ -128,7 +128,7 @@ def list_curves(
     session: ReadSession, job: ExistingJob, metric: CurveName = "test_accuracy", max_points: MaxPoints = 120
 ) -> Curves:
     """One number of every epoch: its mean and range over the trials of each label (in a comparison: of each entry)."""
-    return compare.curves_out(session, job, metric, max_points)
+    return curves.curves_out(session, job, metric, max_points)
 
 
 def _last_seen(
