@@ -18,9 +18,17 @@ UPGRADERS: Mapping[int, Upgrader] = {}
 specs of the one before among the tests."""
 
 
+_SECTIONS = ("data", "train", "search", "report", "plan")
+"""A spec is stored whole: without one of these, what is stored is something else."""
+
+
 def read_job(data: Any, version: int) -> JobSpec:
     """The spec of a stored job. Raises UnreadableError for a later version than this release's, or a damaged spec."""
-    return read(JobSpec, upgraded(data, version))
+    spec = upgraded(data, version)
+    for section in _SECTIONS:
+        if section not in spec:
+            raise UnreadableError("a section of every stored spec", None, section)
+    return read(JobSpec, spec)
 
 
 def upgraded(

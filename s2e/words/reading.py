@@ -77,6 +77,8 @@ def _dataclass(cls: type, args: tuple[Any, ...]) -> Reader:
     readers = [(f.name, _reader(hints[f.name])) for f in dataclasses.fields(cls)]
 
     def read_dataclass(data: Any) -> Any:
+        if not isinstance(data, dict | Mapping):
+            raise UnreadableError("an object", data)
         try:
             return cls(**{name: reader(data[name]) for name, reader in readers if name in data})
         except (UnreadableError, TypeError, KeyError):
@@ -85,10 +87,8 @@ def _dataclass(cls: type, args: tuple[Any, ...]) -> Reader:
     return read_dataclass
 
 
-def _reason(cls: type, readers: Sequence[tuple[str, Reader]], data: Any) -> UnreadableError:
+def _reason(cls: type, readers: Sequence[tuple[str, Reader]], data: Mapping[str, Any]) -> UnreadableError:
     """Why ``data`` is no ``cls``, found only when it is not: most of what is read is whole."""
-    if not isinstance(data, Mapping):
-        return UnreadableError("an object", data)
     required = {
         f.name
         for f in dataclasses.fields(cls)

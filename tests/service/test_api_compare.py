@@ -13,7 +13,7 @@ from s2e.client.http import S2EClient
 from s2e.door import parse_job
 from s2e.jobs import loop
 from s2e.words import EpochMetrics, to_json
-from service.api import compare
+from service.api import curves
 from service.store import leases, populations, queries, repository, rounds
 from service.store.engine import Database
 from service.store.models import Job, JobReport, Trial
@@ -56,7 +56,7 @@ def test_a_comparison_from_submission_to_report(client: S2EClient, dispatching: 
     assert (base.uses_schedule, ours.uses_schedule) == (False, True)
     assert base.last_ten.mean == pytest.approx(0.9)  # the formula's 0.5 + 0.4 R(T-1), and Standard keeps everything
     # R(5) = 1 - .5 x 5/10; trial 1 of round 0, which is ours on the first seed, fails by the formula.
-    assert ours.last_ten.values == [None, pytest.approx(0.8)]
+    assert ours.last_ten.values == (None, pytest.approx(0.8))
     assert (ours.n_failed, ours.last_ten.difference) == (1, pytest.approx(-0.1))
     assert ours.ensemble_last_ten.mean is None
     assert "“ours” is not separated from “standard”" in report.verdict
@@ -89,7 +89,7 @@ def test_curves_of_both_databases_average_the_current_attempts(each_database: Da
         events = [PopulationStarted(key, "here"), *reported, PopulationStarted(other, "here")]
         populations.record_events(session, job_id, "me", events, 3)
     with each_database.read() as session:
-        found = compare.curves_out(session, session.get_one(Job, job_id), "validation_accuracy", 6)
+        found = curves.curves_out(session, session.get_one(Job, job_id), "validation_accuracy", 6)
         assert queries.labels(session, job_id) == [("standard", 2), ("ours", 2)]
     [curve] = found.items
     assert (curve.label, curve.n_trials) == ("standard", 2)

@@ -120,7 +120,7 @@ def test_a_job_file_as_json(s2e: Run, at: S2EClient, tmp_path: Path) -> None:
     [
         ("[train]\nn_epochs = 0", "train.n_epochs = 0: a whole number, >= 1"),
         ("[train]\nlearning_rate = nan", "train.learning_rate = 'nan': a finite number"),
-        ("[search]\nsearcher = 'nosuch'", "search.searcher = 'nosuch': one of newton"),
+        ("[search]\nsearcher = 'nosuch'", "search.searcher = 'nosuch': one of asha"),
         ("surprise = 2026-01-01", "surprise = '2026-01-01': unknown field"),
         ("seed = ", "a readable TOML file"),
     ],

@@ -26,7 +26,7 @@ from s2e.client.errors import (
 )
 from s2e.client.http import JobEvent, S2EClient
 from s2e.door import parse_job
-from s2e.words import Problem
+from s2e.words import Problem, to_json
 
 SMALL = {
     "train": {"n_epochs": 6},
@@ -77,7 +77,7 @@ def test_a_job_from_submission_to_report(client: S2EClient, dispatching: None) -
 
 def test_a_spec_object_and_its_json_are_the_same_request(client: S2EClient) -> None:
     first = client.submit(parse_job(SMALL), idempotency_key="k")
-    assert client.submit(SMALL, idempotency_key="k").id == first.id
+    assert client.submit(to_json(parse_job(SMALL)), idempotency_key="k").id == first.id
     with pytest.raises(Conflict):
         client.submit({}, idempotency_key="k")
 

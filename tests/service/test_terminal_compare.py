@@ -9,7 +9,8 @@ from pathlib import Path
 from rich.console import Console
 
 from s2e.words import Compared, CompareReport, CompareRow, numbers_of
-from service.cli.terminal import print_places, report_files
+from service.cli.reports import report_files
+from service.cli.terminal import print_places
 from service.cli.terminal_compare import print_comparison
 
 
