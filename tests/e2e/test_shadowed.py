@@ -92,9 +92,7 @@ def test_a_program_that_lies_there_imports_the_users_names(folder: Path) -> None
     program.write_text(
         "from s2e.client import S2EClient, own_trials\n"
         "import s2e\n"
-        "report = s2e.search({'data': {'n_train': 128}, 'train': {'n_epochs': 1, 'batch_size': 64},\n"
-        "    'search': {'searcher': 'random', 'n_rounds': 1, 'n_trials': 1},\n"
-        "    'report': {'n_seeds': 2, 'max_seeds': 2, 'n_candidates': 1, 'taus': [0.5]}}, output='out', progress=False)\n"
+        f"report = s2e.search({JOB!r}, output='out', progress=False)\n"
         "print(len(report.rows), type(s2e.load_model('out/' + report.recommended_model)).__name__)\n"
     )
     done = subprocess.run(
