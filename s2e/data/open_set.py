@@ -58,7 +58,7 @@ def _images_of_file(path: Path) -> torch.Tensor:
 
 
 def replaced(n_samples: int, n_foreign: int, noise_rate: float, seed: int) -> NDArray[np.int64]:
-    """Which foreign image each sample gets [S], OWN for none: exactly round(tau S) samples.
+    """The foreign image of each sample [S], OWN for none: exactly round(tau S) samples get one.
 
     Each foreign image is used once while there are enough of them, and else drawn with replacement.
     """

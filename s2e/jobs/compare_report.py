@@ -53,7 +53,7 @@ def _paired(mine: Sequence[float | None], theirs: Sequence[float | None]) -> lis
 
 
 def _verdict(rows: Sequence[CompareRow]) -> str:
-    """What the paired differences of the last ten epochs support, all of them together (Bonferroni), and no more."""
+    """The claim that the paired differences of the last ten epochs support, all of them together (Bonferroni)."""
     baseline, rivals = rows[0], rows[1:]
     if not rivals:
         return f"One entry alone is compared with nothing: {_quoted(baseline)}."

@@ -41,7 +41,7 @@ class DatasetPart(Part):
 
     @classmethod
     def has_images(cls) -> bool | None:
-        """Whether samples are images and not feature vectors; None where it is not known."""
+        """True for images, False for feature vectors, None where only reading the data tells."""
         return None if cls.shape is None else len(cls.shape) == 3
 
     def read(self, data: DataSpec, data_root: str | None) -> Any:  # noqa: ARG002 - csv has a section of its own

@@ -66,9 +66,9 @@ class Part:
     def load(cls) -> Any:
         """The implementation. Raises S2EError where its module has no such attribute."""
         module, _, attribute = cls.target.partition(":")
-        found = importlib.import_module(module)
+        loaded = importlib.import_module(module)
         try:
-            return getattr(found, attribute)
+            return getattr(loaded, attribute)
         except AttributeError as error:
             raise S2EError(f"{cls.name} is declared as {cls.target}, and {module} has no {attribute}") from error
 

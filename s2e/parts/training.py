@@ -20,7 +20,7 @@ class MethodPart(Part):
     scheduled: ClassVar[bool] = False
     """Trains differently under another schedule R(t)."""
     needs: ClassVar[frozenset[str]] = frozenset()
-    """What it cannot train without: ``clean``, trusted samples."""
+    """Requirements: ``clean``, trusted samples."""
 
     def make(self) -> Any:
         """The rule."""
@@ -30,7 +30,7 @@ class MethodPart(Part):
         return [*self.missing(job), *self.check(job)]
 
     def missing(self, job: JobSpec) -> list[Problem]:
-        """What it cannot train without and ``job`` does not give."""
+        """The requirements that ``job`` does not meet."""
         if "clean" not in self.needs or job.data.n_clean:
             return []
         return [Problem("data.n_clean", 0, f">= 1 for method {self.name}, which learns from trusted samples")]

@@ -8,16 +8,16 @@ import torch
 from s2e.data.transition import symmetric
 from s2e.methods.base import Batch, Method, Setup
 from s2e.networks.base import StackedNetwork
-from s2e.parts import METHODS
+from s2e.parts import METHODS, NETWORKS
 from s2e.train.runtime import has_fast_bfloat16
 from s2e.train.trial import train_population
 from s2e.words import replace
 
 K, B, C, S = 3, 8, 4, 40
 SHAPE = (3, 16, 16)
-NETWORKS = ("mlp", "model1", "model2")
+TRIED = ("mlp", "model1", "model2")
 """Dense, convolutional, and with batch norm; that each other network stacks is tests/s2e/networks' business."""
-CASES = [(method, network) for method in METHODS for network in NETWORKS]
+CASES = [(method, network) for method in METHODS for network in TRIED]
 
 
 @pytest.fixture(params=CASES, ids="-".join)

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from s2e.networks.build import network_class
 from s2e.networks.dropout import KeyedDropout
 from s2e.parts import NETWORKS
 
@@ -171,7 +170,7 @@ def test_evaluation_drops_and_moves_nothing(network):
 
 
 def test_a_layer_without_a_stacked_form_is_named():
-    class Unknown(network_class("mlp")):
+    class Unknown(NETWORKS["mlp"].load()):
         def make_module(self):
             return nn.Sequential(nn.Flatten(), nn.Linear(4, 4), nn.Tanh())
 
@@ -180,10 +179,10 @@ def test_a_layer_without_a_stacked_form_is_named():
         network.forward(network.init([0], 1), torch.zeros(3, 4), train=True)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", list(NETWORKS.names()))
 def test_the_least_image_is_the_least_that_works(name):
     size = NETWORKS[name].min_size
-    network = network_class(name)((3, size, size), 4)
+    network = NETWORKS[name]().make((3, size, size), 4)
     assert all(0 not in parameter.shape for parameter in network.template.parameters())
     out = network.template.eval()(torch.empty(2, 3, size, size, device="meta"))
     assert out.shape == (2, 4)
@@ -193,13 +192,11 @@ def test_the_least_image_is_the_least_that_works(name):
 def test_a_smaller_image_would_not_work(name):
     size = NETWORKS[name].min_size - 1
     with pytest.raises((RuntimeError, UserWarning), match=r"zero-element|can't be greater than actual input"):
-        network_class(name)((3, size, size), 4).template.eval()(torch.empty(2, 3, size, size, device="meta"))
+        NETWORKS[name]().make((3, size, size), 4).template.eval()(torch.empty(2, 3, size, size, device="meta"))
 
 
 def test_dropout_off_leaves_no_dropout():
-    from s2e.networks.declared import Cnn9
-
-    cnn9 = network_class("cnn9")
-    with_dropout, without = (cnn9((3, 32, 32), 10, Cnn9(dropout=d)).template for d in ("train_only", "off"))
+    made = (NETWORKS["cnn9"].of({"dropout": dropout}).make((3, 32, 32), 10) for dropout in ("train_only", "off"))
+    with_dropout, without = (network.template for network in made)
     assert [layer.p for layer in with_dropout if isinstance(layer, KeyedDropout)] == [0.25, 0.25]
     assert not any(isinstance(layer, KeyedDropout) for layer in without)
