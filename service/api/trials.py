@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from s2e.artifacts import resolve
+from s2e.artifacts import ArtifactError, resolve
 from s2e.words import EpochMetrics, FinalAccuracies, numbers_of, read
 from s2e.words.answers import JobTrial, Numbers, TrialAttempt, TrialDetail, TrialEpochs
 from service.api.formats import JSON
@@ -73,10 +73,14 @@ def model_file(root: Path, trial: Trial, wanted: str) -> Path:
     """The file with a trial's networks, or the one beside it that describes them. Raises NotFound."""
     if trial.model is None:
         raise NotFound("model of trial", trial.id)
-    path = resolve(root, trial.model)
+    missing = NotFound("model file below the artifact root", trial.model)
+    try:
+        path = resolve(root, trial.model)
+    except ArtifactError as error:
+        raise missing from error
     path = path.with_suffix(".json") if wanted == JSON else path
     if not path.is_file():
-        raise NotFound("model file below the artifact root", trial.model)
+        raise missing
     return path
 
 
