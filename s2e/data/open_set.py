@@ -24,13 +24,13 @@ def foreign_images(data: DataSpec, data_root: str | None = None) -> torch.Tensor
     """
     if data.noise.kind != "open_set":
         return None
-    assert data.noise.open_set is not None  # refused at the door
-    return _foreign_images(data.name, data.noise.open_set, data_root or environment_root())
+    return _foreign_images(data, data_root or environment_root())
 
 
 @lru_cache(maxsize=1)
-def _foreign_images(name: str, source: str, data_root: str | None) -> torch.Tensor:
-    own = load_whole(DataSpec(name=name), data_root)
+def _foreign_images(data: DataSpec, data_root: str | None) -> torch.Tensor:
+    own, source = load_whole(data, data_root), data.noise.open_set
+    assert source is not None  # refused at the door
     if source.endswith(".npz"):
         root = required_root(data_root, "open-set noise", f"the file {source!r}")
         images, max_value = _images_of_file(file_below(root, source, "data.noise.open_set")), 255
@@ -40,7 +40,7 @@ def _foreign_images(name: str, source: str, data_root: str | None) -> torch.Tens
     if images.shape[1:] != own.train_images.shape[1:] or max_value != own.max_value or images.dtype != torch.uint8:
         raise DataError(
             f"data.noise.open_set = {source!r}: {images.dtype} images {tuple(images.shape[1:])} of 0..{max_value} do "
-            f"not fit {name}: {tuple(own.train_images.shape[1:])} of 0..{own.max_value}"
+            f"not fit {data.name}: {tuple(own.train_images.shape[1:])} of 0..{own.max_value}"
         )
     return images
 

@@ -133,7 +133,7 @@ def test_weights_depend_on_the_seed_and_on_the_network_only(network):
 
 def test_making_a_network_and_its_weights_leaves_the_global_generator_alone(network):
     before = torch.get_rng_state()
-    type(network)(network.input_shape, network.n_classes, network.params, network.variant).init([0], 1)
+    type(network)(network.input_shape, network.n_classes, network.params, variant=network.variant).init([0], 1)
     assert torch.equal(torch.get_rng_state(), before)
 
 
