@@ -24,11 +24,10 @@ Columns = dict[str, torch.Tensor]
 """By the names of :class:`s2e.words.EpochNumbers`: [K], or [K, N] where each network has one; and ``finite`` [K]."""
 
 
-@dataclass(frozen=True)
-class Measured:
+@dataclass(frozen=True, kw_only=True)
+class Measured(EpochNumbers):
     """One stacked trial's epoch."""
 
-    numbers: EpochNumbers
     networks: tuple[tuple[float | None, ...], ...]
     """As in EpochMetrics."""
     finite: bool
@@ -130,7 +129,7 @@ def _measured(row: list[float], widths: dict[str, int]) -> Measured:
     finite = bool(values.pop("finite")[0])
     each = [values[number.name] for number in numbers_of(EpochNumbers) if number.networks]
     networks = tuple(tuple(map(_number, network)) for network in zip(*each, strict=True))
-    return Measured(EpochNumbers(**{name: _number(fmean(of)) for name, of in values.items()}), networks, finite)
+    return Measured(networks=networks, finite=finite, **{name: _number(fmean(of)) for name, of in values.items()})
 
 
 def _number(value: float) -> float | None:
