@@ -68,7 +68,6 @@ def test_settings_of_a_network_reach_it(tiny):
     ("network", "settings", "refused"),
     [
         ("cnn9", {}, "for images of 16x16 pixels: cnn9 needs images of 28x28"),
-        ("mlp_tabular", {"depth": 3}, r"train\.network_params\.depth"),
         ("torchvision:resnet18", {}, r"torchvision:resnet18 needs images of 32x32"),
     ],
 )
