@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import shutil
@@ -159,6 +160,23 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Population]:
         return Population(data, settings, PlanSpec(dtype=dtype), 2, trials)
 
     return build
+
+
+@pytest.fixture
+def smooth_adam(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Adam, in the engine and in plain loops alike, with an epsilon of 0.01: the comparison of two programs that only
+    round differently is then well-posed, and every tensor has to agree to 1e-12.
+
+    Adam moves a weight by lr m / (sqrt(v) + eps). Where the exact gradient is 0 (a bias in front of batch norm, which
+    subtracts it again) or cancels to less than eps, m and sqrt(v) are the rounding error d of a sum, and the weight
+    moves by lr d / eps. Torch's eps of 1e-8 makes that 1e5 d, so such a weight follows the processor's order of
+    addition and not the mathematics (2e-10 seen in four steps, 1e-3 possible), and a running mean follows its bias.
+    With eps = 0.01 it is 0.1 d. Epsilon enters element by element inside torch's own kernel: moments, decay, slicing
+    and checkpoints, which these tests are about, are untouched.
+    """
+    import torch
+
+    monkeypatch.setattr(torch.optim, "Adam", functools.partial(torch.optim.Adam, eps=0.01))
 
 
 @pytest.fixture(scope="session")

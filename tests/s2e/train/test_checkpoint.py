@@ -14,6 +14,8 @@ from s2e.train.trial import PopulationEnd, PopulationEpoch, train_population
 from s2e.words import DataError, Fidelity, Population, SpecError, replace
 from workers.checkpoints import load_checkpoint, save_checkpoint
 
+pytestmark = pytest.mark.usefixtures("smooth_adam")
+
 Tiny = Callable[..., Population]
 
 

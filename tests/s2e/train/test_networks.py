@@ -15,6 +15,8 @@ from s2e.networks.sequential import StackedSequential
 from s2e.train.trial import train_population
 from s2e.words import SpecError, replace
 
+pytestmark = pytest.mark.usefixtures("smooth_adam")
+
 
 class Dropping(StackedSequential):
     def make_module(self) -> nn.Module:

@@ -15,6 +15,8 @@ from s2e.train.runtime import has_fast_bfloat16
 from s2e.train.trial import PopulationEnd, PopulationEpoch, train_population
 from s2e.words import DataError, Fidelity, PlanSpec, SpecError, replace
 
+pytestmark = pytest.mark.usefixtures("smooth_adam")
+
 TOLERANCE = 1e-12
 SHORT = {"n_epochs": 2, "batch_size": 8, "n_train": 16}
 """For Model 2, whose convolutions are slow in float64."""
