@@ -26,8 +26,8 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from s2e import catalog
 from s2e.ecosystem.asktell import AskTell
+from s2e.parts import SEARCHERS, SPACES
 from s2e.search.distributions import Dirichlet
 from s2e.search.space import Space
 from s2e.words import Point
@@ -63,7 +63,7 @@ class S2ESampler(BaseSampler):
         """``n_epochs`` is T, the epochs of one training. Raises SpecError for an unknown name."""
         self._space = _space(space)
         self._names = parameter_names(space)
-        self._searcher = catalog.load(catalog.SEARCHERS, searcher)(self._space, seed, n_epochs)
+        self._searcher = SEARCHERS.find(searcher, "searcher")().make(self._space, seed, n_epochs)
         self._n_trials = n_trials
         self._asktell = AskTell(self._searcher, n_trials)
         self._independent = independent_sampler or RandomSampler(seed)
@@ -113,7 +113,7 @@ def _objective(trial: FrozenTrial, direction: StudyDirection) -> float | None:
 
 
 def _space(name: str) -> Space:
-    space: Space = catalog.load(catalog.SPACES, name)
+    space: Space = SPACES.find(name, "space").load()
     return space
 
 

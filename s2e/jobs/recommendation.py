@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from s2e.door.overrides import overridden
+from s2e.door.overrides import merged
 from s2e.search.parameters import features_of, parse_parameters
 from s2e.search.surrogate import CurveSurrogate, lowest
 from s2e.words import JobSpec, TrialResult, TrialSpec, of_highest_fidelity, to_json
@@ -60,7 +60,7 @@ def _setting_features(spec: JobSpec, tried: Sequence[Tried]) -> list[list[float]
     parameters = parse_parameters(spec.search.parameters)
     if not parameters:
         return None
-    return [features_of(parameters, to_json(overridden(spec.data, spec.train, one.train))) for one in tried]
+    return [features_of(parameters, to_json(merged(spec.train, one.train))) for one in tried]
 
 
 def _key(one: Tried) -> tuple[tuple[float, ...], str]:

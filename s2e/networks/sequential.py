@@ -55,7 +55,7 @@ class StackedSequential(StackedNetwork):
         return Signal(x_BCHW, groups)
 
     @staticmethod
-    def store(image_SDHW: torch.Tensor) -> torch.Tensor:
+    def arrange(image_SDHW: torch.Tensor) -> torch.Tensor:
         return image_SDHW.permute(0, 2, 3, 1).contiguous()
 
 
@@ -66,7 +66,7 @@ class StackedDense(StackedSequential):
         return Signal(x, shared=True)
 
     @staticmethod
-    def store(image_SDHW: torch.Tensor) -> torch.Tensor:
+    def arrange(image_SDHW: torch.Tensor) -> torch.Tensor:
         return image_SDHW.flatten(1).contiguous()
 
 
@@ -103,7 +103,7 @@ def _linear(layer: nn.Linear, name: str, signal: Signal, run: Pass) -> Signal:  
 
 @stacked.register(nn.Flatten)
 def _flatten(layer: nn.Flatten, name: str, signal: Signal, run: Pass) -> Signal:  # noqa: ARG001
-    if signal.shared:  # dense networks store their samples flat
+    if signal.shared:  # dense networks read flat samples
         return signal
     return Signal(flatten_features(signal.x, run.n_stacked))
 

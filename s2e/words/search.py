@@ -40,6 +40,7 @@ class SearchSpec:
     tail_epochs: int | None = param(
         None, ge=1, le=10_000, doc="last epochs averaged by the objective; null: max(5, T/10), at most T"
     )
+    params: dict[str, Any] = param(dict, doc="settings of the rule, by name; what is missing gets defaults")
 
 
 @dataclass(frozen=True)
