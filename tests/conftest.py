@@ -8,7 +8,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import uuid
@@ -16,15 +15,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from s2e.parts import DATASETS, DatasetPart, dataset
-from s2e.words import DataSpec, NoiseSpec, PlanSpec, Population, TrainSpec, TrialSpec, replace
+from s2e.testing.tiny import declared, population
+from s2e.words import DataSpec, PlanSpec, Population, TrainSpec, TrialSpec, replace
 from service.store.engine import Database, migrate
 from workers.backend import Event, PopulationFinished, PopulationLost, TrialBackend
 
@@ -92,85 +90,19 @@ def make_population() -> Callable[..., Population]:
     return build
 
 
-LATE_STAGE = {
-    "backward": {"transition": "estimated", "estimation_epochs": 1},
-    "dividemix": {"warm_up_epochs": 1},
-    "forward": {"transition": "confident", "estimation_epochs": 1},
-    "gce_truncated": {"first_pruning_epoch": 1},
-    "joint_optim": {"label_start": 1, "retrain_start": 2},
-    "m_dyr_h": {"guided_start": 1},
-    "md_dyr_sh": {"guided_start": 0, "bootstrap_start": 1},
-    "pencil": {"label_start": 1, "label_end": 2},
-}
-"""Parameters that bring a later stage into the second epoch."""
-
-
-TINY_SIZES = (8, 16)
-
-
-def _tiny(size: int) -> Any:
-    """Random pixels with a pattern per class, large enough for every network."""
-    import torch  # here, because most sessions of the service's tests need none
-
-    from s2e.data.datasets import Dataset
-
-    generator = torch.Generator().manual_seed(0)
-    pattern = torch.randint(0, 128, (4, 3, size, size), generator=generator)
-    parts = []
-    for n_samples in (112, 24):
-        labels = torch.arange(n_samples) % 4
-        noise = torch.randint(0, 128, (n_samples, 3, size, size), generator=generator)
-        parts += [(pattern[labels] + noise).to(torch.uint8), labels]
-    return Dataset("tiny", 4, 255, *parts)
-
-
-def _declare_tiny(size: int) -> None:
-    @dataset(f"tiny{size}", load=f"tiny_images:load{size}")
-    class Tiny(DatasetPart):
-        """Random pixels."""
-
-
 @pytest.fixture
-def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Population]]:
-    """Builds populations of K trials on the tiny data set: 80 training samples (5 batches of 16), 32 to validate."""
-    loaders = {f"load{size}": lambda data_root, size=size: _tiny(size) for size in TINY_SIZES}
-    monkeypatch.setitem(sys.modules, "tiny_images", SimpleNamespace(**loaders))
-    for size in TINY_SIZES:
-        _declare_tiny(size)
+def tiny() -> Iterator[Callable[..., Population]]:
+    """Builds populations of K trials on the images of :mod:`s2e.testing.tiny`, of 8x8 pixels or of 16 where a network
+    takes no fewer."""
 
-    def build(
-        ks: tuple[int, ...] = (0,),
-        *,
-        shared_order: bool = True,
-        dtype: str = "float64",
-        keep: float = 0.5,
-        n_train: int | None = None,
-        late_stage: bool = False,
-        **train: Any,
-    ) -> Population:
-        if late_stage:
-            train["params"] = LATE_STAGE.get(train["method"], {})
-        settings = TrainSpec(**{"n_epochs": 4, "batch_size": 16, **train})
-        trials = tuple(
-            TrialSpec(
-                round=0,
-                k=k,
-                label="search",
-                repeat=0,
-                keep_rate=tuple(max(keep, 1 - 0.1 * (k + 1) * t) for t in range(settings.n_epochs)),
-                init_seed=10 + k,
-                order_seed=20 if shared_order else 20 + k,
-                noise_seed=30 + k,
-            )
-            for k in ks
-        )
-        size = 8 if settings.network == "model2" else 16  # its convolutions are slow in float64
-        data = DataSpec(name=f"tiny{size}", noise=NoiseSpec("symmetric", 0.4), n_validation=32, n_train=n_train)
-        return Population(data, settings, PlanSpec(dtype=dtype), 2, trials)
+    def build(ks: tuple[int, ...] = (0,), *, keep: float = 0.5, network: str = "mlp", **settings: Any) -> Population:
+        size = 16 if network == "model1" else 8
+        made = population(ks, size=size, network=network, **settings)
+        trials = tuple(replace(trial, keep_rate=tuple(max(keep, r) for r in trial.keep_rate)) for trial in made.trials)
+        return replace(made, trials=trials)
 
-    yield build
-    for size in TINY_SIZES:
-        DATASETS.discard(f"tiny{size}")
+    with declared():
+        yield build
 
 
 @pytest.fixture

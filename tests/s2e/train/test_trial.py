@@ -82,7 +82,7 @@ def test_accuracies_are_the_mean_over_the_two_exported_networks(tiny):
     population = tiny()
     epochs, end = run(population)
     data = load_split(population.data)
-    network = StackedMLP((3, 16, 16), 4)
+    network = StackedMLP((3, 8, 8), 4)
     for part, measured in (
         (data.validation, epochs[-1].epochs[0].validation_accuracy),
         (data.test, epochs[-1].epochs[0].test_accuracy),
