@@ -5,6 +5,7 @@ Declared for as long as :func:`declared` lasts. Importing this module imports no
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -31,7 +32,7 @@ def population(
     """The trials ``ks`` on the tiny images with 40 % wrong labels: 80 samples (5 batches of 16), 32 to validate.
 
     Each trial has seeds of its own, and a schedule of its own where ``keep_rate`` is not given; ``train`` holds fields
-    of TrainSpec.
+    of TrainSpec. It trains with the threads that OMP_NUM_THREADS gives, or one.
     """
     settings = TrainSpec(**{"n_epochs": 4, "batch_size": 16, **train})
     trials = tuple(
@@ -49,7 +50,8 @@ def population(
     )
     noise = NoiseSpec("symmetric", 0.4)
     data = DataSpec(name=f"tiny{size}", noise=noise, n_validation=32, n_train=n_train, n_clean=n_clean)
-    return Population(data, settings, PlanSpec(dtype=dtype), 2, trials)
+    plan = PlanSpec(dtype=dtype, threads=int(os.environ.get("OMP_NUM_THREADS", "1")))
+    return Population(data, settings, plan, 2, trials)
 
 
 @contextmanager

@@ -48,7 +48,7 @@ def assert_equal(resumed: PopulationEnd, undisturbed: PopulationEnd) -> None:
         {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 1e-3},
         {"optimizer": "sgd", "momentum": 0.0},
         {"network": "model1", "augment": "crop_flip"},
-        {"network": "model2", "beta1_decay": 0.1, "n_epochs": 3},
+        {"network": "tiny_norm", "beta1_decay": 0.1, "n_epochs": 3},
     ],
     ids=str,
 )
