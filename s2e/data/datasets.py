@@ -47,7 +47,7 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class SplitData:
-    """What a trial trains, validates and tests on. Training labels are the clean ones; noise is drawn per trial."""
+    """The samples a trial trains, validates and tests on. Training labels are clean; noise is drawn per trial."""
 
     n_classes: int
     max_value: int
@@ -55,9 +55,9 @@ class SplitData:
     validation: Part
     test: Part
     train_rows: torch.Tensor
-    """Which samples of the official training set ``train`` holds, int64 [S]."""
+    """Rows of the official training set that ``train`` holds, int64 [S]."""
     validation_rows: torch.Tensor
-    """Which samples of the set it was taken from ``validation`` holds."""
+    """Rows that ``validation`` holds of the set it was taken from."""
     clean: Part | None = None
     """Trusted samples (``data.n_clean``), where there are any."""
 

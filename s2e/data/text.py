@@ -31,7 +31,7 @@ _TOKEN = re.compile(r"[a-z]{2,}")
 
 @dataclass(frozen=True)
 class Counts:
-    """How often each term occurs in each post [S, V], and who is who. Terms are in alphabetical order."""
+    """Term counts of each post [S, V], with labels and split. Terms are in alphabetical order."""
 
     count_SV: csr_matrix
     label_S: NDArray[np.int64]
@@ -106,8 +106,8 @@ def _posts(root: Path) -> Iterator[tuple[bool, int, str]]:
     groups = {folder: sorted(p.name for p in (root / folder).iterdir() if p.is_dir()) for folder in FOLDERS}
     names = groups[FOLDERS[0]]
     if len(names) != N_GROUPS or groups[FOLDERS[1]] != names:
-        found = " and ".join(str(len(found)) for found in groups.values())
-        raise DataError(f"{' and '.join(FOLDERS)} hold {found} groups, not the same {N_GROUPS}")
+        sizes = " and ".join(str(len(folder_groups)) for folder_groups in groups.values())
+        raise DataError(f"{' and '.join(FOLDERS)} hold {sizes} groups, not the same {N_GROUPS}")
     for folder in FOLDERS:
         for label, name in enumerate(names):
             for path in sorted((root / folder / name).iterdir()):

@@ -18,7 +18,7 @@ WIDE = 0.02
 
 
 def scores(T_CC: Matrix) -> Matrix:
-    """What a prediction is worth [label, predicted class]: T^-1, whose mean over the samples is an unbiased estimate of
+    """The worth of a prediction [label, predicted class]: T^-1, whose mean over the samples is an unbiased estimate of
     clean accuracy.
 
     With J[c, p] the frequency of class c and prediction p, noisy labels show T^T J; clean accuracy is the trace of
@@ -39,7 +39,7 @@ def standard_error(T_CC: Matrix, n_samples: int) -> float:
 
 
 def validation_warning(data: DataSpec) -> str:
-    """Where noisy validation labels may not rank schedules as clean ones would: what is at stake, or nothing."""
+    """A warning where noisy validation labels may rank schedules otherwise than clean ones would; empty elsewhere."""
     if data.validation_labels == "clean" or data.noise.kind == "none":
         return ""
     T_CC = known_transition(data)

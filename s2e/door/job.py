@@ -8,7 +8,7 @@ from typing import Any
 from s2e.door.data import table_problems, validation_problems
 from s2e.door.protocols import expand
 from s2e.door.train import train_problems
-from s2e.parts import BUILT_IN, DATASETS, KINDS, METHODS, NETWORKS, NOISE, SEARCHERS, SPACES, JobKind, Lookup, Part
+from s2e.parts import DATASETS, KINDS, METHODS, NETWORKS, NOISE, SEARCHERS, SPACES, JobKind, Lookup, Part
 from s2e.words.errors import Problem, SpecError
 from s2e.words.fields import parse, to_json
 from s2e.words.job import JobSpec
@@ -49,23 +49,6 @@ def parse_job(body: Any, lookup: Lookup | None = None) -> JobSpec:
     return spec
 
 
-def _unplannable(kind: JobKind, spec: JobSpec) -> list[Problem]:
-    """A budget too small for the searcher; a rule or a space of another package that fails as soon as it is used."""
-    try:
-        kind.n_trials(spec)
-    except SpecError as error:
-        return list(error.problems)
-    except Exception as error:
-        search = spec.search
-        used = (("searcher", SEARCHERS, search.searcher), ("space", SPACES, search.space))
-        foreign = [(field, name) for field, registry, name in used if registry.origin(name) != BUILT_IN]
-        if not foreign:
-            raise
-        allowed = f"one that can plan this search: {type(error).__name__}: {error}"
-        return [Problem(f"search.{field}", name, allowed) for field, name in foreign]
-    return []
-
-
 def _completed(spec: JobSpec, problems: list[Problem]) -> tuple[JobSpec, list[Part]]:
     """The job with every setting of its parts, and those parts; what cannot be completed goes to ``problems``."""
     parts: list[Part] = [NOISE[spec.data.noise.kind]()]
@@ -83,3 +66,18 @@ def _completed(spec: JobSpec, problems: list[Problem]) -> tuple[JobSpec, list[Pa
             sections[section][field] = to_json(part)
     changed = {section: replace(getattr(spec, section), **fields) for section, fields in sections.items()}
     return replace(spec, **changed), parts
+
+
+def _unplannable(kind: JobKind, spec: JobSpec) -> list[Problem]:
+    """A budget too small for the searcher; a rule or a space of another package that fails as soon as it is used."""
+    try:
+        kind.n_trials(spec)
+    except SpecError as error:
+        return list(error.problems)
+    except Exception as error:
+        used = (SEARCHERS[spec.search.searcher], SPACES[spec.search.space])
+        if all(part.is_ours() for part in used):
+            raise
+        allowed = f"one that can plan this search: {type(error).__name__}: {error}"
+        return [Problem(part.field, part.name, allowed) for part in used if not part.is_ours()]
+    return []

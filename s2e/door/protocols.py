@@ -55,8 +55,8 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """``over`` on top of ``base``, section by section."""
     changed = {name for name in _DEPENDENTS if name in over and name in base and over[name] != base[name]}
     stale = {dependent for name in changed for dependent in _DEPENDENTS[name]}
-    found = {name: value for name, value in base.items() if name not in stale}
+    result = {name: value for name, value in base.items() if name not in stale}
     for name, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(found.get(name), Mapping)
-        found[name] = merged(found[name], value) if both else value
-    return found
+        both = isinstance(value, Mapping) and isinstance(result.get(name), Mapping)
+        result[name] = merged(result[name], value) if both else value
+    return result

@@ -43,8 +43,8 @@ def parameter_names(space: str = "s2e") -> list[str]:
 def suggest_schedule(trial: Trial, n_epochs: int, space: str = "s2e") -> tuple[float, ...]:
     """R(t) for t = 0..T-1 from a trial's parameters, whoever drew them: mixing weights are scaled to sum 1."""
     values = [trial.suggest_float(name, UNIT.low, UNIT.high) for name in parameter_names(space)]
-    found = _space(space)
-    return found.schedule(found.point(_on_simplices(found, np.array(values))), n_epochs)
+    chosen = _space(space)
+    return chosen.schedule(chosen.point(_on_simplices(chosen, np.array(values))), n_epochs)
 
 
 class S2ESampler(BaseSampler):
@@ -106,7 +106,7 @@ class S2ESampler(BaseSampler):
 
 
 def _objective(trial: FrozenTrial, direction: StudyDirection) -> float | None:
-    """What is minimised; None for a trial without a number."""
+    """The value that is minimised; None for a trial without a number."""
     if trial.state != TrialState.COMPLETE or trial.value is None or not math.isfinite(trial.value):
         return None
     return trial.value if direction == StudyDirection.MINIMIZE else -trial.value

@@ -61,7 +61,7 @@ def next_state(spec: JobSpec, history: Sequence[RoundRecord], searcher: Searcher
 
 
 def observations(record: RoundRecord) -> tuple[Observation, ...]:
-    """What the search may see of a round. A failed trial gets the worst objective of its round (1 if all failed)."""
+    """A round as the search may see it. A failed trial gets the worst objective of its round (1 if all failed)."""
     worst = max((r.objective for r in record.results if r.objective is not None), default=1.0)
     return tuple(
         Observation(

@@ -1,4 +1,4 @@
-"""What a job's spec stands for: its spaces, its default schedule, and the seeds of its trials."""
+"""From a job's spec to its spaces, its default schedule, and its trials with their seeds."""
 
 from __future__ import annotations
 

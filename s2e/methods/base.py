@@ -30,7 +30,7 @@ from s2e.parts import MethodPart
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What a weighting rule may look at beside the losses, without gradient and on the device."""
+    """The inputs of a weighting rule beside the losses, without gradient and on the device."""
 
     logits_KNBC: torch.Tensor
     keep_K: torch.Tensor
@@ -46,7 +46,7 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class Setup:
-    """What a method may know before the first step; tensors are on the device."""
+    """The facts a method may use before the first step; tensors are on the device."""
 
     n_trials: int
     n_samples: int

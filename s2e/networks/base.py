@@ -1,4 +1,4 @@
-"""What every stacked network offers: G = K trials x N networks of one architecture, as tensors with a leading axis G.
+"""The interface of a stacked network: G = K trials x N networks of one architecture, tensors with a leading axis G.
 
 Legend: K trials, N networks per trial, G = K * N stacked networks, B batch, C classes, S samples, D channels.
 

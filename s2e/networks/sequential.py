@@ -23,7 +23,7 @@ Layers = list[tuple[str, nn.Module]]
 
 @dataclass(frozen=True)
 class Signal:
-    """What flows between layers, in one of three layouts.
+    """The activations between two layers, in one of three layouts.
 
     ``groups`` > 0: images [B, groups * c, H, W], side by side for all (1), for each trial (K) or each network (G);
     ``shared``: flat samples that networks share, [B, I] or [K, B, I]; neither: features of each network, [G, I, B].
@@ -72,7 +72,7 @@ class StackedDense(StackedSequential):
 
 @singledispatch
 def stacked(layer: nn.Module, name: str, signal: Signal, run: Pass) -> Signal:
-    """What ``layer``, whose tensors begin with ``name``, makes of ``signal`` in all G networks."""
+    """Run ``layer``, whose tensors begin with ``name``, on ``signal`` in all G networks."""
     raise NotImplementedError(f"{type(layer).__name__} has no stacked form")
 
 

@@ -25,7 +25,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "googlenet": {"aux_logits": False, "init_weights": True},
     "inception_v3": {"aux_logits": False, "init_weights": True},
 }
-"""What is asked of a classifier beside its name: no side outputs, because a trial has one loss."""
+"""Options of a classifier beside its name: no side outputs, because a trial has one loss."""
 _SIDE_OUTPUTS = ("aux1.", "aux2.", "AuxLogits.")
 
 
@@ -144,10 +144,10 @@ def _read(weights: str, data_root: str | None) -> Tensors:
             from safetensors.torch import load_file
 
             return dict(load_file(path))
-        found: Tensors = torch.load(path, map_location="cpu", weights_only=True)
+        state: Tensors = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what a damaged file raises is not documented; all of it means the same here
         raise _refusal(weights, f"a readable state dict ({error})") from error
-    return found
+    return state
 
 
 def _refusal(weights: str, allowed: str) -> SpecError:

@@ -11,13 +11,13 @@ from s2e.parts.data import DATASETS, NOISE, DatasetPart, NoisePart, Statistics, 
 from s2e.parts.jobs import KINDS, PROTOCOLS, JobKind, Lookup, ProtocolPart, Recommended
 from s2e.parts.listing import REGISTRIES, Listed, Setting, listing
 from s2e.parts.part import Part
-from s2e.parts.registry import BUILT_IN, Fault, Origin, Registry
+from s2e.parts.registry import Fault, Origin, Registry
 from s2e.parts.searching import SEARCHERS, SPACES, SearcherPart, SpacePart, searcher, space
 from s2e.parts.training import METHODS, NETWORKS, MethodPart, NetworkPart, method, network
 from s2e.words.fields import param
 
 __all__ = [
-    "BUILT_IN", "DATASETS", "KINDS", "METHODS", "NETWORKS", "NOISE", "PROTOCOLS", "REGISTRIES", "SEARCHERS", "SPACES",
+    "DATASETS", "KINDS", "METHODS", "NETWORKS", "NOISE", "PROTOCOLS", "REGISTRIES", "SEARCHERS", "SPACES",
     "DatasetPart", "Fault", "JobKind", "Listed", "Lookup", "MethodPart", "NetworkPart", "NoisePart", "Origin", "Part",
     "ProtocolPart", "Recommended", "Registry", "SearcherPart", "Setting", "SpacePart", "Statistics", "dataset",
     "listing", "method", "network", "noise", "param", "searcher", "space",

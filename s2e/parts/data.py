@@ -23,6 +23,7 @@ class DatasetPart(Part):
     A fact that only reading the data tells is None.
     """
 
+    field = "data.name"
     section = "data.params"
     n_train: ClassVar[int | None] = None
     """Samples of the official training set."""
@@ -41,14 +42,14 @@ class DatasetPart(Part):
 
     @classmethod
     def has_images(cls) -> bool | None:
-        """Whether samples are images and not feature vectors; None where it is not known."""
+        """True for images, False for feature vectors, None where only reading the data tells."""
         return None if cls.shape is None else len(cls.shape) == 3
 
     def read(self, data: DataSpec, data_root: str | None) -> Any:  # noqa: ARG002 - csv has a section of its own
         """The whole data set."""
         return self.load()(data_root, **self.settings())
 
-    def problems(self, job: JobSpec) -> list[Problem]:
+    def rules(self, job: JobSpec) -> list[Problem]:
         return [*self.too_few(job), *self.unnormalised(job.data), *self._unaugmented(job), *self.check(job)]
 
     def too_few(self, job: JobSpec) -> list[Problem]:
@@ -93,6 +94,7 @@ class NoisePart(Part):
     The implementation of noise that is one matrix T, T_ij = P(label j | class i), is a function that makes it.
     """
 
+    field = "data.noise.kind"
     section = "data.noise"
     has_matrix: ClassVar[bool] = True
     uses: ClassVar[frozenset[str]] = frozenset()
@@ -114,7 +116,7 @@ class NoisePart(Part):
             return data.noise.noise_rate
         return float(1 - self.transition(data, n_classes).diagonal().mean())
 
-    def problems(self, job: JobSpec) -> list[Problem]:
+    def rules(self, job: JobSpec) -> list[Problem]:
         return [*_unused(job.data), *self.check(job)]
 
 

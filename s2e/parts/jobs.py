@@ -26,7 +26,7 @@ class Lookup(Protocol):
     """Other jobs, for one that names them."""
 
     def report_of(self, job_id: str) -> Recommended | None:
-        """What a completed search recommends; None where there is no such job, or it recommends nothing."""
+        """The recommendation of a completed search; None where there is no such job, or it recommends nothing."""
 
     def trials_of(self, job_id: str) -> EarlierTrials | None:
         """The succeeded full trainings of a search, possibly none; None where there is no such job."""

@@ -48,7 +48,7 @@ def listing(kind: str | None = None) -> dict[str, tuple[Listed, ...]]:
 
 
 def _listed(kind: str, registry: Registry[Any]) -> tuple[Listed, ...]:
-    found = []
+    usable = []
     for name, part in registry.items():
         origin = registry.origin(name)
         lines, section, called = [], "", name
@@ -56,9 +56,9 @@ def _listed(kind: str, registry: Registry[Any]) -> tuple[Listed, ...]:
             lines, section = part.field_lines(), part.section
             called = f"{name}:<name>" if getattr(part, "variants", False) else name
         settings = tuple(Setting(*line) for line in lines)
-        found.append(Listed(kind, called, part.summary, section, settings, origin.package, origin.version))
+        usable.append(Listed(kind, called, part.summary, section, settings, origin.package, origin.version))
     broken = (
         Listed(kind, fault.name, package=fault.origin.package, version=fault.origin.version, broken=fault.reason)
         for fault in registry.faults
     )
-    return (*found, *broken)
+    return (*usable, *broken)

@@ -40,6 +40,8 @@ class Part:
     summary: ClassVar[str] = ""
     target: ClassVar[str] = ""
     """Where the implementation is, ``package.module:attribute``; imported when it is used."""
+    field: ClassVar[str] = ""
+    """Field of a job that names such a part, such as ``train.method``."""
     section: ClassVar[str] = ""
     """Where a job holds the settings, such as ``train.params``."""
     per_dataset: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
@@ -60,11 +62,16 @@ class Part:
     def load(cls) -> Any:
         """The implementation. Raises S2EError where its module has no such attribute."""
         module, _, attribute = cls.target.partition(":")
-        found = importlib.import_module(module)
+        loaded = importlib.import_module(module)
         try:
-            return getattr(found, attribute)
+            return getattr(loaded, attribute)
         except AttributeError as error:
             raise S2EError(f"{cls.name} is declared as {cls.target}, and {module} has no {attribute}") from error
+
+    @classmethod
+    def is_ours(cls) -> bool:
+        """True if this package declares the part."""
+        return cls.__module__.partition(".")[0] == __name__.partition(".")[0]
 
     @classmethod
     def field_lines(cls) -> list[FieldLine]:
@@ -76,7 +83,17 @@ class Part:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
 
     def problems(self, job: JobSpec) -> list[Problem]:
-        """Everything about ``job`` that this part refuses: the rules of its kind, then its own."""
+        """Everything about ``job`` that this part refuses; a check of another package that fails is a refusal too."""
+        try:
+            return self.rules(job)
+        except Exception as error:
+            if self.is_ours():
+                raise
+            allowed = f"one whose check works: {type(error).__name__}: {error}"
+            return [Problem(self.field, self.name, allowed)]
+
+    def rules(self, job: JobSpec) -> list[Problem]:
+        """The rules of its kind, then the part's own."""
         return self.check(job)
 
     def check(self, job: JobSpec) -> list[Problem]:  # noqa: ARG002

@@ -89,7 +89,7 @@ class Registry(Mapping[str, T]):
         return {fault.name: f"{fault.reason} ({fault.origin})" for fault in self.faults}
 
     def origin(self, name: str) -> Origin:
-        """Who declares ``name``."""
+        """The package that declares ``name``."""
         self._complete()
         return self._origins[name]
 
@@ -150,7 +150,7 @@ class Registry(Mapping[str, T]):
             self._has_built_in = True
 
     def _load_others(self) -> None:
-        """What comes from outside of this package: nothing, where a kind is not open."""
+        """Load the declarations of other packages: none, where a kind is not open to them."""
 
     def _is_built_in(self, module: str) -> bool:
         own = self._declared.partition(":")[0]
@@ -193,10 +193,11 @@ class PartRegistry(Registry[type[P]]):
 
     def _fault_of_point(self, point: EntryPoint, part: Any) -> str:
         """Why the object of an entry point is not the part it should be."""
-        if self._known.get(point.name) is part:
-            if module := missing_module(part.target):
+        known = self._known.get(point.name)
+        if known is not None and known is part:
+            if module := missing_module(known.target):
                 self._known.pop(point.name)
-                return f"its target {part.target} is in no module {module}"
+                return f"its target {known.target} is in no module {module}"
             return ""
         noted = [fault.reason for fault in self._faults if fault.name == point.name and not fault.origin.version]
         if noted:
@@ -220,10 +221,10 @@ def _entry_points(group: str) -> tuple[EntryPoint, ...]:
 def _import_all(declared: str) -> None:
     """Import a module, all modules of a package, or call ``module:function``."""
     module, _, function = declared.partition(":")
-    found = importlib.import_module(module)
+    imported = importlib.import_module(module)
     if function:
-        getattr(found, function)()
-    for _, name, _ in pkgutil.iter_modules(getattr(found, "__path__", ())):
+        getattr(imported, function)()
+    for _, name, _ in pkgutil.iter_modules(getattr(imported, "__path__", ())):
         importlib.import_module(f"{module}.{name}")
 
 

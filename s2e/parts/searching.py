@@ -17,6 +17,7 @@ from s2e.words.search import SearchSpec
 class SearcherPart(Part):
     """A search rule. Its implementation is a :class:`s2e.search.base.Searcher`, which takes the settings by name."""
 
+    field = "search.searcher"
     section = "search.params"
     min_trials: ClassVar[int] = 1
     """Trials a round that it needs: a rule that compares the trials of one round has no step for fewer."""
@@ -30,7 +31,7 @@ class SearcherPart(Part):
         more = {"earlier": earlier} if earlier else {}
         return self.load()(space, seed, n_epochs, **self.settings(), **more)
 
-    def problems(self, job: JobSpec) -> list[Problem]:
+    def rules(self, job: JobSpec) -> list[Problem]:
         return [*self._budget(job), *self._warm_start(job.search), *self.check(job)]
 
     def _budget(self, job: JobSpec) -> list[Problem]:
@@ -54,6 +55,8 @@ class SearcherPart(Part):
 
 class SpacePart(Part):
     """A space of schedules. Its implementation is a :class:`s2e.search.space.Space`."""
+
+    field = "search.space"
 
 
 SEARCHERS = PartRegistry("searchers", SearcherPart, "s2e.search.declared.searchers", "s2e.searchers")

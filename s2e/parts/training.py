@@ -16,21 +16,22 @@ from s2e.words.job import JobSpec
 class MethodPart(Part):
     """A training method. Its implementation is a :class:`s2e.methods.base.Method`, made from the part itself."""
 
+    field = "train.method"
     section = "train.params"
     scheduled: ClassVar[bool] = False
     """Trains differently under another schedule R(t)."""
     needs: ClassVar[frozenset[str]] = frozenset()
-    """What it cannot train without: ``clean``, trusted samples."""
+    """Requirements: ``clean``, trusted samples."""
 
     def make(self) -> Any:
         """The rule."""
         return self.load()(self)
 
-    def problems(self, job: JobSpec) -> list[Problem]:
+    def rules(self, job: JobSpec) -> list[Problem]:
         return [*self.missing(job), *self.check(job)]
 
     def missing(self, job: JobSpec) -> list[Problem]:
-        """What it cannot train without and ``job`` does not give."""
+        """The requirements that ``job`` does not meet."""
         if "clean" not in self.needs or job.data.n_clean:
             return []
         return [Problem("data.n_clean", 0, f">= 1 for method {self.name}, which learns from trusted samples")]
@@ -39,6 +40,7 @@ class MethodPart(Part):
 class NetworkPart(Part):
     """An architecture. Its implementation is a :class:`s2e.networks.base.StackedNetwork`."""
 
+    field = "train.network"
     section = "train.network_params"
     min_size: ClassVar[int] = 1
     """Pixels, the least height and width of the images it takes."""
@@ -51,7 +53,7 @@ class NetworkPart(Part):
         """The network for samples of ``input_shape``, (D, H, W) or (F,)."""
         return self.load()(input_shape, n_classes, self, variant=variant, data_root=data_root)
 
-    def problems(self, job: JobSpec) -> list[Problem]:
+    def rules(self, job: JobSpec) -> list[Problem]:
         shape = DATASETS[job.data.name].shape
         return [*self.misfits(shape, job.train.network), *self.check(job)]
 

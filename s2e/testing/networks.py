@@ -132,8 +132,8 @@ class NetworkContract(Contract):
         assert all(tensor.isfinite().all() for tensor in tensors.values())
 
     def test_weights_depend_on_the_seed_and_on_the_network_only(self, network: str) -> None:
-        made = self.make(network)
         before = torch.get_rng_state()
+        made = self.make(network)
         alone, together = made.init([4], N), made.init([3, 4], N)
         assert torch.equal(torch.get_rng_state(), before)  # the process-wide generator is left alone
         for name in alone:

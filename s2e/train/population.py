@@ -49,7 +49,8 @@ class StackedTrials:
         self.train_spec, self.device, self.dtype = train, device, dtype
         self.weight_dtype = torch.float64 if dtype == torch.float64 else torch.float32
         if train.augment != "none" and data.train.images.dim() != 4:
-            raise SpecError(Problem("train.augment", train.augment, f"none for {population.data.name}: no images"))
+            allowed = f"none: {population.data.name} samples are feature vectors, not images"
+            raise SpecError(Problem("train.augment", train.augment, allowed))
         dataset = DATASETS[population.data.name]
         statistics = dataset.mean_std if population.data.normalise == "channels" else None
         self.network = build(train, data.train.images.shape[1:], data.n_classes, data_root)

@@ -1,4 +1,4 @@
-"""What a job says about its data: the set, the noise in its labels, and the split. Part of :mod:`s2e.words.job`."""
+"""The data of a job: the set, the noise in its labels, and the split."""
 
 from __future__ import annotations
 

@@ -31,14 +31,14 @@ _MAX_TEXT = 4_000
 
 @dataclasses.dataclass(frozen=True)
 class Names:
-    """What a field with ``names=KEY`` may hold, asked when a value is checked."""
+    """The names that a field with ``names=KEY`` may hold, asked for when a value is checked."""
 
     known: Callable[[], Iterable[str]]
     broken: Callable[[], Mapping[str, str]] = dict
-    """Why a name that is declared somewhere cannot be used."""
+    """Name -> reason, for names that are declared somewhere and cannot be used."""
 
     def allowed(self, value: Any) -> str:
-        """What may stand in place of ``value``, and why it may not itself where that is known."""
+        """The allowed names, and the reason where ``value`` is declared and cannot be used."""
         names = "one of " + ", ".join(self.known())
         reason = self.broken().get(value, "") if isinstance(value, str) else ""
         return f"{names}; {value} cannot be used: {reason}" if reason else names
@@ -178,7 +178,7 @@ def _matches(rules: Mapping[str, Any], data: Any) -> bool:
 
 
 def _describe(kind: Any, rules: Mapping[str, Any], refused: Any = None) -> str:
-    """What a field may hold; with the ``refused`` value, also why a declared name is not among it."""
+    """The allowed values of a field in words; with the ``refused`` one, also why a declared name is not among them."""
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
         return _describe(next(a for a in args if a is not type(None)), rules) + ", or null"

@@ -1,4 +1,4 @@
-"""What a user asks for: one job."""
+"""A job, as a user asks for it."""
 
 from __future__ import annotations
 

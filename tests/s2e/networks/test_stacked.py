@@ -106,13 +106,11 @@ def test_a_layer_without_a_stacked_form_is_named():
 def test_a_smaller_image_would_not_work(name):
     size = NETWORKS[name].min_size - 1
     with pytest.raises((RuntimeError, UserWarning), match=r"zero-element|can't be greater than actual input"):
-        NETWORKS[name].load()((3, size, size), 4).template.eval()(torch.empty(2, 3, size, size, device="meta"))
+        NETWORKS[name]().make((3, size, size), 4).template.eval()(torch.empty(2, 3, size, size, device="meta"))
 
 
 def test_dropout_off_leaves_no_dropout():
-    from s2e.networks.declared import Cnn9
-
-    cnn9 = NETWORKS["cnn9"].load()
-    with_dropout, without = (cnn9((3, 32, 32), 10, Cnn9(dropout=d)).template for d in ("train_only", "off"))
+    made = (NETWORKS["cnn9"].of({"dropout": dropout}).make((3, 32, 32), 10) for dropout in ("train_only", "off"))
+    with_dropout, without = (network.template for network in made)
     assert [layer.p for layer in with_dropout if isinstance(layer, KeyedDropout)] == [0.25, 0.25]
     assert not any(isinstance(layer, KeyedDropout) for layer in without)

@@ -20,6 +20,8 @@ class Quiet(MethodPart):
     volume: float = param(0.5, ge=0, le=1, doc="how loud")
     def check(self, job):
         from s2e.words import Problem
+        if self.volume == 0:
+            raise RuntimeError("deaf")
         too_loud = job.data.noise.kind == "pair" and self.volume == 1
         return [Problem("train.params.volume", 1.0, "less, for pair noise")] if too_loud else []
 
@@ -162,6 +164,7 @@ JOBS: dict[str, Any] = {
         "data": {"noise": {"kind": "pair", "noise_rate": 0.4}},
         "train": {"method": "quiet", "params": {"volume": 1}},
     },
+    "check_fails": {"train": {"method": "quiet", "params": {"volume": 0}}},
     "too_small": {"train": {"network": "tube"}},
     "unknown_setting": {**SEARCHED, "data": {"params": {"spread": 1}}},
     "broken": {"train": {"method": "no_import"}},
@@ -241,6 +244,7 @@ def test_a_job_uses_them_like_our_own(seen: dict[str, Any]) -> None:
     [
         ("out_of_range", "train.params.volume", "<= 1"),
         ("own_rule", "train.params.volume", "less, for pair noise"),
+        ("check_fails", "train.method", "one whose check works: RuntimeError: deaf"),
         ("too_small", "train.network", "tube needs images of 9x9"),
         ("unknown_setting", "data.params.spread", "unknown field; known: none"),
         ("one_trial", "search.n_trials", ">= 2 for searcher walk"),

@@ -135,8 +135,7 @@ def test_the_setup_tells_a_method_what_the_noise_is(tiny, monkeypatch):
     population = tiny(ks=(0, 1))
     trials = StackedTrials(population, CPU, torch.float64)
     (setup,) = seen
-    assert (setup.n_trials, setup.n_samples, setup.n_classes, setup.n_epochs) == (2, 80, 4, 4)
-    assert setup.noise_rate == 0.4
+    assert (setup.n_trials, setup.n_samples, setup.n_classes) == (2, 80, 4)
     np.testing.assert_array_equal(setup.transition_KCC[1], symmetric(4, 0.4))
     assert torch.equal(setup.label_KS, trials.label_KS)
     assert torch.equal(setup.true_label_S, load_split(population.data).train.labels)
