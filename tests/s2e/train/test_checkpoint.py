@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from workers.checkpoints import load_checkpoint, save_checkpoint
 
 from s2e.train.checkpoint import Checkpoint
 from s2e.train.trial import PopulationEnd, PopulationEpoch, train_population
 from s2e.words import DataError, Fidelity, Population, SpecError, replace
-from workers.checkpoints import load_checkpoint, save_checkpoint
 
 pytestmark = pytest.mark.usefixtures("smooth_adam")
 
