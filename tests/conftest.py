@@ -44,6 +44,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  
     return report
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Groups keep one Ray and one browser in one worker; pytest-xdist 3.8 writes them where pytest 9.2 does not look."""
+    grouping = getattr(config.option, "dist", "no") == "loadgroup"
+    if grouping and not any("_nodeid" in getattr(base, "__slots__", ()) for base in pytest.Item.__mro__):
+        raise pytest.UsageError("--dist loadgroup does nothing with this pytest: install the one of constraints.txt")
+
+
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[Any]:
     """One local Ray of two CPUs for the whole session; tests that use it are of xdist_group("ray")."""

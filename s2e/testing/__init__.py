@@ -7,8 +7,8 @@
         method = "mine"  # the name it is registered under, or a list of names
 
 ``MethodContract``, ``NetworkContract``, ``DatasetContract``, ``SearcherContract`` and ``SpaceContract`` are the suites
-that the built-in parts pass. Each says in its docstring what a subclass may set. They need pytest and hypothesis: the
-extra ``testing``.
+that the built-in parts pass. Each says in its docstring what a subclass may set. They need pytest and hypothesis, which
+the extra ``testing`` brings; all but those of searchers and spaces train, which needs the extra ``train`` too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-import pytest
+from s2e.extras import needs
 
 if TYPE_CHECKING:
     from s2e.testing.datasets import DatasetContract
@@ -34,6 +34,8 @@ _MODULES = {
     "SearcherContract": "searchers",
     "SpaceContract": "spaces",
 }
+with needs("testing"):
+    import pytest
 # Failing assertions of the suites then show their values, as those of a test file do.
 pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in _MODULES.values()))
 
@@ -42,4 +44,5 @@ def __getattr__(name: str) -> Any:
     """A suite, imported when it is asked for: that of a searcher needs no torch."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    with needs("train"):
+        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
