@@ -9,7 +9,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
@@ -22,9 +21,11 @@ import pytest
 from sqlalchemy import make_url
 
 from s2e.testing.tiny import declared, population
-from s2e.words import DataSpec, PlanSpec, Population, TrainSpec, TrialSpec, replace
+from s2e.words import Population, replace
 from service.store.engine import Database, migrate
-from workers.backend import Event, PopulationFinished, PopulationLost, TrialBackend
+from workers.backend import Event
+from workers.testing import collect as events_until_ended
+from workers.testing import population as digits_population
 
 # Ray's and torch's threads must not fight over two cores, and no test may phone home.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -45,7 +46,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Groups keep one Ray and one browser in one worker; pytest-xdist 3.8 writes them where pytest 9.2 does not look."""
+    """Groups keep Ray and the browser in one worker; pytest-xdist 3.8 writes them where pytest 9.2 does not look."""
     grouping = getattr(config.option, "dist", "no") == "loadgroup"
     if grouping and not any("_nodeid" in getattr(base, "__slots__", ()) for base in pytest.Item.__mro__):
         raise pytest.UsageError("--dist loadgroup does nothing with this pytest: install the one of constraints.txt")
@@ -70,31 +71,7 @@ def ray_cluster() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def make_population() -> Callable[..., Population]:
     """Builds populations on the digits: trials ``ks`` under falling schedules, changed by keyword."""
-
-    def build(
-        ks: tuple[int, ...] = (0, 1),
-        n_epochs: int = 3,
-        data: DataSpec | None = None,
-        plan: PlanSpec | None = None,
-        **train: Any,
-    ) -> Population:
-        trials = tuple(
-            TrialSpec(
-                round=0,
-                k=k,
-                label="search",
-                repeat=0,
-                keep_rate=tuple(1 - 0.5 * t / n_epochs for t in range(n_epochs)),
-                init_seed=100 + k,
-                order_seed=7,
-                noise_seed=9,
-            )
-            for k in ks
-        )
-        settings = replace(TrainSpec(), n_epochs=n_epochs, **train)
-        return Population(data or DataSpec(), settings, plan or PlanSpec(), min(2, n_epochs), trials)
-
-    return build
+    return digits_population
 
 
 @pytest.fixture
@@ -132,16 +109,7 @@ def smooth_adam(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def collect() -> Callable[..., list[Event]]:
     """Polls a backend until ``n`` populations ended, and returns every event seen."""
-
-    def until_ended(backend: TrialBackend, n: int = 1, limit_s: float = 120.0) -> list[Event]:
-        events: list[Event] = []
-        deadline_s = time.monotonic() + limit_s
-        while sum(isinstance(event, PopulationFinished | PopulationLost) for event in events) < n:
-            assert time.monotonic() < deadline_s, f"no end within {limit_s} s; seen: {events}"
-            events += backend.poll(0.5)
-        return events
-
-    return until_ended
+    return events_until_ended
 
 
 # --- databases --------------------------------------------------------------------------------------------------------
