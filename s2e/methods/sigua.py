@@ -70,7 +70,8 @@ class SiguaSL(Method):
         rank_B = torch.arange(batch_size, device=loss_KNB.device)
         good_KB = rank_B < n_good_K[:, None]
         bad_KB = (rank_B < (n_good_K + n_bad_K)[:, None]) & ~good_KB
-        by_rank_KB = good_KB * good_share_K[:, None] - self.params.gamma * bad_KB * bad_share_K[:, None]
+        # gamma times the share: a number times a mask would be float32, in a float64 plan too
+        by_rank_KB = good_KB * good_share_K[:, None] - bad_KB * (self.params.gamma * bad_share_K)[:, None]
         order_KNB = loss_KNB.argsort(dim=-1, stable=True)
         return torch.zeros_like(loss_KNB).scatter_(-1, order_KNB, by_rank_KB[:, None].expand_as(loss_KNB))
 

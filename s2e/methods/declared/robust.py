@@ -59,12 +59,20 @@ class Huber(MethodPart):
 class LogSum(MethodPart):
     """Log-sum loss between probabilities and the one-hot label (SIGUA Table 3).
 
-    The SIGUA paper, which compares it, names no width, so 1 is ours: at 0.1 it predicts a single class for
-    scikit-learn's digits even without noise.
+    The loss is concave in every p_c, so it rewards a peaked prediction whatever the label; its curvature relative to
+    its slope is 1 / (e + |p_c - y_c|). Where e is small that outweighs the labels, and a network predicts a single
+    class before it learns anything; where e is large the loss tends to the mean absolute error over e. The SIGUA paper,
+    which compares it, names no width. Ours is chosen by validation accuracy (five seeds, the digits and 4,000 images
+    of MNIST, without noise, with 50 % symmetric and with 45 % pair noise): 0.1 and 0.3 learn nothing, 1 and 3 often
+    predict fewer classes, 10 sometimes does, 30 and 100 differ by less than the seeds.
     """
 
     width: float = param(
-        0.1, gt=0, le=100, doc="e of ln(1 + |p_c - y_c| / e): the smaller, the flatter for large errors"
+        30.0,
+        gt=0,
+        le=100,
+        doc="e of ln(1 + |p_c - y_c| / e): the smaller, the flatter for large errors; below 10 it often predicts a "
+        "single class",
     )
 
 

@@ -14,6 +14,8 @@ from s2e.train.population import StackedTrials
 from s2e.train.trial import PopulationEpoch, train_population
 from s2e.words import NoiseSpec, replace
 
+pytestmark = pytest.mark.usefixtures("smooth_adam")
+
 EXACT = 1e-12
 
 
