@@ -120,12 +120,16 @@ def populations(spec: JobSpec, round_: Round) -> tuple[Population, ...]:
     share a group; such groups are as even as the limit ``plan.population`` allows. Final schedules are re-trained, and
     comparisons trained, in float32. An external trial is leased by itself, so it is a group by itself.
     """
-    plan = spec.plan
+    plan, every = spec.plan, {"validate_every": spec.plan.validate_every, "test_every": spec.plan.test_every}
     if round_.kind in ("choose", "retrain", "compare") and plan.dtype != "float64":
         plan = replace(plan, dtype="float32")
+    if round_.kind in ("retrain", "compare"):  # "best" and "at best validation" are chosen among all epochs
+        every = {"validate_every": 1, "test_every": 1}
     most = 1 if spec.trials == "external" else plan.population
     return tuple(
-        Population(spec.data, overridden(spec.data, spec.train, trials[0].train), plan, spec.tail_epochs, trials)
+        Population(
+            spec.data, overridden(spec.data, spec.train, trials[0].train), plan, spec.tail_epochs, trials, **every
+        )
         for alike in _alike(round_.trials)
         for trials in _evenly(alike, most)
     )

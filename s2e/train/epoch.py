@@ -15,26 +15,27 @@ from s2e.train.skip import step_except
 from s2e.words import derive_seed
 
 
-def run_epoch(trials: StackedTrials, t: int) -> list[EpochNumbers]:
-    """Train all trials for epoch t and measure them: one entry for each stacked trial."""
+def run_epoch(
+    trials: StackedTrials, t: int, *, measure_validation: bool = True, measure_test: bool = True
+) -> list[EpochNumbers]:
+    """Train all trials for epoch t and measure them: one entry for each stacked trial.
+
+    Weights that stopped being numbers in the last step show in whatever is evaluated, else in the next epoch's loss.
+    """
     trials.set_epoch(t)
     trials.predicted_KNS.fill_(NEVER_SEEN)
     trials.method.begin_epoch(trials, t)
     order = epoch_order(trials, t)
     loss_MKN, weight_MKNB = _train(trials, order, t)
-    validation_KN, validation_K, validation_finite_K = validate(trials)
-    test_KN, test_K, test_finite_K = evaluate(trials, trials.data.test)
-    columns = {
-        "loss": loss_MKN.mean((0, 2)),
-        **selection(trials, order, weight_MKNB),
-        **memorisation(trials),
-        "validation_accuracies": validation_KN,
-        "test_accuracies": test_KN,
-        "validation_ensemble": validation_K,
-        "test_ensemble": test_K,
-        "finite": loss_MKN.isfinite().all(0).all(1) & validation_finite_K & test_finite_K,
-    }
-    return to_numbers(trials, columns)
+    columns = {"loss": loss_MKN.mean((0, 2)), **selection(trials, order, weight_MKNB), **memorisation(trials)}
+    finite_K = loss_MKN.isfinite().all(0).all(1)
+    if measure_validation:
+        columns["validation_accuracies"], columns["validation_ensemble"], seen_finite_K = validate(trials)
+        finite_K = finite_K & seen_finite_K
+    if measure_test:
+        columns["test_accuracies"], columns["test_ensemble"], seen_finite_K = evaluate(trials, trials.data.test)
+        finite_K = finite_K & seen_finite_K
+    return to_numbers(trials, columns | {"finite": finite_K})
 
 
 def epoch_order(trials: StackedTrials, t: int) -> torch.Tensor:

@@ -39,22 +39,23 @@ class EpochNumbers:
     """Of the samples with a wrong label, those predicted as that label; the rest is incorrect."""
     train_accuracies: tuple[float, ...]
     """Of each network, on the labels it trains on."""
-    validation_accuracies: tuple[float, ...]
-    test_accuracies: tuple[float, ...]
-    validation_ensemble: float
-    test_ensemble: float
     finite: bool
     """False when a training loss or an evaluated logit was NaN or infinite."""
+    validation_accuracies: tuple[float, ...] = ()
+    """Of each network; empty, like test_accuracies, where it was not measured."""
+    test_accuracies: tuple[float, ...] = ()
+    validation_ensemble: float | None = None
+    test_ensemble: float | None = None
 
     @property
-    def validation_accuracy(self) -> float:
+    def validation_accuracy(self) -> float | None:
         """Mean over the networks."""
-        return fmean(self.validation_accuracies)
+        return fmean(self.validation_accuracies) if self.validation_accuracies else None
 
     @property
-    def test_accuracy(self) -> float:
+    def test_accuracy(self) -> float | None:
         """Mean over the networks."""
-        return fmean(self.test_accuracies)
+        return fmean(self.test_accuracies) if self.test_accuracies else None
 
 
 def selection(trials: StackedTrials, order: torch.Tensor, weight_MKNB: torch.Tensor) -> Columns:

@@ -78,7 +78,13 @@ def train_population(
             mine.history += [replace(row, k=mine.spec.k) for row in checkpoint.history]
     for t in range(first, population.n_epochs_run):
         with flushed_denormals():
-            rows = _record(progress, trials, run_epoch(trials, t), t)
+            numbers = run_epoch(
+                trials,
+                t,
+                measure_validation=population.is_measured(t, population.validate_every),
+                measure_test=population.is_measured(t, population.test_every),
+            )
+            rows = _record(progress, trials, numbers, t)
         if not rows:
             break
         yield PopulationEpoch(rows, partial(_checkpoints, progress, trials, t + 1))
@@ -131,10 +137,15 @@ def _metrics(trial: TrialSpec, t: int, row: EpochNumbers) -> EpochMetrics:
         clean_correct=_number(row.clean_correct),
         wrong_correct=_number(row.wrong_correct),
         wrong_memorised=_number(row.wrong_memorised),
-        networks=tuple(
-            zip(map(_number, row.train_accuracies), row.validation_accuracies, row.test_accuracies, strict=True)
-        ),
+        networks=_networks(row),
     )
+
+
+def _networks(row: EpochNumbers) -> tuple[tuple[float | None, float | None, float | None], ...]:
+    """(train, validation, test) accuracy of each network, None where it was not measured."""
+    none = (None,) * len(row.train_accuracies)
+    measured = (row.validation_accuracies or none, row.test_accuracies or none)
+    return tuple(zip(map(_number, row.train_accuracies), *measured, strict=True))
 
 
 def _end(population: Population, trials: StackedTrials, progress: Sequence[_Progress]) -> PopulationEnd:

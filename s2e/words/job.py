@@ -25,6 +25,20 @@ class PlanSpec:
     )
     population: int = param(3, ge=1, le=1_024, doc="most trials trained together as one stacked program")
     threads: int = param(1, ge=1, le=256, doc="CPU threads of one population")
+    validate_every: int = param(
+        1,
+        ge=1,
+        le=10_000,
+        doc="search trials: epochs from one measurement of validation accuracy to the next; the epochs that the "
+        "objective averages always have it",
+    )
+    test_every: int = param(
+        0,
+        ge=0,
+        le=10_000,
+        doc="search trials: the same for test accuracy, which no search sees; 0: only in the epochs that the objective "
+        "averages. Re-trainings and comparisons measure both in every epoch",
+    )
 
 
 @dataclass(frozen=True)
