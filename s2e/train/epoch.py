@@ -9,6 +9,7 @@ import torch
 
 from s2e.methods.base import pick
 from s2e.methods.engine import MiniBatch
+from s2e.train import fused
 from s2e.train.metrics import EpochNumbers, evaluate, memorisation, selection, to_numbers, validate
 from s2e.train.population import NEVER_SEEN, StackedTrials
 from s2e.train.skip import step_except
@@ -26,7 +27,7 @@ def run_epoch(
     trials.predicted_KNS.fill_(NEVER_SEEN)
     trials.method.begin_epoch(trials, t)
     order = epoch_order(trials, t)
-    loss_MKN, weight_MKNB = _train(trials, order, t)
+    loss_MKN, weight_MKNB = (fused.train_epoch if fused.trains(trials) else _train)(trials, order, t)
     columns = {"loss": loss_MKN.mean((0, 2)), **selection(trials, order, weight_MKNB), **memorisation(trials)}
     finite_K = loss_MKN.isfinite().all(0).all(1)
     if measure_validation:

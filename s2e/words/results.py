@@ -13,8 +13,8 @@ from s2e.words.fields import param
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """One trial after epoch t. Accuracies and rates in [0, 1], mean over the trial's networks; None: not a number, or not
-    measured in this epoch."""
+    """One trial after epoch t. Accuracies and rates in [0, 1], mean over the trial's networks; None: not a number, or
+    not measured in this epoch."""
 
     k: int
     epoch: int
