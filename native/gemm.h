@@ -22,18 +22,18 @@ __attribute__((always_inline)) inline void tile(
   for (int r = 0; r < MR; r++) {
     row[r] = a + (m0 + (r < rows ? r : rows - 1)) * a_row;  // a row too many repeats the last and is not stored
 #pragma GCC unroll 4
-    for (int v = 0; v < nv; v++) sum[r][v] = V::set(0);
+    for (int v = 0; v < nv; v++) sum[r][v] = V::zero();
   }
   const T* at = b + n0;
   epilogue.template prefetch<nv * V::width>(m0, rows, n0);
   for (int64_t k = 0; k < n_k; k++, at += ldb) {
-    typename V::type right[nv];
+    typename V::input right[nv];
 #pragma GCC unroll 4
     for (int v = 0; v < nv; v++) right[v] = V::load(at + v * V::width);
     const int64_t left_at = k * a_column;
 #pragma GCC unroll 16
     for (int r = 0; r < MR; r++) {
-      const typename V::type left = V::set(row[r][left_at]);
+      const typename V::input left = V::set(row[r][left_at]);
 #pragma GCC unroll 4
       for (int v = 0; v < nv; v++) sum[r][v] = V::fma(left, right[v], sum[r][v]);
     }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "gemm.h"
+#include "half.h"
 #include "rows.h"
 
 namespace {
@@ -92,6 +93,22 @@ template <class T> struct Optimize {
   }
 };
 
+#if defined(S2E_PAIRS)
+// The same, and the weight's copy in bfloat16 moves along.
+struct OptimizeBoth : Optimize<float> {
+  uint16_t* half;
+  int64_t half_row;
+  OptimizeBoth(const Optimize<float>& whole, uint16_t* half, int64_t half_row)
+      : Optimize<float>(whole), half(half), half_row(half_row) {}
+  void operator()(int64_t m, int64_t n, int count, typename V::type gradient) {
+    Optimize<float>::operator()(m, n, count, gradient);
+    const __mmask16 valid = V::first(count);
+    const __m256i rounded = (__m256i)_mm512_cvtneps_pbh(V::load(weight + m * row + n, count));
+    _mm256_mask_storeu_epi16(half + m * half_row + n, valid, rounded);
+  }
+};
+#endif
+
 inline int64_t padded(int64_t n) { return (n + 15) / 16 * 16; }
 
 template <class T> class Stack {
@@ -113,6 +130,9 @@ template <class T> class Stack {
     if (!memory) return false;
     memset(memory, 0, n_bytes);
     lay_out();
+#if defined(S2E_PAIRS)
+    if (s.is_half) copy_weights();
+#endif
     return true;
   }
 
@@ -180,6 +200,66 @@ template <class T> class Stack {
   T *x, *x_transposed, *units, *gradient, *next_gradient, *transposed, *bias_gradient, *loss, *best;
   int32_t *order, *label, *argbest;
   char* scratch;
+#if defined(S2E_PAIRS)
+  Pair *pairs_of_inputs, *pairs_of_samples, *half_gradient, *half_weight;
+
+  Pair* half_weight_of(int32_t g) const { return half_weight + g * tiled(sizes[1]) * tiled(sizes[0]) / 2; }
+
+  void copy_weights() {
+    const int64_t n_in = sizes[0], n_out = sizes[1];
+    for (int32_t g = 0; g < s.n_trials * s.n_networks; g++)
+      for (int64_t o = 0; o < n_out; o++) {
+        const float* from = (const float*)s.weight[0] + (g * n_out + o) * n_in;
+        uint16_t* to = (uint16_t*)half_weight_of(g) + o * tiled(n_in);
+        for (int64_t i = 0; i < n_in; i++) to[i] = half_of(from[i]);
+      }
+  }
+
+  // x of one data order in pairs of inputs [inputs / 2, B] and in pairs of samples [B / 2, inputs].
+  void pair_up(int32_t o, int64_t count) {
+    const int64_t n_in = sizes[0], x_row = padded(n_in), wide = tiled(n_in), deep = tiled(s.batch);
+    const float* mine = (const float*)x + o * s.batch * x_row;
+    Pair* by_samples = pairs_of_samples + o * deep / 2 * wide;
+    for (int64_t b = 0; b + 1 < count; b += 2) {
+      const float *first = mine + b * x_row, *second = first + x_row;
+      Pair* to = by_samples + b / 2 * wide;
+      for (int64_t i = 0; i < n_in; i++) to[i].both = pair_of(first[i], second[i]);
+    }
+    if (count % 2)
+      for (int64_t i = 0; i < n_in; i++)
+        by_samples[count / 2 * wide + i].both = pair_of(mine[(count - 1) * x_row + i], 0);
+    for (int64_t b = 0; b < count; b++)  // inputs past the last are zero
+      for (int64_t i = 0; i < x_row; i += 2)
+        ((Pair*)x_transposed)[b * x_row / 2 + i / 2].both = pair_of(mine[b * x_row + i], mine[b * x_row + i + 1]);
+    transpose((const float*)x_transposed, count, x_row / 2, x_row / 2, (float*)pairs_of_inputs + o * wide / 2 * deep,
+              deep);
+  }
+
+  void forward_half(int32_t g, float* to) {
+    const int64_t wide = tiled(sizes[0]), deep = tiled(s.batch), n_out = sizes[1];
+    const float* bias = (const float*)s.bias[0] + g * n_out;
+    const Pair* input = pairs_of_inputs + order_index(g) * wide / 2 * deep;
+    if (s.n_layers > 1)
+      gemm_pairs(n_out, batch_row, wide / 2, half_weight_of(g), wide / 2, input, deep,
+                 Activate<float, true>{bias, to, batch_row});
+    else
+      gemm_pairs(n_out, batch_row, wide / 2, half_weight_of(g), wide / 2, input, deep,
+                 Activate<float, false>{bias, to, batch_row});
+  }
+
+  void move_first_half(int32_t g, const s2e_optimizer& optimizer) {
+    const int64_t n_in = sizes[0], n_out = sizes[1], wide = tiled(n_in), deep = tiled(s.batch);
+    for (int64_t o = 0; o < n_out; o++) {
+      uint16_t* to = (uint16_t*)half_gradient + o * deep;
+      for (int64_t b = 0; b < s.batch; b++) to[b] = half_of((float)gradient[o * batch_row + b]);
+    }
+    const Optimize<float> whole(optimizer, (float*)tensor(s.weight, 0, g, n_out * n_in),
+                                (float*)tensor(s.weight_first, 0, g, n_out * n_in),
+                                (float*)tensor(s.weight_second, 0, g, n_out * n_in), n_in);
+    gemm_pairs(n_out, n_in, deep / 2, half_gradient, deep / 2, pairs_of_samples + order_index(g) * deep / 2 * wide, wide,
+               OptimizeBoth(whole, (uint16_t*)half_weight_of(g), wide));
+  }
+#endif
 
   struct Tensors {
     void*** all[6];
@@ -219,6 +299,15 @@ template <class T> class Stack {
     label = (int32_t*)take(s.batch);
     argbest = (int32_t*)take(s.batch);
     scratch = (char*)take(3 * s.batch);
+#if defined(S2E_PAIRS)
+    if (s.is_half) {
+      const int64_t wide = tiled(sizes[0]), deep = tiled(s.batch);
+      pairs_of_inputs = (Pair*)take(s.n_orders * wide / 2 * deep);
+      pairs_of_samples = (Pair*)take(s.n_orders * deep / 2 * wide);
+      half_gradient = (Pair*)take(tiled(sizes[1]) * deep / 2);
+      half_weight = (Pair*)take((int64_t)s.n_trials * s.n_networks * tiled(sizes[1]) * wide / 2);
+    }
+#endif
     return used;
   }
 
@@ -236,14 +325,23 @@ template <class T> class Stack {
     for (int32_t o = 0; o < s.n_orders; o++) {
       T* mine = x + o * s.batch * x_row;
       for (int32_t b = 0; b < s.batch; b++) read(row[o * s.batch + b], mine + b * x_row);
-      transpose(mine, s.batch, n_inputs, x_row, x_transposed + o * n_inputs * batch_row, batch_row);
+      lay_down(o, s.batch);
     }
+  }
+
+  // x of one data order the other way round, as the first product reads it.
+  void lay_down(int32_t o, int64_t count) {
+#if defined(S2E_PAIRS)
+    if (s.is_half) return pair_up(o, count);
+#endif
+    const int64_t n_inputs = sizes[0], x_row = padded(n_inputs);
+    transpose(x + o * s.batch * x_row, count, n_inputs, x_row, x_transposed + o * n_inputs * batch_row, batch_row);
   }
 
   void gather_from(int64_t first, int64_t count) {
     const int64_t x_row = padded(sizes[0]);
     for (int64_t b = 0; b < count; b++) read(first + b, x + b * x_row);
-    transpose(x, count, sizes[0], x_row, x_transposed, batch_row);
+    lay_down(0, count);
   }
 
   void read(int64_t image, T* to) {
@@ -270,6 +368,13 @@ template <class T> class Stack {
       const T* weight = tensor(s.weight, l, g, n_out * n_in);
       const T* bias = tensor(s.bias, l, g, n_out);
       T* to = of(g, l + 1);
+#if defined(S2E_PAIRS)
+      if (s.is_half && l == 0) {
+        forward_half(g, (float*)to);
+        input = to;
+        continue;
+      }
+#endif
       if (l + 1 < s.n_layers)
         gemm(n_out, batch_row, n_in, weight, n_in, (int64_t)1, input, batch_row, Activate<T, true>{bias, to, batch_row});
       else
@@ -371,15 +476,23 @@ template <class T> class Stack {
         transpose(of(g, l), n_in, s.batch, batch_row, transposed, padded(n_in));
         input_BI = transposed;
       }
-      gemm(n_out, n_in, s.batch, gradient, batch_row, (int64_t)1, input_BI, padded(n_in),
-           Optimize<T>(optimizer, weight, tensor(s.weight_first, l, g, n_out * n_in),
-                       tensor(s.weight_second, l, g, n_out * n_in), n_in));
+      move_weight(l, g, optimizer, input_BI);
       for (int64_t o = 0; o < n_out; o++) bias_gradient[o] = sum(gradient + o * batch_row, s.batch);
       move_bias(l, g, optimizer);
       T* done = gradient;
       gradient = next_gradient;
       next_gradient = done;
     }
+  }
+
+  void move_weight(int l, int32_t g, const s2e_optimizer& optimizer, const T* input_BI) {
+#if defined(S2E_PAIRS)
+    if (s.is_half && l == 0) return move_first_half(g, optimizer);
+#endif
+    const int64_t n_in = sizes[l], n_out = sizes[l + 1], size = n_in * n_out;
+    gemm(n_out, n_in, s.batch, gradient, batch_row, (int64_t)1, input_BI, padded(n_in),
+         Optimize<T>(optimizer, tensor(s.weight, l, g, size), tensor(s.weight_first, l, g, size),
+                     tensor(s.weight_second, l, g, size), n_in));
   }
 
   void move_bias(int l, int32_t g, const s2e_optimizer& optimizer) {

@@ -24,6 +24,7 @@ typedef struct {
   const void* mean;    // [inputs] of the stack's type, or null
   const void* deviation;
   int32_t n_orders;     // 1 where trials share their batches, else K
+  int32_t is_half;      // the first layer multiplies in bfloat16; kernels without it ignore this
   int32_t looks_first;  // forward and backward are called, not epoch: all networks' units are kept between the two
 } s2e_stack_spec;
 

@@ -21,6 +21,7 @@ constexpr int MR = 8;  // rows of a register tile; 3 vectors wide: 24 accumulato
 
 template <> struct Vec<float> {
   typedef __m512 type;
+  typedef __m512 input;
   static constexpr int width = 16;
   static __mmask16 first(int n) { return (__mmask16)((1u << n) - 1); }
   static type load(const float* p) { return _mm512_loadu_ps(p); }
@@ -28,6 +29,7 @@ template <> struct Vec<float> {
   static void store(float* p, type x) { _mm512_storeu_ps(p, x); }
   static void store(float* p, type x, int n) { _mm512_mask_storeu_ps(p, first(n), x); }
   static type set(float x) { return _mm512_set1_ps(x); }
+  static type zero() { return set(0); }
   static type fma(type a, type b, type c) { return _mm512_fmadd_ps(a, b, c); }
   static type add(type a, type b) { return _mm512_add_ps(a, b); }
   static type mul(type a, type b) { return _mm512_mul_ps(a, b); }
@@ -41,6 +43,7 @@ template <> struct Vec<float> {
 
 template <> struct Vec<double> {
   typedef __m512d type;
+  typedef __m512d input;
   static constexpr int width = 8;
   static __mmask8 first(int n) { return (__mmask8)((1u << n) - 1); }
   static type load(const double* p) { return _mm512_loadu_pd(p); }
@@ -48,6 +51,7 @@ template <> struct Vec<double> {
   static void store(double* p, type x) { _mm512_storeu_pd(p, x); }
   static void store(double* p, type x, int n) { _mm512_mask_storeu_pd(p, first(n), x); }
   static type set(double x) { return _mm512_set1_pd(x); }
+  static type zero() { return set(0); }
   static type fma(type a, type b, type c) { return _mm512_fmadd_pd(a, b, c); }
   static type add(type a, type b) { return _mm512_add_pd(a, b); }
   static type mul(type a, type b) { return _mm512_mul_pd(a, b); }
@@ -58,6 +62,24 @@ template <> struct Vec<double> {
     return _mm512_maskz_mov_pd(_mm512_cmp_pd_mask(x, _mm512_setzero_pd(), _CMP_GT_OQ), then);
   }
 };
+
+#if defined(__AVX512BF16__)
+#define S2E_PAIRS
+// Two bfloat16 numbers that follow each other along the sum; a product adds both to one float.
+struct Pair {
+  uint32_t both;
+};
+
+template <> struct Vec<Pair> {
+  typedef __m512 type;
+  typedef __m512bh input;
+  static constexpr int width = 16;
+  static input load(const Pair* p) { return (__m512bh)_mm512_loadu_si512(p); }
+  static input set(Pair x) { return (__m512bh)_mm512_set1_epi32((int)x.both); }
+  static type zero() { return _mm512_setzero_ps(); }
+  static type fma(input a, input b, type c) { return _mm512_dpbf16_ps(c, a, b); }
+};
+#endif
 
 #elif defined(__AVX2__)
 
@@ -70,12 +92,14 @@ inline __m256i first_64(int n) { return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n)
 
 template <> struct Vec<float> {
   typedef __m256 type;
+  typedef __m256 input;
   static constexpr int width = 8;
   static type load(const float* p) { return _mm256_loadu_ps(p); }
   static type load(const float* p, int n) { return _mm256_maskload_ps(p, first_32(n)); }
   static void store(float* p, type x) { _mm256_storeu_ps(p, x); }
   static void store(float* p, type x, int n) { _mm256_maskstore_ps(p, first_32(n), x); }
   static type set(float x) { return _mm256_set1_ps(x); }
+  static type zero() { return set(0); }
   static type fma(type a, type b, type c) { return _mm256_fmadd_ps(a, b, c); }
   static type add(type a, type b) { return _mm256_add_ps(a, b); }
   static type mul(type a, type b) { return _mm256_mul_ps(a, b); }
@@ -89,12 +113,14 @@ template <> struct Vec<float> {
 
 template <> struct Vec<double> {
   typedef __m256d type;
+  typedef __m256d input;
   static constexpr int width = 4;
   static type load(const double* p) { return _mm256_loadu_pd(p); }
   static type load(const double* p, int n) { return _mm256_maskload_pd(p, first_64(n)); }
   static void store(double* p, type x) { _mm256_storeu_pd(p, x); }
   static void store(double* p, type x, int n) { _mm256_maskstore_pd(p, first_64(n), x); }
   static type set(double x) { return _mm256_set1_pd(x); }
+  static type zero() { return set(0); }
   static type fma(type a, type b, type c) { return _mm256_fmadd_pd(a, b, c); }
   static type add(type a, type b) { return _mm256_add_pd(a, b); }
   static type mul(type a, type b) { return _mm256_mul_pd(a, b); }
@@ -112,6 +138,7 @@ constexpr int MR = 8;
 
 template <> struct Vec<float> {
   typedef float32x4_t type;
+  typedef float32x4_t input;
   static constexpr int width = 4;
   static type load(const float* p) { return vld1q_f32(p); }
   static type load(const float* p, int n) {
@@ -126,6 +153,7 @@ template <> struct Vec<float> {
     for (int i = 0; i < n; i++) p[i] = whole[i];
   }
   static type set(float x) { return vdupq_n_f32(x); }
+  static type zero() { return set(0); }
   static type fma(type a, type b, type c) { return vfmaq_f32(c, a, b); }
   static type add(type a, type b) { return vaddq_f32(a, b); }
   static type mul(type a, type b) { return vmulq_f32(a, b); }
@@ -139,12 +167,14 @@ template <> struct Vec<float> {
 
 template <> struct Vec<double> {
   typedef float64x2_t type;
+  typedef float64x2_t input;
   static constexpr int width = 2;
   static type load(const double* p) { return vld1q_f64(p); }
   static type load(const double* p, int) { return vsetq_lane_f64(p[0], vdupq_n_f64(0), 0); }  // n is 1
   static void store(double* p, type x) { vst1q_f64(p, x); }
   static void store(double* p, type x, int) { vst1q_lane_f64(p, x, 0); }
   static type set(double x) { return vdupq_n_f64(x); }
+  static type zero() { return set(0); }
   static type fma(type a, type b, type c) { return vfmaq_f64(c, a, b); }
   static type add(type a, type b) { return vaddq_f64(a, b); }
   static type mul(type a, type b) { return vmulq_f64(a, b); }

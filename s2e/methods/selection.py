@@ -30,7 +30,9 @@ def weigh_ranks(loss_KNB: torch.Tensor, by_rank_KB: torch.Tensor) -> torch.Tenso
     if by_rank_KB.shape[1] == 1:
         return by_rank_KB[:, None].expand_as(loss_KNB)
     order_KNB = loss_KNB.argsort(dim=-1, stable=True)
-    return torch.zeros_like(loss_KNB).scatter_(-1, order_KNB, by_rank_KB[:, None].expand_as(loss_KNB))
+    return torch.zeros_like(loss_KNB, dtype=by_rank_KB.dtype).scatter_(
+        -1, order_KNB, by_rank_KB[:, None].expand_as(loss_KNB)
+    )
 
 
 def disagreement(logits_KNBC: torch.Tensor) -> torch.Tensor:

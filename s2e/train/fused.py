@@ -42,10 +42,8 @@ def obstacle(trials: StackedTrials) -> str | None:
     """Why the compiled step cannot train these trials, in words; None where it can."""
     if trials.device.type != "cpu":
         return f"it runs on a CPU, not on {trials.device.type}"
-    if instruction_set() is None:
-        return "its library is not there, or not for this processor"
-    if trials.dtype not in (torch.float32, torch.float64):
-        return f"it has no {trials.dtype} arithmetic"
+    if instruction_set(half=trials.dtype == torch.bfloat16) is None:
+        return f"its library is not there, or has no {trials.plan.dtype} for this processor"
     if dense_layers(trials.network) is None:
         return "the network has more than dense layers and ReLU"
     if not _is_plain(trials.method, ("step", "weigh", "after_step")):
@@ -80,6 +78,7 @@ def train_epoch(trials: StackedTrials, order: torch.Tensor, t: int) -> tuple[tor
         batch_size=trials.batch_size,
         n_orders=order_MRB.shape[1] if trials.seen.image_row_KS is None else trials.n_trials,
         looks_first=not ranks,
+        half=trials.dtype == torch.bfloat16,
     )
     with stack:
         return (_by_ranks if ranks else _by_losses)(trials, stack, order_MRB, t)
@@ -90,7 +89,12 @@ def predict(trials: StackedTrials, images: torch.Tensor) -> tuple[torch.Tensor, 
     all logits of a trial were finite [K]."""
     layers = _layers(trials)
     with NativeStack(
-        layers, _images(trials, images), n_trials=trials.n_trials, batch_size=PREDICTED_AT_ONCE, n_orders=1
+        layers,
+        _images(trials, images),
+        n_trials=trials.n_trials,
+        batch_size=PREDICTED_AT_ONCE,
+        n_orders=1,
+        half=trials.dtype == torch.bfloat16,
     ) as stack:
         return stack.predict(len(images))
 

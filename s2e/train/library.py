@@ -16,7 +16,9 @@ LIBRARY = Path(__file__).with_name("_native.so")
 INTERFACE = 1
 """What :data:`LIBRARY` has to answer: it was compiled from the source beside this file."""
 INSTRUCTION_SETS = ("avx512", "avx2", "neon")
-"""Best first."""
+"""Best first. All of them compute the same bits."""
+HALF_SETS = ("amx", "avx512bf16")
+"""Those with bfloat16 products, best first; each rounds sums in its own way."""
 _UP_TO = {"default": (), "avx2": ("avx2",)}
 """What torch's own ATEN_CPU_CAPABILITY leaves: it stands in for an older processor, for torch and for the library."""
 
@@ -41,6 +43,7 @@ class SpecFields(Structure):
         ("mean", c_void_p),
         ("deviation", c_void_p),
         ("n_orders", c_int32),
+        ("is_half", c_int32),
         ("looks_first", c_int32),
     )
 
@@ -100,10 +103,12 @@ def _library() -> ctypes.CDLL | None:
     return library
 
 
-def instruction_set() -> str | None:
-    """The instruction set the compiled step would use on this processor; None where there is none."""
-    allowed = _UP_TO.get(os.environ.get("ATEN_CPU_CAPABILITY", ""), INSTRUCTION_SETS)
-    return next((name for name in allowed if kernels_of(name) is not None), None)
+def instruction_set(*, half: bool = False) -> str | None:
+    """The instruction set the compiled step would use on this processor, ``half``: in bfloat16; None where there is
+    none."""
+    sets = HALF_SETS if half else INSTRUCTION_SETS
+    allowed = _UP_TO.get(os.environ.get("ATEN_CPU_CAPABILITY", ""), sets)
+    return next((name for name in sets if name in allowed and kernels_of(name) is not None), None)
 
 
 @lru_cache(maxsize=4)

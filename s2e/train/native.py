@@ -86,10 +86,11 @@ class NativeStack:
         batch_size: int,
         n_orders: int,
         looks_first: bool = False,
+        half: bool = False,
     ) -> None:
         """``n_orders``: 1 where the trials share their batches, else K. ``looks_first``: forward and backward will be
-        called, not epoch. Raises MemoryError."""
-        name = instruction_set()
+        called, not epoch. ``half``: the first layer multiplies in bfloat16. Raises MemoryError."""
+        name = instruction_set(half=half)
         kernels = kernels_of(name) if name else None
         assert kernels is not None  # asked for where instruction_set() is a name
         first = layers[0].weight_GOI
@@ -114,6 +115,7 @@ class NativeStack:
             _pointer(images.mean_I),
             _pointer(images.std_I),
             n_orders,
+            int(half),
             int(looks_first),
         )
         self._handle = kernels.make(byref(spec))
