@@ -51,7 +51,7 @@ def build(target: Path) -> list[str]:
             return []
         parts = [str(objects[name]) for name in built]
         made = Path(folder) / "library"
-        unneeded = ["-Wl,--as-needed"] if sys.platform == "linux" else []
+        unneeded = ["-Wl,--as-needed", "-s"] if sys.platform == "linux" else []
         command = [cxx, "-shared", *unneeded, "-o", str(made), str(dispatch), *parts, "-lm"]
         if subprocess.run(command, check=False, capture_output=True).returncode:
             return []

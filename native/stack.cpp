@@ -7,6 +7,7 @@
 
 #include "gemm.h"
 #include "half.h"
+#include "pool.h"
 #include "rows.h"
 
 namespace {
@@ -563,7 +564,16 @@ void drop(void* handle) {
   free(handle);
 }
 
+template <class T> void pool_of(const s2e_pool& p) {
+  pool_forward((const T*)p.from, (T*)p.to, p.which, p.n_images, p.height, p.width, p.n_channels, p.relu);
+}
+template <class T> void pool_back_of(const s2e_pool& p) {
+  pool_backward((const T*)p.from, p.which, (T*)p.to, p.n_images, p.height, p.width, p.n_channels);
+}
+void pool(const s2e_pool* p) { p->is_half ? pool_of<uint16_t>(*p) : pool_of<float>(*p); }
+void pool_back(const s2e_pool* p) { p->is_half ? pool_back_of<uint16_t>(*p) : pool_back_of<float>(*p); }
+
 }  // namespace
 
 extern "C" s2e_kernels S2E_TABLE;
-s2e_kernels S2E_TABLE = {make, epoch, forward, backward, predict, drop};
+s2e_kernels S2E_TABLE = {make, epoch, forward, backward, predict, drop, pool, pool_back};

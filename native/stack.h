@@ -54,6 +54,15 @@ typedef struct {
   uint8_t* finite;     // out [K]: whether every logit was a number
 } s2e_prediction;
 
+// Images [B, H, W, channels] of floats, or of bfloat16 numbers.
+typedef struct {
+  int32_t is_half, relu;
+  int64_t n_images, height, width, n_channels;
+  const void* from;  // images, or on the way back the gradient of what was pooled
+  void* to;          // [B, H / 2, W / 2, channels], or on the way back [B, H, W, channels]
+  uint8_t* which;    // [B, H / 2, W / 2, channels]: written, or on the way back read
+} s2e_pool;
+
 typedef struct {
   void* (*make)(const s2e_stack_spec*);
   void (*epoch)(void*, const s2e_optimizer*, const s2e_epoch*);
@@ -61,5 +70,7 @@ typedef struct {
   void (*backward)(void*, const s2e_optimizer*, const void* logits_gradient, const uint8_t* skip);
   void (*predict)(void*, const s2e_prediction*);
   void (*drop)(void*);
+  void (*pool)(const s2e_pool*);
+  void (*pool_back)(const s2e_pool*);
 } s2e_kernels;
 }

@@ -27,6 +27,8 @@ class StackedNetwork(ABC):
 
     params: Params
     """The settings, of the class the catalog names."""
+    compiled: bool = False
+    """Whether ``forward`` may take compiled passes that give the same bits as torch's operations."""
 
     def __init__(
         self,

@@ -19,8 +19,8 @@ from torch import nn
 from s2e.methods.base import Method, pick_all
 from s2e.methods.engine import MiniBatch
 from s2e.networks.base import StackedNetwork
+from s2e.networks.library import instruction_set
 from s2e.networks.sequential import StackedDense
-from s2e.train.library import instruction_set
 from s2e.train.native import Images, Layer, Move, NativeStack, reads
 from s2e.train.optimizer import learning_rate
 from s2e.train.population import StackedTrials

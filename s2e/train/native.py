@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import torch
 
-from s2e.train.library import EpochFields, OptimizerFields, PredictionFields, SpecFields, instruction_set, kernels_of
+from s2e.networks.library import EpochFields, OptimizerFields, PredictionFields, SpecFields, instruction_set, kernels_of
 
 
 @dataclass(frozen=True)

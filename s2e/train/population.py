@@ -54,6 +54,7 @@ class StackedTrials:
             raise SpecError(Problem("train.augment", train.augment, f"none for {population.data.name}: no images"))
         statistics = statistics_of(population.data)
         self.network = build(train, data.train.images.shape[1:], data.n_classes)
+        self.network.compiled = self.plan.step != "torch"
         augmented = train.augment != "none"
         foreign = foreign_images(population.data, data_root)
         self.data = resident(

@@ -79,6 +79,20 @@ class PredictionFields(Structure):
     _fields_ = (("n_samples", c_int64), ("predicted", c_void_p), ("finite", c_void_p))
 
 
+class PoolFields(Structure):
+    _fields_ = (
+        ("is_half", c_int32),
+        ("relu", c_int32),
+        ("n_images", c_int64),
+        ("height", c_int64),
+        ("width", c_int64),
+        ("n_channels", c_int64),
+        ("from_", c_void_p),
+        ("to", c_void_p),
+        ("which", c_void_p),
+    )
+
+
 class Kernels(Structure):
     _fields_ = (
         ("make", ctypes.CFUNCTYPE(c_void_p, POINTER(SpecFields))),
@@ -87,6 +101,8 @@ class Kernels(Structure):
         ("backward", ctypes.CFUNCTYPE(None, c_void_p, POINTER(OptimizerFields), c_void_p, c_void_p)),
         ("predict", ctypes.CFUNCTYPE(None, c_void_p, POINTER(PredictionFields))),
         ("drop", ctypes.CFUNCTYPE(None, c_void_p)),
+        ("pool", ctypes.CFUNCTYPE(None, POINTER(PoolFields))),
+        ("pool_back", ctypes.CFUNCTYPE(None, POINTER(PoolFields))),
     )
 
 
