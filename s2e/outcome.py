@@ -1,4 +1,4 @@
-"""What a trial's epochs come to: the objective, and test accuracy in the three ways that papers quote it."""
+"""The outcome of a trial's epochs: the objective, and test accuracy in the three ways that papers quote it."""
 
 from __future__ import annotations
 

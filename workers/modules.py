@@ -30,6 +30,4 @@ def load_module(root: str | Path, relative: str, network: int = 0) -> nn.Module:
         numbers = sorted({name.split(".")[0].removeprefix("network") for name in tensors})
         raise DataError(f"network = {network}: the trial has networks {', '.join(numbers)}")
     shape = described["shape"]
-    module = build(parse(TrainSpec, described["train"]), shape["input_shape"], shape["n_classes"]).make_module()
-    module.load_state_dict(state, strict=False)  # batch norm's step counter is not stored
-    return module.eval()
+    return build(parse(TrainSpec, described["train"]), shape["input_shape"], shape["n_classes"]).to_module(state)

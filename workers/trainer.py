@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import s2e.parts  # noqa: F401  the names in a population are checked against its registries
 from s2e.words import Population, S2EError, TrialError, TrialResult, parse, replace
 from workers.artifacts import save_model, save_noise
 from workers.backend import (

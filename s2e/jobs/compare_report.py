@@ -54,7 +54,7 @@ class CompareRow:
 
 @dataclass(frozen=True)
 class CompareReport:
-    """What a comparison ends with."""
+    """The end of a comparison."""
 
     rows: tuple[CompareRow, ...]
     verdict: str
@@ -70,8 +70,8 @@ def _final(kind: str, name: str) -> Figure:
     """A final figure of the ``mean`` over the networks or of their ``ensemble``."""
 
     def figure(result: TrialResult) -> float | None:
-        found: FinalAccuracy | None = None if result.final is None else getattr(result.final, kind)
-        return None if found is None else getattr(found, name)
+        accuracy: FinalAccuracy | None = None if result.final is None else getattr(result.final, kind)
+        return None if accuracy is None else getattr(accuracy, name)
 
     return figure
 
@@ -131,7 +131,7 @@ def _paired(mine: Sequence[float | None], theirs: Sequence[float | None]) -> lis
 
 
 def _verdict(rows: Sequence[CompareRow]) -> str:
-    """What the paired differences of the last ten epochs support, all of them together (Bonferroni), and no more."""
+    """The claim that the paired differences of the last ten epochs support, all of them together (Bonferroni)."""
     baseline, rivals = rows[0], rows[1:]
     if not rivals:
         return f"One entry alone is compared with nothing: {_quoted(baseline)}."

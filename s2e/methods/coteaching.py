@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 
 from s2e.methods.base import Method
-from s2e.methods.params import CoTeaching as CoTeachingParams
+from s2e.methods.declared import selection
 from s2e.methods.selection import share_of_kept
 
 
@@ -20,10 +20,7 @@ class CoTeaching(Method):
 
     n_networks = 2
     exchanges = True
-    params: CoTeachingParams
-
-    def __init__(self, params: CoTeachingParams | None = None) -> None:
-        super().__init__(params or CoTeachingParams())
+    params: selection.CoTeaching
 
     def by_rank(self, keep_K: torch.Tensor, batch_size: int, dtype: torch.dtype) -> torch.Tensor:
         weight_KB = share_of_kept(keep_K, batch_size, dtype)

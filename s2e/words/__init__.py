@@ -9,7 +9,7 @@ anything but the standard library and its neighbours.
 from dataclasses import replace
 
 from s2e.words.compare import MOST_ENTRIES, MOST_LABEL, CompareSpec, EntrySpec, ScheduleSpec
-from s2e.words.data import MATRIX_KINDS, MAX_CLASSES, NOISE_KINDS, CsvSpec, DataSpec, NoiseSpec
+from s2e.words.data import MAX_CLASSES, CsvSpec, DataSpec, NoiseSpec
 from s2e.words.earlier import MOST_TRIALS, EarlierTrials
 from s2e.words.errors import DataError, Problem, S2EError, SearchError, SpecError, TrialError
 from s2e.words.fidelity import FULL, Fidelity, of_highest_fidelity
@@ -22,7 +22,7 @@ from s2e.words.train import TrainSpec
 from s2e.words.trial import Observation, Point, Population, Round, RoundRecord, SearchState, TrialSpec
 
 __all__ = [
-    "FULL", "MATRIX_KINDS", "MAX_CLASSES", "MOST_ENTRIES", "MOST_LABEL", "MOST_TRIALS", "NOISE_KINDS", "SPEC_VERSION",
+    "FULL", "MAX_CLASSES", "MOST_ENTRIES", "MOST_LABEL", "MOST_TRIALS", "SPEC_VERSION",
     "CompareSpec", "CsvSpec", "DataError", "DataSpec", "EarlierTrials", "EntrySpec", "EpochMetrics", "Fidelity",
     "FinalAccuracies", "FinalAccuracy", "JobSpec", "NoiseSpec", "Observation", "PlanSpec", "Point", "Population",
     "Problem", "Report", "ReportRow", "ReportSpec", "Round", "RoundRecord", "S2EError", "ScheduleSpec", "SearchError",

@@ -27,8 +27,25 @@ _BOUNDS: dict[str, tuple[str, str, Callable[[float, float], bool]]] = {
 }
 _MAX_ITEMS = 10_000
 _MAX_TEXT = 4_000
-NAMES: dict[str, Callable[[], Iterable[str]]] = {}
-"""What a field with ``names=KEY`` may hold. The registries enter themselves: the vocabulary imports none of them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Names:
+    """The names that a field with ``names=KEY`` may hold, asked for when a value is checked."""
+
+    known: Callable[[], Iterable[str]]
+    broken: Callable[[], Mapping[str, str]] = dict
+    """Name -> reason, for names that are declared somewhere and cannot be used."""
+
+    def allowed(self, value: Any) -> str:
+        """The allowed names, and the reason where ``value`` is declared and cannot be used."""
+        names = "one of " + ", ".join(self.known())
+        reason = self.broken().get(value, "") if isinstance(value, str) else ""
+        return f"{names}; {value} cannot be used: {reason}" if reason else names
+
+
+NAMES: dict[str, Names] = {}
+"""Names by key. The registries enter themselves: the vocabulary imports none of them."""
 
 
 def param(default: Any = dataclasses.MISSING, *, doc: str, **rules: Any) -> Any:
@@ -124,14 +141,13 @@ def _parse_tuple(args: tuple[Any, ...], rules: Mapping[str, Any], data: Any, pat
 
 
 def _parse_scalar(kind: Any, rules: Mapping[str, Any], data: Any, path: str, problems: list[Problem]) -> Any:
-    allowed = _describe(kind, rules)
     is_number = _is_finite_number(data)
     if kind is float and is_number:
         data = float(data)
     elif kind is int and is_number and int(data) == data:
         data = int(data)
     elif not (kind in (str, bool) and isinstance(data, kind)):
-        problems.append(Problem(path, _short(data), allowed))
+        problems.append(Problem(path, _short(data), _describe(kind, rules)))
         return data
     bad = any(not _BOUNDS[r][2](data, rules[r]) for r in _BOUNDS if r in rules)
     if _is_named(rules) and data not in _choices(rules) and not _matches(rules, data):
@@ -139,7 +155,7 @@ def _parse_scalar(kind: Any, rules: Mapping[str, Any], data: Any, path: str, pro
     if kind is str and len(data) > rules.get("max_length", _MAX_TEXT):
         bad = True
     if bad:
-        problems.append(Problem(path, _short(data), allowed))
+        problems.append(Problem(path, _short(data), _describe(kind, rules, data)))
     return data
 
 
@@ -154,20 +170,27 @@ def _is_named(rules: Mapping[str, Any]) -> bool:
 
 
 def _choices(rules: Mapping[str, Any]) -> list[Any]:
-    return list(rules["choices"] if "choices" in rules else NAMES[rules["names"]]())
+    return list(rules["choices"] if "choices" in rules else NAMES[rules["names"]].known())
 
 
 def _matches(rules: Mapping[str, Any], data: Any) -> bool:
     return "or_pattern" in rules and re.fullmatch(rules["or_pattern"], data) is not None
 
 
-def _describe(kind: Any, rules: Mapping[str, Any]) -> str:
-    words = {float: "a finite number", int: "a whole number", str: "text", bool: "true or false"}[kind]
+def _describe(kind: Any, rules: Mapping[str, Any], refused: Any = None) -> str:
+    """The allowed values of a field in words; with the ``refused`` one, also why a declared name is not among them."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return _describe(next(a for a in args if a is not type(None)), rules) + ", or null"
+    if origin is tuple:
+        return f"a list of at most {rules.get('max_length', _MAX_ITEMS)} items, each {_describe(args[0], rules)}"
     if _is_named(rules):
-        names = "one of " + ", ".join(str(c) for c in _choices(rules))
-        return f"{names}, or {rules['or_pattern']}" if "or_pattern" in rules else names
+        names = Names(lambda: map(str, rules["choices"])) if "choices" in rules else NAMES[rules["names"]]
+        allowed = names.allowed(refused)
+        return f"{allowed}, or {rules['or_pattern']}" if "or_pattern" in rules else allowed
     if kind is str:
         return f"text of at most {rules.get('max_length', _MAX_TEXT)} characters"
+    words = {float: "a finite number", int: "a whole number", bool: "true or false"}.get(kind, "an object")
     bounds = [f"{_BOUNDS[r][0]} {rules[r]}" for r in _BOUNDS if r in rules]
     return words + (", " + " and ".join(bounds) if bounds else "")
 
@@ -186,9 +209,16 @@ def field_lines(cls: type) -> list[tuple[str, Any, str, str]]:
     """Name, default, what is allowed and documentation of each field of a flat dataclass made with :func:`param`."""
     hints = _hints(cls)
     return [
-        (f.name, to_json(f.default), _describe(hints[f.name], f.metadata), f.metadata.get("doc", ""))
+        (f.name, _default_of(f), _describe(hints[f.name], f.metadata), f.metadata.get("doc", ""))
         for f in dataclasses.fields(cls)
     ]
+
+
+def _default_of(field: dataclasses.Field[Any]) -> Any:
+    """The default as JSON; None where the field is required."""
+    if field.default_factory is not dataclasses.MISSING:
+        return to_json(field.default_factory())
+    return None if field.default is dataclasses.MISSING else to_json(field.default)
 
 
 def json_schema(cls: type) -> dict[str, Any]:

@@ -15,11 +15,12 @@ from s2e.door import parse_job
 from s2e.jobs import loop
 from s2e.jobs.recommendation import Tried, best_bets
 from s2e.jobs.trials import default_keep_rate, make_space
-from s2e.words import JobSpec, to_json
-from service.api import compare, schemas
-from service.api.schemas_compare import AnyReport, CompareReportOut
+from s2e.parts import KINDS
+from s2e.words import JobSpec
+from service.api import schemas
+from service.api.lookup import StoredJobs
+from service.api.schemas_compare import REPORT_SHAPES, AnyReport
 from service.api.series import thin
-from service.api.warm_start import resolved
 from service.errors import NoReport, NoSchedule
 from service.store import queries, repository
 from service.store.models import Job, SearchRound, Trial
@@ -30,11 +31,9 @@ QUANTILE_NAMES = ("q05", "q25", "q50", "q75", "q95")
 
 def submit(session: Session, body: Any, idempotency_key: str | None) -> tuple[schemas.JobOut, bool]:
     """Create the job a body asks for; (job, False) when its key made it before. Raises SpecError, Conflict."""
-    spec = parse_job(body)
-    # What was asked, and not what the jobs it names have become.
-    request_hash = hashlib.sha256(json.dumps(to_json(spec), sort_keys=True).encode()).hexdigest()
-    spec = compare.with_schedules(session, spec)
-    spec = resolved(session, spec)
+    spec = parse_job(body, StoredJobs(session))
+    # What was asked, and not what the jobs it names, or the defaults, have become.
+    request_hash = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
     job_id, created = repository.create_job(session, spec, idempotency_key, request_hash)
     return get(session, job_id), created
 
@@ -129,7 +128,7 @@ def _fan(spec: JobSpec, theta: tuple[float, ...]) -> schemas.Fan:
 
 def recommended(session: Session, job: Job) -> schemas.Recommended | None:
     """The recommended schedule's trial: the report's, or the best bet on what has succeeded so far."""
-    if job.spec.get("kind") == "compare":
+    if not KINDS[job.spec["kind"]].recommends:
         return None
     if (report := queries.report(session, job.id)) is not None:
         found = report.report["recommended"]
@@ -161,7 +160,7 @@ def _best_bet(spec: JobSpec, seen: tuple[_Seen, ...]) -> tuple[int, int] | None:
 
 def schedule_out(session: Session, job: Job) -> schemas.ScheduleOut:
     """The recommended R(t); the default Co-teaching schedule while no trial has succeeded. Raises NoSchedule."""
-    if job.spec.get("kind") == "compare":
+    if not KINDS[job.spec["kind"]].recommends:
         raise NoSchedule(job.id)
     report, found, train = queries.report(session, job.id), recommended(session, job), {}
     if report is not None:
@@ -205,8 +204,7 @@ def report_out(session: Session, job: Job) -> AnyReport:
     found = queries.report(session, job.id)
     if found is None:
         raise NoReport(job.id, job.state)
-    shape = CompareReportOut if found.report.get("kind") == "compare" else schemas.ReportOut
-    return shape(**found.report, created_at=found.created_at)
+    return REPORT_SHAPES[job.spec["kind"]](**found.report, created_at=found.created_at)
 
 
 def trial_detail(session: Session, trial: Trial) -> schemas.TrialDetail:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -57,6 +58,8 @@ class CompareReportOut(Shape):
 
 
 AnyReport = Annotated[ReportOut | CompareReportOut, Field(discriminator="kind")]
+REPORT_SHAPES: Mapping[str, type[ReportOut | CompareReportOut]] = {"search": ReportOut, "compare": CompareReportOut}
+"""Shape of the report of each kind of job."""
 CurveName = Literal[
     "test_accuracy",
     "validation_accuracy",

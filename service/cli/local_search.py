@@ -7,14 +7,14 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from s2e.jobs.compare_report import CompareReport
 from s2e.jobs.loop import n_rounds, n_trials, run_search
-from s2e.words import JobSpec, Population, Report, Round, RoundRecord, S2EError, TrialError, TrialResult, to_json
-from service.api.schemas import ReportOut
-from service.api.schemas_compare import AnyReport, CompareReportOut
+from s2e.parts import KINDS
+from s2e.words import JobSpec, Population, Round, RoundRecord, S2EError, TrialError, TrialResult, to_json
+from service.api.schemas_compare import REPORT_SHAPES, AnyReport
 from service.cli.terminal import LiveSearch
 from workers.artifacts import save_schedule, write_atomic
 from workers.backend import EpochReported, Event, PopulationFinished, PopulationKey, PopulationLost, TrialBackend
@@ -37,11 +37,10 @@ def run_with_progress(spec: JobSpec, output: Path, data_root: Path | None, conso
             spec, output, data_root, lambda round_: live.round(round_.index, round_.kind), on_event
         )
     write_atomic(output / spec.kind / f"{spec.kind}.json", _as_json(spec, history, report))
-    shape = ReportOut if isinstance(report, Report) else CompareReportOut
-    return shape(**to_json(report), created_at=datetime.now(UTC))
+    return REPORT_SHAPES[spec.kind](**to_json(report), created_at=datetime.now(UTC))
 
 
-def _as_json(spec: JobSpec, history: Sequence[RoundRecord], report: Report | CompareReport) -> bytes:
+def _as_json(spec: JobSpec, history: Sequence[RoundRecord], report: Any) -> bytes:
     content = {"spec": to_json(spec), "rounds": to_json(list(history)), "report": to_json(report)}
     return json.dumps(content, allow_nan=False, indent=1).encode()
 
@@ -52,7 +51,7 @@ def search(
     data_root: Path | None,
     on_round: Callable[[Round], None],
     on_event: Callable[[Round, Event], None],
-) -> tuple[list[RoundRecord], Report | CompareReport]:
+) -> tuple[list[RoundRecord], Any]:
     """Run ``spec`` with the inline backend; models, their descriptions and schedule.json go below ``output``.
 
     Raises TrialError, with its reason, when a population cannot be trained at all.
@@ -70,7 +69,7 @@ def search(
         history, report = run_search(spec, run_round)
     finally:
         backend.close()
-    if isinstance(report, Report):
+    if KINDS[spec.kind].recommends:
         save_schedule(output, spec.kind, report)
     return history, report
 

@@ -12,18 +12,16 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from s2e import catalog
 from s2e.client.errors import ApiError, ClientError, InvalidSpec
 from s2e.client.http import DEFAULT_URL, S2EClient
-from s2e.door.protocols import protocols
+from s2e.parts import KINDS, REGISTRIES, Listed, listing
 from s2e.words import S2EError, SpecError, to_json
 from service.api.auth import ExposedWithoutKeyError
-from service.api.schemas_compare import CompareReportOut
 from service.cli import data as cli_data
 from service.cli import service as cli_service
 from service.cli import terminal
-from service.cli.jobfile import read_job
-from service.cli.terminal_compare import print_comparison
+from service.cli.jobfile import read_file, read_job
+from service.cli.reports import draw_report, fetch_report
 
 FAILED, BAD_INPUT, REFUSED, UNREACHABLE, INTERRUPTED = 1, 2, 3, 4, 130
 _HELP = """
@@ -79,9 +77,9 @@ def submit(
 
     Example: s2e submit examples/digits.toml --watch
     """
-    spec = read_job(file)
+    body = read_file(file)
     with S2EClient(url, key) as client:
-        job = client.submit(spec)
+        job = client.submit(body)
         typer.echo(job.id)
         if watch:
             raise typer.Exit(_watch(client, job.id))
@@ -99,16 +97,9 @@ def _watch(client: S2EClient, job_id: str) -> int:
     if job.state != "completed":
         console.print(f"the job ended as {job.state}: {job.reason}", markup=False)
         return FAILED
-    _print_report(client, job_id, console)
+    draw_report(fetch_report(client, job_id), console=console)
     console.print(f"On the dashboard: {client.url}/jobs/{job_id}", soft_wrap=True)
     return 0
-
-
-def _print_report(client: S2EClient, job_id: str, console: Console) -> None:
-    if client.job(job_id).spec.get("kind") == "compare":
-        print_comparison(client.comparison(job_id), console=console)
-    else:
-        terminal.print_report(client.report(job_id), console=console)
 
 
 @app.command(rich_help_panel="Jobs")
@@ -132,7 +123,7 @@ def show(job_id: JobId, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Ke
     """Show a job: its state, its progress, and the schedule recommended so far."""
     with S2EClient(url, key) as client:
         job = client.job(job_id)
-        schedule = client.schedule(job_id) if job.spec.get("kind") != "compare" else None
+        schedule = client.schedule(job_id) if KINDS[job.spec["kind"]].recommends else None
     if as_json:
         typer.echo(job.model_dump_json(indent=1))
         return
@@ -158,12 +149,11 @@ def watch(job_id: JobId, url: Url = DEFAULT_URL, key: Key = None) -> None:
 def report(job_id: JobId, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """Print what a job ended with: the recommended R(t), the comparison on the same seeds, the files."""
     with S2EClient(url, key) as client:
-        if not as_json:
-            _print_report(client, job_id, out())
-            return
-        compares = client.job(job_id).spec.get("kind") == "compare"
-        found = client.comparison(job_id) if compares else client.report(job_id)
-    typer.echo(found.model_dump_json(indent=1))
+        found = fetch_report(client, job_id)
+    if as_json:
+        typer.echo(found.model_dump_json(indent=1))
+    else:
+        draw_report(found, console=out())
 
 
 @app.command(rich_help_panel="Jobs")
@@ -206,40 +196,34 @@ def search(
 
     spec = read_job(file)
     console = out()
-    found = run_with_progress(spec, output, data_root, console)
-    if isinstance(found, CompareReportOut):
-        print_comparison(found, output, console)
-    else:
-        terminal.print_report(found, output, console)
-
-
-_TABLES = {
-    "methods": catalog.METHODS,
-    "networks": catalog.LISTED_NETWORKS,
-    "datasets": catalog.DATASETS,
-    "searchers": catalog.SEARCHERS,
-    "spaces": catalog.SPACES,
-}
-_KINDS = (*_TABLES, "protocols")
+    draw_report(run_with_progress(spec, output, data_root, console), output, console)
 
 
 @app.command("list", rich_help_panel="Without a service")
 def list_names(
-    kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help=f"One of {', '.join(_KINDS)}.")] = None,
+    kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help=f"One of {', '.join(REGISTRIES)}.")] = None,
 ) -> None:
-    """List the names a job may use: methods, networks, datasets, searchers, spaces, protocols.
+    """List the names a job may use, and what is installed and broken. With a KIND, every setting of each name too.
 
     Example: s2e list methods shows every hyperparameter with its default and range.
     """
-    if kind is not None and kind not in _KINDS:
-        raise typer.BadParameter(f"{kind!r}; one of {', '.join(_KINDS)}")
-    for table in [kind] if kind else _KINDS:
+    if kind is not None and kind not in REGISTRIES:
+        raise typer.BadParameter(f"{kind!r}; one of {', '.join(REGISTRIES)}")
+    for table, names in listing(kind).items():
         typer.echo(table)
-        for name, entry in (protocols() if table == "protocols" else _TABLES[table]).items():
-            typer.echo(f"  {name:<16}{entry.summary}")
-            if kind == "methods":
-                for line in terminal.param_lines(catalog.params_of(name)):
-                    typer.echo(f"      {line}")
+        for one in names:
+            _print_listed(one, with_settings=kind is not None)
+
+
+def _print_listed(one: Listed, *, with_settings: bool) -> None:
+    origin = f" ({one.package} {one.version})" if one.package != "s2e" else ""
+    if one.broken:
+        typer.echo(f"  {one.name:<16}BROKEN{origin}: {one.broken}")
+        return
+    typer.echo(f"  {one.name:<16}{one.summary}{origin}")
+    if with_settings:
+        for line in terminal.setting_lines(one.settings):
+            typer.echo(f"      {line}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

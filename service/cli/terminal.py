@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 from s2e.client.http import JobEvent, S2EClient
-from s2e.words import field_lines
+from s2e.parts import Setting
 from service.api.schemas import JobOut, ReportOut, ReportRowOut
 from service.lifecycle import TRIAL_ENDED
 
@@ -218,9 +218,9 @@ def problem_lines(detail: str, errors: Sequence[Mapping[str, object]]) -> list[s
     return [detail, *(f"  {e['field']} = {e['value']!r}: {e['allowed']}" for e in errors)]
 
 
-def param_lines(params: type) -> list[str]:
-    """A method's hyperparameters for people: name, default, what is allowed, and what it does."""
-    return [f"{name} = {default!r} ({allowed}): {doc}" for name, default, allowed, doc in field_lines(params)]
+def setting_lines(settings: Sequence[Setting]) -> list[str]:
+    """Settings of a part for people: name, default, what is allowed, and what each does."""
+    return [f"{one.name} = {one.default!r} ({one.allowed}): {one.doc}" for one in settings]
 
 
 def watch(client: S2EClient, job_id: str, console: Console | None = None) -> JobOut:

@@ -6,13 +6,14 @@ objects, never live rows. An ``owner`` is the dispatcher that must hold the job'
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from s2e.jobs import loop
-from s2e.jobs.compare_report import CompareReport
-from s2e.words import SPEC_VERSION, JobSpec, Report, to_json
+from s2e.words import SPEC_VERSION, JobSpec, to_json
 from service.errors import Conflict
 from service.lifecycle import JOB_ENDED, TRIAL_ENDED, TRIAL_IN_FLIGHT, check_job
 from service.store.changes import emit, lock_job, move_job, move_trials, new_id, utc_now
@@ -102,7 +103,7 @@ def start_job(session: Session, job_id: str, owner: str) -> None:
         move_job(session, job, "running")
 
 
-def finish_job(session: Session, job_id: str, owner: str, report: Report | CompareReport) -> bool:
+def finish_job(session: Session, job_id: str, owner: str, report: Any) -> bool:
     """Write the report and complete the job; False when a user has paused or cancelled it meanwhile."""
     job = lock_job(session, job_id, owner)
     if job.state != "running":

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from service.cli.main import BAD_INPUT, FAILED, REFUSED, UNREACHABLE, main
 
 from s2e import __main__ as bare
 from s2e.client.http import S2EClient
 from service.api.openapi import as_text
+from service.cli.main import BAD_INPUT, FAILED, REFUSED, UNREACHABLE, main
 from service.settings import Settings
 from service.store.engine import Database
 

@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from s2e.door import parse_job
 from s2e.jobs import loop
 from s2e.jobs.compare_report import CompareReport
+from s2e.jobs.search import observations
 from s2e.words import PlanSpec, Report, parse, replace, to_json
 from service.api import jobs
 from service.dispatch.orchestrator import Orchestrator, capacity
@@ -158,8 +159,8 @@ def test_a_failing_trial_is_recorded_and_the_search_goes_on(database: Database, 
     assert driver.trial_states() == {"succeeded": loop.n_trials(quick_search.spec) - 1, "failed": 1}
     failed = driver.history()[0].results[1]
     assert (failed.failed, failed.objective, failed.reason) == (True, None, "the loss is not a number")
-    worst = max(o.objective for o in loop.observations(driver.history()[0]) if not o.failed)
-    assert loop.observations(driver.history()[0])[1].objective == worst
+    worst = max(o.objective for o in observations(driver.history()[0]) if not o.failed)
+    assert observations(driver.history()[0])[1].objective == worst
 
 
 def test_a_lost_population_is_trained_again_and_changes_no_number(database: Database, quick_search: Any) -> None:

@@ -34,8 +34,8 @@ def train_instead(monkeypatch: pytest.MonkeyPatch, steps: Callable[..., Iterator
 def test_a_stored_model_is_a_plain_module_with_the_reported_accuracy(
     tmp_path: Path, make_population: MakePopulation
 ) -> None:
-    from s2e import catalog
     from s2e.data.datasets import load_split
+    from s2e.parts import NETWORKS
 
     population = make_population(ks=(3, 1), n_epochs=4)
     *_, last_epoch, finished = events_of(population, tmp_path)
@@ -43,7 +43,7 @@ def test_a_stored_model_is_a_plain_module_with_the_reported_accuracy(
     assert isinstance(finished, PopulationFinished)
     data = load_split(population.data, None)
     images = data.test.images.float() / data.max_value
-    network = catalog.load(catalog.NETWORKS, population.train.network)(images.shape[1:], data.n_classes)
+    network = NETWORKS[population.train.network]().make(images.shape[1:], data.n_classes)
     for row, result in zip(last_epoch.epochs, finished.results, strict=True):
         assert result.model == f"job/round-0/trial-{row.k}-attempt-1.safetensors"
         tensors, described = load_model(tmp_path, result.model)

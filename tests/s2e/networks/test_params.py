@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from s2e import catalog
 from s2e.door import parse_job
 from s2e.networks.build import build
+from s2e.parts import NETWORKS
 from s2e.words import JobSpec, SpecError, TrainSpec, json_schema, to_json
 
 
@@ -80,7 +80,7 @@ def test_rows_of_a_table_are_for_dense_networks():
 def test_the_schema_has_the_names_and_the_pattern():
     schema = json_schema(JobSpec)["properties"]["train"]["properties"]["network"]
     names, pattern = schema["anyOf"]
-    assert names == {"enum": list(catalog.NETWORKS)}
+    assert names == {"enum": list(NETWORKS.names())}
     assert pattern == {"type": "string", "pattern": "^torchvision:[a-z0-9_]{1,40}$"}
 
 

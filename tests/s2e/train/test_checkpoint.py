@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from s2e import catalog
+from s2e.parts import METHODS
 from s2e.train.checkpoint import Checkpoint
 from s2e.train.trial import PopulationEnd, PopulationEpoch, train_population
 from s2e.words import DataError, Fidelity, Population, SpecError, replace
@@ -41,10 +41,10 @@ def assert_equal(resumed: PopulationEnd, undisturbed: PopulationEnd) -> None:
         assert all(torch.equal(mine[name], other[name]) for name in other)
 
 
-@pytest.mark.parametrize("method", catalog.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_every_method_resumes_with_the_same_result(tiny: Tiny, method: str) -> None:
     population = tiny((0, 1), method=method, late_stage=True)
-    if "clean" in catalog.METHODS[method].needs:
+    if "clean" in METHODS[method].needs:
         population = replace(population, data=replace(population.data, n_clean=8))
     epochs, undisturbed = whole(population)
     for n_epochs in (1, 3):

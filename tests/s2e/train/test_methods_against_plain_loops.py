@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from s2e.data.datasets import load_split, noisy_labels
-from s2e.data.noise import symmetric
+from s2e.data.transition import symmetric
 from s2e.train.epoch import epoch_order, train_step
 from s2e.train.optimizer import learning_rate
 from s2e.train.population import StackedTrials
@@ -120,7 +120,10 @@ def plain_training(population, trials, objective, n_steps):
     trial, train = population.trials[0], population.train
     data = load_split(population.data)
     images, labels = data.train.images.double() / data.max_value, noisy_labels(population.data, trial.noise_seed)
-    modules = [trials.network.to_module(trials.tensors, n).train() for n in range(trials.method.n_networks)]
+    modules = [
+        trials.network.to_module(trials.network.state_dict(trials.tensors, n)).train()
+        for n in range(trials.method.n_networks)
+    ]
     optimizers = [torch.optim.Adam(module.parameters()) for module in modules]
     done = 0
     for t in range(train.n_epochs):

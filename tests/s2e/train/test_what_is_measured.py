@@ -103,7 +103,13 @@ def test_searches_measure_what_the_plan_says_and_re_trainings_everything(plan, s
     """Of a re-training, "best" and "at best validation" are reported, which are chosen among all epochs."""
     spec = job(**plan)
     trials = next_round(spec, []).trials
-    every = {"search": search, "tune": search, "choose": search, "retrain": (1, 1), "compare": (1, 1)}
-    for kind, expected in every.items():
+    for kind, expected in {"search": search, "tune": search, "choose": search, "retrain": (1, 1)}.items():
         for group in populations(spec, Round(0, kind, trials)):
             assert (group.validate_every, group.test_every) == expected
+
+
+def test_comparisons_measure_everything():
+    entries = [{"label": "one", "method": "standard"}, {"label": "two", "method": "coteaching"}]
+    spec = parse_job({"kind": "compare", "train": {"n_epochs": 6}, "compare": {"entries": entries, "n_seeds": 2}})
+    for group in populations(spec, next_round(spec, [])):
+        assert (group.validate_every, group.test_every) == (1, 1)

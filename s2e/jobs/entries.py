@@ -1,54 +1,79 @@
-"""The entries of a comparison: completed, and refused by name."""
+"""The entries of a comparison at the door: schedules taken from searches, settings completed, refusals by name."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from s2e.door.overrides import overridden
-from s2e.methods.params import need_problems, parse_params
-from s2e.words.compare import CompareSpec, EntrySpec, ScheduleSpec
-from s2e.words.data import DataSpec
-from s2e.words.errors import Problem, SpecError
-from s2e.words.train import TrainSpec
+from s2e.parts import Lookup
+from s2e.words import CompareSpec, EntrySpec, JobSpec, Problem, ScheduleSpec, SpecError, replace
 
 RESERVED = re.compile(r"search|default|all|(searched|tuned)( \d+)?|tau=.*")
 """Labels that the trials of a search have."""
 _OWN = ("method", "params")
 
 
-def complete(compare: CompareSpec, data: DataSpec, train: TrainSpec) -> tuple[CompareSpec, list[Problem]]:
-    """The comparison with every label and hyperparameter filled in, and all that is wrong with it."""
+def resolved(spec: JobSpec, compare: CompareSpec, lookup: Lookup | None) -> JobSpec:
+    """The job with the schedule of every entry that names a search. Raises SpecError for one that recommends none."""
+    entries = tuple(
+        _resolved(spec, entry, lookup, f"compare.entries[{i}].schedule") for i, entry in enumerate(compare.entries)
+    )
+    return replace(spec, compare=replace(compare, entries=entries))
+
+
+def _resolved(spec: JobSpec, entry: EntrySpec, lookup: Lookup | None, path: str) -> EntrySpec:
+    """The entry with R(t) and the searched settings of the job it names; the entry's own settings win."""
+    schedule = entry.schedule
+    if schedule.kind != "job" or not schedule.job or (lookup is None and schedule.keep_rate):
+        return entry
+    if lookup is None:
+        allowed = "a job of a service, which looks its schedule up; without one, give keep_rate"
+        raise SpecError(Problem(f"{path}.job", schedule.job, allowed))
+    if schedule.keep_rate:
+        raise SpecError(Problem(f"{path}.keep_rate", "given", "nothing: it is taken from the job"))
+    search = lookup.report_of(schedule.job)
+    if search is None:
+        raise SpecError(Problem(f"{path}.job", schedule.job, "a completed search that recommends a schedule"))
+    if len(search.keep_rate) != spec.train.n_epochs:
+        allowed = f"a search of {spec.train.n_epochs} epochs, as this job; this one has {len(search.keep_rate)}"
+        raise SpecError(Problem(f"{path}.job", schedule.job, allowed))
+    train = dict(search.train)
+    params = train.pop("params", {}) if search.method == entry.method else {}
+    train.pop("params", None)
+    return replace(
+        entry,
+        schedule=replace(schedule, keep_rate=search.keep_rate),
+        params={**entry.params, **params},
+        train={**train, **entry.train},
+    )
+
+
+def completed(spec: JobSpec, compare: CompareSpec, problems: list[Problem]) -> JobSpec:
+    """The job with every label and hyperparameter of its entries filled in; what is wrong goes to ``problems``."""
     if not compare.entries:
-        return compare, [Problem("compare.entries", "[]", "at least one entry")]
-    problems: list[Problem] = []
+        problems.append(Problem("compare.entries", "[]", "at least one entry"))
     entries = []
     for i, entry in enumerate(compare.entries):
         path = f"compare.entries[{i}]"
         entry = replace(entry, label=entry.label or entry.method)
-        problems += _label_problems(entry.label, path) + _schedule_problems(entry.schedule, train.n_epochs, path)
+        problems += _label_problems(entry.label, path) + _schedule_problems(entry.schedule, spec.train.n_epochs, path)
         try:
-            entries.append(_complete_entry(entry, data, train, path))
+            entries.append(_completed(spec, entry, path))
         except SpecError as error:
             problems += [_of_entry(path, problem) for problem in error.problems]
-    twice = [label for label, n in Counter(entry.label or entry.method for entry in compare.entries).items() if n > 1]
+    twice = [label for label, n in Counter(e.label or e.method for e in compare.entries).items() if n > 1]
     problems += [Problem("compare.entries", label, "labels that differ: this one is given twice") for label in twice]
-    return (compare if problems else replace(compare, entries=tuple(entries))), problems
+    return replace(spec, compare=replace(compare, entries=tuple(entries)))
 
 
-def _complete_entry(entry: EntrySpec, data: DataSpec, train: TrainSpec, path: str) -> EntrySpec:
+def _completed(spec: JobSpec, entry: EntrySpec, path: str) -> EntrySpec:
     """Raises SpecError with fields below ``train``."""
     if misplaced := [name for name in _OWN if name in entry.train]:
         raise SpecError(*(Problem(f"train.{name}", "given", f"{path}.{name}, its own field") for name in misplaced))
-    found = overridden(data, train, entry.overrides)
-    params = parse_params(found.method, data.name, found.params)
-    problems = params.job_problems(found, data) + need_problems(found.method, n_clean=data.n_clean)
-    if problems:
-        raise SpecError(*problems)
-    return replace(entry, params=found.params)
+    return replace(entry, params=overridden(spec, entry.overrides).params)
 
 
 def _of_entry(path: str, problem: Problem) -> Problem:

@@ -1,23 +1,30 @@
-"""Hyperparameters of the methods that choose samples: Co-teaching+, Decoupling, SIGUA."""
+"""Methods that choose samples: Co-teaching and its relatives, Decoupling, SIGUA."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from s2e.methods.params.base import Params
-from s2e.words import param
+from s2e.parts import MethodPart, method, param
 
 
-@dataclass(frozen=True)
-class Decoupling(Params):
-    """Decoupling (Malach & Shalev-Shwartz 2017)."""
+@method("standard", rule="s2e.methods.plain:Standard")
+class Standard(MethodPart):
+    """Cross entropy on every sample; the schedule is ignored."""
+
+
+@method("selfteaching", rule="s2e.methods.selfteaching:SelfTeaching", scheduled=True)
+class SelfTeaching(MethodPart):
+    """One network, trained on its own small-loss samples (self-paced MentorNet, Jiang et al. 2018)."""
+
+
+@method("decoupling", rule="s2e.methods.decoupling:Decoupling")
+class Decoupling(MethodPart):
+    """Two networks, each trained on every sample where they disagree; the schedule is ignored (Malach et al. 2017)."""
 
     warm_up_epochs: int = param(0, ge=0, le=10_000, doc="first epochs, in which every sample counts")
 
 
-@dataclass(frozen=True)
-class CoTeaching(Params):
-    """Co-teaching (Han et al. 2018)."""
+@method("coteaching", rule="s2e.methods.coteaching:CoTeaching", scheduled=True)
+class CoTeaching(MethodPart):
+    """Two networks, each trained on the small-loss samples the other selects (Han et al. 2018)."""
 
     official_double_division: bool = param(
         False,
@@ -26,9 +33,17 @@ class CoTeaching(Params):
     )
 
 
-@dataclass(frozen=True)
+@method(
+    "coteaching_plus",
+    rule="s2e.methods.coteaching_plus:CoTeachingPlus",
+    scheduled=True,
+    per_dataset={"mnist": {"warm_up_epochs": 0}, "digits": {"warm_up_epochs": 0}},
+)
 class CoTeachingPlus(CoTeaching):
-    """Co-teaching+ (Yu et al. 2019); defaults from its official program."""
+    """Co-teaching on the samples where the two networks disagree, after a warm-up (Yu et al. 2019).
+
+    Defaults from its official program.
+    """
 
     warm_up_epochs: int = param(
         20, ge=0, le=10_000, doc="first epochs, of plain Co-teaching (CIFAR-10 20; MNIST, and so digits, 0)"
@@ -40,13 +55,14 @@ class CoTeachingPlus(CoTeaching):
         "published figures were made so",
     )
 
-    per_dataset = {"mnist": {"warm_up_epochs": 0}, "digits": {"warm_up_epochs": 0}}  # noqa: RUF012 - a ClassVar
 
+@method("sigua_sl", rule="s2e.methods.sigua:SiguaSL", scheduled=True)
+class SiguaSL(MethodPart):
+    """One network, gradient descent on small losses and a weak ascent on those that come next (Han et al. 2020).
 
-@dataclass(frozen=True)
-class SiguaSL(Params):
-    """SIGUA with small losses (Han et al. 2020). The paper gives no delta: the fraction is the official program's, 0.4
-    at 20 % noise, 0.7 for MNIST with pair noise, 0.3 else."""
+    The paper gives no delta: the fraction is the official program's, 0.4 at 20 % noise, 0.7 for MNIST with pair noise,
+    0.3 else.
+    """
 
     gamma: float = param(0.01, ge=0, le=1, doc="strength of the ascent; 0 is StopGrad (MNIST with pair noise 0.001)")
     fraction: float = param(0.3, ge=0, le=1, doc="how many samples ascend, those of smallest loss among the not kept")
@@ -62,9 +78,9 @@ class SiguaSL(Params):
     )
 
 
-@dataclass(frozen=True)
-class StopGrad(Params):
-    """SIGUA's prototype without its ascent (Han et al. 2020)."""
+@method("stopgrad", rule="s2e.methods.sigua:StopGrad", scheduled=True)
+class StopGrad(MethodPart):
+    """SIGUA's prototype without the ascent (Han et al. 2020)."""
 
     good: str = param(
         "small_loss",
@@ -78,8 +94,8 @@ class StopGrad(Params):
     )
 
 
-@dataclass(frozen=True)
+@method("sigua", rule="s2e.methods.sigua:Sigua", scheduled=True)
 class Sigua(StopGrad):
-    """SIGUA's prototype, eq. (3) (Han et al. 2020)."""
+    """SIGUA's prototype: descent on small losses, a weak ascent on all others (Han et al. 2020, eq. 3)."""
 
     gamma: float = param(0.001, ge=0, le=1, doc="strength of the ascent on every sample that is not good (Figure 1)")

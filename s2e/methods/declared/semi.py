@@ -1,29 +1,28 @@
-"""Hyperparameters of the methods that learn labels, or treat some samples as unlabelled.
+"""Methods that learn labels, or treat some samples as unlabelled.
 
 The papers' stages are epochs of trainings of 200 to 320; for digits and MNIST they are set for the 40 of a default job.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from s2e.methods.declared.regularisation import Mixup
+from s2e.methods.declared.stages import never_comes, out_of_order
+from s2e.parts import MethodPart, method, param
+from s2e.words import JobSpec, Problem
 
-from s2e.methods.params.base import Params, stage_problems
-from s2e.methods.params.regularisation import Mixup
-from s2e.words import Problem, param
-
-if TYPE_CHECKING:
-    from s2e.words import DataSpec, TrainSpec
+SHORT = ("digits", "mnist")
 
 
-def order_problems(field: str, value: int, before: str, earlier: int) -> list[Problem]:
-    """A problem unless the stage ``field`` begins after the stage ``before``."""
-    return [] if value > earlier else [Problem(f"train.params.{field}", value, f"> {earlier}, which is {before}")]
+@method(
+    "pencil",
+    rule="s2e.methods.pencil:Pencil",
+    per_dataset={name: {"label_start": 10, "label_end": 25} for name in SHORT},
+)
+class Pencil(MethodPart):
+    """Label distributions learnt together with the weights (Yi & Wu 2019).
 
-
-@dataclass(frozen=True)
-class Pencil(Params):
-    """PENCIL (Yi & Wu 2019); defaults of its CIFAR-10 rows, epochs of 320."""
+    PENCIL; defaults of its CIFAR-10 rows, epochs of 320.
+    """
 
     label_start: int = param(70, ge=0, le=10_000, doc="epoch from which the label distributions are learnt")
     label_end: int = param(200, ge=1, le=10_000, doc="epoch from which they are fixed and only fitted")
@@ -35,18 +34,23 @@ class Pencil(Params):
         False, doc="take the softmax twice in the compatibility loss, as the program behind the published figures does"
     )
 
-    per_dataset = {name: {"label_start": 10, "label_end": 25} for name in ("digits", "mnist")}  # noqa: RUF012
-
-    def job_problems(self, train: TrainSpec, data: DataSpec) -> list[Problem]:  # noqa: ARG002
+    def check(self, job: JobSpec) -> list[Problem]:
         return [
-            *order_problems("label_end", self.label_end, "label_start", self.label_start),
-            *stage_problems(self.label_start, train, "label_start", self.label_start),
+            *out_of_order("label_end", self.label_end, "label_start", self.label_start),
+            *never_comes(self.label_start, job.train, "label_start", self.label_start),
         ]
 
 
-@dataclass(frozen=True)
-class JointOptim(Params):
-    """Joint optimisation of weights and labels (Tanaka et al. 2018); defaults of symmetric noise 0.7."""
+@method(
+    "joint_optim",
+    rule="s2e.methods.joint_optim:JointOptim",
+    per_dataset={name: {"label_start": 10, "retrain_start": 25} for name in SHORT},
+)
+class JointOptim(MethodPart):
+    """Labels replaced by averaged outputs, then a fresh training on them (Tanaka et al. 2018).
+
+    Defaults of symmetric noise 0.7.
+    """
 
     label_start: int = param(70, ge=1, le=10_000, doc="epochs before the labels are first replaced")
     retrain_start: int = param(
@@ -58,52 +62,66 @@ class JointOptim(Params):
     )
     entropy: float = param(0.8, ge=0, le=1_000, doc="beta, weight of the entropy of the prediction (asymmetric 0.4)")
 
-    per_dataset = {name: {"label_start": 10, "retrain_start": 25} for name in ("digits", "mnist")}  # noqa: RUF012
-
-    def job_problems(self, train: TrainSpec, data: DataSpec) -> list[Problem]:  # noqa: ARG002
+    def check(self, job: JobSpec) -> list[Problem]:
         return [
-            *order_problems("retrain_start", self.retrain_start, "label_start", self.label_start),
-            *stage_problems(self.retrain_start, train, "retrain_start", self.retrain_start),
+            *out_of_order("retrain_start", self.retrain_start, "label_start", self.label_start),
+            *never_comes(self.retrain_start, job.train, "retrain_start", self.retrain_start),
         ]
 
 
-@dataclass(frozen=True)
+@method(
+    "m_dyr_h",
+    rule="s2e.methods.mdyr:MDyrH",
+    per_dataset={name: {"guided_start": 12} for name in SHORT},
+)
 class MDyrH(Mixup):
-    """M-DYR-H: mixup and a hard bootstrap guided by a Beta mixture (Arazo et al. 2019), epochs of 300."""
+    """Mixup with a hard bootstrap guided by a Beta mixture of the losses (Arazo et al. 2019).
+
+    Epochs of 300.
+    """
 
     alpha: float = param(32.0, gt=0, le=1_000, doc="alpha of the Beta(alpha, alpha) that mixes")
     guided_start: int = param(105, ge=0, le=10_000, doc="epochs of plain mixup, before the mixture guides")
     balance: float = param(1.0, ge=0, le=1_000, doc="weight of KL(uniform || mean prediction)")
 
-    per_dataset = {name: {"guided_start": 12} for name in ("digits", "mnist")}  # noqa: RUF012
-
-    def job_problems(self, train: TrainSpec, data: DataSpec) -> list[Problem]:  # noqa: ARG002
-        return stage_problems(self.guided_start, train, "guided_start", self.guided_start)
+    def check(self, job: JobSpec) -> list[Problem]:
+        return never_comes(self.guided_start, job.train, "guided_start", self.guided_start)
 
 
-@dataclass(frozen=True)
+@method(
+    "md_dyr_sh",
+    rule="s2e.methods.mdyr:MdDyrSh",
+    per_dataset={name: {"guided_start": 12, "bootstrap_start": 14, "temperature_epochs": 20} for name in SHORT},
+)
 class MdDyrSh(MDyrH):
-    """MD-DYR-SH: mixing weights from the Beta mixture, and a bootstrap from soft to hard (Arazo et al. 2019)."""
+    """Mixing and a soft-to-hard bootstrap guided by a Beta mixture of the losses (Arazo et al. 2019)."""
 
     bootstrap_start: int = param(110, ge=1, le=10_000, doc="epoch from which predictions stand in for noisy labels")
     temperature_epochs: int = param(
         89, ge=2, le=10_000, doc="epochs over which the temperature of those predictions falls from 1 to 0.001"
     )
 
-    per_dataset = {  # noqa: RUF012
-        name: {"guided_start": 12, "bootstrap_start": 14, "temperature_epochs": 20} for name in ("digits", "mnist")
-    }
-
-    def job_problems(self, train: TrainSpec, data: DataSpec) -> list[Problem]:  # noqa: ARG002
+    def check(self, job: JobSpec) -> list[Problem]:
         return [
-            *order_problems("bootstrap_start", self.bootstrap_start, "guided_start", self.guided_start),
-            *stage_problems(self.bootstrap_start, train, "bootstrap_start", self.bootstrap_start),
+            *out_of_order("bootstrap_start", self.bootstrap_start, "guided_start", self.guided_start),
+            *never_comes(self.bootstrap_start, job.train, "bootstrap_start", self.bootstrap_start),
         ]
 
 
-@dataclass(frozen=True)
-class DivideMix(Params):
-    """DivideMix (Li et al. 2020); defaults of its CIFAR-10 rows, epochs of 300."""
+@method(
+    "dividemix",
+    rule="s2e.methods.dividemix:DivideMix",
+    per_dataset={
+        "cifar100": {"warm_up_epochs": 30},
+        "digits": {"warm_up_epochs": 5},
+        "mnist": {"warm_up_epochs": 1},
+    },
+)
+class DivideMix(MethodPart):
+    """Two networks that divide the samples for each other into labelled and unlabelled (Li et al. 2020).
+
+    Defaults of its CIFAR-10 rows, epochs of 300.
+    """
 
     warm_up_epochs: int = param(10, ge=1, le=10_000, doc="epochs of cross entropy before the first division")
     confidence_penalty: bool = param(
@@ -123,7 +141,5 @@ class DivideMix(Params):
         1, ge=1, le=50, doc="epochs whose losses are averaged before the division (the paper at 90 % noise: 5)"
     )
 
-    per_dataset = {"cifar100": {"warm_up_epochs": 30}, "digits": {"warm_up_epochs": 5}, "mnist": {"warm_up_epochs": 1}}  # noqa: RUF012
-
-    def job_problems(self, train: TrainSpec, data: DataSpec) -> list[Problem]:  # noqa: ARG002
-        return stage_problems(self.warm_up_epochs, train, "warm_up_epochs", self.warm_up_epochs)
+    def check(self, job: JobSpec) -> list[Problem]:
+        return never_comes(self.warm_up_epochs, job.train, "warm_up_epochs", self.warm_up_epochs)

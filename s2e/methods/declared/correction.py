@@ -1,37 +1,15 @@
-"""Hyperparameters of the methods that correct the loss by a transition matrix T, T_ij = P(label j | class i)."""
+"""Methods that correct the loss by a transition matrix T, T_ij = P(label j | class i)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import numpy as np
-
-from s2e.data.limits import FACTS
-from s2e.data.transition import matrix
-from s2e.door.data import noise_problems
-from s2e.methods.params.base import Params, stage_problems
-from s2e.words import MATRIX_KINDS, Problem, param
-
-if TYPE_CHECKING:
-    from s2e.words import DataSpec, TrainSpec
+from s2e.methods.declared.stages import never_comes
+from s2e.parts import DATASETS, NOISE, MethodPart, method, param
+from s2e.words import DataSpec, JobSpec, Problem
 
 
-MAX_CONDITION = 1e6
-"""Condition number from which T counts as singular: float32 losses have seven digits to lose."""
-
-
-def singular_problems(condition: float) -> list[Problem]:
-    """A problem if a matrix of this condition number has no usable inverse."""
-    if condition <= MAX_CONDITION:
-        return []
-    allowed = "noise whose transition matrix has an inverse (symmetric noise of rate 1 - 1/C has none)"
-    return [Problem("data.noise", f"condition number {condition:.3g}", allowed)]
-
-
-@dataclass(frozen=True)
-class Forward(Params):
-    """Forward correction (Patrini et al. 2017)."""
+@method("forward", rule="s2e.methods.correction:Forward", per_dataset={"cifar100": {"estimation_percentile": 100}})
+class Forward(MethodPart):
+    """Forward correction by a transition matrix (Patrini et al. 2017); the schedule is ignored."""
 
     transition: str = param(
         "given",
@@ -54,8 +32,6 @@ class Forward(Params):
         "nothing is discarded)",
     )
 
-    per_dataset = {"cifar100": {"estimation_percentile": 100}}  # noqa: RUF012 - a ClassVar
-
     @property
     def n_first_trainings(self) -> int:
         """Trainings that come before the one that counts."""
@@ -66,30 +42,30 @@ class Forward(Params):
         """The epoch at which T is known and the networks start anew."""
         return self.n_first_trainings * self.estimation_epochs
 
-    def job_problems(self, train: TrainSpec, data: DataSpec) -> list[Problem]:
+    def check(self, job: JobSpec) -> list[Problem]:
         """T that is not known, or that would be known only after the last epoch."""
-        if self.transition == "given" and data.noise.kind not in MATRIX_KINDS:
-            allowed = f"estimated or confident: the matrix of {data.noise.kind} noise is not known"
+        kind = job.data.noise.kind
+        if self.transition == "given" and not NOISE[kind].has_matrix:
+            allowed = f"estimated or confident: the matrix of {kind} noise is not known"
             return [Problem("train.params.transition", "given", allowed)]
-        return stage_problems(self.first_epoch, train, "estimation_epochs", self.estimation_epochs)
+        return never_comes(self.first_epoch, job.train, "estimation_epochs", self.estimation_epochs)
 
 
-@dataclass(frozen=True)
+@method("backward", rule="s2e.methods.correction:Backward")
 class Backward(Forward):
-    """Backward correction (Patrini et al. 2017)."""
+    """Backward correction by the inverse of a transition matrix (Patrini et al. 2017); the schedule is ignored."""
 
-    def job_problems(self, train: TrainSpec, data: DataSpec) -> list[Problem]:
+    def check(self, job: JobSpec) -> list[Problem]:
         """Also a given T without an inverse."""
-        problems = super().job_problems(train, data)
-        if problems or self.transition != "given" or data.name not in FACTS or noise_problems(data):
+        problems = super().check(job)
+        if problems or self.transition != "given" or NOISE[job.data.noise.kind]().problems(job):
             return problems
-        T_CC = matrix(data.noise, FACTS[data.name].n_classes, data.name)
-        return singular_problems(float(np.linalg.cond(T_CC)))
+        return _singular(job.data)
 
 
-@dataclass(frozen=True)
+@method("nnbc", rule="s2e.methods.correction:NnBC")
 class NnBC(Backward):
-    """Non-negative backward correction (SIGUA, Han et al. 2020)."""
+    """Backward correction without samples of negative loss (SIGUA, Han et al. 2020); the schedule is ignored."""
 
     bad_if: str = param(
         "label",
@@ -102,8 +78,18 @@ class NnBC(Backward):
     )
 
 
-@dataclass(frozen=True)
+@method("sigua_bc", rule="s2e.methods.correction:SiguaBC")
 class SiguaBC(NnBC):
-    """SIGUA with backward correction (Han et al. 2020)."""
+    """Backward correction, an ascent on samples of negative loss (Han et al. 2020); the schedule is ignored."""
 
     gamma: float = param(1.0, ge=0, le=1, doc="strength of the ascent on samples of negative corrected loss; 0 is nnBC")
+
+
+def _singular(data: DataSpec) -> list[Problem]:
+    """A problem if the injected noise has a matrix, known before the data is read, without a usable inverse."""
+    n_classes = DATASETS[data.name].n_classes
+    if n_classes is None:
+        return []
+    from s2e.data.transition import singular_problems  # numpy, which a list of names does without
+
+    return singular_problems(NOISE[data.noise.kind]().transition(data, n_classes))
