@@ -116,7 +116,7 @@ def test_no_arrow_points_back(folder: str) -> None:
     assert not wrong
 
 
-@pytest.mark.parametrize("packages", [("s2e",), ("s2e", "workers")], ids="+".join)
+@pytest.mark.parametrize("packages", [("s2e",), ("s2e", "workers"), ("s2e", "workers", "service")], ids="+".join)
 def test_no_modules_import_each_other(packages: tuple[str, ...]) -> None:
     assert circles(import_graph(*packages)) == []
 
@@ -150,8 +150,13 @@ def test_the_search_rules_reach_no_torch() -> None:
 @pytest.mark.parametrize(
     ("module", "banned"),
     [
+        ("s2e", {"numpy", "httpx", "rich"}),
+        ("s2e.client", {"numpy", "scipy", "pydantic", "service", "workers", "torch"}),
         ("service.api.app", {"torch", "ray", "torchvision", "sklearn", "optuna", "cmaes"}),
-        ("service.cli.main", {"torch", "ray", "torchvision", "sklearn"}),
+        (
+            "service.cli.main",
+            {"torch", "ray", "torchvision", "sklearn", "sqlalchemy", "fastapi", "pydantic", "uvicorn"},
+        ),
         ("s2e.jobs.loop", {"torch", "ray", "sqlalchemy", "optuna", "cmaes"}),
         ("s2e.train.trial", {"ray", "sqlalchemy", "pydantic", "fastapi", "sklearn", "torchvision", "safetensors"}),
     ],

@@ -95,7 +95,7 @@ def load_whole(spec: DataSpec, data_root: str | None) -> Dataset:
 @lru_cache(maxsize=2)
 def _load(spec: DataSpec, data_root: str | None) -> Dataset:
     """``spec`` always with the same noise and split, so that jobs which differ in these share the data set."""
-    part = DATASETS.find(spec.name, "data.name").of(spec.params)
+    part = DATASETS.find(spec.name, "data.name").stored(spec.params)
     return checked(part.read(spec, data_root))
 
 

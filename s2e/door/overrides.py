@@ -7,7 +7,7 @@ from typing import Any
 
 from s2e.door.train import train_problems
 from s2e.parts import DATASETS, METHODS, NETWORKS
-from s2e.words import JobSpec, Problem, SpecError, TrainSpec, parse, replace, to_json
+from s2e.words import JobSpec, Problem, SpecError, TrainSpec, parse, read, replace, to_json
 
 _OWNED = {"method": "params", "network": "network_params"}
 """Field that names a part -> field of its settings."""
@@ -17,16 +17,18 @@ def merged(train: TrainSpec, overrides: Mapping[str, Any]) -> TrainSpec:
     """``train`` with the fields of ``overrides`` in their place.
 
     Settings of the method and of the network are merged by name; where the method or network is another, they are the
-    override's alone. Raises SpecError for fields that do not exist or are out of range.
+    override's alone. Nothing is judged: a stored job's overrides were, at submission.
     """
-    if not overrides:
-        return train
+    return read(TrainSpec, _laid_over(train, overrides)) if overrides else train
+
+
+def _laid_over(train: TrainSpec, overrides: Mapping[str, Any]) -> dict[str, Any]:
     owned: dict[str, Any] = {}
     for choice, field in _OWNED.items():
         kept = getattr(train, field) if overrides.get(choice, getattr(train, choice)) == getattr(train, choice) else {}
         own = overrides.get(field, {})
         owned[field] = {**kept, **own} if isinstance(own, Mapping) else own
-    return parse(TrainSpec, {**to_json(train), **overrides, **owned}, "train")
+    return {**to_json(train), **overrides, **owned}
 
 
 def overridden(job: JobSpec, overrides: Mapping[str, Any]) -> TrainSpec:
@@ -39,7 +41,7 @@ def overridden(job: JobSpec, overrides: Mapping[str, Any]) -> TrainSpec:
     n_epochs = job.train.n_epochs
     if overrides.get("n_epochs", n_epochs) != n_epochs:
         raise SpecError(Problem("train.n_epochs", overrides["n_epochs"], f"{n_epochs}, as the whole job"))
-    train = merged(job.train, overrides)
+    train = parse(TrainSpec, _laid_over(job.train, overrides), "train")
     if problems := train_problems(train):
         raise SpecError(*problems)
     method = METHODS.find(train.method, "train.method").of(train.params, dataset=job.data.name)

@@ -21,16 +21,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from optuna.distributions import BaseDistribution, FloatDistribution
-from optuna.samplers import BaseSampler, RandomSampler
-from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial, Trial, TrialState
 
 from s2e.ecosystem.asktell import AskTell
+from s2e.extras import needs
 from s2e.parts import SEARCHERS, SPACES
 from s2e.search.distributions import Dirichlet
 from s2e.search.space import Space
 from s2e.words import Point
+
+with needs("train"):
+    from optuna.distributions import BaseDistribution, FloatDistribution
+    from optuna.samplers import BaseSampler, RandomSampler
+    from optuna.study import Study, StudyDirection
+    from optuna.trial import FrozenTrial, Trial, TrialState
 
 UNIT = FloatDistribution(0.0, 1.0)
 

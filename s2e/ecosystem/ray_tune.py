@@ -18,12 +18,14 @@ import math
 from pathlib import Path
 from typing import Any
 
-from ray.tune.search import Searcher
-
 from s2e.ecosystem.asktell import AskTell
+from s2e.extras import needs
 from s2e.parts import SEARCHERS, SPACES
 from s2e.search.space import Space
 from s2e.words import Point
+
+with needs("tune"):
+    from ray.tune.search import Searcher
 
 
 class S2ESearch(Searcher):  # type: ignore[misc]  # Ray has no types

@@ -23,7 +23,7 @@ from s2e.words import JobSpec, Observation, Round, RoundRecord, SearchState, Tri
 def make_searcher(spec: JobSpec) -> Searcher:
     """The searcher a job names, over the space it names."""
     search = spec.search
-    part = SEARCHERS.find(search.searcher, "search.searcher").of(search.params)
+    part = SEARCHERS.find(search.searcher, "search.searcher").stored(search.params)
     searcher: Searcher = part.make(make_space(spec), spec.seed, spec.train.n_epochs, search.earlier)
     return searcher
 

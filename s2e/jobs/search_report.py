@@ -14,7 +14,17 @@ from statistics import fmean, stdev
 from scipy.stats import t as student_t
 
 from s2e.data.validation import validation_warning
-from s2e.words import JobSpec, Report, ReportRow, RoundRecord, TrialResult, TrialSpec, of_highest_fidelity
+from s2e.words import (
+    JobSpec,
+    Report,
+    ReportRow,
+    RoundRecord,
+    TrialResult,
+    TrialSpec,
+    numbers_of,
+    of_highest_fidelity,
+    value_at,
+)
 
 TITLES = {
     "searched": "searched schedule",
@@ -102,7 +112,6 @@ def _row(label: str, retrained: Sequence[tuple[TrialSpec, TrialResult]], confide
     searched = {
         t.repeat: r.test_accuracy for t, r in retrained if t.label == "searched" and r.test_accuracy is not None
     }
-    precision = [r.label_precision for _, r in mine if r.label_precision is not None]
     mean, half_width = interval(list(accuracy.values()))
     difference, difference_half_width = (
         interval([searched[s] - accuracy[s] for s in accuracy if s in searched], confidence)
@@ -116,19 +125,18 @@ def _row(label: str, retrained: Sequence[tuple[TrialSpec, TrialResult]], confide
         test_accuracy=tuple(accuracy.values()),
         mean=mean,
         half_width=half_width,
-        label_precision=fmean(precision) if precision else None,
         difference=difference,
         difference_half_width=difference_half_width,
         n_failed=sum(result.failed for _, result in mine),
         train=mine[0][0].train,
-        **{name: _mean_final(name, mine) for name in ("last_ten", "best", "at_best_validation")},
+        **{number.name: _mean_at(number.source, mine) for number in numbers_of(ReportRow)},
     )
 
 
-def _mean_final(name: str, trained: Sequence[tuple[TrialSpec, TrialResult]]) -> float | None:
-    """Mean over the seeds of one kind of final test accuracy."""
-    values = [getattr(r.final.mean, name) for _, r in trained if r.final is not None and r.final.mean is not None]
-    return fmean(values) if values else None
+def _mean_at(source: str, trained: Sequence[tuple[TrialSpec, TrialResult]]) -> float | None:
+    """Mean of a number of the results over the seeds that have it."""
+    known = [value for _, result in trained if (value := value_at(result, source)) is not None]
+    return fmean(known) if known else None
 
 
 def _verdict(rows: Sequence[ReportRow], recommended: tuple[int, int] | None) -> str:

@@ -20,7 +20,7 @@ def build(train: TrainSpec, input_shape: Sequence[int], n_classes: int, data_roo
     if problems := part.misfits(input_shape, train.network):
         raise SpecError(*problems)
     variant = train.network.partition(":")[2]
-    network: StackedNetwork = part.of(train.network_params).make(
+    network: StackedNetwork = part.stored(train.network_params).make(
         input_shape, n_classes, variant=variant, data_root=data_root or environment_root()
     )
     return network

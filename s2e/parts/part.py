@@ -26,6 +26,7 @@ from typing import Any, ClassVar, Self
 from s2e.words.errors import Problem, S2EError, SpecError
 from s2e.words.fields import field_lines, json_schema, parse, to_json
 from s2e.words.job import JobSpec
+from s2e.words.reading import read
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -57,6 +58,11 @@ class Part:
         if not isinstance(settings, Mapping):
             raise SpecError(Problem(path, repr(settings)[:80], "must be an object"))
         return parse(cls, {**cls.per_dataset.get(dataset, {}), **settings}, path)
+
+    @classmethod
+    def stored(cls, settings: Mapping[str, Any], *, dataset: str = "") -> Self:
+        """The part with the settings of a stored job, which were checked once already: read, not judged again."""
+        return read(cls, {**cls.per_dataset.get(dataset, {}), **settings})
 
     @classmethod
     def load(cls) -> Any:

@@ -10,7 +10,7 @@ import torch
 from s2e.methods.base import pick
 from s2e.methods.engine import MiniBatch
 from s2e.train import fused
-from s2e.train.metrics import EpochNumbers, evaluate, memorisation, selection, to_numbers, validate
+from s2e.train.metrics import Measured, evaluate, memorisation, selection, to_numbers, validate
 from s2e.train.population import NEVER_SEEN, StackedTrials
 from s2e.train.skip import step_except
 from s2e.words import derive_seed
@@ -18,7 +18,7 @@ from s2e.words import derive_seed
 
 def run_epoch(
     trials: StackedTrials, t: int, *, measure_validation: bool = True, measure_test: bool = True
-) -> list[EpochNumbers]:
+) -> list[Measured]:
     """Train all trials for epoch t and measure them: one entry for each stacked trial.
 
     Weights that stopped being numbers in the last step show in whatever is evaluated, else in the next epoch's loss.
@@ -31,10 +31,10 @@ def run_epoch(
     columns = {"loss": loss_MKN.mean((0, 2)), **selection(trials, order, weight_MKNB), **memorisation(trials)}
     finite_K = loss_MKN.isfinite().all(0).all(1)
     if measure_validation:
-        columns["validation_accuracies"], columns["validation_ensemble"], seen_finite_K = validate(trials)
+        columns["validation_accuracy"], columns["validation_ensemble"], seen_finite_K = validate(trials)
         finite_K = finite_K & seen_finite_K
     if measure_test:
-        columns["test_accuracies"], columns["test_ensemble"], seen_finite_K = evaluate(trials, trials.data.test)
+        columns["test_accuracy"], columns["test_ensemble"], seen_finite_K = evaluate(trials, trials.data.test)
         finite_K = finite_K & seen_finite_K
     return to_numbers(trials, columns | {"finite": finite_K})
 

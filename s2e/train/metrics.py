@@ -9,9 +9,9 @@ epoch would cost a third of the epoch again. A method whose step never predicts 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 import torch
 
@@ -19,44 +19,21 @@ from s2e.data.datasets import Part
 from s2e.methods.base import pick_all
 from s2e.train import fused
 from s2e.train.population import EVALUATION_BATCH, NEVER_SEEN, StackedTrials
+from s2e.words import EpochNumbers, numbers_of
 
 Columns = dict[str, torch.Tensor]
-"""By the names of EpochNumbers: [K], or [K, N] where there is one number for each network."""
+"""By the names of :class:`s2e.words.EpochNumbers`: [K], or [K, N] where each network has one; and ``finite`` [K]."""
 
 
 @dataclass(frozen=True)
-class EpochNumbers:
-    """One stacked trial's epoch; NaN where a number does not exist (recall without a clean sample)."""
+class Measured:
+    """One stacked trial's epoch."""
 
-    loss: float
-    kept: float
-    label_precision: float
-    label_recall: float
-    clean_correct: float
-    """Of the samples with a clean label, those predicted as it (ELR Fig. 1); the rest is incorrect."""
-    wrong_correct: float
-    """Of the samples with a wrong label, those predicted as their true class."""
-    wrong_memorised: float
-    """Of the samples with a wrong label, those predicted as that label; the rest is incorrect."""
-    train_accuracies: tuple[float, ...]
-    """Of each network, on the labels it trains on."""
+    numbers: EpochNumbers
+    networks: tuple[tuple[float | None, ...], ...]
+    """As in EpochMetrics."""
     finite: bool
     """False when a training loss or an evaluated logit was NaN or infinite."""
-    validation_accuracies: tuple[float, ...] = ()
-    """Of each network; empty, like test_accuracies, where it was not measured."""
-    test_accuracies: tuple[float, ...] = ()
-    validation_ensemble: float | None = None
-    test_ensemble: float | None = None
-
-    @property
-    def validation_accuracy(self) -> float | None:
-        """Mean over the networks."""
-        return fmean(self.validation_accuracies) if self.validation_accuracies else None
-
-    @property
-    def test_accuracy(self) -> float | None:
-        """Mean over the networks."""
-        return fmean(self.test_accuracies) if self.test_accuracies else None
 
 
 def selection(trials: StackedTrials, order: torch.Tensor, weight_MKNB: torch.Tensor) -> Columns:
@@ -89,7 +66,7 @@ def memorisation(trials: StackedTrials) -> Columns:
         "clean_correct": _share(right_KNS, clean_KNS, (1, 2)),
         "wrong_correct": _share(right_KNS, wrong_KNS, (1, 2)),
         "wrong_memorised": _share(given_KNS, wrong_KNS, (1, 2)),
-        "train_accuracies": _share(given_KNS, seen_KNS, (2,)),
+        "train_accuracy": _share(given_KNS, seen_KNS, (2,)),
     }
 
 
@@ -138,7 +115,7 @@ def _predict(trials: StackedTrials, images: torch.Tensor) -> tuple[torch.Tensor,
     return torch.cat(predicted, dim=2), torch.stack(finite).all(0)
 
 
-def to_numbers(trials: StackedTrials, columns: Columns) -> list[EpochNumbers]:
+def to_numbers(trials: StackedTrials, columns: Columns) -> list[Measured]:
     """One entry for each stacked trial, in a single copy from the device."""
     columns_KW = {
         name: column.to(trials.keep_KT.device, torch.float64).view(trials.n_trials, -1)
@@ -146,14 +123,23 @@ def to_numbers(trials: StackedTrials, columns: Columns) -> list[EpochNumbers]:
     }
     rows = torch.cat(list(columns_KW.values()), dim=1).tolist()
     widths = {name: column.shape[1] for name, column in columns_KW.items()}
-    return [_numbers(row, widths) for row in rows]
+    return [_measured(row, widths) for row in rows]
 
 
-def _numbers(row: list[float], widths: dict[str, int]) -> EpochNumbers:
-    values: dict[str, Any] = {}
+def _measured(row: list[float], widths: dict[str, int]) -> Measured:
+    """The numbers of one trial, the mean where each network has one; None for what was not measured in this epoch or is
+    no number (recall without a clean sample)."""
+    values: dict[str, list[float]] = {}
     at = 0
     for name, width in widths.items():
-        found = row[at : at + width]
-        values[name] = tuple(found) if name.endswith("_accuracies") else found[0]
+        values[name] = row[at : at + width]
         at += width
-    return EpochNumbers(**values | {"finite": bool(values["finite"])})
+    finite = bool(values.pop("finite")[0])
+    unmeasured = [math.nan] * len(values["train_accuracy"])
+    each = [values.get(number.name, unmeasured) for number in numbers_of(EpochNumbers) if number.networks]
+    networks = tuple(tuple(map(_number, network)) for network in zip(*each, strict=True))
+    return Measured(EpochNumbers(**{name: _number(fmean(of)) for name, of in values.items()}), networks, finite)
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

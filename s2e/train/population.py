@@ -60,7 +60,7 @@ class StackedTrials:
         self.data = resident(
             data, type(self.network), device, augmented=augmented, statistics=statistics, foreign=foreign
         )
-        self.method: Method = METHODS[train.method].of(train.params, dataset=population.data.name).make()
+        self.method: Method = METHODS[train.method].stored(train.params, dataset=population.data.name).make()
         self.trial = list(range(len(trials)))
         """Which trial of the population each of the K stacked ones is; failed trials have left."""
         self.init_seeds = [trial.init_seed for trial in trials]
@@ -244,8 +244,8 @@ def _check(population: Population) -> None:
     if not population.trials:
         raise SpecError(Problem("trials", [], "at least one trial"))
     job = JobSpec(data=population.data, train=population.train)
-    method = METHODS.find(job.train.method, "train.method").of(job.train.params, dataset=job.data.name)
-    dataset = DATASETS.find(job.data.name, "data.name").of(job.data.params, "data.params")
+    method = METHODS.find(job.train.method, "train.method").stored(job.train.params, dataset=job.data.name)
+    dataset = DATASETS.find(job.data.name, "data.name").stored(job.data.params)
     if problems := method.missing(job) + train_problems(job.train) + dataset.unnormalised(job.data):
         raise SpecError(*problems)
     for trial in population.trials:

@@ -14,6 +14,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, date, datetime, time
 from typing import Any, TypeVar
 
 from s2e.words.errors import Problem, SpecError
@@ -53,29 +54,33 @@ def param(default: Any = dataclasses.MISSING, *, doc: str, **rules: Any) -> Any:
 
     ``choices`` is a sequence of names, ``names`` the key of a registry in :data:`NAMES` that is asked late;
     ``or_pattern`` is a regular expression for further names.
-    A mutable or dataclass default is given as a zero-argument callable.
+    A mutable or dataclass default is given as a zero-argument callable. ``kw_only`` is dataclasses' own, ``number`` is
+    for :mod:`s2e.words.numbers`.
     """
-    unknown = set(rules) - set(_BOUNDS) - {"choices", "names", "or_pattern", "max_length"}
+    kw_only = rules.pop("kw_only", dataclasses.MISSING)
+    unknown = set(rules) - set(_BOUNDS) - {"choices", "names", "or_pattern", "max_length", "number"}
     if unknown:
         raise TypeError(f"unknown rules {sorted(unknown)}")
-    metadata = {"doc": doc, **rules}
+    more: dict[str, Any] = {"metadata": {"doc": doc, **rules}, "kw_only": kw_only}
     if default is dict:  # compared, but not hashed: a frozen dataclass with such a field can still be a key
-        return dataclasses.field(default_factory=dict, metadata=metadata, hash=False)
+        return dataclasses.field(default_factory=dict, hash=False, **more)
     if isinstance(default, type) or callable(default):
-        return dataclasses.field(default_factory=default, metadata=metadata)
+        return dataclasses.field(default_factory=default, **more)
     if default is dataclasses.MISSING:
-        return dataclasses.field(metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
+        return dataclasses.field(**more)
+    return dataclasses.field(default=default, **more)
 
 
 def to_json(value: Any) -> Any:
-    """A dataclass (or a tree of them) as plain dicts, lists, numbers, strings and None."""
+    """A dataclass (or a tree of them) as plain dicts, lists, numbers, strings and None; times as UTC ISO 8601."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
         return [to_json(item) for item in value]
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return value
 
 
@@ -201,6 +206,8 @@ def _short(value: Any) -> Any:
         return str(value)
     if isinstance(value, int | float | bool) or value is None:
         return value if not isinstance(value, int) or abs(value) < 2**63 else hex(value)[:80]
+    if isinstance(value, date | time):  # which TOML has
+        return value.isoformat()
     text = value if isinstance(value, str) else repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
@@ -256,6 +263,8 @@ def _field_schema(kind: Any, rules: Mapping[str, Any]) -> dict[str, Any]:
         }
     if origin is dict or kind is dict:
         return {"type": "object"}
+    if kind is Any:
+        return {}
     schema: dict[str, Any] = {"type": {float: "number", int: "integer", str: "string", bool: "boolean"}[kind]}
     schema |= {_BOUNDS[r][1]: rules[r] for r in _BOUNDS if r in rules}
     if "or_pattern" in rules:

@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from s2e.jobs import loop
 from s2e.words import SPEC_VERSION, JobSpec, to_json
+from s2e.words.states import JOB_ENDED, TRIAL_ENDED, TRIAL_IN_FLIGHT
 from service.errors import Conflict
-from service.lifecycle import JOB_ENDED, TRIAL_ENDED, TRIAL_IN_FLIGHT, check_job
+from service.lifecycle import check_job
 from service.store.changes import emit, lock_job, move_job, move_trials, new_id, utc_now
 from service.store.models import Attempt, IdempotencyKey, Job, JobReport, Transition, Trial
 
@@ -59,8 +60,8 @@ def _insert_job(session: Session, spec: JobSpec) -> str:
         state="queued",
         spec=to_json(spec),
         spec_version=SPEC_VERSION,
-        seq=0,
         n_trials=loop.n_trials(spec),
+        n_rounds=loop.n_rounds(spec),
         created_at=at,
     )
     session.add(job)

@@ -16,8 +16,9 @@ pytest.importorskip("torch")
 
 def test_continued_trials_equal_trials_trained_anew_and_train_their_own_epochs_only(tmp_path: Path) -> None:
     """T = 3: three trials of 2 epochs, the best of them to 3, then two full trainings."""
-    from s2e.train.trial import PopulationEnd, train_population
     from service.cli.local_search import search
+
+    from s2e.train.trial import PopulationEnd, train_population
 
     spec = parse_job(
         {

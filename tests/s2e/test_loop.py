@@ -28,6 +28,7 @@ from s2e.words import (
     TrialResult,
     TrialSpec,
     parse,
+    read,
     replace,
     to_json,
 )
@@ -305,7 +306,7 @@ def test_a_round_that_is_not_complete_is_refused() -> None:
 
 def test_the_report_survives_the_way_through_text() -> None:
     _, report = run_search(job(), running(formula))
-    assert parse(Report, json.loads(json.dumps(to_json(report), allow_nan=False))) == report
+    assert read(Report, json.loads(json.dumps(to_json(report), allow_nan=False))) == report
 
 
 class Halving(RandomSearch):

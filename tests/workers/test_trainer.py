@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from s2e.artifacts import read_model
 from s2e.words import DataError, Population, Problem, SpecError, TrialError, TrialResult, to_json
-from workers.artifacts import load_model
 from workers.backend import EpochReported, Event, PopulationFinished, PopulationKey, PopulationLost, PopulationStarted
 from workers.trainer import run_population, warm_up
 from workers.wire import decode
@@ -46,7 +46,7 @@ def test_a_stored_model_is_a_plain_module_with_the_reported_accuracy(
     network = NETWORKS[population.train.network]().make(images.shape[1:], data.n_classes)
     for row, result in zip(last_epoch.epochs, finished.results, strict=True):
         assert result.model == f"job/round-0/trial-{row.k}-attempt-1.safetensors"
-        tensors, described = load_model(tmp_path, result.model)
+        tensors, described = read_model(tmp_path / result.model)
         assert described["result"] == to_json(result)
         accuracies = []
         for n in range(2):

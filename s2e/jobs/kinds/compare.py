@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from s2e.jobs.compare import compare_round, n_trials
-from s2e.jobs.compare_report import CompareReport, make_compare_report
+from s2e.jobs.compare_report import make_compare_report
 from s2e.jobs.entries import completed, resolved
 from s2e.parts import KINDS, JobKind, Lookup
-from s2e.words import JobSpec, Problem, Round, RoundRecord, SpecError
+from s2e.words import CompareReport, JobSpec, Problem, Round, RoundRecord, SpecError
 
 
 class Compare(JobKind):

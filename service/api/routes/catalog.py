@@ -1,53 +1,55 @@
-"""Names a job may use."""
+"""Names a job may use, and numbers that it measures."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
 
 from s2e.parts import METHODS, PROTOCOLS, listing
-from s2e.words import json_schema
-from service.api import schemas
+from s2e.words import CompareRow, EpochMetrics, ReportRow, TrialResult, json_schema, numbers_of
+from s2e.words.answers import Items, Named, NamedMethod, NamedProtocol, NumberTables
 
 router = APIRouter(tags=["catalog"])
-Listing = schemas.Items[schemas.Named]
+Listing = Items[Named]
 
 
 def _listing(kind: str) -> Listing:
     """The usable names of a kind."""
-    return Listing(
-        items=[schemas.Named(name=one.name, summary=one.summary) for one in listing(kind)[kind] if not one.broken]
-    )
+    return Items(tuple(Named(one.name, one.summary) for one in listing(kind)[kind] if not one.broken))
 
 
 @router.get("/methods", operation_id="list_methods")
-def list_methods() -> schemas.Items[schemas.MethodOut]:
+def list_methods() -> Items[NamedMethod]:
     """Training methods under a schedule, with their hyperparameters."""
-    items = [
-        schemas.MethodOut(
-            name=name,
-            summary=part.summary,
-            params=json_schema(part),
-            per_dataset={dataset: dict(values) for dataset, values in part.per_dataset.items()},
-            scheduled=part.scheduled,
-            needs=sorted(part.needs),
+    return Items(
+        tuple(
+            NamedMethod(
+                name=name,
+                summary=part.summary,
+                params=json_schema(part),
+                per_dataset={dataset: dict(values) for dataset, values in part.per_dataset.items()},
+                scheduled=part.scheduled,
+                needs=tuple(sorted(part.needs)),
+            )
+            for name, part in METHODS.items()
         )
-        for name, part in METHODS.items()
-    ]
-    return schemas.Items[schemas.MethodOut](items=items)
+    )
 
 
 @router.get("/protocols", operation_id="list_protocols")
-def list_protocols() -> schemas.Items[schemas.ProtocolOut]:
+def list_protocols() -> Items[NamedProtocol]:
     """Published training protocols; a job names one and overrides what it wants."""
-    items = [
-        schemas.ProtocolOut(
-            name=name,
-            summary=protocol.summary,
-            datasets={dataset: dict(values) for dataset, values in protocol.datasets.items()},
+    return Items(
+        tuple(
+            NamedProtocol(name, protocol.summary, {data: dict(values) for data, values in protocol.datasets.items()})
+            for name, protocol in PROTOCOLS.items()
         )
-        for name, protocol in PROTOCOLS.items()
-    ]
-    return schemas.Items[schemas.ProtocolOut](items=items)
+    )
+
+
+@router.get("/numbers", operation_id="list_numbers")
+def list_numbers() -> NumberTables:
+    """Every number that is measured or reported: what it is, for whom, and how people call it."""
+    return NumberTables(*map(numbers_of, (EpochMetrics, TrialResult, ReportRow, CompareRow)))
 
 
 @router.get("/networks", operation_id="list_networks")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from workers.checkpoints import load_checkpoint, save_checkpoint
 
 from s2e.parts import METHODS
 from s2e.train.checkpoint import Checkpoint
 from s2e.train.trial import PopulationEnd, PopulationEpoch, train_population
 from s2e.words import DataError, Fidelity, Population, SpecError, replace
-from workers.checkpoints import load_checkpoint, save_checkpoint
 
 Tiny = Callable[..., Population]
 

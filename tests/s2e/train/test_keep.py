@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+import s2e
+from s2e.artifacts import checkpoint_path
 from s2e.words import DataError, Fidelity, Population, replace, to_json
 from workers.backend import EpochReported, Event, PopulationFinished, PopulationKey
-from workers.checkpoints import checkpoint_path
 from workers.trainer import run_population
 from workers.wire import decode
 
@@ -26,7 +27,6 @@ def test_three_lines_give_a_plain_module_with_the_reported_accuracy(
     tmp_path: Path, make_population: MakePopulation
 ) -> None:
     from s2e.data.datasets import load_split
-    from workers.modules import load_module
 
     population = make_population(ks=(0,), n_epochs=3)
     *_, last_epoch, finished = events_of(population, tmp_path)
@@ -37,11 +37,11 @@ def test_three_lines_give_a_plain_module_with_the_reported_accuracy(
     data = load_split(population.data, None)
     images, accuracies = data.test.images.float() / data.max_value, []
     for n in range(2):
-        module = load_module(tmp_path, model, n)
+        module = s2e.load_model(tmp_path / model, n)
         accuracies.append(float((module(images).argmax(-1) == data.test.labels).double().mean()))
     assert sum(accuracies) / 2 == pytest.approx(last_epoch.epochs[0].test_accuracy, abs=1e-3)
     with pytest.raises(DataError, match="networks 0, 1"):
-        load_module(tmp_path, model, 2)
+        s2e.load_model(tmp_path / model, 2)
 
 
 def test_a_prefix_leaves_a_checkpoint_and_its_continuation_starts_there(

@@ -8,11 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from s2e.words import Population, Report, TrialResult
-from workers.artifacts import ArtifactError, load_model, model_path, resolve, save_model, save_schedule, write_atomic
-from workers.backend import PopulationKey
-
-KEY = PopulationKey("0198-ab", 3, 0, 2)
+from s2e.artifacts import ArtifactError, model_path, read_model, resolve, save_model, save_schedule, write_atomic
+from s2e.words import DataError, Population, Report, TrialResult, replace
 
 
 def files_below(root: Path) -> set[str]:
@@ -28,9 +25,10 @@ def test_a_model_and_its_description_survive_the_round_trip(
     population = make_population(ks=(5,))
     model = {"0.hidden.weight": torch.randn(4, 3).t(), "0.hidden.bias": torch.tensor([0.1, -0.0])}
     result, shape = TrialResult(3, 5, objective=0.25), NetworkShape((3,), 16, 4)
-    relative = save_model(tmp_path, KEY, population, population.trials[0], result, model, shape)
+    trial = replace(population.trials[0], round=3)
+    relative = save_model(tmp_path, "0198-ab", 2, population, trial, result, model, shape)
     assert relative == "0198-ab/round-3/trial-5-attempt-2.safetensors"
-    tensors, described = load_model(tmp_path, relative)
+    tensors, described = read_model(tmp_path / relative)
     assert tensors.keys() == model.keys()
     assert all(torch.equal(tensors[name], model[name]) for name in model)
     assert described["network"] == "mlp"
@@ -38,16 +36,19 @@ def test_a_model_and_its_description_survive_the_round_trip(
     assert described["trial"]["keep_rate"] == list(population.trials[0].keep_rate)
     assert described["result"] | {"objective": 0.25, "model": relative} == described["result"]
     assert files_below(tmp_path) == {relative, relative.replace(".safetensors", ".json")}
+    (tmp_path / relative).with_suffix(".json").unlink()
+    with pytest.raises(DataError, match=r"attempt-2\.json is missing"):
+        read_model(tmp_path / relative)
 
 
 def test_attempts_do_not_overwrite_each_other() -> None:
-    assert model_path(KEY, 1) != model_path(PopulationKey("0198-ab", 3, 0, 3), 1)
+    assert model_path("0198-ab", 3, 1, attempt=2) != model_path("0198-ab", 3, 1, attempt=3)
 
 
 @pytest.mark.parametrize("job_id", ["", ".", "..", "../x", "a/b", "/etc", "a\0b", "a\nb", ".hidden", "x" * 81])
 def test_a_job_id_cannot_leave_the_root(job_id: str) -> None:
     with pytest.raises(ArtifactError):
-        model_path(PopulationKey(job_id, 0, 0, 1), 0)
+        model_path(job_id, 0, 0, 1)
 
 
 @pytest.mark.parametrize("relative", ["", "..", "../x", "a/../../x", "/etc/passwd"])
@@ -74,7 +75,7 @@ def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(
     def interrupted(handle: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("workers.artifacts.os.fsync", interrupted)
+    monkeypatch.setattr("s2e.artifacts.os.fsync", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_atomic(path, b"new")
     assert path.read_bytes() == b"old"
