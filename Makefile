@@ -11,13 +11,13 @@ export RAY_USAGE_STATS_ENABLED = 0
 export RAY_ENABLE_UV_RUN_RUNTIME_ENV = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve check test numeric lowest bench bench-search openapi constraints clean
+.PHONY: help native setup demo serve check test numeric lowest bench bench-search openapi constraints clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
 
 # The service runs on $(BIN)/s2e; the stamp remembers that it was installed from these files.
-$(VENV)/.run: pyproject.toml constraints.txt
+$(VENV)/.run: pyproject.toml constraints.txt $(wildcard native/*)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) (about 1.8 GB; one to two minutes the first time) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
@@ -52,6 +52,9 @@ NUMERIC := $(addprefix tests/,golden s2e/data s2e/methods s2e/networks s2e/searc
              contracts/test_methods.py contracts/test_searchers.py contracts/test_spaces.py)
 numeric: $(VENV)/.dev ## the numeric tests as another processor would run them
 	@$(OTHER) $(BIN)/python -m pytest -n 2 --dist loadgroup $(NUMERIC)
+
+native: ## compile the native step beside the source (make setup does it too; nobody needs it)
+	@$(PYTHON) native/build.py s2e/networks/_native.so
 
 bench: $(VENV)/.dev ## the benchmarks of the ledger, as JSON (QUICK=1 for a short look)
 	@$(BIN)/python -m benchmarks.run $(if $(QUICK),--quick,)

@@ -6,6 +6,8 @@ a sample that goes forward and back costs three units, one that only goes forwar
 assumed). What is left over (``x_unexplained``) is the method's own work, and the ledger gives a reason wherever it is
 large.
 
+The step is torch's, whose passes can be counted; the compiled one makes the methods it knows cheaper, not equally so.
+
 Methods that begin with plain training are set to begin at once with what is their own.
 
     python -m benchmarks.bench_methods [--network mlp model1] [--method standard ...] [--repeats 5] [--tiny]
@@ -55,7 +57,7 @@ class CountedTrials(EngineTrials):
     def __init__(self, work: Workload, method: str) -> None:
         params = METHODS[method].of(_AT_ONCE.get(method, {}), dataset=work.data_spec.name)
         train = replace(work.train_spec, method=method, params=to_json(params))
-        super().__init__(replace(work, train_spec=train), 1, "float32", shared_order=True)
+        super().__init__(replace(work, train_spec=train), 1, "float32", shared_order=True, step="torch")
         self.forward_only = self.with_gradient = 0
         self._forward = self.trials.network.forward
         self.trials.network.forward = self._counted  # type: ignore[method-assign]

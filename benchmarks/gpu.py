@@ -24,7 +24,7 @@ import torch
 
 from benchmarks.graphed import GraphedStep
 from benchmarks.measure import machine, summary
-from benchmarks.resident import ResidentTrial
+from benchmarks.resident import ResidentTrial, Variant
 from benchmarks.stacked import EngineTrials
 from benchmarks.workload import N_EVALUATED, N_TRAIN, Workload, build_synthetic
 from s2e.train.epoch import epoch_order, train_step
@@ -72,7 +72,7 @@ def measure_engine(work: Workload, n_trials: int, args: argparse.Namespace, *, g
 
 def measure_pair(work: Workload, args: argparse.Namespace) -> dict[str, Any]:
     """The rival: two plain networks of one trial, eager, data on the device, trained alike."""
-    pair = ResidentTrial(work, 0, args.dtype, args.device)
+    pair = ResidentTrial(work, 0, Variant(dtype=args.dtype), args.device)
     pair.run_epoch(0)
     blocks = [timed(args.device, lambda: pair.train(1)) / work.n_steps for _ in range(_BLOCKS)]
     evaluation_s = _evaluation(work, args, pair)

@@ -1,7 +1,8 @@
 """One piece of work that both sides of a comparison do: data, noise, split and hyper-parameters.
 
-Real images when a data root is set (``S2E_DATA_ROOT``: MNIST for the MLP, CIFAR-10 for Model 1). Without one the MLP
-runs on scikit-learn's digits and Model 1 is left out: a speed on noise images would have no accuracy beside it.
+Real images when a data root is set (``S2E_DATA_ROOT``: MNIST for the MLP, CIFAR-10 for Model 1 and the ResNet). Without
+one the MLP runs on scikit-learn's digits and the others are left out: a speed on noise images would have no accuracy
+beside it.
 For a bare GPU machine there are synthetic images of CIFAR-10's shape, easy enough for an accuracy to mean something.
 """
 
@@ -26,6 +27,15 @@ N_TRAIN = 12_800
 N_EVALUATED = 5_000
 _NOISE = NoiseSpec("symmetric", 0.5)
 _SYNTHETIC = "synthetic"
+WORKS = {
+    "digits": ("mlp", "digits"),
+    "mlp": ("mlp", "mnist"),
+    "model1": ("model1", "cifar10"),
+    "resnet18": ("preact_resnet18", "cifar10"),
+}
+"""Network and data set of each piece of work."""
+_SIZES = {"digits": (896, 800), "resnet18": (512, 512)}
+"""At most so many samples to train on and to evaluate; a ResNet-18's step takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +85,7 @@ class Workload:
         return [architecture.make_module() for _ in range(2)]
 
     def population(
-        self, n_trials: int, dtype: str, shared_order: bool, threads: int = 1, device: str = "cpu"
+        self, n_trials: int, dtype: str, shared_order: bool, threads: int = 1, device: str = "cpu", step: str = "auto"
     ) -> Population:
         """K trials of this work for the engine: initial weights differ, the data order is shared or each its own."""
         trials = tuple(
@@ -85,12 +95,12 @@ class Workload:
             )
             for k in range(n_trials)
         )  # fmt: skip
-        plan = PlanSpec(device=device, dtype=dtype, population=n_trials, threads=threads)
+        plan = PlanSpec(device=device, dtype=dtype, population=n_trials, threads=threads, step=step)
         return Population(self.data_spec, self.train_spec, plan, 1, trials)
 
 
 def build(
-    network: str,
+    work: str,
     n_epochs: int,
     *,
     tiny: bool = False,
@@ -98,18 +108,19 @@ def build(
     n_evaluated: int = N_EVALUATED,
     n_clean: int = 0,
 ) -> Workload | None:
-    """The work for ``network`` ("mlp", "model1"), or None where its data are not on this machine.
+    """The work of a name, or None where its data are not on this machine.
 
     ``tiny`` is for tests: few images, the same path. ``n_clean`` trusted samples are set aside.
     """
-    has_root = bool(os.environ.get("S2E_DATA_ROOT"))
-    if not has_root and network != "mlp":
-        return None
-    name = {"mlp": "mnist", "model1": "cifar10"}[network] if has_root else "digits"
+    network, name = WORKS[work]
+    if name != "digits" and not os.environ.get("S2E_DATA_ROOT"):
+        if network != "mlp":
+            return None
+        name, work = "digits", "digits"
     if tiny:
         n_train, n_evaluated = 512, 400
-    if name == "digits":
-        n_train, n_evaluated = min(n_train, 896), min(n_evaluated, 800)
+    most_train, most_evaluated = _SIZES.get(work, (n_train, n_evaluated))
+    n_train, n_evaluated = min(n_train, most_train), min(n_evaluated, most_evaluated)
     split = "holdout" if name == "digits" else "s2e"
     data_spec = DataSpec(name, _NOISE, split, n_validation=n_evaluated // 2, n_train=n_train, n_clean=n_clean)
     return _work(network, data_spec, n_epochs, n_evaluated)

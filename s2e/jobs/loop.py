@@ -42,12 +42,15 @@ def populations(spec: JobSpec, round_: Round) -> tuple[Population, ...]:
     share a group; such groups are as even as the limit ``plan.population`` allows. An external trial is leased by
     itself, so it is a group by itself.
     """
-    plan = spec.plan
-    if round_.kind in KINDS[spec.kind].exact_rounds and plan.dtype != "float64":
+    kind = KINDS[spec.kind]
+    plan, every = spec.plan, {"validate_every": spec.plan.validate_every, "test_every": spec.plan.test_every}
+    if round_.kind in kind.exact_rounds and plan.dtype != "float64":
         plan = replace(plan, dtype="float32")
+    if round_.kind in kind.measured_rounds:
+        every = {"validate_every": 1, "test_every": 1}
     most = 1 if spec.trials == "external" else plan.population
     return tuple(
-        Population(spec.data, merged(spec.train, trials[0].train), plan, spec.tail_epochs, trials)
+        Population(spec.data, merged(spec.train, trials[0].train), plan, spec.tail_epochs, trials, **every)
         for alike in _alike(round_.trials)
         for trials in _evenly(alike, most)
     )

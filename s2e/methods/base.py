@@ -16,7 +16,7 @@ offers them is :class:`s2e.methods.engine.Engine`.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import ABC
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import get_type_hints
@@ -25,6 +25,7 @@ import torch
 import torch.nn.functional as F
 
 from s2e.methods.engine import Engine, MiniBatch, State
+from s2e.methods.selection import weigh_ranks
 from s2e.parts import MethodPart
 
 
@@ -74,6 +75,8 @@ class Method(ABC):
     """Networks N of one trial."""
     may_skip: bool = False
     """A batch may give a trial no weight at all; its weights and moments then stay as they are."""
+    exchanges: bool = False
+    """Each network learns from the samples that the trial's other network ranks."""
 
     params: MethodPart
     """The hyperparameters; a rule annotates it with the class that declares it."""
@@ -95,9 +98,21 @@ class Method(ABC):
         """loss_KNB. ``index`` holds sample numbers, [B] when trials share the batch, else [K, B]."""
         return cross_entropy(logits_KNBC, label_KB)
 
-    @abstractmethod
     def weights(self, loss_KNB: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """weight_KNB: what each sample's loss counts, from losses without gradient; positive means selected."""
+        """weight_KNB: what each sample's loss counts, from losses without gradient; positive means selected.
+
+        A method overrides this, or only :meth:`by_rank` where a weight depends on nothing but the rank of a loss.
+        """
+        return self.ranked(loss_KNB, batch.keep_K)
+
+    def by_rank(self, keep_K: torch.Tensor, batch_size: int, dtype: torch.dtype) -> torch.Tensor:
+        """weight_KB of the sample with the smallest loss of a batch, the next, ...; [K, 1] where all weigh alike."""
+        raise NotImplementedError(f"{type(self).__name__} weighs by more than ranks")
+
+    def ranked(self, loss_KNB: torch.Tensor, keep_K: torch.Tensor) -> torch.Tensor:
+        """weight_KNB by rank, of a network's own losses or of the other network's."""
+        weight_KNB = weigh_ranks(loss_KNB, self.by_rank(keep_K, loss_KNB.shape[-1], loss_KNB.dtype))
+        return weight_KNB.flip(1) if self.exchanges else weight_KNB
 
     def begin_epoch(self, engine: Engine, t: int) -> None:  # noqa: B027 - most methods have nothing to do here
         """Before the first step of epoch t: draws of the epoch, or a look at the whole training set."""
@@ -142,6 +157,14 @@ def pick(value_KS: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     if value_KS.dim() == 2:
         return value_KS.gather(1, index)
     return value_KS[torch.arange(len(index), device=index.device)[:, None], index]
+
+
+def pick_all(value_KS: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+    """Each trial's values of all batches, [K, S] at ``order`` [M, B] shared or [M, K, B] -> [M, K, B]."""
+    order_MRB = order[:, None] if order.dim() == 2 else order
+    order_KX = order_MRB.transpose(0, 1).flatten(1).expand(len(value_KS), -1)
+    value_KMB: torch.Tensor = value_KS.gather(1, order_KX).unflatten(1, (len(order), -1))
+    return value_KMB.transpose(0, 1).contiguous()
 
 
 def put(value_KS: torch.Tensor, index: torch.Tensor, new_KB: torch.Tensor) -> None:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import torch
 
-from s2e.methods.base import Batch, Method
+from s2e.methods.base import Method
 from s2e.methods.declared import selection
-from s2e.methods.selection import small_loss
+from s2e.methods.selection import share_of_kept
 
 
 class CoTeaching(Method):
@@ -19,12 +19,9 @@ class CoTeaching(Method):
     """
 
     n_networks = 2
+    exchanges = True
     params: selection.CoTeaching
 
-    def weights(self, loss_KNB: torch.Tensor, batch: Batch) -> torch.Tensor:
-        return self.exchanged(loss_KNB, batch.keep_K)
-
-    def exchanged(self, loss_KNB: torch.Tensor, keep_K: torch.Tensor) -> torch.Tensor:
-        """Each network's weights, from the ``keep_K`` smallest losses of the other."""
-        weight_KNB = small_loss(loss_KNB, keep_K).flip(1)
-        return weight_KNB / keep_K[:, None, None] if self.params.official_double_division else weight_KNB
+    def by_rank(self, keep_K: torch.Tensor, batch_size: int, dtype: torch.dtype) -> torch.Tensor:
+        weight_KB = share_of_kept(keep_K, batch_size, dtype)
+        return weight_KB / keep_K[:, None] if self.params.official_double_division else weight_KB

@@ -37,4 +37,4 @@ class CoTeachingPlus(CoTeaching):
         pool_KB = differ_KB | whole_K1
         # 1e-9 as in s2e.schedule.n_keep: 0.55 * 100 must be 55
         keep_K = (batch.keep_rate_K * pool_KB.sum(-1) + 1e-9).floor().clamp(min=1)
-        return self.exchanged(loss_KNB.masked_fill(~pool_KB[:, None], torch.inf), keep_K)
+        return self.ranked(loss_KNB.masked_fill(~pool_KB[:, None], torch.inf), keep_K)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from s2e.methods.base import Batch, Method
+from s2e.methods.base import Method
 
 
 class Standard(Method):
@@ -12,5 +12,5 @@ class Standard(Method):
 
     n_networks = 1
 
-    def weights(self, loss_KNB: torch.Tensor, batch: Batch) -> torch.Tensor:  # noqa: ARG002
-        return torch.full_like(loss_KNB, 1 / loss_KNB.shape[-1])
+    def by_rank(self, keep_K: torch.Tensor, batch_size: int, dtype: torch.dtype) -> torch.Tensor:
+        return torch.full((len(keep_K), 1), 1 / batch_size, dtype=dtype, device=keep_K.device)

@@ -14,10 +14,26 @@ def small_loss(loss_KNB: torch.Tensor, keep_K: torch.Tensor) -> torch.Tensor:
 
     Equal losses are taken in batch order (stable sort); NaN counts as the largest loss.
     """
+    return weigh_ranks(loss_KNB, share_of_kept(keep_K, loss_KNB.shape[-1], loss_KNB.dtype))
+
+
+def share_of_kept(keep_K: torch.Tensor, batch_size: int, dtype: torch.dtype) -> torch.Tensor:
+    """1/keep for the first ``keep_K`` ranks, else 0 -> [K, B]."""
+    rank_B = torch.arange(batch_size, device=keep_K.device)
+    return (rank_B < keep_K[:, None]) / keep_K.to(dtype)[:, None]
+
+
+def weigh_ranks(loss_KNB: torch.Tensor, by_rank_KB: torch.Tensor) -> torch.Tensor:
+    """weight_KNB: ``by_rank_KB`` has the weight of each network's smallest loss, the next, ...; [K, 1]: all alike.
+
+    Equal losses are taken in batch order (stable sort); NaN counts as the largest loss.
+    """
+    if by_rank_KB.shape[1] == 1:
+        return by_rank_KB[:, None].expand_as(loss_KNB)
     order_KNB = loss_KNB.argsort(dim=-1, stable=True)
-    rank_B = torch.arange(loss_KNB.shape[-1], device=loss_KNB.device)
-    share_K1B = (rank_B < keep_K[:, None, None]) / keep_K.to(loss_KNB.dtype)[:, None, None]
-    return torch.zeros_like(loss_KNB).scatter_(-1, order_KNB, share_K1B.expand_as(loss_KNB))
+    return torch.zeros_like(loss_KNB, dtype=by_rank_KB.dtype).scatter_(
+        -1, order_KNB, by_rank_KB[:, None].expand_as(loss_KNB)
+    )
 
 
 def disagreement(logits_KNBC: torch.Tensor) -> torch.Tensor:

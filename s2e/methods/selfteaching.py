@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from s2e.methods.base import Batch, Method
-from s2e.methods.selection import small_loss
+from s2e.methods.base import Method
+from s2e.methods.selection import share_of_kept
 
 
 class SelfTeaching(Method):
@@ -16,5 +16,5 @@ class SelfTeaching(Method):
 
     n_networks = 1
 
-    def weights(self, loss_KNB: torch.Tensor, batch: Batch) -> torch.Tensor:
-        return small_loss(loss_KNB, batch.keep_K)
+    def by_rank(self, keep_K: torch.Tensor, batch_size: int, dtype: torch.dtype) -> torch.Tensor:
+        return share_of_kept(keep_K, batch_size, dtype)

@@ -60,20 +60,16 @@ class SiguaSL(Method):
     n_networks = 1
     params: selection.SiguaSL
 
-    def weights(self, loss_KNB: torch.Tensor, batch: Batch) -> torch.Tensor:
-        batch_size = loss_KNB.shape[-1]
-        n_good_K = batch.keep_K
-        n_bad_K = self.n_bad(n_good_K, batch_size)
+    def by_rank(self, keep_K: torch.Tensor, batch_size: int, dtype: torch.dtype) -> torch.Tensor:
+        n_bad_K = self.n_bad(keep_K, batch_size)
         good_share_K, bad_share_K = (
-            group_share(n, batch_size, self.params.normalise).to(loss_KNB.dtype) for n in (n_good_K, n_bad_K)
+            group_share(n, batch_size, self.params.normalise).to(dtype) for n in (keep_K, n_bad_K)
         )
-        rank_B = torch.arange(batch_size, device=loss_KNB.device)
-        good_KB = rank_B < n_good_K[:, None]
-        bad_KB = (rank_B < (n_good_K + n_bad_K)[:, None]) & ~good_KB
+        rank_B = torch.arange(batch_size, device=keep_K.device)
+        good_KB = rank_B < keep_K[:, None]
+        bad_KB = (rank_B < (keep_K + n_bad_K)[:, None]) & ~good_KB
         # gamma times the share: a number times a mask would be float32, in a float64 plan too
-        by_rank_KB = good_KB * good_share_K[:, None] - bad_KB * (self.params.gamma * bad_share_K)[:, None]
-        order_KNB = loss_KNB.argsort(dim=-1, stable=True)
-        return torch.zeros_like(loss_KNB).scatter_(-1, order_KNB, by_rank_KB[:, None].expand_as(loss_KNB))
+        return good_KB * good_share_K[:, None] - bad_KB * (self.params.gamma * bad_share_K)[:, None]
 
     def n_bad(self, n_good_K: torch.Tensor, batch_size: int) -> torch.Tensor:
         """Samples of the ascent [K]: floor of the fraction, never more than are left."""

@@ -13,6 +13,7 @@ from functools import singledispatch
 import torch
 from torch import nn
 
+from s2e.networks import pool
 from s2e.networks.base import StackedNetwork
 from s2e.networks.dropout import KeyedDropout, drop
 from s2e.networks.layers import batch_norm, conv, first_linear, flatten_features, image_batch, linear
@@ -41,6 +42,8 @@ class Pass:
     tensors: Mapping[str, torch.Tensor]
     n_stacked: int
     train: bool
+    compiled: bool = False
+    """Whether compiled passes may stand for torch's operations; they give the same bits."""
 
 
 class StackedSequential(StackedNetwork):
@@ -48,7 +51,7 @@ class StackedSequential(StackedNetwork):
 
     def forward(self, tensors: Mapping[str, torch.Tensor], x: torch.Tensor, *, train: bool) -> torch.Tensor:
         n_stacked = next(iter(tensors.values())).shape[0]
-        return stacked(self.template, "", self._enter(x), Pass(tensors, n_stacked, train)).x.mT
+        return stacked(self.template, "", self._enter(x), Pass(tensors, n_stacked, train, self.compiled)).x.mT
 
     def _enter(self, x: torch.Tensor) -> Signal:
         x_BCHW, groups = image_batch(x)
@@ -78,9 +81,25 @@ def stacked(layer: nn.Module, name: str, signal: Signal, run: Pass) -> Signal:
 
 @stacked.register(nn.Sequential)
 def _sequential(layer: nn.Sequential, name: str, signal: Signal, run: Pass) -> Signal:
-    for child_name, child in layer.named_children():
-        signal = stacked(child, join(name, child_name), signal, run)
+    children = list(layer.named_children())
+    while children:
+        child_name, child = children.pop(0)
+        if run.compiled and _halves(child) and pool.reads(signal.x):
+            relu = bool(children) and type(children[0][1]) is nn.ReLU
+            signal = replace(signal, x=pool.pool_2x2(signal.x, relu=relu))
+            children = children[1:] if relu else children
+        else:
+            signal = stacked(child, join(name, child_name), signal, run)
     return signal
+
+
+def _halves(layer: nn.Module) -> bool:
+    """Whether a layer is the max-pooling by 2 that has a compiled pass."""
+    if type(layer) is not nn.MaxPool2d:
+        return False
+    size, step = (2, (2, 2)), (None, 2, (2, 2))
+    plain = (layer.padding, layer.dilation, layer.ceil_mode, layer.return_indices) == (0, 1, False, False)
+    return layer.kernel_size in size and layer.stride in step and plain
 
 
 @stacked.register(nn.ReLU)

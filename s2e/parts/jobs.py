@@ -43,6 +43,8 @@ class JobKind(ABC):
     """Ends with a recommended schedule."""
     exact_rounds: ClassVar[frozenset[str]]
     """Kinds of its rounds that train in float32 at least, whatever the plan says."""
+    measured_rounds: ClassVar[frozenset[str]] = frozenset()
+    """Kinds of its rounds that measure every epoch, whatever the plan says: a report looks for the best of them."""
 
     def resolve(self, spec: JobSpec, lookup: Lookup | None) -> JobSpec:  # noqa: ARG002
         """The job with everything it takes from other jobs. Raises SpecError, also where nobody can look them up."""

@@ -9,32 +9,34 @@ import torch
 
 from s2e.methods.base import pick
 from s2e.methods.engine import MiniBatch
+from s2e.train import fused
 from s2e.train.metrics import Measured, evaluate, memorisation, selection, to_numbers, validate
 from s2e.train.population import NEVER_SEEN, StackedTrials
 from s2e.train.skip import step_except
 from s2e.words import derive_seed
 
 
-def run_epoch(trials: StackedTrials, t: int) -> list[Measured]:
-    """Train all trials for epoch t and measure them: one entry for each stacked trial."""
+def run_epoch(
+    trials: StackedTrials, t: int, *, measure_validation: bool = True, measure_test: bool = True
+) -> list[Measured]:
+    """Train all trials for epoch t and measure them: one entry for each stacked trial.
+
+    Weights that stopped being numbers in the last step show in whatever is evaluated, else in the next epoch's loss.
+    """
     trials.set_epoch(t)
     trials.predicted_KNS.fill_(NEVER_SEEN)
     trials.method.begin_epoch(trials, t)
     order = epoch_order(trials, t)
-    loss_MKN, weight_MKNB = _train(trials, order, t)
-    validation_KN, validation_K, validation_finite_K = validate(trials)
-    test_KN, test_K, test_finite_K = evaluate(trials, trials.data.test)
-    columns = {
-        "loss": loss_MKN.mean((0, 2)),
-        **selection(trials, order, weight_MKNB),
-        **memorisation(trials),
-        "validation_accuracy": validation_KN,
-        "test_accuracy": test_KN,
-        "validation_ensemble": validation_K,
-        "test_ensemble": test_K,
-        "finite": loss_MKN.isfinite().all(0).all(1) & validation_finite_K & test_finite_K,
-    }
-    return to_numbers(trials, columns)
+    loss_MKN, weight_MKNB = (fused.train_epoch if fused.trains(trials) else _train)(trials, order, t)
+    columns = {"loss": loss_MKN.mean((0, 2)), **selection(trials, order, weight_MKNB), **memorisation(trials)}
+    finite_K = loss_MKN.isfinite().all(0).all(1)
+    if measure_validation:
+        columns["validation_accuracy"], columns["validation_ensemble"], seen_finite_K = validate(trials)
+        finite_K = finite_K & seen_finite_K
+    if measure_test:
+        columns["test_accuracy"], columns["test_ensemble"], seen_finite_K = evaluate(trials, trials.data.test)
+        finite_K = finite_K & seen_finite_K
+    return to_numbers(trials, columns | {"finite": finite_K})
 
 
 def epoch_order(trials: StackedTrials, t: int) -> torch.Tensor:

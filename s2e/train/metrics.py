@@ -16,7 +16,8 @@ from statistics import fmean
 import torch
 
 from s2e.data.datasets import Part
-from s2e.methods.base import pick
+from s2e.methods.base import pick_all
+from s2e.train import fused
 from s2e.train.population import EVALUATION_BATCH, NEVER_SEEN, StackedTrials
 from s2e.words import EpochNumbers, numbers_of
 
@@ -38,7 +39,7 @@ def selection(trials: StackedTrials, order: torch.Tensor, weight_MKNB: torch.Ten
     """Fraction kept, label precision and label recall, each over all samples of the epoch; precision is NaN where
     nothing was selected."""
     clean_KS = trials.label_KS == trials.seen.true_label_KS
-    clean_MKB = torch.stack([pick(clean_KS, index) for index in order.unbind(0)])
+    clean_MKB = pick_all(clean_KS, order)
     selected_MKNB = weight_MKNB > 0
     n_selected = selected_MKNB.sum((0, 2, 3))
     n_clean = clean_MKB.sum((0, 2)) * trials.method.n_networks
@@ -90,22 +91,27 @@ def evaluate(
     it is the label; a mean of scores may leave [0, 1] by chance and is clipped.
     The ensemble of a trial predicts the class with the largest sum of its networks' logits, as DivideMix and ELR+ do.
     """
-    n_correct_KN, n_ensemble_K, finite_K = [], [], []
-    batches = zip(part.images.split(EVALUATION_BATCH), part.labels.split(EVALUATION_BATCH, dim=-1), strict=True)
-    for images, label_KB in batches:
-        logits_KNBC = trials.forward(trials.data.scaled(images, trials.dtype), train=False)
-        label_K1B = label_KB if label_KB.dim() == 1 else label_KB[:, None]
-        n_correct_KN.append(_credit(logits_KNBC.argmax(-1), label_K1B, score_CC).sum(-1))
-        n_ensemble_K.append(_credit(logits_KNBC.sum(1).argmax(-1), label_KB, score_CC).sum(-1))
-        finite_K.append(logits_KNBC.isfinite().flatten(1).all(1))
-    n_samples = part.labels.shape[-1]
-    accuracy_KN = torch.stack(n_correct_KN).sum(0).double() / n_samples
-    ensemble_K = torch.stack(n_ensemble_K).sum(0).double() / n_samples
-    return accuracy_KN.clamp(0, 1), ensemble_K.clamp(0, 1), torch.stack(finite_K).all(0)
+    predict = fused.predict if fused.trains(trials) else _predict
+    predicted_KNS, finite_K = predict(trials, part.images)
+    label = part.labels if part.labels.dim() == 1 else part.labels[:, None]
+    if score_CC is None:
+        credit_KN = (predicted_KNS == label).sum(-1)
+    else:
+        credit_KNS = score_CC[label.expand_as(predicted_KNS), predicted_KNS.long()]
+        credit_KN = torch.stack([chunk.sum(-1) for chunk in credit_KNS.split(EVALUATION_BATCH, dim=-1)]).sum(0)
+    accuracy_KN = (credit_KN.double() / part.labels.shape[-1]).clamp(0, 1)
+    return accuracy_KN[:, :-1], accuracy_KN[:, -1], finite_K
 
 
-def _credit(predicted: torch.Tensor, label: torch.Tensor, score_CC: torch.Tensor | None) -> torch.Tensor:
-    return predicted == label if score_CC is None else score_CC[label.expand_as(predicted), predicted]
+def _predict(trials: StackedTrials, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Classes predicted for stored images [K, N + 1, S], by each network and by the sum of their logits, and whether
+    all logits of a trial were finite [K]."""
+    predicted, finite = [], []
+    for chunk in images.split(EVALUATION_BATCH):
+        logits_KNBC = trials.forward(trials.data.scaled(chunk, trials.dtype), train=False)
+        predicted.append(torch.cat([logits_KNBC.argmax(-1), logits_KNBC.sum(1, keepdim=True).argmax(-1)], dim=1))
+        finite.append(logits_KNBC.isfinite().flatten(1).all(1))
+    return torch.cat(predicted, dim=2), torch.stack(finite).all(0)
 
 
 def to_numbers(trials: StackedTrials, columns: Columns) -> list[Measured]:
@@ -120,14 +126,16 @@ def to_numbers(trials: StackedTrials, columns: Columns) -> list[Measured]:
 
 
 def _measured(row: list[float], widths: dict[str, int]) -> Measured:
-    """The numbers of one trial, the mean where each network has one; NaN (recall without a clean sample) as None."""
+    """The numbers of one trial, the mean where each network has one; None for what was not measured in this epoch or is
+    no number (recall without a clean sample)."""
     values: dict[str, list[float]] = {}
     at = 0
     for name, width in widths.items():
         values[name] = row[at : at + width]
         at += width
     finite = bool(values.pop("finite")[0])
-    each = [values[number.name] for number in numbers_of(EpochNumbers) if number.networks]
+    unmeasured = [math.nan] * len(values["train_accuracy"])
+    each = [values.get(number.name, unmeasured) for number in numbers_of(EpochNumbers) if number.networks]
     networks = tuple(tuple(map(_number, network)) for network in zip(*each, strict=True))
     return Measured(networks=networks, finite=finite, **{name: _number(fmean(of)) for name, of in values.items()})
 

@@ -46,7 +46,7 @@ class StackedTrials:
         n_samples = len(data.train.labels)
         if n_samples < train.batch_size:
             raise DataError(f"{n_samples} training samples are fewer than one batch of {train.batch_size}")
-        self.train_spec, self.device, self.dtype = train, device, dtype
+        self.train_spec, self.plan, self.device, self.dtype = train, population.plan, device, dtype
         self.weight_dtype = torch.float64 if dtype == torch.float64 else torch.float32
         if train.augment != "none" and data.train.images.dim() != 4:
             allowed = f"none: {population.data.name} samples are feature vectors, not images"
@@ -54,6 +54,7 @@ class StackedTrials:
         dataset = DATASETS[population.data.name]
         statistics = dataset.mean_std if population.data.normalise == "channels" else None
         self.network = build(train, data.train.images.shape[1:], data.n_classes, data_root)
+        self.network.compiled = self.plan.step != "torch"
         augmented = train.augment != "none"
         foreign = foreign_images(population.data, data_root)
         self.data = resident(
@@ -75,6 +76,8 @@ class StackedTrials:
         shape_KNS = (len(trials), self.method.n_networks, self.label_KS.shape[1])
         self.predicted_KNS = torch.full(shape_KNS, NEVER_SEEN, dtype=torch.int16, device=device)
         """The class each network predicted for each sample when it last trained on it."""
+        self.is_fused: bool | None = None
+        """Whether the compiled step trains these trials; :mod:`s2e.train.fused` decides it once."""
         self.draws: State = {}
         self.tensors: Tensors
         self.optimizer: torch.optim.Optimizer

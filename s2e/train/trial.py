@@ -76,7 +76,13 @@ def train_population(
             mine.history += [replace(row, k=mine.spec.k) for row in checkpoint.history]
     for t in range(first, population.n_epochs_run):
         with flushed_denormals():
-            rows = _record(progress, trials, run_epoch(trials, t), t)
+            numbers = run_epoch(
+                trials,
+                t,
+                measure_validation=population.is_measured(t, population.validate_every),
+                measure_test=population.is_measured(t, population.test_every),
+            )
+            rows = _record(progress, trials, numbers, t)
         if not rows:
             break
         yield PopulationEpoch(rows, partial(_checkpoints, progress, trials, t + 1))

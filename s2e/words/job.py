@@ -25,6 +25,27 @@ class PlanSpec:
     )
     population: int = param(3, ge=1, le=1_024, doc="most trials trained together as one stacked program")
     threads: int = param(1, ge=1, le=256, doc="CPU threads of one population")
+    step: str = param(
+        "auto",
+        choices=("auto", "torch", "native"),
+        doc="one optimiser step: torch's operations, or compiled as one for the networks and methods it knows (dense "
+        "layers and ReLU on a CPU); auto: compiled where the library is there and threads is 1. Both agree up to "
+        "rounding",
+    )
+    validate_every: int = param(
+        1,
+        ge=1,
+        le=10_000,
+        doc="search trials: epochs from one measurement of validation accuracy to the next; the epochs that the "
+        "objective averages always have it",
+    )
+    test_every: int = param(
+        0,
+        ge=0,
+        le=10_000,
+        doc="search trials: the same for test accuracy, which no search sees; 0: only in the epochs that the objective "
+        "averages. Re-trainings and comparisons measure both in every epoch",
+    )
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,15 @@ class Population:
     plan: PlanSpec
     tail_epochs: int
     trials: tuple[TrialSpec, ...]
+    validate_every: int = 1
+    """Epochs from one measurement of validation accuracy to the next, outside of the tail."""
+    test_every: int = 1
+    """The same for test accuracy; 0: none outside of the tail."""
+
+    def is_measured(self, t: int, every: int) -> bool:
+        """Whether an accuracy that is due ``every`` so many epochs is measured in epoch t; in the tail it always is."""
+        in_tail = t >= self.n_epochs_run - self.tail_epochs
+        return in_tail or (every > 0 and t % every == 0)
 
     @property
     def n_epochs_run(self) -> int:

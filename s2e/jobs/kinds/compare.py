@@ -22,6 +22,7 @@ class Compare(JobKind):
     report = CompareReport
     recommends = False
     exact_rounds = frozenset({"compare"})
+    measured_rounds = frozenset({"compare"})
 
     def resolve(self, spec: JobSpec, lookup: Lookup | None) -> JobSpec:
         """The schedules of entries that name a search."""

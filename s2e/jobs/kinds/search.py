@@ -21,6 +21,7 @@ class Search(JobKind):
     report = Report
     recommends = True
     exact_rounds = frozenset({"choose", "retrain"})
+    measured_rounds = frozenset({"retrain"})
 
     def resolve(self, spec: JobSpec, lookup: Lookup | None) -> JobSpec:
         """The trials of ``search.warm_start``, put into ``search.earlier``."""

@@ -136,12 +136,12 @@ def break_trial(monkeypatch, k, at_epoch, value):
     """Give the weights of stacked trial k a value its float arithmetic overflows on, before an epoch."""
     original = trial_module.run_epoch
 
-    def run_epoch(trials, t):
+    def run_epoch(trials, t, **measured):
         if t == at_epoch:
             n = trials.method.n_networks
             with torch.no_grad():
                 trials.tensors["output.weight"][k * n : (k + 1) * n] = value
-        return original(trials, t)
+        return original(trials, t, **measured)
 
     monkeypatch.setattr(trial_module, "run_epoch", run_epoch)
 
