@@ -18,8 +18,11 @@ BEFORE_2: Mapping[str, Mapping[str, Any]] = {"decoupling": {"floor": 0.0}, "sigu
 
 
 def _second(spec: dict[str, Any]) -> dict[str, Any]:
-    """Release 0.1.0 took Decoupling's mean over however few samples, and SIGUA_SL's fraction without a least sample."""
-    compare = spec.get("compare")
+    """Version 1 took Decoupling's mean over however few samples and SIGUA_SL's fraction without a least sample, and its
+    comparisons had the first rules."""
+    compare, report = spec.get("compare"), spec.get("report")
+    if isinstance(report, Mapping):
+        spec = spec | {"report": {"rules": 1, **report}}
     entries = compare.get("entries") if isinstance(compare, Mapping) else None
     if isinstance(compare, Mapping) and isinstance(entries, list):
         spec = spec | {"compare": {**compare, "entries": [_with_settings(entry) for entry in entries]}}

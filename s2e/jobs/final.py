@@ -4,7 +4,8 @@
     choose    of both sides, the few schedules with the lowest posterior mean are trained on fresh seeds; the one with
               the best validation accuracy goes on, so that nobody's luck in the search is taken for merit
     retrain   the two chosen ones, the default schedule and R = 1 on other fresh seeds, in rounds: a look at the paired
-              differences, and more seeds for what is still open, until the best rival is decided or the budget ends
+              differences, and more seeds for what is still open, until the tuned eq. (1) and the best rival are
+              decided, or unlikely to be, or the budget ends
 
 No seed is used by two of them, so nothing that was chosen by a training is judged by it. Every function is pure.
 """
@@ -15,7 +16,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from s2e.jobs.recommendation import best_bets, succeeded
-from s2e.jobs.search_report import best_rival, is_open, looks, rows_of
+from s2e.jobs.search_report import undecided
+from s2e.jobs.sequential import looks
 from s2e.jobs.trials import (
     coteaching_schedule,
     default_keep_rate,
@@ -56,13 +58,13 @@ def n_tuned(spec: JobSpec) -> int:
 
 def n_final_rounds(spec: JobSpec) -> int:
     """Most rounds that follow the search."""
-    return -(-n_tuned(spec) // spec.search.n_trials) + (spec.report.n_candidates > 1) + len(looks(spec))
+    return -(-n_tuned(spec) // spec.search.n_trials) + (spec.report.n_candidates > 1) + len(looks(spec.report))
 
 
 def n_final_trials(spec: JobSpec) -> int:
     """Most trials that follow the search."""
     candidates = spec.report.n_candidates if spec.report.n_candidates > 1 else 0
-    return n_tuned(spec) + len(SIDES) * candidates * spec.report.n_choice_seeds + 4 * looks(spec)[-1]
+    return n_tuned(spec) + len(SIDES) * candidates * spec.report.n_choice_seeds + 4 * looks(spec.report)[-1]
 
 
 # --- tune -------------------------------------------------------------------------------------------------------------
@@ -135,28 +137,19 @@ def chosen(spec: JobSpec, history: Sequence[RoundRecord], row: str) -> TrialSpec
 
 
 def _retrain_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
-    """The next seeds of the comparison; None when the best rival is decided or the budget has ended."""
-    m, seeds = len(history), (0, *looks(spec))
+    """The next seeds of the comparison; None when no more of them would decide anything, or the budget has ended."""
+    m, seeds = len(history), (0, *looks(spec.report))
     n_looks = sum(record.round.kind == "retrain" for record in history)
-    if n_looks == len(looks(spec)):
+    if n_looks == len(looks(spec.report)):
         return None
     schedules = _schedules(spec, history)
-    labels = _open_labels(spec, history) if n_looks else tuple(schedules)
+    labels = undecided(spec, history) if n_looks else tuple(schedules)
     pairs = [(repeat, label) for repeat in range(seeds[n_looks] + 1, seeds[n_looks + 1] + 1) for label in labels]
     trials = (
         make_repeat(spec, m, k, label, *schedules[label], ("retrain", repeat))
         for k, (repeat, label) in enumerate(pairs)
     )
     return Round(m, "retrain", tuple(trials)) if pairs else None
-
-
-def _open_labels(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[str, ...]:
-    """The rows that get more seeds after a look: none once the best rival is decided, else all that are open."""
-    rows = rows_of(spec, history)
-    rival = best_rival(rows)
-    if rival is None or not is_open(rival):
-        return ()
-    return ("searched", *(row.label for row in rows if is_open(row)))
 
 
 def _schedules(spec: JobSpec, history: Sequence[RoundRecord]) -> dict[str, Schedule]:
