@@ -13,12 +13,16 @@ from hypothesis import strategies as st
 from s2e.door import parse_job
 from s2e.jobs.final import chosen, n_tuned
 from s2e.jobs.loop import n_rounds, n_trials, next_round, run_search
-from s2e.jobs.recommendation import Tried, best_bets
+from s2e.jobs.recommendation import Tried, best_bets, succeeded
+from s2e.jobs.rival import default_point
 from s2e.jobs.search import recommend_from
 from s2e.jobs.sequential import LEAST_CHANCE, chance, confidence_at, detectable, interval, is_open, looks, worth_more
 from s2e.schedule import coteaching_keep_rate
+from s2e.search.model_newton import ModelNewton
+from s2e.search.spaces import COTEACHING
 from s2e.words import (
     JobSpec,
+    Observation,
     Population,
     Report,
     Round,
@@ -26,6 +30,7 @@ from s2e.words import (
     SpecError,
     TrialResult,
     TrialSpec,
+    derive_seed,
     parse,
     replace,
     to_json,
@@ -91,8 +96,8 @@ def test_eq_1_gets_the_budget_of_the_search_in_rounds_of_the_same_size() -> None
 
 
 def test_the_trials_of_eq_1_spread_over_its_space_and_are_named() -> None:
-    """60 of them: every exponent, tau over all of (0, 1) and t_k over all of the training."""
-    history, _ = run(job({"n_rounds": 10, "n_trials": 6}))
+    """60 of them by the first rules: every exponent, tau over all of (0, 1) and t_k over all of the training."""
+    history, _ = run(job({"n_rounds": 10, "n_trials": 6}, rules=1))
     tuned = trials_of(history, "tune")[1:]
     named = [dict(part.split("=") for part in trial.label.split(", ")) for trial in tuned]
     for trial, numbers in zip(tuned, named, strict=True):
@@ -104,6 +109,71 @@ def test_the_trials_of_eq_1_spread_over_its_space_and_are_named() -> None:
         counts, _ = np.histogram([float(numbers[name]) for numbers in named], bins=4, range=(0, whole))
         assert counts.min() >= 10  # of 59; evenly spread is 14.75
     assert {trial.point for trial in tuned} == {None}
+
+
+@pytest.mark.parametrize("n_trials", [1, 4, 6])
+def test_eq_1_is_tuned_by_model_newton_told_of_the_default_first(n_trials: int) -> None:
+    """Trial by trial what the rule asks for over eq. (1)'s space, after a first round that has the default schedule."""
+    spec = job({"n_rounds": 12 // n_trials, "n_trials": n_trials})
+    history, _ = run(spec)
+    rule, told = ModelNewton(COTEACHING, derive_seed(3, "tune"), T), default_point(spec)
+    assert told is not None
+    np.testing.assert_allclose(COTEACHING.schedule(told, T), coteaching_keep_rate(T, 0.5, 10), atol=1e-4)
+    state = rule.init()
+    for record in of_kind(history, "tune"):
+        points = [rule.ask(state, trial.k) for trial in record.round.trials]
+        if record is of_kind(history, "tune")[0]:
+            points[0] = told
+        asked = [COTEACHING.schedule(point, T) for point in points]
+        np.testing.assert_allclose([trial.keep_rate for trial in record.round.trials], asked, atol=1e-4)
+        assert record.round.state == state
+        results = zip(points, record.results, strict=True)
+        state = rule.tell(state, [Observation(k, p, r.objective or 0.0) for k, (p, r) in enumerate(results)])
+
+
+def test_the_rival_learns_what_an_even_grid_does_not() -> None:
+    """Twenty-four trials of each: the mean objective of the second half, over five jobs."""
+
+    def second_half(seed: int, rules: int) -> float:
+        asked = {"n_rounds": 4, "n_trials": 6, "searcher": "random"}
+        spec = parse_job({"seed": seed, "train": {"n_epochs": T}, "search": asked, "report": {"rules": rules}})
+        history, _ = run(spec)
+        results = [result for record in of_kind(history, "tune") for result in record.results]
+        return float(np.mean([result.objective for result in results[12:]]))
+
+    assert np.mean([second_half(s, 2) for s in range(5)]) < np.mean([second_half(s, 1) for s in range(5)]) - 0.02
+
+
+def test_the_rival_has_the_settings_of_the_search_where_it_is_the_same_rule() -> None:
+    params = {"free_every": 2, "replicate_every": 0, "round_effect": False}
+    own = job({"searcher": "model_newton", "params": params})
+    history, _ = run(own)
+    rule, first = ModelNewton(COTEACHING, derive_seed(3, "tune"), T, **params), of_kind(history, "tune")
+    assert "rounds" not in first[1].round.state.memory
+    last = first[2].round
+    asked = [COTEACHING.schedule(rule.ask(last.state, trial.k), T) for trial in last.trials]
+    np.testing.assert_array_equal([trial.keep_rate for trial in last.trials], asked)
+
+
+def test_searched_training_parameters_leave_the_default_untold() -> None:
+    parameters = {"train.learning_rate": {"kind": "log", "low": 1e-4, "high": 1e-2}}
+    spec = job({"parameters": parameters, "n_rounds": 3, "n_trials": 1})
+    history, _ = run(spec)
+    states = [record.round.state for record in of_kind(history, "tune")]
+    assert default_point(spec) is None
+    assert [len(state.memory.get("points", [])) for state in states if state] == [0, 0, 1]
+
+
+def test_one_posterior_knows_the_trials_of_both_sides() -> None:
+    """The best trial of the tuning tells of a schedule of the search that alone would be no candidate."""
+    spec = job(n_candidates=1)
+    low, high, other = (tuple(np.linspace(1, end, T)) for end in (0.40, 0.90, 0.41))
+    tried = [Tried(low, {}, 0.30, round=0), Tried(high, {}, 0.29, round=0)]
+    beside = [Tried(other, {}, 0.10, round=1), Tried(high, {}, 0.60, round=1), Tried(other, {}, 0.11, round=1)]
+    assert best_bets(spec, tried, 1) == [1]
+    assert best_bets(spec, tried, 1, beside) == [0]
+    short = [replace(one, share=0.5) for one in beside]
+    assert best_bets(spec, tried, 1, short) == [1]  # parts of a training rank otherwise
 
 
 @pytest.mark.parametrize(("asked", "n"), [(None, 12), (1, 1), (5, 5), (30, 30)])
@@ -154,12 +224,10 @@ def test_the_best_bets_of_both_sides_meet_on_fresh_seeds() -> None:
     [record] = of_kind(history, "choose")
     labels = ["searched 1", "searched 2", "searched 3", "tuned 1", "tuned 2", "tuned 3"]
     assert [(t.repeat, t.label) for t in record.round.trials] == [(r, label) for r in (1, 2) for label in labels]
-    tried = [
-        Tried(t.keep_rate, t.train, result.objective or 0.0)
-        for r in of_kind(history, "search")
-        for t, result in zip(r.round.trials, r.results, strict=True)
-    ]
-    bets = [tried[i].keep_rate for i in best_bets(spec, tried, 3)]
+    tried, beside = (
+        [one for record in of_kind(history, kind) for _, one in succeeded(record)] for kind in ("search", "tune")
+    )
+    bets = [tried[i].keep_rate for i in best_bets(spec, tried, 3, beside)]
     assert [trial.keep_rate for trial in record.round.trials[:3]] == bets
     assert len(set(bets)) == 3
 
