@@ -43,7 +43,7 @@ taus = [0.5]
 
 @dataclass
 class Result:
-    """What a command did."""
+    """Outcome of a command."""
 
     code: int
     out: str
