@@ -16,7 +16,7 @@ _TYPES = (torch.float32, torch.bfloat16)
 
 
 def reads(x_BCHW: torch.Tensor) -> bool:
-    """True for images that the compiled pass can take, outside torch.func's transforms: it has no forward derivative."""
+    """True for images that the compiled pass can take; not inside torch.func: it has no forward derivative."""
     return (
         x_BCHW.device.type == "cpu"
         and x_BCHW.dtype in _TYPES

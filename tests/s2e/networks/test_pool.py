@@ -54,6 +54,7 @@ def test_other_layouts_and_types_are_left_to_torch():
     assert not reads(torch.zeros(2, 3, 1, 4).contiguous(memory_format=torch.channels_last))
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
 def test_a_forward_derivative_is_left_to_torch():
     """``reweight`` takes one through the network; the compiled pass has none."""
     x = torch.randn(2, 3, 4, 4).contiguous(memory_format=torch.channels_last)
