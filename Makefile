@@ -11,7 +11,7 @@ export RAY_USAGE_STATS_ENABLED = 0
 export RAY_ENABLE_UV_RUN_RUNTIME_ENV = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help native setup demo serve check test lowest bench bench-search openapi constraints clean
+.PHONY: help native setup demo serve check test numeric lowest bench bench-search openapi constraints clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
@@ -44,6 +44,14 @@ check: $(VENV)/.dev ## formatting, lint and types
 
 test: check ## check, then every test whose real component is found
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
+
+# What stands for another processor: AVX2 kernels in torch and oneDNN, products in MKL's one order for all, OpenBLAS as
+# on AMD's Zen.
+OTHER   := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_CBWR=COMPATIBLE OPENBLAS_CORETYPE=Zen
+NUMERIC := $(addprefix tests/,golden s2e/data s2e/methods s2e/networks s2e/search s2e/train \
+             contracts/test_methods.py contracts/test_searchers.py contracts/test_spaces.py)
+numeric: $(VENV)/.dev ## the numeric tests as another processor would run them
+	@$(OTHER) $(BIN)/python -m pytest -n 2 --dist loadgroup $(NUMERIC)
 
 native: ## compile the native step beside the source (make setup does it too; nobody needs it)
 	@$(PYTHON) native/build.py s2e/networks/_native.so

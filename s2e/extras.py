@@ -14,6 +14,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "train": _TRAIN,
     "server": (*_STORE, "fastapi", "uvicorn"),
     "worker": (*_TRAIN, *_STORE, "ray", "structlog"),
+    "testing": ("hypothesis", "pytest"),
     "tune": ("ray", "pandas", "pyarrow"),
 }
 """Extra -> the modules of its libraries, as pyproject.toml has them."""

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
-import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from s2e.parts import DATASETS, DatasetPart, dataset
-from s2e.words import DataSpec, NoiseSpec, PlanSpec, Population, TrainSpec, TrialSpec, replace
+from s2e.testing.tiny import declared, population
+from s2e.words import Population, replace
 from service.store.engine import Database, migrate
-from workers.backend import Event, PopulationFinished, PopulationLost, TrialBackend
+from workers.backend import Event
+from workers.testing import collect as events_until_ended
+from workers.testing import population as digits_population
 
 # Ray's and torch's threads must not fight over two cores, and no test may phone home.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -43,6 +43,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  
         report.outcome = "failed"
         report.longrepr = f"skipped although {', '.join(sorted(missing))} is required here: {report.longrepr}"
     return report
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Groups keep Ray and the browser in one worker; pytest-xdist 3.8 writes them where pytest 9.2 does not look."""
+    grouping = getattr(config.option, "dist", "no") == "loadgroup"
+    if grouping and not any("_nodeid" in getattr(base, "__slots__", ()) for base in pytest.Item.__mro__):
+        raise pytest.UsageError("--dist loadgroup does nothing with this pytest: install the one of constraints.txt")
 
 
 @pytest.fixture(scope="session")
@@ -64,127 +71,48 @@ def ray_cluster() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def make_population() -> Callable[..., Population]:
     """Builds populations on the digits: trials ``ks`` under falling schedules, changed by keyword."""
-
-    def build(
-        ks: tuple[int, ...] = (0, 1),
-        n_epochs: int = 3,
-        data: DataSpec | None = None,
-        plan: PlanSpec | None = None,
-        **train: Any,
-    ) -> Population:
-        trials = tuple(
-            TrialSpec(
-                round=0,
-                k=k,
-                label="search",
-                repeat=0,
-                keep_rate=tuple(1 - 0.5 * t / n_epochs for t in range(n_epochs)),
-                init_seed=100 + k,
-                order_seed=7,
-                noise_seed=9,
-            )
-            for k in ks
-        )
-        settings = replace(TrainSpec(), n_epochs=n_epochs, **train)
-        return Population(data or DataSpec(), settings, plan or PlanSpec(), min(2, n_epochs), trials)
-
-    return build
-
-
-LATE_STAGE = {
-    "backward": {"transition": "estimated", "estimation_epochs": 1},
-    "dividemix": {"warm_up_epochs": 1},
-    "forward": {"transition": "confident", "estimation_epochs": 1},
-    "gce_truncated": {"first_pruning_epoch": 1},
-    "joint_optim": {"label_start": 1, "retrain_start": 2},
-    "m_dyr_h": {"guided_start": 1},
-    "md_dyr_sh": {"guided_start": 0, "bootstrap_start": 1},
-    "pencil": {"label_start": 1, "label_end": 2},
-}
-"""Parameters that bring a later stage into the second epoch."""
-
-
-TINY_SIZES = (8, 16)
-
-
-def _tiny(size: int) -> Any:
-    """Random pixels with a pattern per class, large enough for every network."""
-    import torch  # here, because most sessions of the service's tests need none
-
-    from s2e.data.datasets import Dataset
-
-    generator = torch.Generator().manual_seed(0)
-    pattern = torch.randint(0, 128, (4, 3, size, size), generator=generator)
-    parts = []
-    for n_samples in (112, 24):
-        labels = torch.arange(n_samples) % 4
-        noise = torch.randint(0, 128, (n_samples, 3, size, size), generator=generator)
-        parts += [(pattern[labels] + noise).to(torch.uint8), labels]
-    return Dataset("tiny", 4, 255, *parts)
-
-
-def _declare_tiny(size: int) -> None:
-    @dataset(f"tiny{size}", load=f"tiny_images:load{size}")
-    class Tiny(DatasetPart):
-        """Random pixels."""
+    return digits_population
 
 
 @pytest.fixture
-def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Population]]:
-    """Builds populations of K trials on the tiny data set: 80 training samples (5 batches of 16), 32 to validate."""
-    loaders = {f"load{size}": lambda data_root, size=size: _tiny(size) for size in TINY_SIZES}
-    monkeypatch.setitem(sys.modules, "tiny_images", SimpleNamespace(**loaders))
-    for size in TINY_SIZES:
-        _declare_tiny(size)
+def tiny() -> Iterator[Callable[..., Population]]:
+    """Builds populations of K trials on the images of :mod:`s2e.testing.tiny`, of 8x8 pixels or of 16 where a network
+    takes no fewer."""
 
-    def build(
-        ks: tuple[int, ...] = (0,),
-        *,
-        shared_order: bool = True,
-        dtype: str = "float64",
-        keep: float = 0.5,
-        n_train: int | None = None,
-        late_stage: bool = False,
-        **train: Any,
-    ) -> Population:
-        if late_stage:
-            train["params"] = LATE_STAGE.get(train["method"], {})
-        settings = TrainSpec(**{"n_epochs": 4, "batch_size": 16, **train})
-        trials = tuple(
-            TrialSpec(
-                round=0,
-                k=k,
-                label="search",
-                repeat=0,
-                keep_rate=tuple(max(keep, 1 - 0.1 * (k + 1) * t) for t in range(settings.n_epochs)),
-                init_seed=10 + k,
-                order_seed=20 if shared_order else 20 + k,
-                noise_seed=30 + k,
-            )
-            for k in ks
-        )
-        size = 8 if settings.network == "model2" else 16  # its convolutions are slow in float64
-        data = DataSpec(name=f"tiny{size}", noise=NoiseSpec("symmetric", 0.4), n_validation=32, n_train=n_train)
-        return Population(data, settings, PlanSpec(dtype=dtype), 2, trials)
+    def build(ks: tuple[int, ...] = (0,), *, keep: float = 0.5, network: str = "mlp", **settings: Any) -> Population:
+        size = 16 if network == "model1" else 8
+        made = population(ks, size=size, network=network, **settings)
+        trials = tuple(replace(trial, keep_rate=tuple(max(keep, r) for r in trial.keep_rate)) for trial in made.trials)
+        return replace(made, trials=trials)
 
-    yield build
-    for size in TINY_SIZES:
-        DATASETS.discard(f"tiny{size}")
+    with declared():
+        yield build
+
+
+@pytest.fixture
+def smooth_adam(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Adam, in the engine and in plain loops alike, with an epsilon of 0.01: the comparison of two programs that only
+    round differently is then well-posed, and every tensor has to agree to 1e-12.
+
+    Adam moves a weight by lr m / (sqrt(v) + eps). Where the exact gradient is 0 (a bias in front of batch norm, which
+    subtracts it again) or cancels to less than eps, m and sqrt(v) are the rounding error d of a sum, and the weight
+    moves by lr d / eps. Torch's eps of 1e-8 makes that 1e5 d, so such a weight follows the processor's order of
+    addition and not the mathematics (2e-10 seen in four steps, 1e-3 possible), and a running mean follows its bias.
+    With eps = 0.01 it is 0.1 d. Epsilon enters element by element inside torch's own kernel: moments, decay, slicing
+    and checkpoints, which these tests are about, are untouched.
+    """
+    import torch
+
+    class SmoothAdam(torch.optim.Adam):
+        __init__ = functools.partialmethod(torch.optim.Adam.__init__, eps=0.01)
+
+    monkeypatch.setattr(torch.optim, "Adam", SmoothAdam)
 
 
 @pytest.fixture(scope="session")
 def collect() -> Callable[..., list[Event]]:
     """Polls a backend until ``n`` populations ended, and returns every event seen."""
-
-    def until_ended(backend: TrialBackend, n: int = 1, limit_s: float = 120.0) -> list[Event]:
-        events: list[Event] = []
-        deadline_s = time.monotonic() + limit_s
-        while sum(isinstance(event, PopulationFinished | PopulationLost) for event in events) < n:
-            assert time.monotonic() < deadline_s, f"no end within {limit_s} s; seen: {events}"
-            events += backend.poll(0.5)
-        return events
-
-    return until_ended
+    return events_until_ended
 
 
 # --- databases --------------------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ def declared(extra: str) -> set[str]:
     return modules
 
 
-@pytest.mark.parametrize("extra", ["train", "server", "worker"])
+@pytest.mark.parametrize("extra", ["train", "server", "worker", "testing"])
 def test_the_modules_of_an_extra_are_those_of_pyproject(extra: str) -> None:
     assert set(EXTRAS[extra]) == declared(extra)
 

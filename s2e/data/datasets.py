@@ -24,7 +24,7 @@ from s2e.words import DataError, DataSpec, NoiseSpec, derive_seed, replace
 class Dataset:
     """A training and a test set with clean labels int64 [S].
 
-    Images are uint8 [S, D, H, W] holding 0..``max_value``; samples that are no images are features float32 [S, F], and
+    Images are uint8 [S, D, H, W] holding 0..``max_value``; feature vectors are float32 [S, F], and
     ``max_value`` is 1. The engine divides by it and does nothing else.
     """
 

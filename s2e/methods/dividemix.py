@@ -98,7 +98,7 @@ class DivideMix(Standard):
 
     def _strength(self, engine: Engine) -> torch.Tensor:
         """lambda_u, risen linearly over the epochs since the warm-up."""
-        done = engine.t - self.params.warm_up_epochs + engine.step / engine.n_steps
+        done = engine.t - self.params.warm_up_epochs + engine.step.double() / engine.n_steps
         return self.params.unlabelled * (done / self.params.ramp_epochs).clamp(max=1)
 
 

@@ -68,7 +68,8 @@ class SiguaSL(Method):
         rank_B = torch.arange(batch_size, device=keep_K.device)
         good_KB = rank_B < keep_K[:, None]
         bad_KB = (rank_B < (keep_K + n_bad_K)[:, None]) & ~good_KB
-        return good_KB * good_share_K[:, None] - self.params.gamma * bad_KB * bad_share_K[:, None]
+        # gamma times the share: a number times a mask would be float32, in a float64 plan too
+        return good_KB * good_share_K[:, None] - bad_KB * (self.params.gamma * bad_share_K)[:, None]
 
     def n_bad(self, n_good_K: torch.Tensor, batch_size: int) -> torch.Tensor:
         """Samples of the ascent [K]: floor of the fraction, never more than are left."""

@@ -34,6 +34,8 @@ class Listed:
     kind: str
     name: str
     summary: str = ""
+    notes: tuple[str, ...] = ()
+    """Facts that a user should know, in words."""
     section: str = ""
     """Where a job holds the settings, such as ``train.params``."""
     settings: tuple[Setting, ...] = ()
@@ -51,12 +53,12 @@ def _listed(kind: str, registry: Registry[Any]) -> tuple[Listed, ...]:
     usable = []
     for name, part in registry.items():
         origin = registry.origin(name)
-        lines, section, called = [], "", name
+        lines, notes, section, called = [], [], "", name
         if isinstance(part, type) and issubclass(part, Part):
-            lines, section = part.field_lines(), part.section
+            lines, notes, section = part.field_lines(), part.notes(), part.section
             called = f"{name}:<name>" if getattr(part, "variants", False) else name
         settings = tuple(Setting(*line) for line in lines)
-        usable.append(Listed(kind, called, part.summary, section, settings, origin.package, origin.version))
+        usable.append(Listed(kind, called, part.summary, tuple(notes), section, settings, *origin))
     broken = (
         Listed(kind, fault.name, package=fault.origin.package, version=fault.origin.version, broken=fault.reason)
         for fault in registry.faults

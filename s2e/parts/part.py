@@ -23,7 +23,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
-from s2e.words.errors import Problem, S2EError, SpecError
+from s2e.words.errors import Problem, S2EError, SpecError, UnreadableError
 from s2e.words.fields import field_lines, json_schema, parse, to_json
 from s2e.words.job import JobSpec
 from s2e.words.reading import read
@@ -61,7 +61,12 @@ class Part:
 
     @classmethod
     def stored(cls, settings: Mapping[str, Any], *, dataset: str = "") -> Self:
-        """The part with the settings of a stored job, which were checked once already: read, not judged again."""
+        """The part with the settings of a stored job, which were checked once already: read, not judged again.
+
+        Raises UnreadableError for what is no settings at all.
+        """
+        if not isinstance(settings, Mapping):
+            raise UnreadableError("an object", settings, cls.section)
         return read(cls, {**cls.per_dataset.get(dataset, {}), **settings})
 
     @classmethod
@@ -83,6 +88,11 @@ class Part:
     def field_lines(cls) -> list[FieldLine]:
         """The settings for people."""
         return field_lines(cls)
+
+    @classmethod
+    def notes(cls) -> list[str]:
+        """The facts of the part that a user should know, in words."""
+        return []
 
     def settings(self) -> dict[str, Any]:
         """The settings by name, as plain values."""

@@ -26,6 +26,14 @@ class SearcherPart(Part):
     warm_start: ClassVar[bool] = False
     """Takes ``earlier``, the trials of earlier jobs."""
 
+    @classmethod
+    def notes(cls) -> list[str]:
+        return [
+            *([f"needs {cls.min_trials} trials a round"] if cls.min_trials > 1 else []),
+            *(["trains parts of full trainings"] if cls.short_trials else []),
+            *(["starts warm"] if cls.warm_start else []),
+        ]
+
     def make(self, space: Any, seed: int, n_epochs: int, earlier: Sequence[EarlierTrials] = ()) -> Any:
         """The rule over ``space``."""
         more = {"earlier": earlier} if earlier else {}

@@ -23,6 +23,13 @@ class MethodPart(Part):
     needs: ClassVar[frozenset[str]] = frozenset()
     """Requirements: ``clean``, trusted samples."""
 
+    @classmethod
+    def notes(cls) -> list[str]:
+        return [
+            *([] if cls.scheduled else ["ignores the schedule"]),
+            *(["needs trusted samples, data.n_clean"] if "clean" in cls.needs else []),
+        ]
+
     def make(self) -> Any:
         """The rule."""
         return self.load()(self)
@@ -46,6 +53,10 @@ class NetworkPart(Part):
     """Pixels, the least height and width of the images it takes."""
     variants: ClassVar[bool] = False
     """A family: a job names NAME:VARIANT."""
+
+    @classmethod
+    def notes(cls) -> list[str]:
+        return [f"needs images of {cls.min_size}x{cls.min_size}"] if cls.min_size > 1 else []
 
     def make(
         self, input_shape: Sequence[int], n_classes: int, *, variant: str = "", data_root: str | None = None

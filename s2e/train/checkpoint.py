@@ -35,7 +35,7 @@ class Checkpoint:
 
     @classmethod
     def from_file(cls, tensors: Tensors, header: Mapping[str, str]) -> Checkpoint:
-        """What :meth:`header` and the tensors were made from."""
+        """The checkpoint that :meth:`header` and the tensors were made from."""
         rows = json.loads(header["history"])
         return cls(int(header["n_epochs_done"]), tensors, tuple(read(EpochMetrics, row) for row in rows))
 

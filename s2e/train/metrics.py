@@ -1,4 +1,4 @@
-"""What is measured of an epoch: selection, memorisation and accuracies, kept on the device and copied once.
+"""The measurements of an epoch: selection, memorisation and accuracies, kept on the device and copied once.
 
 Legend: K trials, N networks per trial, G = K * N, B batch, C classes, S samples, M steps (mini-batches) of an epoch.
 
@@ -25,11 +25,10 @@ Columns = dict[str, torch.Tensor]
 """By the names of :class:`s2e.words.EpochNumbers`: [K], or [K, N] where each network has one; and ``finite`` [K]."""
 
 
-@dataclass(frozen=True)
-class Measured:
+@dataclass(frozen=True, kw_only=True)
+class Measured(EpochNumbers):
     """One stacked trial's epoch."""
 
-    numbers: EpochNumbers
     networks: tuple[tuple[float | None, ...], ...]
     """As in EpochMetrics."""
     finite: bool
@@ -138,7 +137,7 @@ def _measured(row: list[float], widths: dict[str, int]) -> Measured:
     unmeasured = [math.nan] * len(values["train_accuracy"])
     each = [values.get(number.name, unmeasured) for number in numbers_of(EpochNumbers) if number.networks]
     networks = tuple(tuple(map(_number, network)) for network in zip(*each, strict=True))
-    return Measured(EpochNumbers(**{name: _number(fmean(of)) for name, of in values.items()}), networks, finite)
+    return Measured(networks=networks, finite=finite, **{name: _number(fmean(of)) for name, of in values.items()})
 
 
 def _number(value: float) -> float | None:

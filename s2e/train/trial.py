@@ -14,7 +14,7 @@ from s2e.train.epoch import run_epoch
 from s2e.train.metrics import Measured
 from s2e.train.population import StackedTrials
 from s2e.train.runtime import flushed_denormals, prepare_process
-from s2e.words import EpochMetrics, Population, TrialResult, TrialSpec, replace
+from s2e.words import EpochMetrics, Population, TrialResult, TrialSpec, numbers_of, replace
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class PopulationEnd:
     results: tuple[TrialResult, ...]
     models: tuple[dict[str, torch.Tensor] | None, ...]
     network: NetworkShape
-    """What is needed beside the network's name to build it."""
+    """With the network's name, enough to build it."""
 
 
 @dataclass
@@ -119,7 +119,8 @@ def _checkpoints(
 
 
 def _metrics(trial: TrialSpec, t: int, row: Measured) -> EpochMetrics:
-    return EpochMetrics(k=trial.k, epoch=t, keep_rate=trial.keep_rate[t], networks=row.networks, **vars(row.numbers))
+    numbers = {number.name: getattr(row, number.name) for number in numbers_of(Measured)}
+    return EpochMetrics(k=trial.k, epoch=t, keep_rate=trial.keep_rate[t], networks=row.networks, **numbers)
 
 
 def _end(population: Population, trials: StackedTrials, progress: Sequence[_Progress]) -> PopulationEnd:

@@ -31,7 +31,7 @@ JsonBody = Annotated[Any, Depends(json_body)]
 
 
 def body_schema(name: str) -> dict[str, Any]:
-    """What the OpenAPI file says of a body that is read here: the schema is among its components."""
+    """The OpenAPI description of a body that is read here: the schema is among its components."""
     schema = {"$ref": f"#/components/schemas/{name}"}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 

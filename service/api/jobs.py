@@ -15,7 +15,7 @@ from s2e.door import parse_job
 from s2e.jobs import loop
 from s2e.jobs.trials import make_space
 from s2e.parts import KINDS
-from s2e.words import JobSpec
+from s2e.words import JobSpec, replace, to_json
 from s2e.words.answers import Fan, JobRound, Progress
 from s2e.words.answers import Job as JobAnswer
 from service.api.lookup import StoredJobs
@@ -30,8 +30,9 @@ QUANTILE_NAMES = ("q05", "q25", "q50", "q75", "q95")
 def submit(session: Session, body: Any, idempotency_key: str | None) -> tuple[JobAnswer, bool]:
     """Create the job a body asks for; (job, False) when its key made it before. Raises SpecError, Conflict."""
     spec = parse_job(body, StoredJobs(session))
-    # What was asked, and not what the jobs it names, or the defaults, have become.
-    request_hash = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+    # What was asked, and not what the jobs it starts from have become; the report of a search does not change.
+    asked = replace(spec, search=replace(spec.search, earlier=())) if spec.search.warm_start else spec
+    request_hash = hashlib.sha256(json.dumps(to_json(asked), sort_keys=True).encode()).hexdigest()
     job_id, created = repository.create_job(session, spec, idempotency_key, request_hash)
     return get(session, job_id), created
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from s2e.local import run, spec_of
-from s2e.parts import REGISTRIES, Listed, listing
+from s2e.parts import REGISTRIES, listing
 from service.cli import terminal
 from service.cli.options import DataRoot, JobFile, out
 from service.cli.reports import draw_report, report_files
@@ -49,16 +49,5 @@ def list_names(
         raise typer.BadParameter(f"{kind!r}; one of {', '.join(REGISTRIES)}")
     for table, names in listing(kind).items():
         typer.echo(table)
-        for one in names:
-            _print_listed(one, with_settings=kind is not None)
-
-
-def _print_listed(one: Listed, *, with_settings: bool) -> None:
-    origin = f" ({one.package} {one.version})" if one.package != "s2e" else ""
-    if one.broken:
-        typer.echo(f"  {one.name:<16}BROKEN{origin}: {one.broken}")
-        return
-    typer.echo(f"  {one.name:<16}{one.summary}{origin}")
-    if with_settings:
-        for line in terminal.setting_lines(one.settings):
-            typer.echo(f"      {line}")
+        for line in terminal.part_lines(names, with_settings=kind is not None):
+            typer.echo(f"  {line}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from s2e.client.http import JobEvent, S2EClient
-from s2e.parts import Setting
+from s2e.parts import Listed
 from s2e.progress import JobProgress, percent
 from s2e.words import Report, ReportRow
 from s2e.words.answers import Job
@@ -142,9 +142,16 @@ def problem_lines(detail: str, errors: Sequence[Mapping[str, object]]) -> list[s
     return [detail, *(f"  {e['field']} = {e['value']!r}: {e['allowed']}" for e in errors)]
 
 
-def setting_lines(settings: Sequence[Setting]) -> list[str]:
-    """Settings of a part for people: name, default, what is allowed, and what each does."""
-    return [f"{one.name} = {one.default!r} ({one.allowed}): {one.doc}" for one in settings]
+def part_lines(parts: Sequence[Listed], *, with_settings: bool) -> Iterator[str]:
+    """Names a job may use for people: what each is, who brought it, and its settings; or why it is broken."""
+    width = max((len(one.name) for one in parts), default=0) + 2
+    for one in parts:
+        origin = f" ({one.package} {one.version})" if one.package != "s2e" else ""
+        notes = f" [{'; '.join(one.notes)}]" if one.notes else ""
+        said = f"BROKEN{origin}: {one.broken}" if one.broken else f"{one.summary}{notes}{origin}"
+        yield f"{one.name:<{width}}{said}"
+        for setting in one.settings if with_settings else ():
+            yield f"    {setting.name} = {setting.default!r} ({setting.allowed}): {setting.doc}"
 
 
 def watch(client: S2EClient, job_id: str, console: Console | None = None) -> Job:

@@ -27,6 +27,7 @@ from s2e.words import Population, Report, Round, RoundRecord, TrialResult
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.timeout(400)]
 JOB = {
     "seed": 5,
+    "data": {"n_train": 320},  # five steps an epoch: a population trains for about a second
     "train": {"n_epochs": 100, "batch_size": 64},
     "search": {"n_rounds": 3, "n_trials": 4},
     "report": {"n_seeds": 2, "max_seeds": 2, "n_candidates": 1, "taus": [0.3], "ramp_epochs": 5},

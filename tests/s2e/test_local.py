@@ -88,18 +88,6 @@ def test_nothing_is_written_without_output(tmp_path: Path, monkeypatch: pytest.M
     assert not list(tmp_path.iterdir())
 
 
-def test_trials_go_on_from_their_checkpoints_without_any_file() -> None:
-    """Rules with short trials give the same report whether checkpoints lie in memory or nowhere."""
-    job = JOB | {"search": {"searcher": "hyperband", "n_rounds": 1, "n_trials": 5}, "train": {"n_epochs": 3}}
-    from s2e.train.trial import PopulationEnd, train_population
-
-    def anew(_: Round, populations: tuple[Population, ...]) -> list[TrialResult]:
-        steps = [step for population in populations for step in train_population(population)]
-        return [result for end in steps if isinstance(end, PopulationEnd) for result in end.results]
-
-    assert s2e.search(job, progress=False) == run_search(parse_job(job), anew)[1]
-
-
 def test_a_comparison_need_not_say_that_it_is_one() -> None:
     found = s2e.compare(COMPARISON, progress=False)
     assert isinstance(found, CompareReport)

@@ -91,7 +91,7 @@ def test_a_training_too_short_for_the_protocols_milestones_is_refused_by_name() 
     [
         ({"protocol": "elr"}, r"protocol = 'elr': a protocol for data\.name = 'digits'; .* published for cifar10, cif"),
         ({"protocol": "elr", "data": {"name": "mnist"}}, r"protocol = 'elr': .*'mnist'"),
-        ({"protocol": "none"}, r"protocol = 'none': one of s2e, co-teaching"),
+        ({"protocol": "none"}, r"protocol = 'none': one of co-teaching, co-teaching-plus, elr"),
         ({"protocol": 3}, r"protocol = 3: one of"),
         ({"protocol": "elr", "data": []}, r"data = '\[\]': must be an object"),
         ({"protocol": "elr", "data": {"name": ["cifar10"]}}, r"data\.name"),

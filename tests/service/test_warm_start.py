@@ -30,6 +30,20 @@ def test_the_trials_of_an_earlier_job_are_stored_with_the_new_one(
     assert len(trials) == 2
 
 
+def test_the_same_request_is_the_same_job_whatever_became_of_the_earlier_one(
+    http: httpx.Client, store_job: Callable[..., str], database: Database
+) -> None:
+    earlier_id = store_job(succeeded=2, search={**WARM, "n_rounds": 1, "n_trials": 3})
+    asked = {"json": {"search": {**WARM, "warm_start": [earlier_id]}}, "headers": {"Idempotency-Key": "again"}}
+    first = http.post("/jobs", **asked)
+    with database.write() as session:
+        for row in session.scalars(select(Trial).where(Trial.job_id == earlier_id, Trial.objective.is_not(None))):
+            row.objective = 0.01
+    again = http.post("/jobs", **asked)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert again.json()["id"] == first.json()["id"]
+
+
 @pytest.mark.parametrize(
     ("succeeded", "search", "allowed"),
     [

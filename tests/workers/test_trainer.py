@@ -1,4 +1,4 @@
-"""What runs inside a trainer process: results and failures as data, and model files that anybody can use."""
+"""The body of a trainer process: results and failures as data, and model files that anybody can use."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def events_of(population: Population, root: Path) -> list[Event]:
 
 
 def train_instead(monkeypatch: pytest.MonkeyPatch, steps: Callable[..., Iterator[Any]]) -> None:
-    import s2e.train.trial
+    import s2e.train.keep
 
-    monkeypatch.setattr(s2e.train.trial, "train_population", steps)
+    monkeypatch.setattr(s2e.train.keep, "train_population", steps)
 
 
 def test_a_stored_model_is_a_plain_module_with_the_reported_accuracy(
@@ -110,11 +110,11 @@ def test_an_error_becomes_an_event_that_says_whether_another_place_may_help(
     assert lost == PopulationLost(KEY, reason, retryable)
 
 
-def test_a_population_that_does_not_parse_is_lost_with_the_field_named(
+def test_a_population_that_cannot_be_read_is_lost_with_the_field_named(
     tmp_path: Path, make_population: MakePopulation
 ) -> None:
     broken = to_json(make_population())
-    broken["train"]["n_epochs"] = 0
+    broken["train"]["n_epochs"] = "many"
     *_, lost = (decode(data) for data in run_population(to_json(KEY), broken, str(tmp_path), None))
     assert isinstance(lost, PopulationLost)
     assert not lost.retryable

@@ -9,7 +9,7 @@ from s2e.words import DataSpec, JobSpec, Problem
 
 @method("forward", rule="s2e.methods.correction:Forward", per_dataset={"cifar100": {"estimation_percentile": 100}})
 class Forward(MethodPart):
-    """Forward correction by a transition matrix (Patrini et al. 2017); the schedule is ignored."""
+    """Forward correction by a transition matrix (Patrini et al. 2017)."""
 
     transition: str = param(
         "given",
@@ -53,7 +53,7 @@ class Forward(MethodPart):
 
 @method("backward", rule="s2e.methods.correction:Backward")
 class Backward(Forward):
-    """Backward correction by the inverse of a transition matrix (Patrini et al. 2017); the schedule is ignored."""
+    """Backward correction by the inverse of a transition matrix (Patrini et al. 2017)."""
 
     def check(self, job: JobSpec) -> list[Problem]:
         """Also a given T without an inverse."""
@@ -65,7 +65,7 @@ class Backward(Forward):
 
 @method("nnbc", rule="s2e.methods.correction:NnBC")
 class NnBC(Backward):
-    """Backward correction without samples of negative loss (SIGUA, Han et al. 2020); the schedule is ignored."""
+    """Backward correction without samples of negative loss (SIGUA, Han et al. 2020)."""
 
     bad_if: str = param(
         "label",
@@ -80,7 +80,7 @@ class NnBC(Backward):
 
 @method("sigua_bc", rule="s2e.methods.correction:SiguaBC")
 class SiguaBC(NnBC):
-    """Backward correction, an ascent on samples of negative loss (Han et al. 2020); the schedule is ignored."""
+    """Backward correction, an ascent on samples of negative loss (Han et al. 2020)."""
 
     gamma: float = param(1.0, ge=0, le=1, doc="strength of the ascent on samples of negative corrected loss; 0 is nnBC")
 

@@ -7,7 +7,7 @@ from s2e.parts import MethodPart, method, param
 
 @method("elr", rule="s2e.methods.elr:Elr", per_dataset={"cifar100": {"strength": 7.0, "target_momentum": 0.9}})
 class Elr(MethodPart):
-    """Cross entropy with each sample held to its earlier predictions (Liu et al. 2020); the schedule is ignored.
+    """Cross entropy with each sample held to its earlier predictions (Liu et al. 2020).
 
     Early-learning regularisation, ELR; defaults of its CIFAR-10 rows with symmetric noise.
     """
@@ -22,7 +22,7 @@ class Elr(MethodPart):
 
 @method("elr_kl", rule="s2e.methods.elr:ElrKl")
 class ElrKl(MethodPart):
-    """The Kullback-Leibler variant of ELR (Liu et al. 2020, appendix C), made to fail; the schedule is ignored."""
+    """The Kullback-Leibler variant of ELR (Liu et al. 2020, appendix C), made to fail."""
 
     strength: float = param(1.0, ge=0, le=1_000, doc="lambda, weight of the cross entropy with the target")
     target_momentum: float = param(0.7, ge=0, lt=1, doc="beta of a sample's target")
@@ -41,7 +41,7 @@ class ElrKl(MethodPart):
     },
 )
 class ElrPlus(Elr):
-    """ELR with two networks, mixup and averaged weights (Liu et al. 2020); the schedule is ignored.
+    """ELR with two networks, mixup and averaged weights (Liu et al. 2020).
 
     Defaults of the CIFAR-10 rows with symmetric noise.
     """
@@ -62,14 +62,14 @@ class ElrPlus(Elr):
 
 @method("mixup", rule="s2e.methods.mixup:Mixup")
 class Mixup(MethodPart):
-    """Cross entropy on mixtures of two samples (Zhang et al. 2018); the schedule is ignored."""
+    """Cross entropy on mixtures of two samples (Zhang et al. 2018)."""
 
     alpha: float = param(1.0, gt=0, le=1_000, doc="alpha of the Beta(alpha, alpha) that mixes (M-correction 32)")
 
 
 @method("reweight", rule="s2e.methods.reweight:Reweight", needs=("clean",))
 class Reweight(MethodPart):
-    """Weights by agreement with the gradient of trusted samples (Ren et al. 2018); the schedule is ignored."""
+    """Weights by agreement with the gradient of trusted samples (Ren et al. 2018)."""
 
     clean_batch_size: int = param(
         100, ge=1, le=65_536, doc="trusted samples that weigh one mini-batch; all of them where there are fewer"

@@ -9,21 +9,21 @@ from s2e.parts import MethodPart, method, param
 
 @method("bootstrap_hard", rule="s2e.methods.robust:BootstrapHard")
 class BootstrapHard(MethodPart):
-    """Cross entropy with the label mixed with the predicted class (Reed et al. 2015); the schedule is ignored."""
+    """Cross entropy with the label mixed with the predicted class (Reed et al. 2015)."""
 
     label_weight: float = param(0.8, ge=0, le=1, doc="weight b of the given label; the predicted class has 1 - b")
 
 
 @method("bootstrap_soft", rule="s2e.methods.robust:BootstrapSoft")
 class BootstrapSoft(MethodPart):
-    """Cross entropy with the label mixed with the prediction (Reed et al. 2015); the schedule is ignored."""
+    """Cross entropy with the label mixed with the prediction (Reed et al. 2015)."""
 
     label_weight: float = param(0.95, ge=0, le=1, doc="weight b of the given label; the prediction has 1 - b")
 
 
 @method("gce", rule="s2e.methods.robust:GCE")
 class Gce(MethodPart):
-    """Generalised cross entropy L_q (Zhang & Sabuncu 2018); the schedule is ignored."""
+    """Generalised cross entropy L_q (Zhang & Sabuncu 2018)."""
 
     q: float = param(0.7, gt=0, le=1, doc="exponent: near 0 cross entropy, 1 mean absolute error")
 
@@ -34,7 +34,7 @@ class Gce(MethodPart):
     per_dataset={"cifar100": {"first_pruning_epoch": 80}},
 )
 class TruncatedGce(Gce):
-    """L_q without the samples of low probability (Zhang & Sabuncu 2018); the schedule is ignored."""
+    """L_q without the samples of low probability (Zhang & Sabuncu 2018)."""
 
     threshold: float = param(0.5, gt=0, lt=1, doc="k: samples with p_y <= k are left out")
     first_pruning_epoch: int = param(
@@ -45,7 +45,7 @@ class TruncatedGce(Gce):
 
 @method("huber", rule="s2e.methods.robust:Huber")
 class Huber(MethodPart):
-    """Huber loss between probabilities and the one-hot label (SIGUA Table 3); the schedule is ignored.
+    """Huber loss between probabilities and the one-hot label (SIGUA Table 3).
 
     The SIGUA paper, which compares it, names no threshold, so 0.5 is ours.
     """
@@ -57,20 +57,28 @@ class Huber(MethodPart):
 
 @method("logsum", rule="s2e.methods.robust:LogSum")
 class LogSum(MethodPart):
-    """Log-sum loss between probabilities and the one-hot label (SIGUA Table 3); the schedule is ignored.
+    """Log-sum loss between probabilities and the one-hot label (SIGUA Table 3).
 
-    The SIGUA paper, which compares it, names no width, so 1 is ours: at 0.1 it predicts a single class for
-    scikit-learn's digits even without noise.
+    The loss is concave in every p_c, so it rewards a peaked prediction whatever the label; its curvature relative to
+    its slope is 1 / (e + |p_c - y_c|). Where e is small that outweighs the labels, and a network predicts a single
+    class before it learns anything; where e is large the loss tends to the mean absolute error over e. The SIGUA paper,
+    which compares it, names no width. Ours is chosen by validation accuracy (five seeds, the digits and 4,000 images
+    of MNIST, without noise, with 50 % symmetric and with 45 % pair noise): 0.1 and 0.3 learn nothing, 1 and 3 often
+    predict fewer classes, 10 sometimes does, 30 and 100 differ by less than the seeds.
     """
 
     width: float = param(
-        0.1, gt=0, le=100, doc="e of ln(1 + |p_c - y_c| / e): the smaller, the flatter for large errors"
+        30.0,
+        gt=0,
+        le=100,
+        doc="e of ln(1 + |p_c - y_c| / e): the smaller, the flatter for large errors; below 10 it often predicts a "
+        "single class",
     )
 
 
 @method("sce", rule="s2e.methods.robust:SCE", per_dataset={"mnist": {"alpha": 0.01}})
 class Sce(MethodPart):
-    """Symmetric cross entropy (Wang et al. 2019); the schedule is ignored.
+    """Symmetric cross entropy (Wang et al. 2019).
 
     Defaults of its CIFAR-10 rows.
     """

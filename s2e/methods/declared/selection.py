@@ -7,7 +7,7 @@ from s2e.parts import MethodPart, method, param
 
 @method("standard", rule="s2e.methods.plain:Standard")
 class Standard(MethodPart):
-    """Cross entropy on every sample; the schedule is ignored."""
+    """Cross entropy on every sample."""
 
 
 @method("selfteaching", rule="s2e.methods.selfteaching:SelfTeaching", scheduled=True)
@@ -17,7 +17,7 @@ class SelfTeaching(MethodPart):
 
 @method("decoupling", rule="s2e.methods.decoupling:Decoupling")
 class Decoupling(MethodPart):
-    """Two networks, each trained on every sample where they disagree; the schedule is ignored (Malach et al. 2017)."""
+    """Two networks, each trained on every sample where they disagree (Malach et al. 2017)."""
 
     warm_up_epochs: int = param(0, ge=0, le=10_000, doc="first epochs, in which every sample counts")
 

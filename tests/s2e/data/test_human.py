@@ -103,7 +103,7 @@ def test_cifar10n_has_the_published_rate_on_the_real_set(label_set, share):
     record = noise_record(spec, 0, ROOT)
     assert record.transition is None
     assert record.realised_noise_rate == pytest.approx(share, abs=5e-5)
-    if label_set == "worse_label":  # truck -> automobile .28, cat -> dog .21 (methods reference d)
+    if label_set == "worse_label":  # truck -> automobile .28, cat -> dog .21
         assert record.counts[9][1] / 5000 == pytest.approx(0.28, abs=0.005)
         assert record.counts[3][5] / 5000 == pytest.approx(0.21, abs=0.005)
     half = DataSpec(name="cifar10", n_validation=5000, n_train=1000, noise=spec.noise)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -202,7 +203,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def seen(environment: dict[str, str]) -> dict[str, Any]:
-    """What a process beside these packages says of every part and of some jobs."""
+    """Every part and the fate of some jobs, as a process beside these packages sees them."""
     done = subprocess.run(
         [sys.executable, "-c", ASK, json.dumps(JOBS)], capture_output=True, text=True, check=True, env=environment
     )
@@ -295,6 +296,7 @@ def test_a_broken_declaration_is_named_with_the_reason(seen: dict[str, Any], kin
 def test_the_command_line_lists_settings_and_what_is_broken(environment: dict[str, str]) -> None:
     command = [sys.executable, "-m", "service.cli.main", "list", "methods"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    assert "quiet           A method of another package. (outside-parts 1.2)" in done.stdout
+    assert re.search(r"  quiet +A method of another package\. \(outside-parts 1\.2\)", done.stdout)
+    assert re.search(r"  standard +Cross entropy on every sample\. \[ignores the schedule\]", done.stdout)
     assert "volume = 0.5 (a finite number, >= 0 and <= 1): how loud" in done.stdout
-    assert "quits           BROKEN (outside-parts 1.2): SystemExit: 3" in done.stdout
+    assert re.search(r"  quits +BROKEN \(outside-parts 1\.2\): SystemExit: 3", done.stdout)

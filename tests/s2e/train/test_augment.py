@@ -71,8 +71,8 @@ def test_views_epochs_and_samples_differ_and_none_is_plain(tiny):
 @pytest.mark.parametrize("network", ["mlp", "model1"])
 def test_normalised_pixels_have_the_published_mean_taken_off(tiny, monkeypatch, network, augment):
     mean, std = (0.1, 0.2, 0.3), (0.5, 0.25, 0.125)
-    monkeypatch.setattr(DATASETS["tiny16"], "mean_std", (mean, std))
     population = tiny(network=network, augment=augment)
+    monkeypatch.setattr(DATASETS[population.data.name], "mean_std", (mean, std))
     population = replace(population, data=replace(population.data, normalise="channels"))
     trials = StackedTrials(population, CPU, torch.float64)
     assert trials.data.train.images.dtype == torch.uint8

@@ -1,4 +1,4 @@
-"""What the engine offers to a method with a step of its own."""
+"""Services of the engine to a method with a step of its own."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from s2e.train.epoch import run_epoch
 from s2e.train.population import StackedTrials
 from s2e.train.trial import train_population
 from s2e.words import SpecError, replace
+
+pytestmark = pytest.mark.usefixtures("smooth_adam")
 
 CPU = torch.device("cpu")
 
@@ -74,7 +76,7 @@ def test_a_method_of_hooks_trains_stacked_as_alone(tiny, hooked, shared_order):
     for k in range(3):
         *_, alone = train_population(tiny(ks=(k,), **settings))
         for name, tensor in alone.models[0].items():
-            torch.testing.assert_close(together.models[k][name], tensor, rtol=0, atol=1e-11)
+            torch.testing.assert_close(together.models[k][name], tensor, rtol=0, atol=1e-12)
 
 
 def test_state_and_draws_follow_the_trials_that_stay(tiny, hooked):
@@ -85,7 +87,7 @@ def test_state_and_draws_follow_the_trials_that_stay(tiny, hooked):
         if t == 0:
             trials.keep([0, 2])
     for name, tensor in alone.method_state.items():
-        torch.testing.assert_close(trials.method_state[name][1:], tensor, rtol=0, atol=1e-11)
+        torch.testing.assert_close(trials.method_state[name][1:], tensor, rtol=0, atol=1e-12)
 
 
 def test_reset_networks_brings_the_initial_weights_and_a_fresh_optimiser(tiny):

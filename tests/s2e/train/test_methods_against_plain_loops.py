@@ -15,7 +15,9 @@ from s2e.train.epoch import epoch_order, train_step
 from s2e.train.optimizer import learning_rate
 from s2e.train.population import StackedTrials
 from s2e.train.trial import train_population
-from s2e.words import SpecError, replace
+from s2e.words import replace
+
+pytestmark = pytest.mark.usefixtures("smooth_adam")
 
 CPU = torch.device("cpu")
 
@@ -168,12 +170,6 @@ CASES = {
 }
 
 
-# Every method agrees to rounding at first; over more steps rounding grows. SIGUA_SL is 1.6e-11 apart after twelve, up
-# from 2e-14 after four, and is the one that needs more room there.
-TOLERANCE = {method: {4: 1e-12, 12: 1e-11} for method in CASES}
-TOLERANCE["sigua_sl"][12] = 1e-10
-
-
 @pytest.mark.parametrize("n_steps", [4, 12])  # of five an epoch: by the twelfth the keep rate has fallen twice
 @pytest.mark.parametrize("method", CASES)
 def test_steps_equal_the_plain_loop(tiny, method, n_steps):
@@ -186,7 +182,7 @@ def test_steps_equal_the_plain_loop(tiny, method, n_steps):
     for n, module in enumerate(expected):
         state = module.state_dict()
         for name, tensor in trials.network.state_dict(trials.tensors, n).items():
-            torch.testing.assert_close(tensor, state[name], rtol=0, atol=TOLERANCE[method][n_steps])
+            torch.testing.assert_close(tensor, state[name], rtol=0, atol=1e-12)
             assert not torch.equal(tensor, before[name][n])
 
 
@@ -198,7 +194,7 @@ def test_a_population_equals_its_trials_alone(tiny, method, shared_order):
     for k in range(3):
         *_, alone = train_population(tiny(ks=(k,), **settings))
         for name, tensor in alone.models[0].items():
-            torch.testing.assert_close(together.models[k][name], tensor, rtol=0, atol=1e-11)
+            torch.testing.assert_close(together.models[k][name], tensor, rtol=0, atol=1e-12)
 
 
 def test_decoupling_leaves_a_trial_whose_networks_agree_where_it_is(tiny):
@@ -231,9 +227,9 @@ def test_a_skipped_step_does_not_coast_on_old_moments(tiny):
         assert torch.equal(trials.optimizer.state[tensor]["exp_avg"], moments[name])
 
 
-@pytest.mark.parametrize("params", [{"warm_up": 1}, {"warm_up_epochs": -1}])
-def test_the_engine_refuses_parameters_the_door_did_not_see(tiny, params):
+@pytest.mark.parametrize(("params", "expected"), [({"warm_up": 1}, 0), ({"warm_up_epochs": 20_000}, 20_000)])
+def test_the_engine_judges_no_stored_parameter(tiny, params, expected):
+    """A job that was stored before a parameter went, or its range was tightened, trains as it was asked to."""
     population = tiny()
-    wrong = replace(population, train=replace(population.train, method="decoupling", params=params))
-    with pytest.raises(SpecError, match=r"train\.params\.warm_up"):
-        StackedTrials(wrong, CPU, torch.float64)
+    stored = replace(population, train=replace(population.train, method="decoupling", params=params))
+    assert StackedTrials(stored, CPU, torch.float64).method.params.warm_up_epochs == expected

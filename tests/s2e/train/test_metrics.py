@@ -1,4 +1,4 @@
-"""What is measured of an epoch, against a plain loop: two modules, samples counted one by one (float64)."""
+"""Measurements of an epoch against a plain loop: two modules, samples counted one by one (float64)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from s2e.train.epoch import epoch_order
 from s2e.train.population import StackedTrials
 from s2e.train.trial import PopulationEpoch, train_population
 from s2e.words import NoiseSpec, replace
+
+pytestmark = pytest.mark.usefixtures("smooth_adam")
 
 EXACT = 1e-12
 

@@ -16,6 +16,8 @@ from s2e.parts import NETWORKS, NetworkPart, network
 from s2e.train.trial import train_population
 from s2e.words import SpecError, replace
 
+pytestmark = pytest.mark.usefixtures("smooth_adam")
+
 
 class Dropping(StackedSequential):
     def make_module(self) -> nn.Module:
@@ -61,14 +63,13 @@ def test_dropout_does_not_depend_on_who_shares_the_population(tiny, shared_order
 def test_settings_of_a_network_reach_it(tiny):
     (model,) = models(tiny(network="mlp_tabular", network_params={"hidden": [6, 5, 4]}))
     shapes = [tuple(model[f"network0.hidden{i}.weight"].shape) for i in (1, 2, 3)]
-    assert shapes == [(6, 3 * 16 * 16), (5, 6), (4, 5)]
+    assert shapes == [(6, 3 * 8 * 8), (5, 6), (4, 5)]
 
 
 @pytest.mark.parametrize(
     ("network", "settings", "refused"),
     [
-        ("cnn9", {}, "for images of 16x16 pixels: cnn9 needs images of 28x28"),
-        ("mlp_tabular", {"depth": 3}, r"train\.network_params\.depth"),
+        ("cnn9", {}, "for images of 8x8 pixels: cnn9 needs images of 28x28"),
         ("torchvision:resnet18", {}, r"torchvision:resnet18 needs images of 32x32"),
     ],
 )

@@ -13,6 +13,8 @@ from s2e.train.population import StackedTrials
 from s2e.train.trial import train_population
 from s2e.words import TrainSpec, replace
 
+pytestmark = pytest.mark.usefixtures("smooth_adam")
+
 CPU = torch.device("cpu")
 SGD = {"optimizer": "sgd", "learning_rate": 0.05, "weight_decay": 1e-3}
 MULTISTEP = {"lr_schedule": "multistep", "lr_milestones": (1, 3), "lr_factor": 0.1}
@@ -94,7 +96,7 @@ def test_training_equals_a_plain_module_with_torchs_optimiser(tiny, case):
     for t in range(population.train.n_epochs):
         run_epoch(trials, t)
     for name, tensor in trials.network.state_dict(trials.tensors, 0).items():
-        torch.testing.assert_close(tensor, expected[name], rtol=0, atol=1e-11)
+        torch.testing.assert_close(tensor, expected[name], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -105,7 +107,7 @@ def test_a_population_equals_its_trials_alone(tiny, case, method):
     for k in range(2):
         *_, alone = train_population(tiny(ks=(k,), **settings))
         for name, tensor in alone.models[0].items():
-            torch.testing.assert_close(together.models[k][name], tensor, rtol=0, atol=1e-11)
+            torch.testing.assert_close(together.models[k][name], tensor, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -117,7 +119,7 @@ def test_momentum_leaves_with_its_trial(tiny, case):
         if t == 1:
             trials.keep([1, 2])
     for name, tensor in alone.tensors.items():
-        torch.testing.assert_close(trials.tensors[name][:2], tensor, rtol=0, atol=1e-11)
+        torch.testing.assert_close(trials.tensors[name][:2], tensor, rtol=0, atol=1e-12)
 
 
 def test_a_reset_in_a_later_epoch_has_that_epochs_step_size(tiny):

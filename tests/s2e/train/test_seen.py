@@ -1,4 +1,4 @@
-"""What trials are shown instead of the truth: replaced images, noisy validation labels."""
+"""Stand-ins for the truth: replaced images, noisy validation labels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SOURCE = "others.npz"
 @pytest.fixture
 def tiny_population(tiny, tmp_path):
     """Two trials with noise draws of their own on 80 images of 16x16, 40 % replaced by white ones."""
-    np.savez(tmp_path / SOURCE, images=np.full((10, 16, 16, 3), 255, dtype=np.uint8))
+    np.savez(tmp_path / SOURCE, images=np.full((10, 8, 8, 3), 255, dtype=np.uint8))
     population = tiny((0, 1), method="coteaching", network="mlp")
     noise = NoiseSpec("open_set", 0.4, open_set=SOURCE)
     return replace(population, data=replace(population.data, noise=noise)), str(tmp_path)

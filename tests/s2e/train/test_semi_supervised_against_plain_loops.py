@@ -20,6 +20,8 @@ from s2e.train.population import StackedTrials
 from s2e.train.trial import train_population
 from s2e.words import replace
 
+pytestmark = pytest.mark.usefixtures("smooth_adam")
+
 CPU = torch.device("cpu")
 C = 4
 
@@ -47,7 +49,7 @@ class PlainLoop:
         self.optimizers = [torch.optim.Adam(module.parameters(), lr=1e-3) for module in self.modules]
 
     def start(self):
-        """What the loop remembers between steps."""
+        """State of the loop between steps."""
 
     def begin(self, t):
         """Before an epoch."""
@@ -289,9 +291,9 @@ def test_five_epochs_equal_the_plain_loop(tiny, case):
     for n, module in enumerate(plain.modules):
         state = module.state_dict()
         for name, tensor in trials.network.state_dict(trials.tensors, n).items():
-            torch.testing.assert_close(tensor, state[name], rtol=0, atol=1e-9)
+            torch.testing.assert_close(tensor, state[name], rtol=0, atol=1e-12)
     for name, expected in plain.learnt().items():
-        torch.testing.assert_close(trials.method_state[name][0].double(), expected, rtol=0, atol=1e-8)
+        torch.testing.assert_close(trials.method_state[name][0].double(), expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("shared_order", [True, False])
@@ -301,7 +303,7 @@ def test_a_population_equals_its_trials_alone(tiny, case, shared_order):
     for k in (0, 2):
         *_, alone = train_population(population_of(tiny, case, ks=(k,), shared_order=shared_order))
         for name, tensor in alone.models[0].items():
-            torch.testing.assert_close(together.models[k][name], tensor, rtol=0, atol=1e-9)
+            torch.testing.assert_close(together.models[k][name], tensor, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("clean", [0.0, 1.0])

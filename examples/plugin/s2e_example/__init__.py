@@ -1,0 +1,1 @@
+"""Parts for S2E from another package."""
