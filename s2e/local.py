@@ -24,6 +24,7 @@ from s2e.jobs.loop import n_rounds, n_trials, run_search
 from s2e.local_pool import Ended, Kept, LocalPool, Rows
 from s2e.machine import usable_cores
 from s2e.parts import DATASETS, KINDS, METHODS, NETWORKS
+from s2e.parts.registry import Registry
 from s2e.words import (
     CompareReport,
     JobSpec,
@@ -158,7 +159,7 @@ def n_processes(spec: JobSpec) -> int:
     knows.
     """
     methods = {spec.train.method, *(entry.method for entry in (spec.compare.entries if spec.compare else ()))}
-    named = [(METHODS, method) for method in methods]
+    named: list[tuple[Registry[Any], str]] = [(METHODS, method) for method in methods]
     named += [(NETWORKS, spec.train.network.partition(":")[0]), (DATASETS, spec.data.name)]
     known = all(name not in registry or registry.origin(name).version for registry, name in named)
     if spec.plan.device != "cpu" or not known or n_trials(spec) * spec.train.n_epochs < WORTH_PROCESSES:

@@ -89,8 +89,8 @@ def test_errors_come_back_as_they_were_raised_and_the_pool_goes_on(pool: LocalPo
     with pytest.raises(DataError, match="fewer than one batch"):
         list(pool.train([replace(good, data=DataSpec(n_train=20))]))
     with pytest.raises(SpecError) as refused:
-        list(pool.train([replace(good, train=replace(good.train, learning_rate=-1.0))]))
-    assert [problem.field for problem in refused.value.problems] == ["train.learning_rate"]
+        list(pool.train([replace(good, train=replace(good.train, network="torchvision:<name>"))]))
+    assert [problem.field for problem in refused.value.problems] == ["train.network"]
     assert ends(list(pool.train([good])))[0].results[0].objective is not None
 
 
@@ -114,9 +114,10 @@ def test_a_plain_script_may_call_it_and_leaves_no_process(tmp_path: Path) -> Non
         (tmp_path / "elsewhere" / f"{name}.py").write_text("raise SystemExit('the wrong module')")
     script = tmp_path / "script.py"
     script.write_text(
-        "import json, subprocess, s2e\n"
+        "import os, subprocess, s2e\n"
         f"print(s2e.search({JOB!r}, workers=2, progress=False).verdict)\n"
-        "print(subprocess.run(['pgrep', '-P', str(__import__('os').getpid())], capture_output=True).stdout.count(b'\\n'))\n"
+        "mine = subprocess.run(['pgrep', '-P', str(os.getpid())], capture_output=True, text=True)\n"
+        "print(mine.stdout.count('\\n'))\n"
     )
     done = subprocess.run(
         [sys.executable, str(script)],
@@ -126,7 +127,7 @@ def test_a_plain_script_may_call_it_and_leaves_no_process(tmp_path: Path) -> Non
         cwd=tmp_path / "elsewhere",
         env=os.environ | {"PYTHONPATH": str(Path(s2e.__file__).parents[1])},
     )
-    assert done.stdout.splitlines() == [local.search(JOB, progress=False, workers=1).verdict, "1"]  # pgrep itself
+    assert done.stdout.splitlines() == [local.search(JOB, progress=False, workers=1).verdict, "0"]
 
 
 def test_closing_ends_workers_that_are_training(make_population: Make, tmp_path: Path) -> None:
