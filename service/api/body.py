@@ -54,12 +54,12 @@ def strict_json(raw: bytes) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    members: dict[str, Any] = {}
     for name, value in pairs:
-        if name in found:
+        if name in members:
             raise BadRequest(f"field {name[:80]!r} is given twice", Problem(name[:80], "twice", "once"))
-        found[name] = value
-    return found
+        members[name] = value
+    return members
 
 
 def _check(data: Any) -> None:
