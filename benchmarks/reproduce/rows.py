@@ -87,7 +87,7 @@ def _curves(epochs: list[EpochMetrics]) -> tuple[Curve, Curve]:
 
 
 def ordering(expected: list[str], measured: Mapping[str, Measured]) -> str:
-    """Whether the published ordering was found at the end of training, in words."""
+    """The published ordering at the end of training, found or not, in words."""
     means = [measured[name].mean("last10") for name in expected]
     holds = all(a < b for a, b in itertools.pairwise(means))
     return f"Published order {' < '.join(expected)}: {'found' if holds else 'NOT found'}"

@@ -30,7 +30,7 @@ PREDICTED_AT_ONCE = 256
 
 
 def trains(trials: StackedTrials) -> bool:
-    """Whether these trials take the compiled step: their plan lets them, and nothing stands in the way."""
+    """True if these trials take the compiled step: their plan lets them, and nothing stands in the way."""
     if trials.is_fused is None:
         plan = trials.plan
         asked = plan.step == "native" or (plan.step == "auto" and plan.threads == 1)
@@ -134,7 +134,7 @@ def _by_losses(
 
 
 def _is_plain(method: Method, names: Iterable[str]) -> bool:
-    """Whether a method leaves these as :class:`Method` has them."""
+    """True if a method leaves these as :class:`Method` has them."""
     return all(getattr(type(method), name) is getattr(Method, name) for name in names)
 
 
@@ -156,7 +156,7 @@ def _layers(trials: StackedTrials) -> list[Layer]:
 
 
 def _begin(optimizer: torch.optim.Optimizer, parameter: torch.Tensor) -> None:
-    """What the optimiser remembers of a parameter before its first step, as torch creates it in that step."""
+    """The optimiser's state of a parameter before its first step, as torch creates it in that step."""
     state: dict[str, Any] = optimizer.state[parameter]
     if state:
         return

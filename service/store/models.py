@@ -180,7 +180,7 @@ class Attempt(Base):
     created_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     lease: Mapped[str | None] = mapped_column(String(64), unique=True)
-    """What an external trainer shows with every report; null for trials the dispatcher gives to its backend."""
+    """Token that an external trainer shows with every report; null for trials the dispatcher gives to its backend."""
     lease_until: Mapped[datetime | None]
 
 
@@ -212,7 +212,7 @@ class Transition(Base):
 
 
 class JobEvent(Base):
-    """What the event stream sends; ``id`` is the server-sent event's id, so a client resumes where it stopped."""
+    """An entry of the event stream; ``id`` is the server-sent event's id, so a client resumes where it stopped."""
 
     __tablename__ = "job_events"
     __table_args__ = (Index(None, "job_id", "id"), {"sqlite_autoincrement": True})
@@ -233,7 +233,7 @@ class JobReport(Base):
 
 
 class WorkerRow(Base):
-    """What the dispatcher last saw of the places that train."""
+    """A place that trains, as the dispatcher last saw it."""
 
     __tablename__ = "workers"
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from s2e import __main__ as bare
+from s2e import __version__
 from s2e.client.http import S2EClient
 from s2e.words import to_json
 from service.api.app import openapi_text
@@ -42,7 +43,7 @@ taus = [0.5]
 
 @dataclass
 class Result:
-    """What a command did."""
+    """Outcome of a command."""
 
     code: int
     out: str
@@ -76,6 +77,12 @@ def job_file(tmp_path: Path) -> Path:
     path = tmp_path / "job.toml"
     path.write_text(TINY)
     return path
+
+
+def test_the_version_is_the_one_of_the_package(s2e: Run) -> None:
+    done = s2e("--version")
+    assert done.code == 0
+    assert done.out.startswith(f"s2e {__version__}, Python ")
 
 
 def test_help_teaches(s2e: Run) -> None:

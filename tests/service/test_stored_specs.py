@@ -82,7 +82,7 @@ def test_a_released_spec_is_read_as_it_was_and_asks_for_the_same_first_round(nam
 
 
 def contains(value: Any, stored_value: Any) -> bool:
-    """Whether all that was stored is there unchanged; later releases may have added fields."""
+    """True if all that was stored is there unchanged; later releases may have added fields."""
     if isinstance(stored_value, Mapping):
         return all(name in value and contains(value[name], one) for name, one in stored_value.items())
     if isinstance(stored_value, list):

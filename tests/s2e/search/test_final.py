@@ -1,4 +1,4 @@
-"""What follows the search: equal budgets, an unbiased choice, and a comparison that stops when it is decided."""
+"""The rounds after the search: equal budgets, an unbiased choice, and a comparison that stops when it is decided."""
 
 import json
 from collections.abc import Callable, Sequence

@@ -88,7 +88,7 @@ def test_whatever_labels_and_samples_are_both_steps_are_one(tiny, data):
 
 def test_replaced_images_are_read(tiny, tmp_path):
     """Open-set noise: each trial has images of its own in places, although the trials share their data order."""
-    np.savez(tmp_path / "others.npz", images=np.full((10, 16, 16, 3), 255, dtype=np.uint8))
+    np.savez(tmp_path / "others.npz", images=np.full((10, 8, 8, 3), 255, dtype=np.uint8))
     population = tiny((0, 1), method="coteaching")
     noise = NoiseSpec("open_set", 0.4, open_set="others.npz")
     population = replace(population, data=replace(population.data, noise=noise))
