@@ -197,8 +197,12 @@ class ModelNewton(Relaxation):
             x_SX = self._space.sample(theta_D, rng, N_DRAWS)
             mean_S = surrogate.mean(self._features(x_SX))
             gradient_D, hessian_DD = relaxed_derivatives(self._space, theta_D, x_SX, centred(mean_S))
-            theta_D = within_kl(self._space, first_D, theta_D, whitened_step(gradient_D, hessian_DD))
+            theta_D = within_kl(self._space, first_D, theta_D, self._step(gradient_D, hessian_DD))
         return theta_D
+
+    def _step(self, gradient_D: Array, hessian_DD: Array) -> Array:
+        """The step in whitened coordinates: (D,)."""
+        return whitened_step(gradient_D, hessian_DD)
 
 
 def relaxed_derivatives(space: Space, theta_D: Array, x_SX: Array, centred_S: Array) -> tuple[Array, Array]:
@@ -215,6 +219,11 @@ def whitened_step(gradient_D: Array, hessian_DD: Array) -> Array:
     """-V diag(1 / (|lambda| + DAMPING)) V' g, at most sqrt(2 KL_MAX / INNER_STEPS) long: (D,)."""
     eigenvalue_D, vector_DD = np.linalg.eigh(hessian_DD)
     step_D = -vector_DD @ ((vector_DD.T @ gradient_D) / (np.abs(eigenvalue_D) + DAMPING))
+    return at_most(step_D)
+
+
+def at_most(step_D: Array) -> Array:
+    """A whitened step, cut to the length sqrt(2 KL_MAX / INNER_STEPS): (D,)."""
     longest = np.sqrt(2 * KL_MAX / INNER_STEPS)
     return np.asarray(step_D * min(1.0, longest / max(float(np.linalg.norm(step_D)), longest)))
 

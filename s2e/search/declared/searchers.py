@@ -34,6 +34,20 @@ class ModelNewtonRung(ModelNewton):
     """model_newton above a rung: every schedule on a quarter of the samples first, the best third in full."""
 
 
+@searcher("cubic_newton", rule="s2e.search.cubic_newton:CubicNewton", warm_start=True)
+class CubicNewton(ModelNewton):
+    """model_newton with the cubic-regularised step of S2E's journal version."""
+
+    cubic: float = param(1.0, gt=0, le=1e6, doc="M, weight of the cube of a step's length (Fisher-whitened)")
+
+
+@searcher("cubic_newton_literal", rule="s2e.search.cubic_newton:CubicNewtonLiteral", min_trials=2)
+class CubicNewtonLiteral(SearcherPart):
+    """newton_literal with a cubic-regularised step; kept for comparison only."""
+
+    cubic: float = param(1.0, gt=0, le=1e6, doc="M, weight of the cube of a step's length")
+
+
 @searcher("natural_gradient", rule="s2e.search.natural_gradient:NaturalGradient", min_trials=2)
 class NaturalGradient(SearcherPart):
     """A step along F^-1 grad J; baseline and trust region of newton."""
