@@ -16,7 +16,7 @@ Upgrader = Callable[[dict[str, Any]], dict[str, Any]]
 BEFORE_2: Mapping[str, Mapping[str, Any]] = {"decoupling": {"floor": 0.0}, "sigua_sl": {"fewest_bad": 0}}
 """Settings of methods that version 1 did not have, at the value that trains as its release did."""
 SEARCHERS_BEFORE_2 = ("model_newton", "model_newton_rung")
-POLICIES_BEFORE_2 = {"free_every": 6, "replicate_every": 3, "round_effect": False}
+POLICIES_BEFORE_2 = {"free_every": 6, "replicate_every": 3, "round_effect": False, "start": "spread"}
 """Settings of these searchers, likewise."""
 
 
