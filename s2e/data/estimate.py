@@ -59,14 +59,19 @@ def confident_transition(p_SC: Array, label_S: NDArray[np.int64]) -> Array:
     return np.where(total_C1 > 0, of_class_CC / np.where(total_C1 > 0, total_C1, 1), np.eye(n_classes))
 
 
-def noise_rate_of(T_CC: Array, label_S: NDArray[np.int64]) -> float:
-    """Share of wrong labels that T implies: class shares q from the label shares r = q T, then 1 - sum_i q_i T_ii.
+def class_shares(T_CC: Array, label_S: NDArray[np.int64]) -> Array:
+    """Shares q of the classes that T implies, from the label shares r = q T.
 
     Where T is singular, the smallest q that explains the labels best; shares below 0 count as 0.
     """
     share_C = np.bincount(label_S, minlength=len(T_CC)) / len(label_S)
     class_C = np.linalg.lstsq(T_CC.T, share_C, rcond=None)[0].clip(min=0)
-    return float(1 - (class_C * np.diag(T_CC)).sum() / class_C.sum())
+    return np.asarray(class_C / class_C.sum())
+
+
+def noise_rate_of(T_CC: Array, label_S: NDArray[np.int64]) -> float:
+    """Share of wrong labels that T implies: 1 - sum_i q_i T_ii with the shares q of its classes."""
+    return float(1 - (class_shares(T_CC, label_S) * np.diag(T_CC)).sum())
 
 
 def incv_noise_rate(agreement: float, n_classes: int) -> float:

@@ -12,7 +12,7 @@ Legend: S samples, C classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,10 @@ SMALLEST = 1e-12
 """Where probabilities are floored: held-out float32 softmax underflows, and ln 0 would rule a class out for ever."""
 EXPONENTS = (0.05, 20.0)
 """Range of the temperature exponent a: below, predictions say nothing; above, they are argmax."""
+STEPS_PER_ROUND = 5
+"""EM steps between two moves of a."""
+FINE_STEP = 1.01
+"""a is found when a move by this factor is too large."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +40,15 @@ class TransitionFit:
     """Shares of the true classes: mean posterior of all samples. The label shares are ``class_share_C @ T_CC``."""
     log_likelihood: float
     """Mean over samples of ln P(given label)."""
+
+    def posterior(self, p_SC: Array, label_S: Labels) -> Array:
+        """P(true class | predictions, given label) -> [S, C]."""
+        q_SC = tempered(np.log(np.clip(p_SC, SMALLEST, 1)), self.exponent)
+        return responsibilities(q_SC, self.T_CC, label_S)
+
+    def named(self, order_C: NDArray[np.int64]) -> TransitionFit:
+        """The same fit with latent class ``order_C[i]`` called class i."""
+        return replace(self, T_CC=self.T_CC[order_C], class_share_C=self.class_share_C[order_C])
 
     @property
     def noise_rate(self) -> float:
@@ -50,6 +63,7 @@ def fit_transition(
     *,
     symmetric: bool = False,
     exponent: float | None = None,
+    start_exponent: float = 1.0,
     max_rounds: int = 200,
     tolerance: float = 1e-7,
 ) -> TransitionFit:
@@ -60,31 +74,29 @@ def fit_transition(
     """
     n_classes = p_SC.shape[1]
     log_p_SC = np.log(np.clip(p_SC, SMALLEST, 1))
-    T_CC = np.full((n_classes, n_classes), 0.2 / (n_classes - 1)) if start_CC is None else start_CC
-    if start_CC is None:
-        np.fill_diagonal(T_CC, 0.8)
+    T_CC = 0.75 * np.eye(n_classes) + 0.25 / n_classes if start_CC is None else start_CC
     T_CC = 0.95 * T_CC + 0.05 / n_classes
-    u, step = np.log(exponent or 1.0), 0.25
-    q_SC = tempered(log_p_SC, np.exp(u))
+    a, step = exponent or start_exponent, 1.25
+    q_SC = tempered(log_p_SC, a)
     value = log_likelihood(q_SC, T_CC, label_S)
     for _ in range(max_rounds):
         before = value
-        for _ in range(5):
+        for _ in range(STEPS_PER_ROUND):
             T_CC = em_step(q_SC, T_CC, label_S, symmetric=symmetric)
         value = log_likelihood(q_SC, T_CC, label_S)
         if exponent is None:
-            direction = np.sign(slope(log_p_SC, q_SC, T_CC, label_S))
-            tried = float(np.clip(u + direction * step, *np.log(EXPONENTS)))
-            tried_q_SC = tempered(log_p_SC, np.exp(tried))
+            uphill = slope(log_p_SC, q_SC, T_CC, label_S) > 0
+            tried = float(np.clip(a * step if uphill else a / step, *EXPONENTS))
+            tried_q_SC = tempered(log_p_SC, tried)
             tried_value = log_likelihood(tried_q_SC, T_CC, label_S)
             if tried_value > value:
-                u, q_SC, value, step = tried, tried_q_SC, tried_value, step * 1.5
+                a, q_SC, value, step = tried, tried_q_SC, tried_value, step**1.5
             else:
-                step /= 2
-        if value - before < tolerance and (exponent is not None or step < 0.01):
+                step **= 0.5
+        if value - before < tolerance and (exponent is not None or step < FINE_STEP):
             break
     share_C = responsibilities(q_SC, T_CC, label_S).mean(0)
-    return TransitionFit(T_CC, float(np.exp(u)), share_C, value)
+    return TransitionFit(T_CC, a, share_C, value)
 
 
 def tempered(log_p_SC: Array, exponent: float) -> Array:

@@ -147,6 +147,23 @@ class Stack:
                 total_KHC += self._predict_held_out()
         return HeldOut(total_KHC / max(n_averaged, 1), self.row_KH, self.real_KH)
 
+    def keep(self, members: Sequence[int]) -> None:
+        """Only these members go on, exactly as they would have with the others beside them."""
+        kept_K = torch.tensor(members, device=self.device)
+        kept_G = (kept_K[:, None] * self.n_networks + torch.arange(self.n_networks, device=self.device)).flatten()
+        old, moments = self.tensors, self.optimizer.state
+        self.tensors = {name: tensor.detach().index_select(0, kept_G) for name, tensor in old.items()}
+        self.members = [self.members[k] for k in members]
+        self.optimizer = self._make_optimizer()
+        for name, tensor in self.tensors.items():
+            if old[name] in moments:
+                self.optimizer.state[tensor] = {
+                    key: value.index_select(0, kept_G) if value.dim() else value.clone()
+                    for key, value in moments[old[name]].items()
+                }
+        self.trusted_KS, self.margin_KNS = self.trusted_KS[kept_K], self.margin_KNS[kept_K]
+        self.row_KH, self.real_KH = self.row_KH[kept_K], self.real_KH[kept_K]
+
     @torch.no_grad()
     def predict(self, x: torch.Tensor) -> torch.Tensor:
         """p_KNBC of other rows, kept as those of ``samples`` are."""
