@@ -11,7 +11,7 @@ export RAY_USAGE_STATS_ENABLED = 0
 export RAY_ENABLE_UV_RUN_RUNTIME_ENV = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve check test bench bench-search openapi constraints clean
+.PHONY: help setup demo serve check test lowest bench bench-search openapi constraints clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
@@ -22,11 +22,11 @@ $(VENV)/.run: pyproject.toml constraints.txt
 	@echo "Installing into $(VENV) (about 1.8 GB; one to two minutes the first time) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(TORCHVISION)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAIN) -e '.[worker]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAIN) -e '.[all]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAIN) -e '.[worker,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAIN) -e '.[all,dev]'
 	@touch $@
 
 setup: $(VENV)/.dev ## the environment with everything for development
@@ -54,11 +54,20 @@ bench-search: $(VENV)/.dev ## every search rule on recorded trainings, as JSON, 
 openapi: $(VENV)/.run ## write docs/openapi.json from the code
 	@$(BIN)/s2e openapi > docs/openapi.json
 
+LOWEST := .venv-lowest
+lowest: ## the tests once with the lowest versions that pyproject.toml allows (but torch's), in an environment of its own
+	@$(PYTHON) -m venv --clear $(LOWEST)
+	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check uv $(TORCH)
+	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(TORCHVISION)
+	@printf '%s\n' $(TORCH) $(TORCHVISION) > $(LOWEST)/torch.txt
+	@$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct -c $(LOWEST)/torch.txt -e '.[all,dev]'
+	@$(LOWEST)/bin/python -m pytest -n 2 --dist loadgroup $(TESTS)
+
 constraints: $(VENV)/.dev ## resolve constraints.txt anew (without torch)
 	@$(BIN)/python -m pip install --quiet uv
-	@$(BIN)/uv pip compile pyproject.toml --extra worker --extra dev --universal --no-annotate --no-header \
+	@$(BIN)/uv pip compile pyproject.toml --extra all --extra dev --universal --no-annotate --no-header \
 	  --no-emit-package torch --no-emit-package torchvision --no-emit-package triton -o constraints.txt
 	@sed -i -E '/^(nvidia-|cuda-)/d' constraints.txt
 
 clean: ## remove the environment and caches (never your data)
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(LOWEST) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -25,8 +25,7 @@ import torch
 from benchmarks.measure import machine, summary
 from benchmarks.stacked import EngineTrials
 from benchmarks.workload import Workload, build
-from s2e import catalog
-from s2e.methods.params import parse_params
+from s2e.parts import METHODS
 from s2e.train.runtime import flushed_denormals
 from s2e.words import to_json
 
@@ -54,7 +53,7 @@ class CountedTrials(EngineTrials):
     """One trial of a method that counts the samples which pass through its networks."""
 
     def __init__(self, work: Workload, method: str) -> None:
-        params = parse_params(method, work.data_spec.name, _AT_ONCE.get(method, {}))
+        params = METHODS[method].of(_AT_ONCE.get(method, {}), dataset=work.data_spec.name)
         train = replace(work.train_spec, method=method, params=to_json(params))
         super().__init__(replace(work, train_spec=train), 1, "float32", shared_order=True)
         self.forward_only = self.with_gradient = 0
@@ -149,7 +148,7 @@ def parser() -> argparse.ArgumentParser:
     """Command line of this benchmark."""
     found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     found.add_argument("--network", nargs="+", choices=("mlp", "model1"), default=["mlp", "model1"])
-    found.add_argument("--method", nargs="+", choices=list(catalog.METHODS), default=list(catalog.METHODS))
+    found.add_argument("--method", nargs="+", choices=list(METHODS), default=list(METHODS))
     found.add_argument("--repeats", type=int, default=5, help="timed epochs of every method, after two that warm up")
     found.add_argument("--tiny", action="store_true", help="a few images: checks the path, not the speed")
     found.add_argument("--table", action="store_true", help="Markdown tables instead of JSON")

@@ -25,6 +25,7 @@ from scipy.stats import spearmanr
 from benchmarks.measure import machine, write_result
 from s2e.door import parse_job
 from s2e.jobs import loop
+from s2e.jobs.search import recommend_from
 from s2e.search.rungs import brackets
 from s2e.words import JobSpec, Round, RoundRecord, TrialResult, TrialSpec
 from workers.recorded import DIGITS_PAIR45, DIGITS_SYM50, RecordedTable
@@ -81,7 +82,7 @@ def _trained(table: RecordedTable, trial: TrialSpec, spec: JobSpec) -> TrialResu
 
 
 def _true_accuracy(table: RecordedTable, spec: JobSpec, history: list[RoundRecord]) -> float:
-    found = loop.recommend_from(spec, history)
+    found = recommend_from(spec, history)
     assert found is not None
     round_: Round = history[found[0]].round
     return float(1 - table.objective(TAIL)[table.nearest(round_.trials[found[1]].keep_rate)].mean())

@@ -33,7 +33,7 @@ import numpy as np
 from benchmarks.measure import machine
 from benchmarks.plot_search import plot
 from benchmarks.search_objectives import OBJECTIVES, Array, Emulator, Lookup
-from s2e import catalog
+from s2e.parts import SEARCHERS
 from s2e.search.space import S2E
 from s2e.search.surrogate import recommend
 from s2e.words import Observation
@@ -84,7 +84,7 @@ def objective_of(table: str, objective: str, noise: float) -> Lookup | Emulator:
 def search(name: str, setting: Setting, seed: int) -> tuple[list[float], float]:
     """True value of the recommendation after each round, and CPU seconds spent in ask and tell."""
     objective, n_epochs = objective_of(setting.table, setting.objective, setting.noise), 60
-    searcher = catalog.load(catalog.SEARCHERS, name)(S2E, seed, n_epochs)
+    searcher = SEARCHERS[name]().make(S2E, seed, n_epochs)
     noise_rng = np.random.default_rng([seed, 77])
     state, curves, seen, values, cpu_s = searcher.init(), [], [], [], 0.0
     for m in range(setting.n_rounds):
@@ -189,7 +189,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--tables", nargs="+", choices=list(TABLES), default=list(TABLES))
     parser.add_argument("--repeats", type=int, default=50)
-    parser.add_argument("--searchers", nargs="+", choices=list(catalog.SEARCHERS), default=comparable())
+    parser.add_argument("--searchers", nargs="+", choices=list(SEARCHERS), default=comparable())
     parser.add_argument("--tiny", action="store_true", help="two repeats of part main: checks the path only")
     parser.add_argument("--results", type=Path, help="folder for JSON and plot; without it, JSON goes to the output")
     args = parser.parse_args()
@@ -237,7 +237,7 @@ def _reached(level: float, accuracy: Sequence[float | None], n_trials: int) -> i
 
 def comparable() -> list[str]:
     """Searchers whose trials are all full trainings, which is what a table holds."""
-    return [name for name, entry in catalog.SEARCHERS.items() if not entry.short_trials]
+    return [name for name, part in SEARCHERS.items() if not part.short_trials]
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from benchmarks.workload import Workload
 from s2e.data.datasets import load_split, noisy_labels
 from s2e.door import parse_job
 from s2e.jobs import loop
+from s2e.jobs.search import recommend_from
 from s2e.jobs.search_report import interval
 from s2e.search.spaces import S2E
 from s2e.train.runtime import has_fast_bfloat16, prepare_process
@@ -74,7 +75,7 @@ def searched(spec: JobSpec) -> Schedule:
     history: list[RoundRecord] = []
     while (round_ := loop.next_round(spec, history)) is not None and round_.kind == "search":
         history.append(RoundRecord(round_, tuple(trained(loop.populations(spec, round_)))))
-    found = loop.recommend_from(spec, history)
+    found = recommend_from(spec, history)
     assert found is not None
     return history[found[0]].round.trials[found[1]].keep_rate
 

@@ -30,11 +30,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure import machine
-from s2e import catalog
 from s2e.data.root import DATA_ROOT_VARIABLE
 from s2e.door import parse_job
-from s2e.jobs.loop import next_round, populations, recommend_from
+from s2e.jobs.loop import next_round, populations
+from s2e.jobs.search import recommend_from
 from s2e.jobs.search_report import interval
+from s2e.parts import DATASETS
 from s2e.schedule import coteaching_keep_rate
 from s2e.train.trial import PopulationEnd, train_population
 from s2e.words import JobSpec, Population, Round, RoundRecord, TrialResult, TrialSpec, derive_seed, replace, to_json
@@ -62,7 +63,7 @@ RAMP = 5
 def small_mnist(target: Path) -> None:
     """Write the small MNIST in MNIST's own file format below a data root."""
     whole, folder = (
-        catalog.load(catalog.DATASETS, "mnist")(os.environ.get(DATA_ROOT_VARIABLE)),
+        DATASETS["mnist"].load()(os.environ.get(DATA_ROOT_VARIABLE)),
         target / "MNIST" / "raw",
     )
     folder.mkdir(parents=True)

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from s2e import catalog
 from s2e.data.datasets import Dataset, Part, SplitData, load_split, noisy_labels
+from s2e.parts import NETWORKS, DatasetPart, dataset
 from s2e.schedule import coteaching_keep_rate, n_keep
 from s2e.words import DataSpec, NoiseSpec, PlanSpec, Population, TrainSpec, TrialSpec
 
@@ -71,7 +71,7 @@ class Workload:
     def plain_networks(self, seed: int) -> list[nn.Module]:
         """The two networks of a trial as separate plain modules, drawn from ``seed``."""
         torch.manual_seed(seed)
-        architecture = catalog.load(catalog.NETWORKS, self.train_spec.network)(self.image_shape, self.data.n_classes)
+        architecture = NETWORKS[self.train_spec.network]().make(self.image_shape, self.data.n_classes)
         return [architecture.make_module() for _ in range(2)]
 
     def population(
@@ -117,8 +117,12 @@ def build(
 
 def build_synthetic(network: str, n_epochs: int, n_train: int, n_evaluated: int) -> Workload:
     """The work for ``network`` on synthetic images of CIFAR-10's shape: no files, no torchvision."""
-    catalog.DATASETS[_SYNTHETIC] = catalog.Entry("benchmarks.workload:load_synthetic", "Images of CIFAR-10's shape.")
     return _work(network, DataSpec(_SYNTHETIC, _NOISE, "s2e", n_train=n_train), n_epochs, n_evaluated)
+
+
+@dataset(_SYNTHETIC, load="benchmarks.workload:load_synthetic")
+class Synthetic(DatasetPart):
+    """Images of CIFAR-10's shape."""
 
 
 def load_synthetic(data_root: str | None = None) -> Dataset:  # noqa: ARG001  the signature of every loader

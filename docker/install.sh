@@ -4,7 +4,7 @@
 set -eu
 case "${1:?service or worker}" in
   service)
-    pip install --quiet -c constraints.txt .
+    pip install --quiet -c constraints.txt '.[server]'
     ;;
   worker)
     pip install --quiet "${TORCH:-torch==2.13.0}"

@@ -18,8 +18,11 @@ import time
 import tomllib
 from pathlib import Path
 
-from s2e.client.http import S2EClient
-from service.cli.terminal import print_report, watch
+from s2e.client import S2EClient
+from service.cli.options import out
+from service.cli.reports import draw_report
+from service.cli.saving import save_report
+from service.cli.terminal import print_places, watch
 
 HERE = Path(__file__).resolve().parent
 
@@ -67,7 +70,10 @@ def main() -> None:
         job = watch(client, job.id)
         if job.state != "completed":
             raise SystemExit(f"the job ended as {job.state}: {job.reason}")
-        print_report(client.report(job.id), artifact_root=home / "artifacts")
+        console = out()
+        draw_report(client.any_report(job.id), console)
+        console.print()
+        print_places(console, save_report(client, job.id, home / "demo"))
         print(f"\nFinished in {time.monotonic() - started:.0f} s. Dashboard: {address}")
         if args.keep:
             print("The service stays up; Ctrl-C ends it.", flush=True)

@@ -10,8 +10,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.linear_model import SGDClassifier
 
-from s2e.client.http import DEFAULT_URL, S2EClient
-from s2e.client.own_loop import own_trials
+from s2e.client import DEFAULT_URL, S2EClient, own_trials
 
 NOISE_RATE, BATCH = 0.4, 64
 JOB = {

@@ -1,6 +1,6 @@
-"""``python -m s2e search job.toml``: a whole search where only torch, numpy and scipy are installed.
+"""``python -m s2e search job.toml``: a whole job where only torch, numpy and scipy are installed.
 
-Prints JSON: theta of every search round, and the report. Model files, progress and a service are ``s2e``'s part.
+Prints JSON: theta of every search round, and the report. Model files, a progress bar and a service are ``s2e``'s part.
 """
 
 from __future__ import annotations
@@ -8,12 +8,23 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tomllib
 from pathlib import Path
 
-from s2e.door import parse_job
-from s2e.jobs.loop import run_search
-from s2e.words import Population, Round, S2EError, TrialResult, to_json
+from s2e.local import run, spec_of
+from s2e.words import S2EError, to_json
+
+
+class _Lines:
+    """A line on standard error for each round."""
+
+    def round(self, index: int, kind: str, n_trials: int) -> None:
+        sys.stderr.write(f"round {index} ({kind}): {n_trials} trials\n")
+
+    def epoch(self, trial: object, epoch: int) -> None:
+        """Not told."""
+
+    def ended(self, trial: object, label: str, share: float, validation_accuracy: float | None) -> None:
+        """Not told."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,27 +36,13 @@ def main(arguments: list[str] | None = None) -> int:
     search.add_argument("--data-root", help="folder of the data sets; digits needs none")
     options = parser.parse_args(arguments)
     try:
-        sys.stdout.write(json.dumps(run(options.job, options.data_root), allow_nan=False) + "\n")
-    except (S2EError, OSError, tomllib.TOMLDecodeError) as error:
+        history, report = run(spec_of(options.job), data_root=options.data_root, progress=_Lines())
+    except S2EError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    return 0
-
-
-def run(job: Path, data_root: str | None) -> dict[str, object]:
-    """The search of a job file, one population after the other."""
-    from s2e.train.trial import PopulationEnd, train_population
-
-    spec = parse_job(tomllib.loads(job.read_text(encoding="utf-8")))
-
-    def run_round(round_: Round, populations: tuple[Population, ...]) -> list[TrialResult]:
-        sys.stderr.write(f"round {round_.index} ({round_.kind}): {len(round_.trials)} trials\n")
-        events = (event for population in populations for event in train_population(population, data_root=data_root))
-        return [result for event in events if isinstance(event, PopulationEnd) for result in event.results]
-
-    history, report = run_search(spec, run_round)
     theta = [record.round.state.theta for record in history if record.round.state is not None]
-    return {"theta": theta, "report": to_json(report)}
+    sys.stdout.write(json.dumps({"theta": theta, "report": to_json(report)}, allow_nan=False) + "\n")
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""What a trial's epochs come to: the objective, and test accuracy in the three ways that papers quote it."""
+"""The outcome of a trial's epochs: the objective, and test accuracy in the three ways that papers quote it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from statistics import fmean
+from typing import Any
 
-from s2e.words import EpochMetrics, FinalAccuracies, FinalAccuracy, TrialResult, TrialSpec
+from s2e.words import EpochMetrics, FinalAccuracies, FinalAccuracy, TrialResult, TrialSpec, numbers_of
 
 LAST = 10
 """Epochs of a "last ten" figure (SIGUA Tables 1-3, Co-teaching); fewer where the training was shorter."""
@@ -16,19 +17,20 @@ def result_of(trial: TrialSpec, epochs: Sequence[EpochMetrics], tail_epochs: int
     if reason or not epochs:
         return TrialResult(trial.round, trial.k, failed=True, reason=reason or "no epoch was trained")
     tail = epochs[-tail_epochs:]
-    validation_accuracy = _mean(tail, lambda row: row.validation_accuracy)
+    numbers: dict[str, Any] = {
+        number.name: _mean(tail, number.name) for number in numbers_of(TrialResult) if number.over == "tail"
+    }
+    validation_accuracy = numbers["validation_accuracy"]
     assert validation_accuracy is not None
     return TrialResult(
         trial.round,
         trial.k,
         objective=1 - validation_accuracy,
-        validation_accuracy=validation_accuracy,
-        test_accuracy=_mean(tail, lambda row: row.test_accuracy),
-        label_precision=_mean(tail, lambda row: row.label_precision),
+        **numbers,
         final=FinalAccuracies(
             mean=_final([(row.validation_accuracy, row.test_accuracy) for row in epochs]),
             ensemble=_final([(row.validation_ensemble, row.test_ensemble) for row in epochs]),
-            wrong_memorised=_mean(epochs[-LAST:], lambda row: row.wrong_memorised),
+            wrong_memorised=_mean(epochs[-LAST:], "wrong_memorised"),
         ),
     )
 
@@ -48,6 +50,7 @@ def _final(rows: Sequence[tuple[float | None, float | None]]) -> FinalAccuracy |
     )
 
 
-def _mean(rows: Sequence[EpochMetrics], value: Callable[[EpochMetrics], float | None]) -> float | None:
-    known = [number for row in rows if (number := value(row)) is not None]
+def _mean(rows: Sequence[EpochMetrics], name: str) -> float | None:
+    """Of the epochs that measured it."""
+    known = [value for row in rows if (value := getattr(row, name)) is not None]
     return fmean(known) if known else None

@@ -22,7 +22,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from s2e import catalog
+from s2e.parts import DATASETS, DatasetPart, dataset
 from s2e.words import DataSpec, NoiseSpec, PlanSpec, Population, TrainSpec, TrialSpec, replace
 from service.store.engine import Database, migrate
 from workers.backend import Event, PopulationFinished, PopulationLost, TrialBackend
@@ -104,6 +104,9 @@ LATE_STAGE = {
 """Parameters that bring a later stage into the second epoch."""
 
 
+TINY_SIZES = (8, 16)
+
+
 def _tiny(size: int) -> Any:
     """Random pixels with a pattern per class, large enough for every network."""
     import torch  # here, because most sessions of the service's tests need none
@@ -120,13 +123,19 @@ def _tiny(size: int) -> Any:
     return Dataset("tiny", 4, 255, *parts)
 
 
+def _declare_tiny(size: int) -> None:
+    @dataset(f"tiny{size}", load=f"tiny_images:load{size}")
+    class Tiny(DatasetPart):
+        """Random pixels."""
+
+
 @pytest.fixture
-def tiny(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Population]:
+def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Population]]:
     """Builds populations of K trials on the tiny data set: 80 training samples (5 batches of 16), 32 to validate."""
-    loaders = {f"load{size}": lambda data_root, size=size: _tiny(size) for size in (8, 16)}
+    loaders = {f"load{size}": lambda data_root, size=size: _tiny(size) for size in TINY_SIZES}
     monkeypatch.setitem(sys.modules, "tiny_images", SimpleNamespace(**loaders))
-    for size in (8, 16):
-        monkeypatch.setitem(catalog.DATASETS, f"tiny{size}", catalog.Entry(f"tiny_images:load{size}", "random pixels"))
+    for size in TINY_SIZES:
+        _declare_tiny(size)
 
     def build(
         ks: tuple[int, ...] = (0,),
@@ -158,7 +167,9 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Population]:
         data = DataSpec(name=f"tiny{size}", noise=NoiseSpec("symmetric", 0.4), n_validation=32, n_train=n_train)
         return Population(data, settings, PlanSpec(dtype=dtype), 2, trials)
 
-    return build
+    yield build
+    for size in TINY_SIZES:
+        DATASETS.discard(f"tiny{size}")
 
 
 @pytest.fixture(scope="session")

@@ -1,32 +1,104 @@
-"""The arrows of the design: service -> workers -> s2e, never back; and what may be imported where."""
+"""The plan of the house: which package may import which, no circles, and one walk from a body to a stored job.
+
+Imports are read from the source, so lazy ones and those for type checking count too.
+"""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from s2e import door
+from s2e.door import parse_job
+from s2e.parts import Recommended
+from s2e.words import EarlierTrials, JobSpec, to_json
+
 ROOT = Path(__file__).resolve().parents[1]
+Graph = Mapping[str, frozenset[str]]
 FORBIDDEN = {
-    "s2e": {"workers", "service", "ray", "sqlalchemy", "fastapi", "httpx", "pydantic"},
+    "s2e/words": {"s2e.parts", "s2e.door", "s2e.jobs", "s2e.search", "s2e.data", "s2e.methods", "numpy", "torch"},
+    "s2e/parts": {"s2e.door", "s2e.jobs", "s2e.search", "s2e.methods", "s2e.networks", "s2e.data", "numpy", "torch"},
+    "s2e/door": {"s2e.jobs", "s2e.train", "torch", "workers", "service"},
+    "s2e/jobs": {"s2e.train", "torch", "workers", "service"},
     "s2e/search": {"torch", "torchvision", "workers", "service", "ray", "sqlalchemy"},
+    "s2e": {"workers", "service", "ray", "sqlalchemy", "fastapi", "httpx", "pydantic"},
     "workers": {"service", "sqlalchemy", "fastapi"},
     "service/store": {"fastapi", "ray", "torch", "workers.ray_backend"},
     "service/api/routes": {"sqlalchemy.orm.Query", "ray", "torch"},
 }
+OWN_LIBRARIES = {"s2e/client", "s2e/ecosystem"}
+"""Adapters: each imports the library it adapts."""
 
 
-def imports_of(path: Path) -> set[str]:
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+def modules_of(*packages: str) -> dict[str, Path]:
+    """Every module of some packages, by its dotted name."""
+    paths = [path for package in packages for path in sorted((ROOT / package).rglob("*.py"))]
+    return {_dotted(path.relative_to(ROOT)): path for path in paths}
+
+
+def _dotted(path: Path) -> str:
+    parts = path.with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported_names(path: Path) -> Iterator[str]:
+    """What a file imports, anywhere in it: ``import a.b`` gives a.b; ``from a import b`` gives a and a.b."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-    return found
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def import_graph(*packages: str) -> Graph:
+    """Module -> modules of these packages that it imports. An import runs the ``__init__`` of every package around
+    the module, which counts where the importer is not in that package itself."""
+    modules = modules_of(*packages)
+    return {name: frozenset(_edges(name, path, modules)) for name, path in modules.items()}
+
+
+def _edges(name: str, path: Path, modules: Mapping[str, Path]) -> Iterator[str]:
+    names = set(imported_names(path)) & modules.keys()
+    # "from a import b" asks for the module a.b where there is one, and not for what else a/__init__ gives out
+    names -= {imported.rpartition(".")[0] for imported in names}
+    for imported in names:
+        yield from {imported, *_packages_of(imported)} - _packages_of(name) - {name}
+
+
+def _packages_of(name: str) -> set[str]:
+    parts = name.split(".")
+    return {".".join(parts[:i]) for i in range(1, len(parts))}
+
+
+def circles(graph: Graph) -> list[list[str]]:
+    """Groups of modules that import each other, directly or not."""
+    reached = {name: reachable(graph, graph[name]) for name in graph}
+    groups = {frozenset(other for other in reached[name] if name in reached[other]) for name in graph}
+    return sorted(sorted(group) for group in groups if group)
+
+
+def reachable(graph: Graph, names: Iterable[str]) -> set[str]:
+    """Everything that is imported when ``names`` are, they among it."""
+    seen: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting += graph.get(name, ())
+    return seen
+
+
+def test_the_graph_sees_a_circle() -> None:
+    graph = {"a": frozenset({"b"}), "b": frozenset({"c"}), "c": frozenset({"a"}), "d": frozenset({"a"})}
+    assert circles(graph) == [["a", "b", "c"]]
 
 
 @pytest.mark.parametrize("folder", FORBIDDEN)
@@ -36,18 +108,55 @@ def test_no_arrow_points_back(folder: str) -> None:
     wrong = {
         (str(path.relative_to(ROOT)), name)
         for path in files
-        for name in imports_of(path)
+        if not any(path.is_relative_to(ROOT / own) for own in OWN_LIBRARIES)
+        for name in imported_names(path)
         for banned in FORBIDDEN[folder]
         if name == banned or name.startswith(banned + ".")
     }
     assert not wrong
 
 
+@pytest.mark.parametrize("packages", [("s2e",), ("s2e", "workers"), ("s2e", "workers", "service")], ids="+".join)
+def test_no_modules_import_each_other(packages: tuple[str, ...]) -> None:
+    assert circles(import_graph(*packages)) == []
+
+
+def test_the_vocabulary_imports_nothing_but_itself_and_the_standard_library() -> None:
+    names = {name for path in modules_of("s2e/words").values() for name in imported_names(path)}
+    foreign = {name for name in names if not name.startswith("s2e.words")}
+    assert {name.partition(".")[0] for name in foreign} <= set(sys.stdlib_module_names)
+
+
+def test_the_search_rules_need_the_vocabulary_and_the_schedule_only() -> None:
+    """Their declarations alone look further, to be registered."""
+    graph = {name: names for name, names in import_graph("s2e").items() if name.startswith("s2e.search")}
+    outside = {
+        (name, imported)
+        for name, names in graph.items()
+        for imported in names
+        if not imported.startswith(("s2e.search", "s2e.words")) and imported not in ("s2e", "s2e.schedule")
+    }
+    declared = {"s2e.search.declared.searchers", "s2e.search.declared.spaces"}
+    assert outside == {(name, "s2e.parts") for name in declared}
+
+
+def test_the_search_rules_reach_no_torch() -> None:
+    modules = modules_of("s2e")
+    below = reachable(import_graph("s2e"), [name for name in modules if name.startswith("s2e.search")])
+    libraries = {name.partition(".")[0] for module in below for name in imported_names(modules[module])}
+    assert not libraries & {"torch", "torchvision", "ray", "sqlalchemy"}
+
+
 @pytest.mark.parametrize(
     ("module", "banned"),
     [
+        ("s2e", {"numpy", "httpx", "rich"}),
+        ("s2e.client", {"numpy", "scipy", "pydantic", "service", "workers", "torch"}),
         ("service.api.app", {"torch", "ray", "torchvision", "sklearn", "optuna", "cmaes"}),
-        ("service.cli.main", {"torch", "ray", "torchvision", "sklearn"}),
+        (
+            "service.cli.main",
+            {"torch", "ray", "torchvision", "sklearn", "sqlalchemy", "fastapi", "pydantic", "uvicorn"},
+        ),
         ("s2e.jobs.loop", {"torch", "ray", "sqlalchemy", "optuna", "cmaes"}),
         ("s2e.train.trial", {"ray", "sqlalchemy", "pydantic", "fastapi", "sklearn", "torchvision", "safetensors"}),
     ],
@@ -56,6 +165,61 @@ def test_importing_stays_light(module: str, banned: set[str]) -> None:
     code = f"import sys, {module}; print('\\n'.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert not banned & set(done.stdout.split())
+
+
+# --- the walk of a submitted job --------------------------------------------------------------------------------------
+
+
+class Jobs:
+    """Two other jobs, as a service would look them up."""
+
+    def report_of(self, job_id: str) -> Recommended | None:
+        return Recommended("coteaching", (1.0,) * 40, {}) if job_id == "search" else None
+
+    def trials_of(self, job_id: str) -> EarlierTrials | None:
+        return EarlierTrials(job_id, "single1", {}, ((0.5,) * 4,), (0.3,)) if job_id == "earlier" else None
+
+
+BODIES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "protocol": {"protocol": "elr", "data": {"name": "cifar10"}},
+    "warm": {"search": {"space": "single1", "warm_start": ["earlier"]}},
+    "compare": {
+        "kind": "compare",
+        "compare": {"entries": [{"method": "coteaching", "schedule": {"kind": "job", "job": "search"}}]},
+    },
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_a_body_is_parsed_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it names: the schedule of a search, the trials of earlier jobs, a protocol."""
+    parsed: list[type] = []
+    parse = door.job.parse
+
+    def counting(cls: type, *arguments: Any) -> Any:
+        parsed.append(cls)
+        return parse(cls, *arguments)
+
+    monkeypatch.setattr(door.job, "parse", counting)
+    monkeypatch.setattr("s2e.words.fields.parse", counting)
+    spec = parse_job(BODIES[name], Jobs())
+    assert parsed.count(JobSpec) == 1
+    assert parse_job(to_json(spec)) == spec
+
+
+def test_a_submission_walks_down_only() -> None:
+    """From the use case to the door, to parts and words: nobody on the way knows who called."""
+    graph = import_graph("s2e", "workers", "service")
+    below = reachable(graph, ["s2e.door", "s2e.jobs.kinds.search", "s2e.jobs.kinds.compare"])
+    assert not {name for name in below if name.startswith(("service", "workers", "s2e.train", "s2e.client"))}
+    assert _function("service/api/jobs.py", "submit").count("parse_job(") == 1
+
+
+def _function(path: str, name: str) -> str:
+    text = (ROOT / path).read_text(encoding="utf-8")
+    (node,) = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef) and n.name == name]
+    return ast.get_source_segment(text, node) or ""
 
 
 def test_nothing_names_a_machine() -> None:

@@ -7,8 +7,13 @@ import os
 import secrets
 import signal
 import sys
+import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
 from typing import Any
+
+from s2e.extras import needs
 
 
 def set_environment(address: str | None) -> None:
@@ -35,23 +40,34 @@ def connect(
 ) -> tuple[Any, bool]:
     """The ``ray`` module, connected, and whether this call connected it (and so has to disconnect it)."""
     set_environment(address)
-    import ray
+    with needs("worker"):
+        import ray
 
     if ray.is_initialized():
         return ray, False
     on_sigterm = signal.getsignal(signal.SIGTERM)
-    if address is None:
-        ray.init(
-            num_cpus=num_cpus,
-            num_gpus=num_gpus,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.WARNING,
-            object_store_memory=object_store_bytes,
-        )
-    else:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
+    with _in_empty_folder():
+        if address is None:
+            ray.init(
+                num_cpus=num_cpus,
+                num_gpus=num_gpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.WARNING,
+                object_store_memory=object_store_bytes,
+            )
+        else:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
     if callable(on_sigterm) and threading.current_thread() is threading.main_thread():
         # ray.init puts its own handler over that of the program it serves.
         signal.signal(signal.SIGTERM, on_sigterm)
     return ray, True
+
+
+@contextmanager
+def _in_empty_folder() -> Iterator[None]:
+    """Ray puts the folder in which a driver connects first on its trainers' search path, and starts them there: a
+    ``workers.py`` of the user's own would be taken for this package. So it is connected in a folder that holds nothing,
+    which is left behind for as long as the trainers may live."""
+    with chdir(tempfile.mkdtemp(prefix="s2e-empty-")):
+        yield

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from s2e.artifacts import write_atomic
 from s2e.words import DataError, TrialSpec
-from workers.artifacts import write_atomic
 from workers.simulated import SimulatedTrial
 
 TABLES = Path(__file__).parent / "tables"

@@ -151,11 +151,9 @@ def _metrics(trial: TrialSpec, simulated: SimulatedTrial, epoch: int) -> EpochMe
     return EpochMetrics(
         k=trial.k,
         epoch=epoch,
-        loss=None,
         keep_rate=trial.keep_rate[epoch],
         kept=trial.keep_rate[epoch],
         label_precision=simulated.label_precision[epoch],
-        label_recall=None,
         validation_accuracy=simulated.validation_accuracy[epoch],
         test_accuracy=simulated.test_accuracy[epoch],
     )

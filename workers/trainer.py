@@ -5,12 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Generator, Iterator, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator, Iterator
+from typing import Any
 
-from s2e.words import Population, S2EError, TrialError, TrialResult, parse, replace
-from workers.artifacts import save_model, save_noise
+from s2e.words import Population, S2EError, TrialError, read
 from workers.backend import (
     EpochReported,
     Event,
@@ -19,11 +17,7 @@ from workers.backend import (
     PopulationLost,
     PopulationStarted,
 )
-from workers.checkpoints import load_checkpoint, save_checkpoint
 from workers.wire import encode
-
-if TYPE_CHECKING:
-    from s2e.train.checkpoint import Checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +38,7 @@ def run_population(
     key = PopulationKey(**key_json)
     yield encode(PopulationStarted(key, worker_name()))
     try:
-        population = parse(Population, population_json)
+        population = read(Population, population_json)
         for event in _train(key, population, artifact_root, data_root):
             yield encode(event)
     except Exception as error:
@@ -78,50 +72,14 @@ def warm_up() -> None:
 
 
 def _train(key: PopulationKey, population: Population, artifact_root: str, data_root: str | None) -> Iterator[Event]:
-    from s2e.data.record import noise_record
-    from s2e.train.trial import PopulationEpoch, train_population
+    from s2e.train.keep import BelowRoot, train_kept
+    from s2e.train.trial import PopulationEpoch
 
-    for seed in dict.fromkeys(trial.noise_seed for trial in population.trials):
-        save_noise(artifact_root, key.job_id, seed, partial(noise_record, population.data, seed, data_root))
-    start = _start(key, population, artifact_root)
-    for step in train_population(population, data_root=data_root, start=start):
+    for step in train_kept(population, BelowRoot(artifact_root, key.job_id, key.attempt, data_root), data_root):
         if isinstance(step, PopulationEpoch):
-            if step.epochs[0].epoch + 1 == population.n_epochs_run < population.train.n_epochs:
-                _save_checkpoints(key, population, artifact_root, step.checkpoints())
             yield EpochReported(key, step.epochs)
-            continue
-        trials = {trial.k: trial for trial in population.trials}
-        results: list[TrialResult] = []
-        for result, model in zip(step.results, step.models, strict=True):
-            if model is None:
-                results.append(result)
-                continue
-            path = save_model(artifact_root, key, population, trials[result.k], result, model, step.network)
-            results.append(replace(result, model=path))
-        yield PopulationFinished(key, tuple(results))
-
-
-def _start(key: PopulationKey, population: Population, artifact_root: str) -> list[Checkpoint] | None:
-    """The checkpoints of the trials this population continues. Where one is missing (another machine trained it), all
-    start from initial weights: their seeds are the same, so the numbers are too."""
-    found = []
-    for trial in population.trials:
-        resume = trial.fidelity.resume
-        checkpoint = None if resume is None else load_checkpoint(artifact_root, key.job_id, *resume)
-        if checkpoint is None or checkpoint.n_epochs_done != trial.fidelity.resumed_epochs:
-            if resume is not None:
-                log.warning("no checkpoint of trial %s of job %s: trained anew", resume, key.job_id)
-            return None
-        found.append(checkpoint)
-    return found
-
-
-def _save_checkpoints(
-    key: PopulationKey, population: Population, artifact_root: str, checkpoints: Sequence[Checkpoint | None]
-) -> None:
-    for trial, checkpoint in zip(population.trials, checkpoints, strict=True):
-        if checkpoint is not None:
-            save_checkpoint(artifact_root, key.job_id, trial.round, trial.k, checkpoint)
+        else:
+            yield PopulationFinished(key, step.results)
 
 
 def _reason(error: Exception) -> str:

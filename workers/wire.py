@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from s2e.words import EpochMetrics, TrialResult, parse, to_json
+from s2e.words import EpochMetrics, TrialResult, read, to_json
 from workers.backend import (
     EpochReported,
     Event,
@@ -36,7 +36,7 @@ def decode(data: dict[str, Any]) -> Event:
         case "epochs":
             return EpochReported(key, tuple(_epoch(row) for row in data["epochs"]))
         case "finished":
-            return PopulationFinished(key, tuple(parse(TrialResult, row) for row in data["results"]))
+            return PopulationFinished(key, read(tuple[TrialResult, ...], data["results"]))
         case "lost":
             return PopulationLost(key, data["reason"], data["retryable"])
         case kind:
@@ -44,5 +44,5 @@ def decode(data: dict[str, Any]) -> Event:
 
 
 def _epoch(row: dict[str, Any]) -> EpochMetrics:
-    """Built without a check of each number: there is one row for every trial and epoch."""
-    return EpochMetrics(**row | {"networks": tuple(tuple(network) for network in row["networks"])})
+    """Built without a look at each number: there is one row for every trial and epoch."""
+    return EpochMetrics(**row | {"networks": tuple(map(tuple, row["networks"]))})

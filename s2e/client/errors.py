@@ -1,8 +1,9 @@
-"""What the client raises:
+"""Everything that the client raises:
 
 ClientError
 ├── Unreachable                nobody answers at the address
 ├── WrongKind                  the job is a comparison and not a search, or the other way round
+├── UnknownAnswer              the service answers in a shape that this client does not know
 └── ApiError                   the service refused: ``status``, ``code``, ``detail``, ``problems``
     ├── InvalidRequest         invalid_request, unsupported_media_type, method_not_allowed
     ├── InvalidSpec            invalid_spec: ``problems`` names each field, its value and what is allowed
@@ -13,6 +14,7 @@ ClientError
     ├── IllegalTransition      illegal_transition
     ├── Conflict               conflict
     ├── LeaseExpired           lease_expired: a trial's lease ran out, or was taken back
+    ├── Unreadable             unreadable: stored by a release with another shape
     ├── TooLarge               too_large
     └── Unavailable            unavailable
 """
@@ -37,6 +39,11 @@ class Unreachable(ClientError):
 class WrongKind(ClientError):
     def __init__(self, job_id: str, expected: object) -> None:
         super().__init__(f"job {job_id} is not of the kind {expected}: report() is of searches, comparison() of others")
+
+
+class UnknownAnswer(ClientError):
+    def __init__(self, path: str, cause: Exception) -> None:
+        super().__init__(f"the answer of {path} has another shape than this client knows: {cause}")
 
 
 class ApiError(ClientError):
@@ -74,6 +81,9 @@ class Conflict(ApiError): ...
 class LeaseExpired(ApiError): ...
 
 
+class Unreadable(ApiError): ...
+
+
 class TooLarge(ApiError): ...
 
 
@@ -92,6 +102,7 @@ _BY_CODE: dict[str, type[ApiError]] = {
     "illegal_transition": IllegalTransition,
     "conflict": Conflict,
     "lease_expired": LeaseExpired,
+    "unreadable": Unreadable,
     "too_large": TooLarge,
     "unavailable": Unavailable,
 }

@@ -15,19 +15,38 @@ import json
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
+from datetime import time as time_of_day
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import httpx
-from pydantic import ValidationError
 
-from s2e.client.errors import Unavailable, Unreachable, WrongKind, refusal
-from s2e.words import JobSpec, to_json
-from service.api import schemas
-from service.api.schemas_compare import CompareReportOut, CurveName, CurvesOut
-from service.lifecycle import JOB_ENDED
+from s2e.client.errors import Unavailable, UnknownAnswer, Unreachable, WrongKind, refusal
+from s2e.words import JobSpec, UnreadableError, read, to_json
+from s2e.words.answers import (
+    Asked,
+    ComparisonReport,
+    Curves,
+    Items,
+    Job,
+    JobRound,
+    JobSchedule,
+    JobTrial,
+    NumberTables,
+    Page,
+    ReportedTrial,
+    SearchReport,
+    TrialDetail,
+    TrialEpochs,
+    Worker,
+)
+from s2e.words.asks import LEASE_S
+from s2e.words.states import JOB_ENDED
 
-Shape = TypeVar("Shape", bound=schemas.Shape)
+Shape = TypeVar("Shape")
 DEFAULT_URL = "http://127.0.0.1:8642"
 RECONNECT_S = (0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0)
 SILENT_S = 45.0
@@ -72,93 +91,127 @@ class S2EClient:
         except httpx.TransportError:
             return False
 
-    def submit(self, job: JobSpec | Mapping[str, Any], idempotency_key: str | None = None) -> schemas.JobOut:
-        """Submit a job; with the key of an earlier submission of the same body, that job again."""
-        body = to_json(job) if isinstance(job, JobSpec) else dict(job)
-        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
-        return self._ask(schemas.JobOut, "POST", "/jobs", json=body, headers=headers)
+    def submit(self, job: JobSpec | Mapping[str, Any], idempotency_key: str | None = None) -> Job:
+        """Submit a job; with the key of an earlier submission of the same body, that job again.
 
-    def job(self, job_id: str) -> schemas.JobOut:
-        return self._ask(schemas.JobOut, "GET", f"/jobs/{job_id}")
+        A mapping is sent as it is, and the service alone judges it.
+        """
+        body = json.dumps(to_json(job) if isinstance(job, JobSpec) else dict(job), default=_plain)
+        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4()), "Content-Type": "application/json"}
+        return self._ask(Job, "POST", "/jobs", content=body, headers=headers)
 
-    def jobs(self, state: str | None = None) -> Iterator[schemas.JobOut]:
+    def job(self, job_id: str) -> Job:
+        return self._ask(Job, "GET", f"/jobs/{job_id}")
+
+    def jobs(self, state: str | None = None) -> Iterator[Job]:
         """All jobs, newest first."""
-        return self._pages(schemas.Page[schemas.JobOut], "/jobs", {"state": state})
+        return self._pages(Page[Job], "/jobs", {"state": state})
 
-    def cancel(self, job_id: str) -> schemas.JobOut:
-        return self._ask(schemas.JobOut, "POST", f"/jobs/{job_id}/cancel")
+    def cancel(self, job_id: str) -> Job:
+        return self._ask(Job, "POST", f"/jobs/{job_id}/cancel")
 
-    def pause(self, job_id: str) -> schemas.JobOut:
-        return self._ask(schemas.JobOut, "POST", f"/jobs/{job_id}/pause")
+    def pause(self, job_id: str) -> Job:
+        return self._ask(Job, "POST", f"/jobs/{job_id}/pause")
 
-    def resume(self, job_id: str) -> schemas.JobOut:
-        return self._ask(schemas.JobOut, "POST", f"/jobs/{job_id}/resume")
+    def resume(self, job_id: str) -> Job:
+        return self._ask(Job, "POST", f"/jobs/{job_id}/resume")
 
-    def rounds(self, job_id: str) -> Iterator[schemas.RoundOut]:
+    def rounds(self, job_id: str) -> Iterator[JobRound]:
         """All rounds of a job, in order."""
-        return self._pages(schemas.Page[schemas.RoundOut], f"/jobs/{job_id}/rounds", {})
+        return self._pages(Page[JobRound], f"/jobs/{job_id}/rounds", {})
 
-    def trials(self, job_id: str, round_: int | None = None, label: str | None = None) -> Iterator[schemas.TrialOut]:
+    def trials(self, job_id: str, round_: int | None = None, label: str | None = None) -> Iterator[JobTrial]:
         """Trials of a job by (round, k)."""
-        return self._pages(schemas.Page[schemas.TrialOut], f"/jobs/{job_id}/trials", {"round": round_, "label": label})
+        return self._pages(Page[JobTrial], f"/jobs/{job_id}/trials", {"round": round_, "label": label})
 
-    def trial(self, trial_id: str) -> schemas.TrialDetail:
-        return self._ask(schemas.TrialDetail, "GET", f"/trials/{trial_id}")
+    def trial(self, trial_id: str) -> TrialDetail:
+        return self._ask(TrialDetail, "GET", f"/trials/{trial_id}")
 
-    def epochs(self, trial_id: str, max_points: int = 200, attempt: int | None = None) -> schemas.EpochsOut:
+    def epochs(self, trial_id: str, max_points: int = 200, attempt: int | None = None) -> TrialEpochs:
         """Curves of a trial, thinned to ``max_points``."""
         params = _given({"max_points": max_points, "attempt": attempt})
-        return self._ask(schemas.EpochsOut, "GET", f"/trials/{trial_id}/epochs", params=params)
+        return self._ask(TrialEpochs, "GET", f"/trials/{trial_id}/epochs", params=params)
 
-    def schedule(self, job_id: str) -> schemas.ScheduleOut:
+    def schedule(self, job_id: str) -> JobSchedule:
         """The recommended R(t), provisional while the job runs."""
-        return self._ask(schemas.ScheduleOut, "GET", f"/jobs/{job_id}/schedule")
+        return self._ask(JobSchedule, "GET", f"/jobs/{job_id}/schedule")
 
-    def report(self, job_id: str) -> schemas.ReportOut:
+    def report(self, job_id: str) -> SearchReport:
         """What a search ended with. Raises NotFound until the job has completed, WrongKind for a comparison."""
-        return self._report(schemas.ReportOut, job_id)
+        report = self.any_report(job_id)
+        if not isinstance(report, SearchReport):
+            raise WrongKind(job_id, "search")
+        return report
 
-    def comparison(self, job_id: str) -> CompareReportOut:
+    def comparison(self, job_id: str) -> ComparisonReport:
         """What a comparison ended with. Raises NotFound until the job has completed, WrongKind for a search."""
-        return self._report(CompareReportOut, job_id)
+        report = self.any_report(job_id)
+        if not isinstance(report, ComparisonReport):
+            raise WrongKind(job_id, "compare")
+        return report
 
-    def curves(self, job_id: str, metric: CurveName = "test_accuracy", max_points: int = 120) -> CurvesOut:
+    def any_report(self, job_id: str) -> SearchReport | ComparisonReport:
+        """What a job of either kind ended with. Raises NotFound until it has completed."""
+        path = f"/jobs/{job_id}/report"
+        data = self._request("GET", path).json()
+        shape: type[SearchReport | ComparisonReport] = SearchReport
+        if data.get("kind") == "compare":
+            shape = ComparisonReport
+        return _shaped(shape, data, path)
+
+    def numbers(self) -> NumberTables:
+        """Every number that is measured or reported, with its title and unit."""
+        return self._ask(NumberTables, "GET", "/numbers")
+
+    def save_model(self, trial_id: str, folder: str | Path = ".") -> Path:
+        """Fetch the networks of a trial and, beside them, what they are; the file for :func:`s2e.load_model`.
+
+        Raises NotFound where no model was kept.
+        """
+        path = Path(folder) / f"trial-{trial_id}.safetensors"
+        described = self._request("GET", f"/trials/{trial_id}/model", params={"format": "json"}).content
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".part")
+        with self._stream_of(f"/trials/{trial_id}/model", {}) as response, partial.open("wb") as file:
+            for chunk in response.iter_bytes():
+                file.write(chunk)
+        path.with_suffix(".json").write_bytes(described)
+        partial.replace(path)
+        return path
+
+    def save_table(self, path: str, file: str | Path) -> None:
+        """Write the CSV form of an address below /api/v1: ``/jobs/{id}/schedule``, ``/trials/{id}/epochs``."""
+        Path(file).write_bytes(self._request("GET", path, params={"format": "csv"}).content)
+
+    def curves(self, job_id: str, metric: str = "test_accuracy", max_points: int = 120) -> Curves:
         """Mean and range over the trials of each label, epoch by epoch."""
         params = {"metric": metric, "max_points": max_points}
-        return self._ask(CurvesOut, "GET", f"/jobs/{job_id}/curves", params=params)
-
-    def _report(self, shape: type[Shape], job_id: str) -> Shape:
-        try:
-            return self._ask(shape, "GET", f"/jobs/{job_id}/report")
-        except ValidationError as error:
-            raise WrongKind(job_id, shape.model_fields["kind"].annotation) from error
+        return self._ask(Curves, "GET", f"/jobs/{job_id}/curves", params=params)
 
     def ask(
         self,
         job_id: str,
         n_trials: int = 1,
         worker: str = "",
-        lease_s: float = 600.0,
+        lease_s: float = LEASE_S,
         idempotency_key: str | None = None,
-    ) -> schemas.AskOut:
+    ) -> Asked:
         """Lease trials of a job with ``trials: external``; :mod:`s2e.client.own_loop` makes a loop of it."""
         body = {"n_trials": n_trials, "worker": worker, "lease_s": lease_s}
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
-        return self._ask(schemas.AskOut, "POST", f"/jobs/{job_id}/trials:ask", json=body, headers=headers)
+        return self._ask(Asked, "POST", f"/jobs/{job_id}/trials:ask", json=body, headers=headers)
 
-    def report_epochs(
-        self, trial_id: str, lease: str, *epochs: Mapping[str, Any], **more: Any
-    ) -> schemas.ReportedTrial:
+    def report_epochs(self, trial_id: str, lease: str, *epochs: Mapping[str, Any], **more: Any) -> ReportedTrial:
         """Report epochs of a leased trial, or with none of them prolong its lease. Raises LeaseExpired."""
         body = {"lease": lease, "epochs": [dict(epoch) for epoch in epochs], **more}
-        return self._ask(schemas.ReportedTrial, "POST", f"/trials/{trial_id}/epochs", json=body)
+        return self._ask(ReportedTrial, "POST", f"/trials/{trial_id}/epochs", json=body)
 
-    def report_result(self, trial_id: str, lease: str, **result: Any) -> schemas.ReportedTrial:
+    def report_result(self, trial_id: str, lease: str, **result: Any) -> ReportedTrial:
         """End a leased trial: ``outcome``, ``reason``, ``validation_accuracy``. Raises LeaseExpired."""
-        return self._ask(schemas.ReportedTrial, "POST", f"/trials/{trial_id}/result", json={"lease": lease, **result})
+        return self._ask(ReportedTrial, "POST", f"/trials/{trial_id}/result", json={"lease": lease, **result})
 
-    def workers(self) -> list[schemas.WorkerOut]:
-        return self._ask(schemas.Items[schemas.WorkerOut], "GET", "/workers").items
+    def workers(self) -> tuple[Worker, ...]:
+        return self._ask(Items[Worker], "GET", "/workers").items
 
     def events(self, job_id: str, last_id: int = 0) -> Iterator[JobEvent]:
         """Events behind ``last_id`` until the job's end, over lost connections; Unreachable when none comes back."""
@@ -178,7 +231,7 @@ class S2EClient:
             time.sleep(RECONNECT_S[min(n_failures, len(RECONNECT_S) - 1)])
             n_failures += 1
 
-    def wait(self, job_id: str) -> schemas.JobOut:
+    def wait(self, job_id: str) -> Job:
         """The job once it has ended."""
         for _ in self.events(job_id):
             pass
@@ -187,32 +240,58 @@ class S2EClient:
     def _stream(self, job_id: str, last_id: int) -> Iterator[JobEvent]:
         """One connection's events."""
         headers = {"Last-Event-ID": str(last_id)} if last_id else {}
-        path, timeout = f"/api/v1/jobs/{job_id}/events", httpx.Timeout(10.0, read=SILENT_S)
+        timeout = httpx.Timeout(10.0, read=SILENT_S)
+        with self._stream_of(f"/jobs/{job_id}/events", headers, timeout=timeout) as response:
+            yield from _parse_events(response.iter_lines())
+
+    @contextmanager
+    def _stream_of(self, path: str, headers: Mapping[str, str], **more: Any) -> Iterator[httpx.Response]:
+        """An answer that is read as it comes. Raises Unreachable wherever the connection breaks."""
         try:
-            with self._http.stream("GET", path, headers=headers, timeout=timeout) as response:
+            with self._http.stream("GET", "/api/v1" + path, headers=headers, **more) as response:
                 if response.status_code >= 400:
                     response.read()
                     raise refusal(response)
-                yield from _parse_events(response.iter_lines())
+                yield response
         except httpx.TransportError as error:
             raise Unreachable(self.url, error) from error
 
-    def _pages(self, page: type[schemas.Page[Shape]], path: str, params: Mapping[str, Any]) -> Iterator[Shape]:
+    def _pages(self, page: type[Page[Shape]], path: str, params: Mapping[str, Any]) -> Iterator[Shape]:
         cursor: str | None = None
         while True:
-            found = self._ask(page, "GET", path, params=_given({**params, "limit": 200, "cursor": cursor}))
-            yield from found.items
-            if (cursor := found.next_cursor) is None:
+            answer = self._ask(page, "GET", path, params=_given({**params, "limit": 200, "cursor": cursor}))
+            yield from answer.items
+            if (cursor := answer.next_cursor) is None:
                 return
 
     def _ask(self, shape: type[Shape], method: str, path: str, **more: Any) -> Shape:
+        return _shaped(shape, self._request(method, path, **more).json(), path)
+
+    def _request(self, method: str, path: str, **more: Any) -> httpx.Response:
         try:
             response = self._http.request(method, "/api/v1" + path, **more)
         except httpx.TransportError as error:
             raise Unreachable(self.url, error) from error
         if not response.is_success:
             raise refusal(response)
-        return shape.model_validate_json(response.content)
+        return response
+
+
+def _shaped(shape: type[Shape], data: Any, path: str) -> Shape:
+    """An answer as its class. Raises UnknownAnswer."""
+    try:
+        return read(shape, data)
+    except UnreadableError as error:
+        raise UnknownAnswer(path, error) from error
+
+
+def _plain(value: Any) -> Any:
+    """What a job may hold that JSON does not know: other mappings, and TOML's dates and times, as their text."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, date | time_of_day):
+        return value.isoformat()
+    raise TypeError(f"a job holds {type(value).__name__}, which is no JSON")
 
 
 def _given(params: Mapping[str, Any]) -> dict[str, Any]:

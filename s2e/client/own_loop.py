@@ -21,8 +21,9 @@ from contextlib import suppress
 
 from s2e.client.errors import ClientError
 from s2e.client.http import S2EClient
-from service.api import schemas
-from service.lifecycle import JOB_ENDED
+from s2e.words.answers import LeasedTrial
+from s2e.words.asks import LEASE_S
+from s2e.words.states import JOB_ENDED
 
 ROUND_WAIT_S = 0.5
 """Between two asks while a round waits for the last results of others."""
@@ -35,7 +36,7 @@ class OwnTrial:
     share them, so use them where your loop can be seeded.
     """
 
-    def __init__(self, client: S2EClient, leased: schemas.LeasedTrial, lease_s: float) -> None:
+    def __init__(self, client: S2EClient, leased: LeasedTrial, lease_s: float) -> None:
         self._client, self._lease_s, self._epoch, self.ended = client, lease_s, 0, False
         self.id, self.lease, self.label = leased.id, leased.lease, leased.label
         self.keep_rate, self.train = tuple(leased.keep_rate), leased.train
@@ -78,7 +79,7 @@ class OwnTrial:
         self.ended = True
 
 
-def own_trials(client: S2EClient, job_id: str, worker: str = "", lease_s: float = 600.0) -> Iterator[OwnTrial]:
+def own_trials(client: S2EClient, job_id: str, worker: str = "", lease_s: float = LEASE_S) -> Iterator[OwnTrial]:
     """Trials one after the other, until the job has ended. One that is left behind unended is given back."""
     while True:
         answer = client.ask(job_id, 1, worker, lease_s, idempotency_key=str(uuid.uuid4()))

@@ -1,24 +1,23 @@
 """Data sets as tensors in memory: raw bytes or features, and clean labels; their splits and their noisy labels.
 
-S samples, H x W pixels, D channels, F features. Each loader is found through :data:`s2e.catalog.DATASETS` and never
-downloads.
+S samples, H x W pixels, D channels, F features. A loader is named by its data set's declaration
+(:data:`s2e.parts.DATASETS`) and never downloads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import torch
 
-from s2e import catalog
 from s2e.data.human import human_labels
 from s2e.data.noise import draw
 from s2e.data.root import environment_root
 from s2e.data.splits import split
-from s2e.words import CsvSpec, DataError, DataSpec, NoiseSpec, derive_seed, replace
+from s2e.parts import DATASETS
+from s2e.words import DataError, DataSpec, NoiseSpec, derive_seed, replace
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +47,7 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class SplitData:
-    """What a trial trains, validates and tests on. Training labels are the clean ones; noise is drawn per trial."""
+    """The samples a trial trains, validates and tests on. Training labels are clean; noise is drawn per trial."""
 
     n_classes: int
     max_value: int
@@ -56,9 +55,9 @@ class SplitData:
     validation: Part
     test: Part
     train_rows: torch.Tensor
-    """Which samples of the official training set ``train`` holds, int64 [S]."""
+    """Rows of the official training set that ``train`` holds, int64 [S]."""
     validation_rows: torch.Tensor
-    """Which samples of the set it was taken from ``validation`` holds."""
+    """Rows that ``validation`` holds of the set it was taken from."""
     clean: Part | None = None
     """Trusted samples (``data.n_clean``), where there are any."""
 
@@ -90,13 +89,14 @@ def _load_split(spec: DataSpec, data_root: str | None) -> SplitData:
 
 def load_whole(spec: DataSpec, data_root: str | None) -> Dataset:
     """The whole data set, unsplit; kept in the process."""
-    return _load(spec.name, spec.csv, data_root)
+    return _load(DataSpec(name=spec.name, params=spec.params, csv=spec.csv), data_root)
 
 
 @lru_cache(maxsize=2)
-def _load(name: str, csv: CsvSpec, data_root: str | None) -> Dataset:
-    loader: Callable[..., Dataset] = catalog.load(catalog.DATASETS, name)
-    return checked(loader(data_root, csv) if name == "csv" else loader(data_root))
+def _load(spec: DataSpec, data_root: str | None) -> Dataset:
+    """``spec`` always with the same noise and split, so that jobs which differ in these share the data set."""
+    part = DATASETS.find(spec.name, "data.name").stored(spec.params)
+    return checked(part.read(spec, data_root))
 
 
 def checked(data: Dataset) -> Dataset:

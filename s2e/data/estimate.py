@@ -84,7 +84,7 @@ def incv_noise_rate(agreement: float, n_classes: int) -> float:
 
 @dataclass(frozen=True)
 class NoiseEstimate:
-    """What held-out predictions say about the noise of the labels."""
+    """Estimates of the label noise from held-out predictions."""
 
     n_samples: int
     agreement: float

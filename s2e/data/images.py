@@ -9,10 +9,11 @@ import numpy as np
 import torch
 
 from s2e.data.datasets import Dataset
-from s2e.data.limits import FACTS
+from s2e.data.declared.images import N_TEST_DIGITS
 from s2e.data.root import not_found, required_root
 from s2e.data.splits import stratified
 from s2e.data.torchvision_guard import datasets as torchvision_datasets
+from s2e.parts import DATASETS
 from s2e.words import derive_seed
 
 _BY_FLAG = ({"train": True}, {"train": False})
@@ -27,7 +28,7 @@ def load_digits(data_root: str | None = None) -> Dataset:  # noqa: ARG001 - ever
     images = torch.from_numpy(bunch.images.astype(np.uint8))[:, None]
     labels = torch.from_numpy(bunch.target.astype(np.int64))
     rng = np.random.default_rng(derive_seed("digits", "test split"))
-    test, train = map(torch.from_numpy, stratified(labels.numpy(), FACTS["digits"].n_test, rng))
+    test, train = map(torch.from_numpy, stratified(labels.numpy(), N_TEST_DIGITS, rng))
     return Dataset("digits", 10, 16, images[train], labels[train], images[test], labels[test])
 
 
@@ -75,7 +76,9 @@ def _cifar(name: str, reader: str, data_root: str | None, expected: str) -> Data
 def _dataset(name: str, parts: list[tuple[torch.Tensor, torch.Tensor]]) -> Dataset:
     (train_images, train_labels), (test_images, test_labels) = parts
     labels = train_labels.to(torch.int64), test_labels.to(torch.int64)
-    return Dataset(name, FACTS[name].n_classes, 255, train_images, labels[0], test_images, labels[1])
+    n_classes = DATASETS[name].n_classes
+    assert n_classes is not None  # published, and declared
+    return Dataset(name, n_classes, 255, train_images, labels[0], test_images, labels[1])
 
 
 def _read(name: str, data_root: str | None, expected: str, halves: tuple[Mapping[str, Any], ...]) -> list[Any]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2e.data.splits import apportion
-from s2e.data.transition import Matrix, injected_noise_rate, matrix, pair, symmetric, true_transition
+from s2e.data.transition import Matrix, matrix
 from s2e.words import DataSpec, derive_seed
 
 Labels = NDArray[np.int64]
@@ -14,7 +14,7 @@ Labels = NDArray[np.int64]
 
 def draw(data: DataSpec, label_S: Labels, n_classes: int, seed: int) -> Labels:
     """The labels [S] that noise made from a matrix turns ``label_S`` into. Raises SpecError for human labels."""
-    T_CC = matrix(data.noise, n_classes, data.name)
+    T_CC = matrix(data, n_classes)
     if data.noise.kind == "symmetric_inclusive":
         return redraw(label_S, n_classes, data.noise.noise_rate, seed)
     return corrupt_exactly(label_S, T_CC, seed) if data.noise.exact_counts else corrupt(label_S, T_CC, seed)
@@ -45,9 +45,3 @@ def redraw(label_S: Labels, n_classes: int, noise_rate: float, seed: int) -> Lab
     noisy_S = label_S.copy()
     noisy_S[redrawn] = rng.integers(n_classes, size=len(redrawn))
     return noisy_S
-
-
-__all__ = [
-    "Labels", "Matrix", "corrupt", "corrupt_exactly", "draw", "injected_noise_rate", "matrix", "pair", "redraw",
-    "symmetric", "true_transition",
-]  # fmt: skip

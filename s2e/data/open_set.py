@@ -24,13 +24,13 @@ def foreign_images(data: DataSpec, data_root: str | None = None) -> torch.Tensor
     """
     if data.noise.kind != "open_set":
         return None
-    assert data.noise.open_set is not None  # refused at the door
-    return _foreign_images(data.name, data.noise.open_set, data_root or environment_root())
+    return _foreign_images(data, data_root or environment_root())
 
 
 @lru_cache(maxsize=1)
-def _foreign_images(name: str, source: str, data_root: str | None) -> torch.Tensor:
-    own = load_whole(DataSpec(name=name), data_root)
+def _foreign_images(data: DataSpec, data_root: str | None) -> torch.Tensor:
+    own, source = load_whole(data, data_root), data.noise.open_set
+    assert source is not None  # refused at the door
     if source.endswith(".npz"):
         root = required_root(data_root, "open-set noise", f"the file {source!r}")
         images, max_value = _images_of_file(file_below(root, source, "data.noise.open_set")), 255
@@ -40,7 +40,7 @@ def _foreign_images(name: str, source: str, data_root: str | None) -> torch.Tens
     if images.shape[1:] != own.train_images.shape[1:] or max_value != own.max_value or images.dtype != torch.uint8:
         raise DataError(
             f"data.noise.open_set = {source!r}: {images.dtype} images {tuple(images.shape[1:])} of 0..{max_value} do "
-            f"not fit {name}: {tuple(own.train_images.shape[1:])} of 0..{own.max_value}"
+            f"not fit {data.name}: {tuple(own.train_images.shape[1:])} of 0..{own.max_value}"
         )
     return images
 
@@ -58,7 +58,7 @@ def _images_of_file(path: Path) -> torch.Tensor:
 
 
 def replaced(n_samples: int, n_foreign: int, noise_rate: float, seed: int) -> NDArray[np.int64]:
-    """Which foreign image each sample gets [S], OWN for none: exactly round(tau S) samples.
+    """The foreign image of each sample [S], OWN for none: exactly round(tau S) samples get one.
 
     Each foreign image is used once while there are enough of them, and else drawn with replacement.
     """

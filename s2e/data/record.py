@@ -1,4 +1,4 @@
-"""What is kept of a noise draw: the matrix, who was flipped, and what share really is wrong."""
+"""The record of a noise draw: its matrix, the flipped samples, and the share that is really wrong."""
 
 from __future__ import annotations
 

@@ -29,13 +29,13 @@ def not_found(name: str, data_root: str | Path, expected: str, cause: object = "
 
 
 def leaves_root(relative: str) -> bool:
-    """Whether a path is no plain path below a folder."""
+    """True if the path is absolute or escapes its folder."""
     path = PurePosixPath(relative)
     return path.is_absolute() or ".." in path.parts or "\0" in relative
 
 
 def file_below(data_root: Path, relative: str, field: str) -> Path:
-    """The file a job names. Raises DataError for a path that leaves the data root, or names no file.
+    """The file a job names. Raises DataError if the path leaves the data root or names no file.
 
     Links are followed: who may write into the data root decides what is served from it.
     """

@@ -1,4 +1,4 @@
-"""Which samples train, validate and test. A split is drawn from its own seed and never sees noisy labels."""
+"""Splits into training, validation and test samples, drawn from a seed of their own and blind to noisy labels."""
 
 from __future__ import annotations
 

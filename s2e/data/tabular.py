@@ -140,13 +140,13 @@ def _label_column(spec: CsvSpec, header: Row | None, n_columns: int) -> int:
 
 def _classes(labels: Sequence[str]) -> dict[str, int]:
     """Class number of each label: whole numbers in their order, text in alphabetical order."""
-    found = set(labels)
-    if missing := sorted(label for label in found if label.lower() in MISSING):
+    distinct = set(labels)
+    if missing := sorted(label for label in distinct if label.lower() in MISSING):
         raise DataError(f"row {labels.index(missing[0]) + 1} has no label: {missing[0]!r}")
-    if not 2 <= len(found) <= MAX_CLASSES:
-        raise DataError(f"{len(found)} different labels, 2 to {MAX_CLASSES} are allowed")
-    whole = all(label.isdecimal() for label in found)
-    return {label: c for c, label in enumerate(sorted(found, key=(lambda s: (int(s), s)) if whole else None))}
+    if not 2 <= len(distinct) <= MAX_CLASSES:
+        raise DataError(f"{len(distinct)} different labels, 2 to {MAX_CLASSES} are allowed")
+    whole = all(label.isdecimal() for label in distinct)
+    return {label: c for c, label in enumerate(sorted(distinct, key=(lambda s: (int(s), s)) if whole else None))}
 
 
 def _test_split(label_S: NDArray[np.int64], test_share: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

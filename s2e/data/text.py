@@ -18,22 +18,20 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from s2e.data.datasets import Dataset
-from s2e.data.limits import FACTS
+from s2e.data.declared.rows import N_GROUPS, N_TERMS
 from s2e.data.root import not_found, required_root
 from s2e.words import DataError
 
 NAME = "newsgroups20"
 COUNTS = "20news/20news-counts.npz"
 FOLDERS = ("20news-bydate-train", "20news-bydate-test")
-N_TERMS = FACTS[NAME].shape[0]
-"""Twice the terms cost twice the time of a step; half of them cost 6 points of test accuracy (0.70 for 0.76)."""
 MAX_COUNT = 255
 _TOKEN = re.compile(r"[a-z]{2,}")
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How often each term occurs in each post [S, V], and who is who. Terms are in alphabetical order."""
+    """Term counts of each post [S, V], with labels and split. Terms are in alphabetical order."""
 
     count_SV: csr_matrix
     label_S: NDArray[np.int64]
@@ -59,7 +57,7 @@ def features(counts: Counts, n_terms: int = N_TERMS) -> Dataset:
     feature_SF = np.zeros((len(train), n_terms), dtype=np.float32)
     feature_SF[:, : len(terms)] = np.log1p(counts.count_SV[:, terms].toarray())
     parts = [(torch.from_numpy(feature_SF[m]), torch.from_numpy(counts.label_S[m])) for m in (train, ~train)]
-    return Dataset(NAME, FACTS[NAME].n_classes, 1, *parts[0], *parts[1])
+    return Dataset(NAME, N_GROUPS, 1, *parts[0], *parts[1])
 
 
 def read_counts(path: Path) -> Counts:
@@ -106,10 +104,10 @@ def _body(text: str) -> str:
 def _posts(root: Path) -> Iterator[tuple[bool, int, str]]:
     """Every post: whether it trains, its group's number, its text. Training posts first, then by group and number."""
     groups = {folder: sorted(p.name for p in (root / folder).iterdir() if p.is_dir()) for folder in FOLDERS}
-    names, n_classes = groups[FOLDERS[0]], FACTS[NAME].n_classes
-    if len(names) != n_classes or groups[FOLDERS[1]] != names:
-        found = " and ".join(str(len(found)) for found in groups.values())
-        raise DataError(f"{' and '.join(FOLDERS)} hold {found} groups, not the same {n_classes}")
+    names = groups[FOLDERS[0]]
+    if len(names) != N_GROUPS or groups[FOLDERS[1]] != names:
+        sizes = " and ".join(str(len(folder_groups)) for folder_groups in groups.values())
+        raise DataError(f"{' and '.join(FOLDERS)} hold {sizes} groups, not the same {N_GROUPS}")
     for folder in FOLDERS:
         for label, name in enumerate(names):
             for path in sorted((root / folder / name).iterdir()):

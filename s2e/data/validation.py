@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-from s2e.data.limits import FACTS
-from s2e.data.transition import Matrix, true_transition
-from s2e.words import MATRIX_KINDS, DataSpec, Problem, SpecError
+from s2e.data.transition import MAX_CONDITION, Matrix, true_transition
+from s2e.parts import DATASETS
+from s2e.words import DataSpec, Problem, SpecError
 
-MAX_CONDITION = 1e6
-"""Condition number from which T counts as singular."""
 CONFUSED = 0.5
 """A wrong label this frequent, relative to the right one, lets uncorrected accuracy prefer the worse of two networks:
 one that errs towards it on a share e of a class beats one that errs elsewhere on a share (1 - CONFUSED) e."""
@@ -21,7 +18,7 @@ WIDE = 0.02
 
 
 def scores(T_CC: Matrix) -> Matrix:
-    """What a prediction is worth [label, predicted class]: T^-1, whose mean over the samples is an unbiased estimate of
+    """The worth of a prediction [label, predicted class]: T^-1, whose mean over the samples is an unbiased estimate of
     clean accuracy.
 
     With J[c, p] the frequency of class c and prediction p, noisy labels show T^T J; clean accuracy is the trace of
@@ -34,11 +31,6 @@ def scores(T_CC: Matrix) -> Matrix:
     return np.asarray(np.linalg.inv(T_CC))
 
 
-def corrected_accuracy(predicted_S: NDArray[np.int64], noisy_label_S: NDArray[np.int64], T_CC: Matrix) -> float:
-    """Estimate of the accuracy on clean labels from noisy ones; not clipped, so that it stays unbiased."""
-    return float(scores(T_CC)[noisy_label_S, predicted_S].mean())
-
-
 def standard_error(T_CC: Matrix, n_samples: int) -> float:
     """Standard error of the corrected accuracy of a perfect network, classes equally frequent: noise that the
     correction adds. (Its score is T^-1[j, c] with probability T[c, j], and 1 on average.)"""
@@ -46,31 +38,11 @@ def standard_error(T_CC: Matrix, n_samples: int) -> float:
     return math.sqrt(max(variance, 0.0) / n_samples)
 
 
-def validation_problems(data: DataSpec) -> list[Problem]:
-    """Noisy validation labels that do not exist, or a correction without a matrix or without its inverse."""
-    field, asked, kind = "data.validation_labels", data.validation_labels, data.noise.kind
-    if asked == "clean":
-        return []
-    if kind == "open_set":
-        return [Problem(field, asked, "clean: open-set noise keeps all labels")]
-    if kind == "human" and data.split == "s2e":
-        return [Problem(field, asked, "clean: people labelled the training samples, and split s2e validates on others")]
-    if asked == "noisy_corrected" and kind not in MATRIX_KINDS:
-        return [Problem(field, asked, f"clean or noisy: the matrix of {kind} noise is not known")]
-    T_CC = _known_transition(data)
-    if asked == "noisy_corrected" and T_CC is not None:
-        try:
-            scores(T_CC)
-        except SpecError as error:
-            return list(error.problems)
-    return []
-
-
 def validation_warning(data: DataSpec) -> str:
-    """Where noisy validation labels may not rank schedules as clean ones would: what is at stake, or nothing."""
+    """A warning where noisy validation labels may rank schedules otherwise than clean ones would; empty elsewhere."""
     if data.validation_labels == "clean" or data.noise.kind == "none":
         return ""
-    T_CC = _known_transition(data)
+    T_CC = known_transition(data)
     if T_CC is None:
         return "Validation labels are noisy and their matrix is not known: they may rank schedules wrongly."
     if data.validation_labels == "noisy":
@@ -81,7 +53,8 @@ def validation_warning(data: DataSpec) -> str:
             f"Validation labels are noisy, and for some class a wrong label is {confused.max():.2f} times as frequent "
             "as the right one: their accuracy may prefer a network that repeats the noise."
         )
-    error = standard_error(T_CC, n_validation(data))
+    n_validation = n_validation_of(data)
+    error = 0.0 if n_validation is None else standard_error(T_CC, n_validation)
     if error < WIDE:
         return ""
     return (
@@ -90,18 +63,21 @@ def validation_warning(data: DataSpec) -> str:
     )
 
 
-def n_validation(data: DataSpec) -> int:
-    """Samples that validate: those taken from the training set, or half of the official test set."""
-    if data.split == "s2e" and data.name in FACTS:
-        return FACTS[data.name].n_test // 2
-    return data.n_validation
+def n_validation_of(data: DataSpec) -> int | None:
+    """Samples that validate: those taken from the training set, or half of the official test set; None where only
+    reading the data tells."""
+    if data.split != "s2e":
+        return data.n_validation
+    n_test = DATASETS[data.name].n_test
+    return None if n_test is None else n_test // 2
 
 
-def _known_transition(data: DataSpec) -> Matrix | None:
+def known_transition(data: DataSpec) -> Matrix | None:
     """T where it can be known before the data set is read: of a table only if the job gives it."""
     if data.noise.kind == "matrix" and data.noise.matrix is not None:
         return true_transition(data, len(data.noise.matrix))
-    return true_transition(data, FACTS[data.name].n_classes) if data.name in FACTS else None
+    n_classes = DATASETS[data.name].n_classes
+    return None if n_classes is None else true_transition(data, n_classes)
 
 
 def _is_symmetric(T_CC: Matrix) -> bool:

@@ -1,5 +1,16 @@
-"""Where a job comes in: every rule is applied here, once, and nowhere else."""
+"""Where a job comes in: every rule is applied here, once, at submission.
+
+    job         parse_job: from plain JSON to a job that is complete and sound
+    stored      read_job: what was stored then, read as it is for ever after
+    protocols   published training protocols, laid under what the job says
+    train data  rules that join fields of two parts
+    overrides   the training settings of one trial: the job's, with what that trial alone has different
+
+What one part refuses stands in its declaration (:mod:`s2e.parts`); what one kind of job refuses, with the kind
+(:mod:`s2e.jobs.kinds`).
+"""
 
 from s2e.door.job import parse_job
+from s2e.door.stored import read_job
 
-__all__ = ["parse_job"]
+__all__ = ["parse_job", "read_job"]

@@ -1,79 +1,83 @@
-"""Every rule of a job, run once, at submission."""
+"""From plain JSON to a job: parsed once, completed, and refused with all its problems."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
-from s2e.data.limits import sample_shape, size_problems
-from s2e.data.normalisation import normalise_problems
-from s2e.door.compare import complete
-from s2e.door.data import data_problems
-from s2e.door.overrides import parameter_problems
+from s2e.door.data import table_problems, validation_problems
 from s2e.door.protocols import expand
-from s2e.door.report import report_problems
-from s2e.door.search import earlier_problems, searcher_problems
 from s2e.door.train import train_problems
-from s2e.methods.params import need_problems, parse_params
-from s2e.networks.limits import image_problems
-from s2e.networks.params import parse_network_params
+from s2e.parts import DATASETS, KINDS, METHODS, NETWORKS, NOISE, SEARCHERS, SPACES, JobKind, Lookup, Part
 from s2e.words.errors import Problem, SpecError
 from s2e.words.fields import parse, to_json
 from s2e.words.job import JobSpec
-from s2e.words.train import TrainSpec
+
+CHOICES = (
+    ("data", "name", "params", DATASETS),
+    ("train", "method", "params", METHODS),
+    ("train", "network", "network_params", NETWORKS),
+    ("search", "searcher", "params", SEARCHERS),
+)
+"""Section of a job, field that names a part, field that holds the part's settings, where the part is found."""
 
 
-def _complete(spec: JobSpec, problems: list[Problem]) -> TrainSpec:
-    """The training with every hyperparameter of its method and network; refusals go to ``problems``."""
-    train = spec.train
-    try:
-        params = parse_params(train.method, spec.data.name, train.params)
-        problems += params.job_problems(train, spec.data)
-        train = replace(train, params=to_json(params))
-    except SpecError as error:
-        problems += error.problems
-    try:
-        train = replace(train, network_params=to_json(parse_network_params(train.network, train.network_params)))
-    except SpecError as error:
-        problems += error.problems
-    return train
+def parse_job(body: Any, lookup: Lookup | None = None) -> JobSpec:
+    """A JobSpec from plain JSON. Raises SpecError with all problems.
 
-
-def parse_job(data: Any) -> JobSpec:
-    """A JobSpec from plain JSON, with the rules that join two fields. Raises SpecError with all problems.
-
-    ``train.params``, ``train.network_params`` and all that a protocol stands for come back complete: a stored job keeps
-    its numbers when a default changes.
+    The settings of every part, and all that a protocol stands for, come back complete: a stored job keeps its numbers
+    when a default changes. ``lookup`` finds the other jobs that this one names.
     """
-    spec = parse(JobSpec, expand(data))
-    problems: list[Problem] = []
-    spec = replace(spec, train=_complete(spec, problems))
-    problems += searcher_problems(spec.search.searcher, spec.search.n_trials, spec.trials)
-    search = spec.search
-    problems += earlier_problems(search.searcher, search.space, search.parameters, search.warm_start, search.earlier)
-    problems += image_problems(spec.train.network, sample_shape(spec.data.name))
-    problems += train_problems(spec.train)
-    problems += data_problems(spec.data, spec.train.augment)
-    problems += normalise_problems(spec.data)
-    problems += need_problems(spec.train.method, n_clean=spec.data.n_clean)
-    problems += size_problems(spec.data, spec.train.batch_size)
-    problems += report_problems(spec.report)
-    problems = problems or parameter_problems(spec)
-    spec, found = _with_complete_entries(spec)
-    problems += found
-    if problems:
+    spec = parse(JobSpec, expand(body))
+    kind, problems = KINDS[spec.kind], list[Problem]()
+    spec, parts = _completed(spec, problems)
+    try:
+        spec = kind.resolve(spec, lookup)
+    except SpecError as error:
+        problems += error.problems
+    for part in parts:
+        problems += part.problems(spec)
+    problems += train_problems(spec.train) + table_problems(spec.data)
+    if not any(problem.field.startswith("data.") for problem in problems):
+        problems += validation_problems(spec.data)
+    try:
+        spec = kind.check(spec)
+    except SpecError as error:
+        problems += [problem for problem in error.problems if problem not in problems]
+    if problems := problems or _unplannable(kind, spec):
         raise SpecError(*problems)
     return spec
 
 
-def _with_complete_entries(spec: JobSpec) -> tuple[JobSpec, list[Problem]]:
-    """A comparison with its entries complete, and what is wrong with them or with their being there."""
-    if spec.kind == "search":
-        given = [] if spec.compare is None else [Problem("compare", "given", "nothing: the job's kind is search")]
-        return spec, given
-    if spec.compare is None:
-        return spec, [Problem("compare", None, "required for kind compare")]
-    compare, problems = complete(spec.compare, spec.data, spec.train)
-    if spec.trials == "external":
-        problems.append(Problem("trials", "external", "internal: the service trains what it compares"))
-    return replace(spec, compare=compare), problems
+def _completed(spec: JobSpec, problems: list[Problem]) -> tuple[JobSpec, list[Part]]:
+    """The job with every setting of its parts, and those parts; what cannot be completed goes to ``problems``."""
+    parts: list[Part] = [NOISE[spec.data.noise.kind]()]
+    sections: dict[str, dict[str, Any]] = {"data": {}, "train": {}, "search": {}}
+    for section, choice, field, registry in CHOICES:
+        chosen = getattr(spec, section)
+        try:
+            part = registry.find(getattr(chosen, choice), f"{section}.{choice}").of(
+                getattr(chosen, field), f"{section}.{field}", dataset=spec.data.name
+            )
+        except SpecError as error:
+            problems += error.problems
+        else:
+            parts.append(part)
+            sections[section][field] = to_json(part)
+    changed = {section: replace(getattr(spec, section), **fields) for section, fields in sections.items()}
+    return replace(spec, **changed), parts
+
+
+def _unplannable(kind: JobKind, spec: JobSpec) -> list[Problem]:
+    """A budget too small for the searcher; a rule or a space of another package that fails as soon as it is used."""
+    try:
+        kind.n_trials(spec)
+    except SpecError as error:
+        return list(error.problems)
+    except Exception as error:
+        used = (SEARCHERS[spec.search.searcher], SPACES[spec.search.space])
+        if all(part.is_ours() for part in used):
+            raise
+        allowed = f"one that can plan this search: {type(error).__name__}: {error}"
+        return [Problem(part.field, part.name, allowed) for part in used if not part.is_ours()]
+    return []

@@ -2,61 +2,53 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from s2e.data.limits import check_sizes
 from s2e.door.train import train_problems
-from s2e.methods.params import parse_params
-from s2e.search.parameters import as_overrides, parse_parameters
-from s2e.words import Problem, SpecError, TrainSpec, parse, to_json
+from s2e.parts import DATASETS, METHODS, NETWORKS
+from s2e.words import JobSpec, Problem, SpecError, TrainSpec, parse, read, replace, to_json
 
-if TYPE_CHECKING:  # s2e.words.job asks this module about the parameters a job searches
-    from s2e.words import DataSpec, JobSpec
+_OWNED = {"method": "params", "network": "network_params"}
+"""Field that names a part -> field of its settings."""
 
 
-def overridden(data: DataSpec, train: TrainSpec, overrides: Mapping[str, Any], path: str = "train") -> TrainSpec:
-    """``train`` with the fields of ``overrides`` in their place, complete and checked.
+def merged(train: TrainSpec, overrides: Mapping[str, Any]) -> TrainSpec:
+    """``train`` with the fields of ``overrides`` in their place.
 
-    ``params`` are merged by name; where the method changes, they start from the paper's values. ``n_epochs`` is one for
-    the whole job. Raises SpecError with every field at fault, below ``path``.
+    Settings of the method and of the network are merged by name; where the method or network is another, they are the
+    override's alone. Nothing is judged: a stored job's overrides were, at submission.
+    """
+    return read(TrainSpec, _laid_over(train, overrides)) if overrides else train
+
+
+def _laid_over(train: TrainSpec, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    owned: dict[str, Any] = {}
+    for choice, field in _OWNED.items():
+        kept = getattr(train, field) if overrides.get(choice, getattr(train, choice)) == getattr(train, choice) else {}
+        own = overrides.get(field, {})
+        owned[field] = {**kept, **own} if isinstance(own, Mapping) else own
+    return {**to_json(train), **overrides, **owned}
+
+
+def overridden(job: JobSpec, overrides: Mapping[str, Any]) -> TrainSpec:
+    """The settings of a trial, complete and checked; ``n_epochs`` is one for the whole job.
+
+    Raises SpecError with every field at fault, below ``train``.
     """
     if not overrides:
-        return train
-    if overrides.get("n_epochs", train.n_epochs) != train.n_epochs:
-        raise SpecError(Problem(f"{path}.n_epochs", overrides["n_epochs"], f"{train.n_epochs}, as the whole job"))
-    kept = train.params if overrides.get("method", train.method) == train.method else {}
-    merged = {**to_json(train), **overrides}
-    found = parse(TrainSpec, merged | {"params": overrides.get("params", {})}, path)
-    if problems := train_problems(found, path):
+        return job.train
+    n_epochs = job.train.n_epochs
+    if overrides.get("n_epochs", n_epochs) != n_epochs:
+        raise SpecError(Problem("train.n_epochs", overrides["n_epochs"], f"{n_epochs}, as the whole job"))
+    train = parse(TrainSpec, _laid_over(job.train, overrides), "train")
+    if problems := train_problems(train):
         raise SpecError(*problems)
-    params = parse_params(found.method, data.name, {**kept, **found.params}, f"{path}.params")
-    if problems := params.job_problems(found, data):
-        raise SpecError(*(replace(problem, field=re.sub(r"^train\b", path, problem.field)) for problem in problems))
-    check_sizes(data, found.batch_size)
-    return replace(found, params=to_json(params))
-
-
-def parameter_problems(spec: JobSpec) -> list[Problem]:
-    """What is wrong with ``search.parameters``: a contradiction, a field that is none, a value it must not have."""
-    try:
-        parameters = parse_parameters(spec.search.parameters)
-    except SpecError as error:
-        return list(error.problems)
-    problems: list[Problem] = []
-    for name, parameter in parameters.items():
-        for values in parameter.extremes():
-            asked = as_overrides(dict(zip(parameter.sets(name), values, strict=True)))
-            try:
-                overridden(spec.data, spec.train, asked)
-            except SpecError as error:
-                problems += [_of_parameter(name, problem) for problem in error.problems]
-    if not parameters and spec.search.space == "fixed":
-        problems.append(Problem("search.parameters", "{}", "at least one: the space fixed has nothing else to search"))
-    return problems
-
-
-def _of_parameter(name: str, problem: Problem) -> Problem:
-    return Problem(f"search.parameters.{name}"[:200], problem.value, f"{problem.field}: {problem.allowed}")
+    method = METHODS.find(train.method, "train.method").of(train.params, dataset=job.data.name)
+    network = NETWORKS.find(train.network, "train.network").of(train.network_params)
+    train = replace(train, params=to_json(method), network_params=to_json(network))
+    changed = replace(job, train=train)
+    dataset = DATASETS[job.data.name].of(job.data.params, "data.params")
+    if problems := [*method.problems(changed), *network.problems(changed), *dataset.problems(changed)]:
+        raise SpecError(*problems)
+    return train

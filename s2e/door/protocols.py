@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
+from s2e.parts import PROTOCOLS, ProtocolPart
 from s2e.words import Problem, SpecError
-from s2e.words.fields import NAMES
 
 _DEFAULT_DATASET = "digits"
 _DEPENDENTS = {
@@ -25,27 +23,12 @@ _DEPENDENTS = {
 """Fields of ``train`` that mean nothing, or something else, once the field they belong to is another."""
 
 
-@dataclass(frozen=True)
-class Protocol:
-    """One preset: what it is, and its part of a job for each data set it was published for."""
-
-    summary: str
-    datasets: dict[str, dict[str, Any]]
-
-
-@lru_cache(maxsize=1)
-def protocols() -> dict[str, Protocol]:
-    """All presets by name."""
+def declare() -> None:
+    """Enter all presets in :data:`s2e.parts.PROTOCOLS`, which asks for them when it is first looked at."""
     table = tomllib.loads(files("s2e.door").joinpath("protocols.toml").read_text(encoding="utf-8"))
-    return {
-        name: Protocol(
-            entry["summary"], {dataset: merged(entry["common"], own) for dataset, own in entry["datasets"].items()}
-        )
-        for name, entry in table.items()
-    }
-
-
-NAMES.update(protocols=lambda: protocols())
+    for name, entry in table.items():
+        datasets = {dataset: merged(entry["common"], own) for dataset, own in entry["datasets"].items()}
+        PROTOCOLS.add(name, ProtocolPart(name, entry["summary"], datasets), __name__)
 
 
 def expand(job: Any) -> Any:
@@ -55,13 +38,13 @@ def expand(job: Any) -> Any:
     out. What is malformed is handed on, for the validator to name. Raises SpecError for a data set that the protocol
     was not published for.
     """
-    if not isinstance(job, Mapping) or not isinstance(job.get("protocol"), str) or job["protocol"] not in protocols():
+    if not isinstance(job, Mapping) or not isinstance(job.get("protocol"), str) or job["protocol"] not in PROTOCOLS:
         return job
     section = job.get("data", {})
     dataset = section.get("name", _DEFAULT_DATASET) if isinstance(section, Mapping) else None
     if not isinstance(dataset, str):
         return job
-    known = protocols()[job["protocol"]].datasets
+    known = PROTOCOLS[job["protocol"]].datasets
     if dataset not in known:
         allowed = f"a protocol for data.name = {dataset!r}; this one is published for {', '.join(known)}"
         raise SpecError(Problem("protocol", job["protocol"], allowed))
@@ -72,8 +55,8 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """``over`` on top of ``base``, section by section."""
     changed = {name for name in _DEPENDENTS if name in over and name in base and over[name] != base[name]}
     stale = {dependent for name in changed for dependent in _DEPENDENTS[name]}
-    found = {name: value for name, value in base.items() if name not in stale}
+    result = {name: value for name, value in base.items() if name not in stale}
     for name, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(found.get(name), Mapping)
-        found[name] = merged(found[name], value) if both else value
-    return found
+        both = isinstance(value, Mapping) and isinstance(result.get(name), Mapping)
+        result[name] = merged(result[name], value) if both else value
+    return result

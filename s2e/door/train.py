@@ -9,16 +9,16 @@ from s2e.words.fields import to_json
 from s2e.words.train import TrainSpec
 
 
-def train_problems(train: TrainSpec, path: str = "train") -> list[Problem]:
+def train_problems(train: TrainSpec) -> list[Problem]:
     """Values that contradict each other: a setting that the chosen optimiser or schedule does not use, a milestone
     that never comes."""
     default = {f.name: f.default for f in fields(TrainSpec)}
     problems = [
-        Problem(f"{path}.{name}", to_json(value), f"{to_json(default[name])}, its default: {reason}")
+        Problem(f"train.{name}", to_json(value), f"{to_json(default[name])}, its default: {reason}")
         for name, reason in _unused(train).items()
         if (value := getattr(train, name)) != default[name]
     ]
-    return problems + _schedule_problems(train, path)
+    return problems + _schedule_problems(train)
 
 
 def _unused(train: TrainSpec) -> dict[str, str]:
@@ -41,14 +41,14 @@ def _unused(train: TrainSpec) -> dict[str, str]:
     return {name: reason for name, (is_used, reason) in users.items() if not is_used}
 
 
-def _schedule_problems(train: TrainSpec, path: str) -> list[Problem]:
+def _schedule_problems(train: TrainSpec) -> list[Problem]:
     steps = train.lr_milestones
     if train.lr_schedule == "multistep":
         if not steps or list(steps) != sorted(set(steps)):
-            return [Problem(f"{path}.lr_milestones", list(steps), "rising epochs, at least one, for multistep")]
+            return [Problem("train.lr_milestones", list(steps), "rising epochs, at least one, for multistep")]
         if steps[-1] >= train.n_epochs:
             allowed = f"epochs < {train.n_epochs}, the length of the training: later ones would never come"
-            return [Problem(f"{path}.lr_milestones", list(steps), allowed)]
+            return [Problem("train.lr_milestones", list(steps), allowed)]
     if train.lr_schedule == "cosine_restarts" and train.lr_minimum > train.learning_rate:
-        return [Problem(f"{path}.lr_minimum", train.lr_minimum, f"<= {train.learning_rate}, the learning_rate")]
+        return [Problem("train.lr_minimum", train.lr_minimum, f"<= {train.learning_rate}, the learning_rate")]
     return []

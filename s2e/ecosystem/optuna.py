@@ -21,16 +21,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from optuna.distributions import BaseDistribution, FloatDistribution
-from optuna.samplers import BaseSampler, RandomSampler
-from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial, Trial, TrialState
 
-from s2e import catalog
 from s2e.ecosystem.asktell import AskTell
+from s2e.extras import needs
+from s2e.parts import SEARCHERS, SPACES
 from s2e.search.distributions import Dirichlet
 from s2e.search.space import Space
 from s2e.words import Point
+
+with needs("train"):
+    from optuna.distributions import BaseDistribution, FloatDistribution
+    from optuna.samplers import BaseSampler, RandomSampler
+    from optuna.study import Study, StudyDirection
+    from optuna.trial import FrozenTrial, Trial, TrialState
 
 UNIT = FloatDistribution(0.0, 1.0)
 
@@ -43,8 +46,8 @@ def parameter_names(space: str = "s2e") -> list[str]:
 def suggest_schedule(trial: Trial, n_epochs: int, space: str = "s2e") -> tuple[float, ...]:
     """R(t) for t = 0..T-1 from a trial's parameters, whoever drew them: mixing weights are scaled to sum 1."""
     values = [trial.suggest_float(name, UNIT.low, UNIT.high) for name in parameter_names(space)]
-    found = _space(space)
-    return found.schedule(found.point(_on_simplices(found, np.array(values))), n_epochs)
+    chosen = _space(space)
+    return chosen.schedule(chosen.point(_on_simplices(chosen, np.array(values))), n_epochs)
 
 
 class S2ESampler(BaseSampler):
@@ -63,7 +66,7 @@ class S2ESampler(BaseSampler):
         """``n_epochs`` is T, the epochs of one training. Raises SpecError for an unknown name."""
         self._space = _space(space)
         self._names = parameter_names(space)
-        self._searcher = catalog.load(catalog.SEARCHERS, searcher)(self._space, seed, n_epochs)
+        self._searcher = SEARCHERS.find(searcher, "searcher")().make(self._space, seed, n_epochs)
         self._n_trials = n_trials
         self._asktell = AskTell(self._searcher, n_trials)
         self._independent = independent_sampler or RandomSampler(seed)
@@ -106,14 +109,14 @@ class S2ESampler(BaseSampler):
 
 
 def _objective(trial: FrozenTrial, direction: StudyDirection) -> float | None:
-    """What is minimised; None for a trial without a number."""
+    """The value that is minimised; None for a trial without a number."""
     if trial.state != TrialState.COMPLETE or trial.value is None or not math.isfinite(trial.value):
         return None
     return trial.value if direction == StudyDirection.MINIMIZE else -trial.value
 
 
 def _space(name: str) -> Space:
-    space: Space = catalog.load(catalog.SPACES, name)
+    space: Space = SPACES.find(name, "space").load()
     return space
 
 

@@ -18,12 +18,14 @@ import math
 from pathlib import Path
 from typing import Any
 
-from ray.tune.search import Searcher
-
-from s2e import catalog
 from s2e.ecosystem.asktell import AskTell
+from s2e.extras import needs
+from s2e.parts import SEARCHERS, SPACES
 from s2e.search.space import Space
 from s2e.words import Point
+
+with needs("tune"):
+    from ray.tune.search import Searcher
 
 
 class S2ESearch(Searcher):  # type: ignore[misc]  # Ray has no types
@@ -43,9 +45,9 @@ class S2ESearch(Searcher):  # type: ignore[misc]  # Ray has no types
         """``n_epochs`` is T, the epochs of one training. Raises SpecError for an unknown name."""
         super().__init__(metric=metric, mode=mode)
         self._metric, self._mode = metric, mode
-        self._space: Space = catalog.load(catalog.SPACES, space)
+        self._space: Space = SPACES.find(space, "space").load()
         self._n_epochs = n_epochs
-        self._asktell = AskTell(catalog.load(catalog.SEARCHERS, searcher)(self._space, seed, n_epochs), n_trials)
+        self._asktell = AskTell(SEARCHERS.find(searcher, "searcher")().make(self._space, seed, n_epochs), n_trials)
         self._numbers: dict[str, int] = {}
         self._points: list[Point] = []
         self._told: list[tuple[int, float | None]] = []

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from s2e import catalog
 from s2e.jobs.trials import coteaching_schedule, default_keep_rate, make_repeat
-from s2e.words import EntrySpec, JobSpec, Problem, Round, SpecError
+from s2e.parts import METHODS
+from s2e.words import EntrySpec, JobSpec, Round
 
 KIND = "compare"
 
@@ -25,7 +25,7 @@ def compare_round(spec: JobSpec) -> Round:
     """Entries x seeds.
 
     Initial weights, data order and noise draw are those of the seed, so differences are paired. No search of the same
-    job seed has seen them. Raises SpecError for the schedule of a job that nobody has looked up.
+    job seed has seen them.
     """
     assert spec.compare is not None
     pairs = [(repeat, entry) for repeat in range(1, spec.compare.n_seeds + 1) for entry in spec.compare.entries]
@@ -38,12 +38,12 @@ def compare_round(spec: JobSpec) -> Round:
 
 
 def uses_schedule(entry: EntrySpec) -> bool:
-    """Whether R(t) changes anything about the entry's training."""
-    return entry.method in catalog.SCHEDULED
+    """True if R(t) changes anything about the entry's training."""
+    return METHODS[entry.method].scheduled
 
 
 def keep_rate_of(entry: EntrySpec, spec: JobSpec) -> tuple[float, ...]:
-    """R(t) of an entry; 1 for a method without a schedule. Raises SpecError."""
+    """R(t) of an entry; 1 for a method without a schedule."""
     schedule, n_epochs = entry.schedule, spec.train.n_epochs
     if schedule.kind == "all" or not uses_schedule(entry):
         return (1.0,) * n_epochs
@@ -52,8 +52,7 @@ def keep_rate_of(entry: EntrySpec, spec: JobSpec) -> tuple[float, ...]:
     if schedule.kind == "tau":
         assert schedule.tau is not None  # refused at the door
         return coteaching_schedule(spec, schedule.tau)
-    if not schedule.keep_rate:
-        raise SpecError(Problem("schedule.job", schedule.job, "known to a service only; without one give keep_rate"))
+    assert schedule.keep_rate  # given, or resolved at the door
     return schedule.keep_rate
 
 

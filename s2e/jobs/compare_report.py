@@ -2,91 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
-from s2e.jobs.compare import KIND, entries_of, schedule_words, uses_schedule
+from s2e.jobs.compare import entries_of, schedule_words, uses_schedule
 from s2e.jobs.search_report import CONFIDENCE, interval
-from s2e.words import FinalAccuracy, JobSpec, RoundRecord, TrialResult, param
-
-
-@dataclass(frozen=True)
-class Compared:
-    """One figure of an entry over the seeds, and its paired difference to the baseline. Intervals are 95 %."""
-
-    values: tuple[float | None, ...]
-    """By seed; None where the training failed or has no such figure."""
-    mean: float | None
-    half_width: float | None
-    difference: float | None
-    """Mean of this entry - baseline over the seeds that both finished; None for the baseline itself."""
-    difference_half_width: float | None
-
-
-@dataclass(frozen=True)
-class CompareRow:
-    """One entry. ``validation`` is the objective's; the three kinds of test accuracy are never compared with another.
-
-    Figures are means over the networks of a trial; ``ensemble_...`` are of the networks' summed logits.
-    """
-
-    label: str
-    method: str
-    params: dict[str, Any] = param(dict, doc="hyperparameters, complete")
-    train: dict[str, Any] = param(dict, doc="other training settings of its own")
-    schedule: str = ""
-    uses_schedule: bool = True
-    keep_rate: tuple[float, ...] = ()
-    n_failed: int = 0
-    model: str | None = None
-    """Model file of its first seed that was trained to the end."""
-    validation: Compared | None = None
-    last_ten: Compared | None = None
-    best: Compared | None = None
-    at_best_validation: Compared | None = None
-    ensemble_last_ten: Compared | None = None
-    ensemble_best: Compared | None = None
-    ensemble_at_best_validation: Compared | None = None
-    label_precision: Compared | None = None
-    wrong_memorised: Compared | None = None
-
-
-@dataclass(frozen=True)
-class CompareReport:
-    """What a comparison ends with."""
-
-    rows: tuple[CompareRow, ...]
-    verdict: str
-    baseline: str
-    n_seeds: int
-    kind: str = KIND
-
-
-Figure = Callable[[TrialResult], float | None]
-
-
-def _final(kind: str, name: str) -> Figure:
-    """A final figure of the ``mean`` over the networks or of their ``ensemble``."""
-
-    def figure(result: TrialResult) -> float | None:
-        found: FinalAccuracy | None = None if result.final is None else getattr(result.final, kind)
-        return None if found is None else getattr(found, name)
-
-    return figure
-
-
-FIGURES: Mapping[str, Figure] = {
-    "validation": lambda result: result.validation_accuracy,
-    "last_ten": _final("mean", "last_ten"),
-    "best": _final("mean", "best"),
-    "at_best_validation": _final("mean", "at_best_validation"),
-    "ensemble_last_ten": _final("ensemble", "last_ten"),
-    "ensemble_best": _final("ensemble", "best"),
-    "ensemble_at_best_validation": _final("ensemble", "at_best_validation"),
-    "label_precision": lambda result: result.label_precision,
-    "wrong_memorised": lambda result: None if result.final is None else result.final.wrong_memorised,
-}
+from s2e.words import Compared, CompareReport, CompareRow, JobSpec, RoundRecord, TrialResult, numbers_of, value_at
 
 
 def make_compare_report(spec: JobSpec, record: RoundRecord) -> CompareReport:
@@ -110,8 +30,10 @@ def make_compare_report(spec: JobSpec, record: RoundRecord) -> CompareReport:
             sum(result.failed for result in results[entry.label]),
             next((result.model for result in results[entry.label] if result.model), None),
             **{
-                name: _compared(figure, results[entry.label], results[baseline] if entry is not entries[0] else None)
-                for name, figure in FIGURES.items()
+                number.name: _compared(
+                    number.source, results[entry.label], results[baseline] if entry is not entries[0] else None
+                )
+                for number in numbers_of(CompareRow)
             },
         )
         for entry in entries
@@ -119,9 +41,9 @@ def make_compare_report(spec: JobSpec, record: RoundRecord) -> CompareReport:
     return CompareReport(rows, _verdict(rows), baseline, n_seeds)
 
 
-def _compared(figure: Figure, mine: Sequence[TrialResult], theirs: Sequence[TrialResult] | None) -> Compared:
-    values = tuple(map(figure, mine))
-    differences = [] if theirs is None else _paired(values, tuple(map(figure, theirs)))
+def _compared(source: str, mine: Sequence[TrialResult], theirs: Sequence[TrialResult] | None) -> Compared:
+    values = tuple(value_at(result, source) for result in mine)
+    differences = [] if theirs is None else _paired(values, tuple(value_at(result, source) for result in theirs))
     return Compared(values, *interval([value for value in values if value is not None]), *interval(differences))
 
 
@@ -131,7 +53,7 @@ def _paired(mine: Sequence[float | None], theirs: Sequence[float | None]) -> lis
 
 
 def _verdict(rows: Sequence[CompareRow]) -> str:
-    """What the paired differences of the last ten epochs support, all of them together (Bonferroni), and no more."""
+    """The claim that the paired differences of the last ten epochs support, all of them together (Bonferroni)."""
     baseline, rivals = rows[0], rows[1:]
     if not rivals:
         return f"One entry alone is compared with nothing: {_quoted(baseline)}."

@@ -1,4 +1,4 @@
-"""What follows the search: a rival of equal budget, a choice among the best bets, a comparison on fresh seeds.
+"""After the search: a rival of equal budget, a choice among the best bets, a comparison on fresh seeds.
 
     tune      eq. (1) gets as many trials as the search, in rounds of the same size, evenly spread over its space
     choose    of both sides, the few schedules with the lowest posterior mean are trained on fresh seeds; the one with
@@ -99,8 +99,8 @@ def _choices(spec: JobSpec, history: Sequence[RoundRecord]) -> Iterator[TrialSpe
     k, m = 0, len(history)
     candidates = {row: _candidates(spec, history, row) for row in SIDES}
     for repeat in range(1, spec.report.n_choice_seeds + 1):
-        for row, found in candidates.items():
-            for i, trial in enumerate(found if len(found) > 1 else [], start=1):
+        for row, trials in candidates.items():
+            for i, trial in enumerate(trials if len(trials) > 1 else [], start=1):
                 yield make_repeat(spec, m, k, f"{row} {i}", trial.keep_rate, trial.train, ("choose", repeat))
                 k += 1
 
@@ -113,8 +113,8 @@ def _candidates(spec: JobSpec, history: Sequence[RoundRecord], row: str) -> list
         if record.round.kind == SIDES[row]
         for pair in succeeded(record.round.trials, record.results)
     ]
-    found = best_bets(spec, [one for _, one in tried], spec.report.n_candidates)
-    return [tried[i][0] for i in found]
+    best = best_bets(spec, [one for _, one in tried], spec.report.n_candidates)
+    return [tried[i][0] for i in best]
 
 
 def chosen(spec: JobSpec, history: Sequence[RoundRecord], row: str) -> TrialSpec | None:
@@ -151,7 +151,7 @@ def _retrain_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round | Non
 
 
 def _open_labels(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[str, ...]:
-    """What gets more seeds after a look: nothing once the best rival is decided, else whatever is open."""
+    """The rows that get more seeds after a look: none once the best rival is decided, else all that are open."""
     rows = rows_of(spec, history)
     rival = best_rival(rows)
     if rival is None or not is_open(rival):
@@ -162,7 +162,7 @@ def _open_labels(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[str, ..
 def _schedules(spec: JobSpec, history: Sequence[RoundRecord]) -> dict[str, Schedule]:
     """The four schedules compared. Where every trial of a side failed, there is nothing to take but the default."""
     default: Schedule = (default_keep_rate(spec), {})
-    found = {row: chosen(spec, history, row) for row in SIDES}
-    sides = {row: (trial.keep_rate, trial.train) if trial else default for row, trial in found.items()}
+    trials = {row: chosen(spec, history, row) for row in SIDES}
+    sides = {row: (trial.keep_rate, trial.train) if trial else default for row, trial in trials.items()}
     everything: Schedule = ((1.0,) * spec.train.n_epochs, {})
     return {"searched": sides["searched"], "default": default, "tuned": sides["tuned"], "all": everything}

@@ -1,4 +1,4 @@
-"""Which of the trials to recommend: the lowest posterior mean of the objective, not the lowest objective observed."""
+"""The trial to recommend: the one of lowest posterior mean, not of the lowest objective observed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from s2e.door.overrides import overridden
+from s2e.door.overrides import merged
 from s2e.search.parameters import features_of, parse_parameters
 from s2e.search.surrogate import CurveSurrogate, lowest
 from s2e.words import JobSpec, TrialResult, TrialSpec, of_highest_fidelity, to_json
@@ -17,8 +17,8 @@ from s2e.words import JobSpec, TrialResult, TrialSpec, of_highest_fidelity, to_j
 
 @dataclass(frozen=True)
 class Tried:
-    """What one succeeded trial says: its schedule, its own training settings, its objective, and the share of a full
-    training that it is."""
+    """One succeeded trial: its schedule, its own training settings, its objective, and the share of a full training
+    that it is."""
 
     keep_rate: Sequence[float]
     train: Mapping[str, Any]
@@ -27,7 +27,7 @@ class Tried:
 
 
 def succeeded(trials: Sequence[TrialSpec], results: Sequence[TrialResult]) -> list[tuple[TrialSpec, Tried]]:
-    """The trials that ended with an objective, each with what it says."""
+    """The trials that ended with an objective, each as :class:`Tried`."""
     return [
         (trial, Tried(trial.keep_rate, trial.train, result.objective, trial.share))
         for trial, result in zip(trials, results, strict=True)
@@ -47,12 +47,12 @@ def best_bets(spec: JobSpec, tried: Sequence[Tried], n: int = 1) -> list[int]:
     keep_rate_NT, objective_N = [one.keep_rate for one in tried], [one.objective for one in tried]
     extra_NF = _setting_features(spec, tried)
     mean_N = CurveSurrogate(keep_rate_NT, objective_N, extra_NF).posterior_mean(keep_rate_NT, extra_NF)
-    found: list[int] = []
-    while len(found) < n and np.isfinite(mean_N).any():
-        found.append(lowest(mean_N))
-        alike = [_key(one) == _key(tried[found[-1]]) for one in tried]
+    best: list[int] = []
+    while len(best) < n and np.isfinite(mean_N).any():
+        best.append(lowest(mean_N))
+        alike = [_key(one) == _key(tried[best[-1]]) for one in tried]
         mean_N = np.where(alike, np.inf, mean_N)
-    return [index_N[i] for i in found]
+    return [index_N[i] for i in best]
 
 
 def _setting_features(spec: JobSpec, tried: Sequence[Tried]) -> list[list[float]] | None:
@@ -60,7 +60,7 @@ def _setting_features(spec: JobSpec, tried: Sequence[Tried]) -> list[list[float]
     parameters = parse_parameters(spec.search.parameters)
     if not parameters:
         return None
-    return [features_of(parameters, to_json(overridden(spec.data, spec.train, one.train))) for one in tried]
+    return [features_of(parameters, to_json(merged(spec.train, one.train))) for one in tried]
 
 
 def _key(one: Tried) -> tuple[tuple[float, ...], str]:

@@ -14,7 +14,17 @@ from statistics import fmean, stdev
 from scipy.stats import t as student_t
 
 from s2e.data.validation import validation_warning
-from s2e.words import JobSpec, Report, ReportRow, RoundRecord, TrialResult, TrialSpec, of_highest_fidelity
+from s2e.words import (
+    JobSpec,
+    Report,
+    ReportRow,
+    RoundRecord,
+    TrialResult,
+    TrialSpec,
+    numbers_of,
+    of_highest_fidelity,
+    value_at,
+)
 
 TITLES = {
     "searched": "searched schedule",
@@ -39,11 +49,11 @@ def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> tuple[f
 def looks(spec: JobSpec) -> tuple[int, ...]:
     """Seeds of a schedule after which the comparison is looked at: n_seeds, doubled each time, at most max_seeds."""
     n, most = spec.report.n_seeds, spec.report.max_seeds or 2 * spec.report.n_seeds
-    found = []
+    seeds = []
     while n < most:
-        found.append(n)
+        seeds.append(n)
         n *= 2
-    return (*found, most)
+    return (*seeds, most)
 
 
 def make_report(spec: JobSpec, history: Sequence[RoundRecord], recommended: tuple[int, int] | None) -> Report:
@@ -75,7 +85,7 @@ def rows_of(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[ReportRow, .
 
 
 def is_open(row: ReportRow) -> bool:
-    """Whether more seeds might separate the searched schedule from this one; not where both are the same training."""
+    """True if more seeds might separate the searched schedule from this one; never where both are the same training."""
     if row.difference is None:
         return False
     return row.difference_half_width is None or 0 < row.difference_half_width >= abs(row.difference)
@@ -102,7 +112,6 @@ def _row(label: str, retrained: Sequence[tuple[TrialSpec, TrialResult]], confide
     searched = {
         t.repeat: r.test_accuracy for t, r in retrained if t.label == "searched" and r.test_accuracy is not None
     }
-    precision = [r.label_precision for _, r in mine if r.label_precision is not None]
     mean, half_width = interval(list(accuracy.values()))
     difference, difference_half_width = (
         interval([searched[s] - accuracy[s] for s in accuracy if s in searched], confidence)
@@ -116,46 +125,45 @@ def _row(label: str, retrained: Sequence[tuple[TrialSpec, TrialResult]], confide
         test_accuracy=tuple(accuracy.values()),
         mean=mean,
         half_width=half_width,
-        label_precision=fmean(precision) if precision else None,
         difference=difference,
         difference_half_width=difference_half_width,
         n_failed=sum(result.failed for _, result in mine),
         train=mine[0][0].train,
-        **{name: _mean_final(name, mine) for name in ("last_ten", "best", "at_best_validation")},
+        **{number.name: _mean_at(number.source, mine) for number in numbers_of(ReportRow)},
     )
 
 
-def _mean_final(name: str, trained: Sequence[tuple[TrialSpec, TrialResult]]) -> float | None:
-    """Mean over the seeds of one kind of final test accuracy."""
-    found = [getattr(r.final.mean, name) for _, r in trained if r.final is not None and r.final.mean is not None]
-    return fmean(found) if found else None
+def _mean_at(source: str, trained: Sequence[tuple[TrialSpec, TrialResult]]) -> float | None:
+    """Mean of a number of the results over the seeds that have it."""
+    known = [value for _, result in trained if (value := value_at(result, source)) is not None]
+    return fmean(known) if known else None
 
 
 def _verdict(rows: Sequence[ReportRow], recommended: tuple[int, int] | None) -> str:
-    """What the paired intervals support, and nothing more."""
+    """The claim that the paired intervals support, and nothing more."""
     if recommended is None:
         return "Every trial of the search failed; no schedule is recommended."
-    found: dict[str, list[ReportRow]] = {"beats": [], "is worse than": [], "open": [], "unknown": []}
+    places: dict[str, list[ReportRow]] = {"beats": [], "is worse than": [], "open": [], "unknown": []}
     for row in rows[1:]:
-        found[_outcome(row)].append(row)
+        places[_outcome(row)].append(row)
     parts = [
         f"On fresh seeds the searched schedule {verb} "
-        + ", ".join(f"{IN_WORDS[row.label]} ({100 * (row.difference or 0):+.1f} points)" for row in found[verb])
+        + ", ".join(f"{IN_WORDS[row.label]} ({100 * (row.difference or 0):+.1f} points)" for row in places[verb])
         + "."
         for verb in ("beats", "is worse than")
-        if found[verb]
+        if places[verb]
     ]
-    if found["open"]:
-        parts.append(f"These seeds do not separate the searched schedule from {_listed(found['open'])}.")
-    if found["unknown"]:
-        parts.append(f"No seed trained both the searched schedule and {_listed(found['unknown'])} to the end.")
-    if "tuned" not in [row.label for row in found["beats"]]:
+    if places["open"]:
+        parts.append(f"These seeds do not separate the searched schedule from {_listed(places['open'])}.")
+    if places["unknown"]:
+        parts.append(f"No seed trained both the searched schedule and {_listed(places['unknown'])} to the end.")
+    if "tuned" not in [row.label for row in places["beats"]]:
         parts.append("No schedule is shown to beat the tuned eq. (1) here.")
     return " ".join(parts)
 
 
 def _outcome(row: ReportRow) -> str:
-    """What the interval of the paired difference says of a rival, in the verdict's words."""
+    """The place of a rival by the interval of its paired difference, in the verdict's words."""
     if row.difference is None:
         return "unknown"
     if row.difference_half_width is None or abs(row.difference) <= row.difference_half_width:
@@ -164,7 +172,7 @@ def _outcome(row: ReportRow) -> str:
 
 
 def _basis(spec: JobSpec, history: Sequence[RoundRecord]) -> str:
-    """What the numbers rest on, in words."""
+    """The basis of the numbers, in words."""
     searched = sum(trial.share for trial, _ in _pairs(history, "search"))
     n_tuned, seeds = len(_pairs(history, "tune")), looks(spec)
     fewer = " (fewer: a quick look, not an even contest)" if n_tuned < searched else ""

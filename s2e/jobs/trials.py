@@ -1,11 +1,11 @@
-"""What a job's spec stands for: its spaces, its default schedule, and the seeds of its trials."""
+"""From a job's spec to its spaces, its default schedule, and its trials with their seeds."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from s2e import catalog
 from s2e.data.transition import injected_noise_rate
+from s2e.parts import SPACES
 from s2e.schedule import coteaching_keep_rate
 from s2e.search.parameters import parse_parameters
 from s2e.search.space import Space
@@ -18,7 +18,7 @@ def make_space(spec: JobSpec) -> Space:
 
     The space ``fixed`` has nothing of its own: every trial gets the default Co-teaching schedule.
     """
-    space: Space = catalog.load(catalog.SPACES, spec.search.space)
+    space: Space = SPACES.find(spec.search.space, "search.space").load()
     if not space.blocks:
         space = fixed(default_keep_rate(spec))
     return space.with_parameters(parse_parameters(spec.search.parameters))

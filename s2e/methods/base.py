@@ -19,17 +19,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import get_type_hints
 
 import torch
 import torch.nn.functional as F
 
 from s2e.methods.engine import Engine, MiniBatch, State
-from s2e.methods.params import Params
+from s2e.parts import MethodPart
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What a weighting rule may look at beside the losses, without gradient and on the device."""
+    """The inputs of a weighting rule beside the losses, without gradient and on the device."""
 
     logits_KNBC: torch.Tensor
     keep_K: torch.Tensor
@@ -45,12 +46,11 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class Setup:
-    """What a method may know before the first step; tensors are on the device."""
+    """The facts a method may use before the first step; tensors are on the device."""
 
     n_trials: int
     n_samples: int
     n_classes: int
-    n_epochs: int
     device: torch.device
     dtype: torch.dtype
     """Of losses, and so of the state: float64 in a float64 plan, else float32."""
@@ -61,8 +61,6 @@ class Setup:
     such as SIGUA's prototype, may look at them."""
     transition_KCC: torch.Tensor | None
     """T of the injected noise in ``dtype``, [k, i, j] = P(label j | class i); None where it is not known."""
-    noise_rate: float | None
-    """Share of the labels that the noise replaces; None where it is not known."""
     init_seeds: tuple[int, ...]
     """Seed of each trial's initial weights, for what a method draws once."""
     tensors: Mapping[str, torch.Tensor] = field(default_factory=dict)
@@ -77,11 +75,11 @@ class Method(ABC):
     may_skip: bool = False
     """A batch may give a trial no weight at all; its weights and moments then stay as they are."""
 
-    params: Params
-    """The hyperparameters, of the class the catalog names."""
+    params: MethodPart
+    """The hyperparameters; a rule annotates it with the class that declares it."""
 
-    def __init__(self, params: Params | None = None) -> None:
-        self.params = params or Params()
+    def __init__(self, params: MethodPart | None = None) -> None:
+        self.params = get_type_hints(type(self))["params"]() if params is None else params
 
     def init_state(self, setup: Setup) -> State:  # noqa: ARG002
         """The state before the first step; every tensor has a leading axis K."""
@@ -146,7 +144,7 @@ def pick(value_KS: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     return value_KS[torch.arange(len(index), device=index.device)[:, None], index]
 
 
-def store(value_KS: torch.Tensor, index: torch.Tensor, new_KB: torch.Tensor) -> None:
+def put(value_KS: torch.Tensor, index: torch.Tensor, new_KB: torch.Tensor) -> None:
     """Write each trial's values of a batch back in place: the inverse of :func:`pick`."""
     if index.dim() == 1:
         value_KS.index_copy_(1, index, new_KB)

@@ -14,13 +14,10 @@ import numpy as np
 import torch
 
 from s2e.data.estimate import confident_transition, patrini_transition
+from s2e.data.transition import MAX_CONDITION, singular_problems
 from s2e.methods.base import Batch, Method, Setup, pick
+from s2e.methods.declared import correction
 from s2e.methods.engine import Engine, State
-from s2e.methods.params import Backward as BackwardParams
-from s2e.methods.params import Forward as ForwardParams
-from s2e.methods.params import NnBC as NnBCParams
-from s2e.methods.params import SiguaBC as SiguaBCParams
-from s2e.methods.params.correction import MAX_CONDITION, singular_problems
 from s2e.words import Problem, SpecError, derive_seed
 
 SMALLEST_PROBABILITY = 1e-7
@@ -31,11 +28,11 @@ class Correction(Method):
     """One network, every sample counts 1/B; the schedule is ignored."""
 
     n_networks = 1
-    params: ForwardParams
+    params: correction.Forward
 
-    def __init__(self, params: ForwardParams | None = None) -> None:
-        super().__init__(params or ForwardParams())
-        self.may_skip = self.params.transition == "confident"
+    def __init__(self, params: correction.Forward | None = None) -> None:
+        super().__init__(params)
+        self.may_skip |= self.params.transition == "confident"
 
     def init_state(self, setup: Setup) -> State:
         """``T_KCC``, and for ``confident`` each sample's half and its held-out probabilities."""
@@ -108,15 +105,12 @@ class Forward(Correction):
 class Backward(Correction):
     """BC: (T^-1 l)_y with l_c = -ln p_c. Its mean over labels drawn from T is the cross entropy of the true class."""
 
-    params: BackwardParams
-
-    def __init__(self, params: BackwardParams | None = None) -> None:
-        super().__init__(params or BackwardParams())
+    params: correction.Backward
 
     def init_state(self, setup: Setup) -> State:
         """Adds ``inverse_KCC``. Raises SpecError for a given T that is singular."""
         state = super().init_state(setup)
-        if problems := singular_problems(torch.linalg.cond(state["T_KCC"].double()).max().item()):
+        if problems := singular_problems(state["T_KCC"].double().cpu().numpy()):
             raise SpecError(*problems)
         self.use(state, state["T_KCC"].double())
         return state
@@ -142,11 +136,8 @@ class Backward(Correction):
 class NnBC(Backward):
     """Backward correction in which samples of negative corrected loss, the bad ones, do not count."""
 
-    params: NnBCParams
-
-    def __init__(self, params: NnBCParams | None = None) -> None:
-        super().__init__(params or NnBCParams())
-        self.may_skip = True
+    may_skip = True
+    params: correction.NnBC
 
     @property
     def gamma(self) -> float:
@@ -169,10 +160,7 @@ class SiguaBC(NnBC):
     """Backward correction with an ascent of strength gamma on the samples of negative corrected loss, which pulls those
     losses back towards 0."""
 
-    params: SiguaBCParams
-
-    def __init__(self, params: SiguaBCParams | None = None) -> None:
-        super().__init__(params or SiguaBCParams())
+    params: correction.SiguaBC
 
     @property
     def gamma(self) -> float:

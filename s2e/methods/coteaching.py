@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 
 from s2e.methods.base import Batch, Method
-from s2e.methods.params import CoTeaching as CoTeachingParams
+from s2e.methods.declared import selection
 from s2e.methods.selection import small_loss
 
 
@@ -19,10 +19,7 @@ class CoTeaching(Method):
     """
 
     n_networks = 2
-    params: CoTeachingParams
-
-    def __init__(self, params: CoTeachingParams | None = None) -> None:
-        super().__init__(params or CoTeachingParams())
+    params: selection.CoTeaching
 
     def weights(self, loss_KNB: torch.Tensor, batch: Batch) -> torch.Tensor:
         return self.exchanged(loss_KNB, batch.keep_K)

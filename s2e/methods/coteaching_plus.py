@@ -9,8 +9,8 @@ import torch
 
 from s2e.methods.base import Batch
 from s2e.methods.coteaching import CoTeaching
+from s2e.methods.declared import selection
 from s2e.methods.engine import Engine, MiniBatch
-from s2e.methods.params import CoTeachingPlus as CoTeachingPlusParams
 from s2e.methods.selection import disagreement
 
 
@@ -21,10 +21,7 @@ class CoTeachingPlus(CoTeaching):
     (The official code's gate for an empty D does not gate.)
     """
 
-    params: CoTeachingPlusParams
-
-    def __init__(self, params: CoTeachingPlusParams | None = None) -> None:
-        super().__init__(params or CoTeachingPlusParams())
+    params: selection.CoTeachingPlus
 
     def weighted(
         self, engine: Engine, batch: MiniBatch, logits_KNBC: torch.Tensor

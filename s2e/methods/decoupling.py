@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 
 from s2e.methods.base import Batch, Method
-from s2e.methods.params import Decoupling as DecouplingParams
+from s2e.methods.declared import selection
 from s2e.methods.selection import disagreement
 
 
@@ -20,10 +20,7 @@ class Decoupling(Method):
 
     n_networks = 2
     may_skip = True
-    params: DecouplingParams
-
-    def __init__(self, params: DecouplingParams | None = None) -> None:
-        super().__init__(params or DecouplingParams())
+    params: selection.Decoupling
 
     def weights(self, loss_KNB: torch.Tensor, batch: Batch) -> torch.Tensor:
         differ_KB = disagreement(batch.logits_KNBC) | (batch.epoch < self.params.warm_up_epochs)

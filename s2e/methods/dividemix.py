@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 
 from s2e.methods.base import Setup, cross_entropy, pick
+from s2e.methods.declared import semi
 from s2e.methods.engine import Engine, MiniBatch, State
 from s2e.methods.mixing import draw_mixing, mixing_of
 from s2e.methods.mixtures import low_loss_posterior, unit_range
-from s2e.methods.params import DivideMix as DivideMixParams
 from s2e.methods.plain import Standard
 from s2e.methods.targets import class_balance, entropy, sharpened, soft_cross_entropy
 
@@ -28,10 +28,7 @@ class DivideMix(Standard):
     samples + KL(uniform || mean prediction). A selected sample is a labelled one."""
 
     n_networks = 2
-    params: DivideMixParams
-
-    def __init__(self, params: DivideMixParams | None = None) -> None:
-        super().__init__(params or DivideMixParams())
+    params: semi.DivideMix
 
     def init_state(self, setup: Setup) -> State:
         shape = (setup.n_trials, setup.n_samples, self.n_networks)

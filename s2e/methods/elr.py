@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import torch
 
-from s2e.methods.base import Setup, cross_entropy, pick, store
+from s2e.methods.base import Setup, cross_entropy, pick, put
+from s2e.methods.declared import regularisation
 from s2e.methods.engine import State
-from s2e.methods.params import Elr as ElrParams
-from s2e.methods.params import ElrKl as ElrKlParams
 from s2e.methods.plain import Standard
 from s2e.methods.targets import soft_cross_entropy
 
@@ -34,7 +33,7 @@ def move_targets(target_KSNC: torch.Tensor, index: torch.Tensor, p_KNBC: torch.T
     """t <- beta t + (1 - beta) p / sum(p) for the batch's samples, stored -> t_KNBC."""
     new_KNBC = p_KNBC / p_KNBC.sum(-1, keepdim=True)
     target_KBNC = momentum * pick(target_KSNC, index) + (1 - momentum) * new_KNBC.transpose(1, 2)
-    store(target_KSNC, index, target_KBNC)
+    put(target_KSNC, index, target_KBNC)
     return target_KBNC.transpose(1, 2)
 
 
@@ -46,10 +45,7 @@ def regulariser(p_KNBC: torch.Tensor, target_KNBC: torch.Tensor) -> torch.Tensor
 class Elr(Standard):
     """CE + lambda ln(1 - <p, t>) on every sample; t is moved by the current p before the loss looks at it."""
 
-    params: ElrParams
-
-    def __init__(self, params: ElrParams | None = None) -> None:
-        self.params = params or ElrParams()
+    params: regularisation.Elr
 
     def init_state(self, setup: Setup) -> State:
         return {"target": empty_targets(setup, self.n_networks)}
@@ -65,10 +61,7 @@ class Elr(Standard):
 class ElrKl(Standard):
     """CE - lambda sum_c t_c ln p_c on every sample; memorises later than CE and then overfits its own targets."""
 
-    params: ElrKlParams
-
-    def __init__(self, params: ElrKlParams | None = None) -> None:
-        self.params = params or ElrKlParams()
+    params: regularisation.ElrKl
 
     def init_state(self, setup: Setup) -> State:
         return {"target": empty_targets(setup, self.n_networks)}

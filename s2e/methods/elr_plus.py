@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 
 from s2e.methods.base import Setup
+from s2e.methods.declared import regularisation
 from s2e.methods.elr import clamped, empty_targets, move_targets, regulariser
 from s2e.methods.engine import Engine, MiniBatch, State
 from s2e.methods.mixing import draw_mixing, mixing_of
-from s2e.methods.params import ElrPlus as ElrPlusParams
 from s2e.methods.plain import Standard
 from s2e.methods.targets import soft_cross_entropy
 
@@ -28,10 +28,7 @@ class ElrPlus(Standard):
     """
 
     n_networks = 2
-    params: ElrPlusParams
-
-    def __init__(self, params: ElrPlusParams | None = None) -> None:
-        self.params = params or ElrPlusParams()
+    params: regularisation.ElrPlus
 
     def init_state(self, setup: Setup) -> State:
         averages = {

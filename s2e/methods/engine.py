@@ -1,4 +1,4 @@
-"""What the training engine offers to a method whose step is more than losses x weights.
+"""The training engine as a method sees it whose step is more than losses x weights.
 
 Legend: K trials, N networks per trial, G = K * N, B batch, C classes, S training samples, M steps of an epoch.
 """
@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 State = dict[str, torch.Tensor]
-"""What a method remembers between steps. Every tensor has a leading axis K, so a trial can leave the population."""
+"""A method's memory between steps. Every tensor has a leading axis K, so a trial can leave the population."""
 Sampler = Callable[[np.random.Generator], NDArray[Any]]
 
 

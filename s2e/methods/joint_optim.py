@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from s2e.methods.base import Setup, pick, store
+from s2e.methods.base import Setup, pick, put
+from s2e.methods.declared import semi
 from s2e.methods.engine import Engine, MiniBatch, State
-from s2e.methods.params import JointOptim as JointOptimParams
 from s2e.methods.plain import Standard
 from s2e.methods.targets import class_balance, entropy, soft_cross_entropy
 
@@ -23,10 +23,7 @@ class JointOptim(Standard):
     have step sizes of their own; here it is the job's.
     """
 
-    params: JointOptimParams
-
-    def __init__(self, params: JointOptimParams | None = None) -> None:
-        super().__init__(params or JointOptimParams())
+    params: semi.JointOptim
 
     def init_state(self, setup: Setup) -> State:
         onehot_KSC = F.one_hot(setup.label_KS, setup.n_classes).to(setup.dtype)
@@ -49,6 +46,6 @@ class JointOptim(Standard):
             return loss_KN, weight_KNB
         slot = engine.t % self.params.window
         p_KBC = logits_KNBC.detach()[:, 0].softmax(-1)
-        store(engine.method_state["outputs_KWSC"][:, slot], batch.index, p_KBC)
+        put(engine.method_state["outputs_KWSC"][:, slot], batch.index, p_KBC)
         pull_KN = self.params.balance * class_balance(logits_KNBC) + self.params.entropy * entropy(logits_KNBC).mean(-1)
         return loss_KN + pull_KN, weight_KNB

@@ -11,12 +11,11 @@ from __future__ import annotations
 import torch
 
 from s2e.methods.base import Setup, cross_entropy
+from s2e.methods.declared import semi
 from s2e.methods.engine import Engine, MiniBatch, State
 from s2e.methods.mixing import Mixing, draw_mixing, mixing_of
 from s2e.methods.mixtures import LOOKUP_CELLS, BetaMixture, fit_two_betas
 from s2e.methods.mixup import Mixup
-from s2e.methods.params import MdDyrSh as MdDyrShParams
-from s2e.methods.params import MDyrH as MDyrHParams
 from s2e.methods.targets import class_balance, soft_cross_entropy
 
 HARD_TEMPERATURE = 0.001
@@ -26,10 +25,7 @@ class MDyrH(Mixup):
     """Mixup; then each of the two labels of a mixture counts 1 - P(noisy), and the class predicted for its sample
     P(noisy), + KL(uniform || mean prediction)."""
 
-    params: MDyrHParams
-
-    def __init__(self, params: MDyrHParams | None = None) -> None:
-        super().__init__(params or MDyrHParams())
+    params: semi.MDyrH
 
     def init_state(self, setup: Setup) -> State:
         table_KR = torch.zeros(setup.n_trials, LOOKUP_CELLS, dtype=torch.float64, device=setup.device)
@@ -92,10 +88,7 @@ class MdDyrSh(MDyrH):
     in the official program; from then on they count alike.
     """
 
-    params: MdDyrShParams
-
-    def __init__(self, params: MdDyrShParams | None = None) -> None:
-        super().__init__(params or MdDyrShParams())
+    params: semi.MdDyrSh
 
     def step(self, engine: Engine, batch: MiniBatch) -> tuple[torch.Tensor, torch.Tensor]:
         if engine.t < self.params.guided_start:

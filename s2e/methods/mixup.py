@@ -8,19 +8,16 @@ from __future__ import annotations
 import torch
 
 from s2e.methods.base import cross_entropy
+from s2e.methods.declared import regularisation
 from s2e.methods.engine import Engine, MiniBatch
 from s2e.methods.mixing import draw_mixing, mixing_of
-from s2e.methods.params import Mixup as MixupParams
 from s2e.methods.plain import Standard
 
 
 class Mixup(Standard):
     """l CE(f(x~), y) + (1 - l) CE(f(x~), y[pi]) with x~ = l x + (1 - l) x[pi], one l ~ Beta(alpha, alpha) a batch."""
 
-    params: MixupParams
-
-    def __init__(self, params: MixupParams | None = None) -> None:
-        self.params = params or MixupParams()
+    params: regularisation.Mixup
 
     def begin_epoch(self, engine: Engine, t: int) -> None:  # noqa: ARG002
         draw_mixing(engine, self.params.alpha)

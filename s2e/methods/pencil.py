@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from s2e.methods.base import Setup, cross_entropy, pick, store
+from s2e.methods.base import Setup, cross_entropy, pick, put
+from s2e.methods.declared import semi
 from s2e.methods.engine import Engine, MiniBatch, State
-from s2e.methods.params import Pencil as PencilParams
 from s2e.methods.plain import Standard
 from s2e.methods.targets import entropy
 
@@ -22,10 +22,7 @@ class Pencil(Standard):
     The paper also changes the step size between the stages; here it is the job's.
     """
 
-    params: PencilParams
-
-    def __init__(self, params: PencilParams | None = None) -> None:
-        super().__init__(params or PencilParams())
+    params: semi.Pencil
 
     def init_state(self, setup: Setup) -> State:
         onehot_KSC = F.one_hot(setup.label_KS, setup.n_classes).to(setup.dtype)
@@ -47,7 +44,7 @@ class Pencil(Standard):
             loss_KNB = loss_KNB + self.params.compatibility * compatibility_KB[:, None]
             fit_KBC = (log_y_K1BC.exp() - log_p_KNBC.detach().exp())[:, 0] / n_classes
             slope_KBC = (fit_KBC + self.params.compatibility * gradient_KBC) / label_logits_KBC.shape[1]
-            store(table_KSC, batch.index, label_logits_KBC - self.params.label_step * slope_KBC)
+            put(table_KSC, batch.index, label_logits_KBC - self.params.label_step * slope_KBC)
         return self.weigh(engine, batch, logits_KNBC, loss_KNB)
 
     def _compatibility(

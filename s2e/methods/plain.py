@@ -1,4 +1,4 @@
-"""Standard training: the mean cross entropy over every sample (methods reference c.1)."""
+"""Standard training: the mean cross entropy over every sample."""
 
 from __future__ import annotations
 

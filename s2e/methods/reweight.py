@@ -17,18 +17,15 @@ import torch
 from numpy.typing import NDArray
 
 from s2e.methods.base import cross_entropy
+from s2e.methods.declared import regularisation
 from s2e.methods.engine import Engine, MiniBatch
-from s2e.methods.params import Reweight as ReweightParams
 from s2e.methods.plain import Standard
 
 
 class Reweight(Standard):
     """Cross entropy with weights max(u_i, 0) / sum, u_i = <grad l_i, grad L_trusted>; no weight where no u_i > 0."""
 
-    params: ReweightParams
-
-    def __init__(self, params: ReweightParams | None = None) -> None:
-        self.params = params or ReweightParams()
+    params: regularisation.Reweight
 
     def begin_epoch(self, engine: Engine, t: int) -> None:  # noqa: ARG002
         n_clean = len(engine.clean_labels)

@@ -6,31 +6,18 @@ Legend: K trials, N networks per trial, B batch, C classes.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 
 from s2e.methods.base import Batch, Setup, cross_entropy, pick
+from s2e.methods.declared import robust
 from s2e.methods.engine import Engine, State
-from s2e.methods.params import BootstrapHard as BootstrapHardParams
-from s2e.methods.params import BootstrapSoft as BootstrapSoftParams
-from s2e.methods.params import Gce as GCEParams
-from s2e.methods.params import Huber as HuberParams
-from s2e.methods.params import LogSum as LogSumParams
-from s2e.methods.params import Params
-from s2e.methods.params import Sce as SCEParams
-from s2e.methods.params import TruncatedGce as TruncatedGCEParams
 from s2e.methods.plain import Standard
 
 
 class RobustLoss(Standard):
     """One network, mean over the batch of a loss that needs nothing but logits and labels."""
-
-    default_params: ClassVar[type[Params]]
-
-    def __init__(self, params: Params | None = None) -> None:
-        super().__init__(params or self.default_params())
 
     @abstractmethod
     def sample_losses(self, logits_KNBC: torch.Tensor, label_KB: torch.Tensor) -> torch.Tensor:
@@ -49,8 +36,7 @@ class RobustLoss(Standard):
 class GCE(RobustLoss):
     """L_q = (1 - p_y^q) / q: cross entropy for q -> 0, mean absolute error for q = 1 (Zhang & Sabuncu 2018)."""
 
-    params: GCEParams
-    default_params = GCEParams
+    params: robust.Gce
 
     def sample_losses(self, logits_KNBC: torch.Tensor, label_KB: torch.Tensor) -> torch.Tensor:
         # p^q = exp(-q CE): no power of a zero, whose gradient would be infinite
@@ -66,8 +52,7 @@ class TruncatedGCE(GCE):
     """
 
     may_skip = True
-    params: TruncatedGCEParams
-    default_params = TruncatedGCEParams
+    params: robust.TruncatedGce
 
     def init_state(self, setup: Setup) -> State:
         return {"kept_KS": torch.ones(setup.n_trials, setup.n_samples, dtype=torch.bool, device=setup.device)}
@@ -89,8 +74,7 @@ class SCE(RobustLoss):
     """alpha CE + beta RCE (Wang et al. 2019). With one-hot labels the reverse term -sum_c p_c ln y_c is A (p_y - 1),
     where A < 0 stands for ln 0."""
 
-    params: SCEParams
-    default_params = SCEParams
+    params: robust.Sce
 
     def sample_losses(self, logits_KNBC: torch.Tensor, label_KB: torch.Tensor) -> torch.Tensor:
         loss_KNB = cross_entropy(logits_KNBC, label_KB)
@@ -101,8 +85,7 @@ class SCE(RobustLoss):
 class BootstrapSoft(RobustLoss):
     """-sum_c (b y_c + (1 - b) p_c) ln p_c (Reed et al. 2015); the gradient flows through p_c in the target too."""
 
-    params: BootstrapSoftParams
-    default_params = BootstrapSoftParams
+    params: robust.BootstrapSoft
 
     def sample_losses(self, logits_KNBC: torch.Tensor, label_KB: torch.Tensor) -> torch.Tensor:
         log_p_KNBC = logits_KNBC.log_softmax(-1)
@@ -114,8 +97,7 @@ class BootstrapSoft(RobustLoss):
 class BootstrapHard(RobustLoss):
     """-sum_c (b y_c + (1 - b) z_c) ln p_c (Reed et al. 2015), z the one-hot class that the network predicts."""
 
-    params: BootstrapHardParams
-    default_params = BootstrapHardParams
+    params: robust.BootstrapHard
 
     def sample_losses(self, logits_KNBC: torch.Tensor, label_KB: torch.Tensor) -> torch.Tensor:
         own_KNB = -logits_KNBC.log_softmax(-1).amax(-1)
@@ -126,8 +108,7 @@ class BootstrapHard(RobustLoss):
 class Huber(RobustLoss):
     """sum_c h(p_c - y_c), h(u) = u^2 / 2 up to |u| = d and d (|u| - d / 2) beyond (compared in SIGUA Table 3)."""
 
-    params: HuberParams
-    default_params = HuberParams
+    params: robust.Huber
 
     def sample_losses(self, logits_KNBC: torch.Tensor, label_KB: torch.Tensor) -> torch.Tensor:
         error_KNBC = probability_error(logits_KNBC, label_KB)
@@ -138,8 +119,7 @@ class Huber(RobustLoss):
 class LogSum(RobustLoss):
     """sum_c ln(1 + |p_c - y_c| / e) (compared in SIGUA Table 3)."""
 
-    params: LogSumParams
-    default_params = LogSumParams
+    params: robust.LogSum
 
     def sample_losses(self, logits_KNBC: torch.Tensor, label_KB: torch.Tensor) -> torch.Tensor:
         return (probability_error(logits_KNBC, label_KB).abs() / self.params.width).log1p().sum(-1)

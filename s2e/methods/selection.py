@@ -1,4 +1,5 @@
-"""Which samples count as clean: ties and rounding are decided here and in :func:`s2e.schedule.n_keep` only.
+"""The choice of the samples that count as clean; ties and rounding are decided here and in
+:func:`s2e.schedule.n_keep` only.
 
 Legend: K trials, N networks per trial, B batch.
 """

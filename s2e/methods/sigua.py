@@ -8,10 +8,8 @@ from __future__ import annotations
 import torch
 
 from s2e.methods.base import Batch, Method, Setup, pick
+from s2e.methods.declared import selection
 from s2e.methods.engine import State
-from s2e.methods.params import Sigua as SiguaParams
-from s2e.methods.params import SiguaSL as SiguaSLParams
-from s2e.methods.params import StopGrad as StopGradParams
 from s2e.methods.selection import small_loss
 
 
@@ -20,10 +18,7 @@ class StopGrad(Method):
 
     n_networks = 1
     may_skip = True
-    params: StopGradParams
-
-    def __init__(self, params: StopGradParams | None = None) -> None:
-        super().__init__(params or StopGradParams())
+    params: selection.StopGrad
 
     @property
     def gamma(self) -> float:
@@ -51,10 +46,7 @@ class StopGrad(Method):
 class Sigua(StopGrad):
     """The prototype, eq. (3): descent on the good samples, ascent of strength gamma on all others."""
 
-    params: SiguaParams
-
-    def __init__(self, params: SiguaParams | None = None) -> None:
-        super().__init__(params or SiguaParams())
+    params: selection.Sigua
 
     @property
     def gamma(self) -> float:
@@ -66,10 +58,7 @@ class SiguaSL(Method):
     ones (eqs. 3 and 6); the largest are ignored. gamma = 0 is StopGrad."""
 
     n_networks = 1
-    params: SiguaSLParams
-
-    def __init__(self, params: SiguaSLParams | None = None) -> None:
-        super().__init__(params or SiguaSLParams())
+    params: selection.SiguaSL
 
     def weights(self, loss_KNB: torch.Tensor, batch: Batch) -> torch.Tensor:
         batch_size = loss_KNB.shape[-1]

@@ -1,4 +1,4 @@
-"""What every stacked network offers: G = K trials x N networks of one architecture, as tensors with a leading axis G.
+"""The interface of a stacked network: G = K trials x N networks of one architecture, tensors with a leading axis G.
 
 Legend: K trials, N networks per trial, G = K * N stacked networks, B batch, C classes, S samples, D channels.
 
@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from typing import get_type_hints
 
 import torch
 from torch import nn
 
 from s2e.networks.dropout import KeyedDropout
-from s2e.networks.params import Params
+from s2e.parts import NetworkPart
 from s2e.words import derive_seed
 
 Tensors = dict[str, torch.Tensor]
@@ -25,29 +26,28 @@ Tensors = dict[str, torch.Tensor]
 class StackedNetwork(ABC):
     """One architecture for samples of ``input_shape`` (D, H, W) and ``n_classes`` classes."""
 
-    params: Params
-    """The settings, of the class the catalog names."""
+    params: NetworkPart
+    """The settings; a network that has some annotates it with the class that declares it."""
 
     def __init__(
         self,
         input_shape: Sequence[int],
         n_classes: int,
-        params: Params | None = None,
+        params: NetworkPart | None = None,
+        *,
         variant: str = "",
+        data_root: str | None = None,
     ) -> None:
-        """``variant`` is what follows the colon in a name such as ``torchvision:resnet50``."""
+        """``variant`` follows the colon in a name such as ``torchvision:resnet50``; files of weights lie below
+        ``data_root``."""
         self.input_shape = tuple(input_shape)
         self.n_classes = n_classes
-        self.params = params or self.default_params()
+        self.params = get_type_hints(type(self))["params"]() if params is None else params
         self.variant = variant
+        self.data_root = data_root
         self.template = self._meta_module()
         """The plain network without numbers: its layers and their names."""
         self.buffer_names = frozenset(name for name, _ in self.template.named_buffers() if not _is_counter(name))
-
-    @staticmethod
-    def default_params() -> Params:
-        """The settings of a network nobody gave any."""
-        return Params()
 
     @abstractmethod
     def make_module(self) -> nn.Module:
@@ -55,12 +55,12 @@ class StackedNetwork(ABC):
 
     @staticmethod
     @abstractmethod
-    def store(image_SDHW: torch.Tensor) -> torch.Tensor:
-        """Images in the memory layout ``forward`` reads, samples first."""
+    def arrange(image_SDHW: torch.Tensor) -> torch.Tensor:
+        """Images in the memory layout that ``forward`` reads, samples first."""
 
     @abstractmethod
     def forward(self, tensors: Mapping[str, torch.Tensor], x: torch.Tensor, *, train: bool) -> torch.Tensor:
-        """Logits [G, B, C] in x's dtype. x is stored images [B, ...] for all, or [K, B, ...], one batch per trial.
+        """Logits [G, B, C] in x's dtype. x is arranged images [B, ...] for all, or [K, B, ...], one batch per trial.
 
         With ``train`` batch norm uses the batch's statistics and moves the running ones in place, and dropout drops and
         counts its step in place.
@@ -79,11 +79,10 @@ class StackedNetwork(ABC):
         """Network i's tensors under the plain module's names, copied."""
         return {name: tensor[i].detach().clone() for name, tensor in tensors.items()}
 
-    def to_module(self, tensors: Mapping[str, torch.Tensor], i: int) -> nn.Module:
-        """Network i as a plain module in evaluation mode."""
-        state = self.state_dict(tensors, i)
+    def to_module(self, state: Mapping[str, torch.Tensor]) -> nn.Module:
+        """The plain network with one network's tensors (:meth:`state_dict`), in evaluation mode."""
         module = self.make_module().to(next(tensor for tensor in state.values() if tensor.is_floating_point()))
-        module.load_state_dict(state)
+        module.load_state_dict(dict(state))
         return module.eval()
 
     def _meta_module(self) -> nn.Module:

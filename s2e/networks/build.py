@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from s2e import catalog
+from s2e.data.root import environment_root
 from s2e.networks.base import StackedNetwork
-from s2e.networks.limits import image_problems
-from s2e.networks.params import parse_network_params
+from s2e.parts import NETWORKS
 from s2e.words import SpecError, TrainSpec
 
 
-def network_class(name: str) -> type[StackedNetwork]:
-    """The class behind a network's name. Raises SpecError for an unknown one."""
-    found: type[StackedNetwork] = catalog.load_entry(catalog.network_entry(name))
-    return found
-
-
-def build(train: TrainSpec, input_shape: Sequence[int], n_classes: int) -> StackedNetwork:
-    """The network of a job for samples of ``input_shape`` (D, H, W).
+def build(train: TrainSpec, input_shape: Sequence[int], n_classes: int, data_root: str | None = None) -> StackedNetwork:
+    """The network of a job for samples of ``input_shape`` (D, H, W) or (F,); files of weights lie below ``data_root``,
+    or below the folder the environment names.
 
     Raises SpecError for settings that do not exist, images that are too small, or a classifier torchvision lacks.
     """
-    problems = image_problems(train.network, input_shape)
-    if problems:
+    part = NETWORKS.find(train.network, "train.network")
+    if problems := part.misfits(input_shape, train.network):
         raise SpecError(*problems)
-    params = parse_network_params(train.network, train.network_params)
     variant = train.network.partition(":")[2]
-    return network_class(train.network)(input_shape, n_classes, params, variant)
+    network: StackedNetwork = part.stored(train.network_params).make(
+        input_shape, n_classes, variant=variant, data_root=data_root or environment_root()
+    )
+    return network

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from s2e.networks import declared
 from s2e.networks.dropout import KeyedDropout
-from s2e.networks.params import Cnn9, Params
 from s2e.networks.sequential import Layers, StackedSequential
 
 
@@ -61,12 +61,8 @@ class StackedCnn9(StackedSequential):
     """Nine 3x3 convolutions with batch norm and leaky ReLU: two blocks of three, each pooled by 2, then three without
     padding and a global mean (Co-teaching, S2E's Model 3; 4,434,570 parameters for 3 channels, C = 10)."""
 
-    params: Cnn9
+    params: declared.Cnn9
     filters: Sequence[int] = (128, 128, 128, 256, 256, 256, 512, 256, 128)
-
-    @staticmethod
-    def default_params() -> Params:
-        return Cnn9()
 
     def make_module(self) -> nn.Module:
         depth = self.input_shape[0]

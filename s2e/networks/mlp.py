@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from s2e.networks.params import Params, TabularMLP
+from s2e.networks import declared
 from s2e.networks.sequential import Layers, StackedDense
 
 
@@ -30,11 +30,7 @@ class StackedMLP(StackedDense):
 class StackedTabularMLP(StackedDense):
     """ReLU layers of the asked sizes, for rows of a table and word counts: samples of any shape, flattened."""
 
-    params: TabularMLP
-
-    @staticmethod
-    def default_params() -> Params:
-        return TabularMLP()
+    params: declared.TabularMLP
 
     def make_module(self) -> nn.Module:
         return _dense(math.prod(self.input_shape), self.params.hidden, self.n_classes, batch_norm=False)

@@ -23,7 +23,7 @@ Layers = list[tuple[str, nn.Module]]
 
 @dataclass(frozen=True)
 class Signal:
-    """What flows between layers, in one of three layouts.
+    """The activations between two layers, in one of three layouts.
 
     ``groups`` > 0: images [B, groups * c, H, W], side by side for all (1), for each trial (K) or each network (G);
     ``shared``: flat samples that networks share, [B, I] or [K, B, I]; neither: features of each network, [G, I, B].
@@ -55,7 +55,7 @@ class StackedSequential(StackedNetwork):
         return Signal(x_BCHW, groups)
 
     @staticmethod
-    def store(image_SDHW: torch.Tensor) -> torch.Tensor:
+    def arrange(image_SDHW: torch.Tensor) -> torch.Tensor:
         return image_SDHW.permute(0, 2, 3, 1).contiguous()
 
 
@@ -66,13 +66,13 @@ class StackedDense(StackedSequential):
         return Signal(x, shared=True)
 
     @staticmethod
-    def store(image_SDHW: torch.Tensor) -> torch.Tensor:
+    def arrange(image_SDHW: torch.Tensor) -> torch.Tensor:
         return image_SDHW.flatten(1).contiguous()
 
 
 @singledispatch
 def stacked(layer: nn.Module, name: str, signal: Signal, run: Pass) -> Signal:
-    """What ``layer``, whose tensors begin with ``name``, makes of ``signal`` in all G networks."""
+    """Run ``layer``, whose tensors begin with ``name``, on ``signal`` in all G networks."""
     raise NotImplementedError(f"{type(layer).__name__} has no stacked form")
 
 
@@ -103,7 +103,7 @@ def _linear(layer: nn.Linear, name: str, signal: Signal, run: Pass) -> Signal:  
 
 @stacked.register(nn.Flatten)
 def _flatten(layer: nn.Flatten, name: str, signal: Signal, run: Pass) -> Signal:  # noqa: ARG001
-    if signal.shared:  # dense networks store their samples flat
+    if signal.shared:  # dense networks read flat samples
         return signal
     return Signal(flatten_features(signal.x, run.n_stacked))
 

@@ -6,27 +6,26 @@ Stacking pays for small networks only; these fill a device alone, so a populatio
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from torch.func import functional_call
 
-from s2e.data.root import DATA_ROOT_VARIABLE
+from s2e.data.root import DATA_ROOT_VARIABLE, leaves_root
 from s2e.data.torchvision_guard import models
+from s2e.networks import declared
 from s2e.networks.base import StackedNetwork, Tensors, key_dropout
 from s2e.networks.dropout import KeyedDropout
-from s2e.networks.params import Params, Torchvision
 from s2e.words import Problem, SpecError, derive_seed
 
 _OPTIONS: dict[str, dict[str, Any]] = {
     "googlenet": {"aux_logits": False, "init_weights": True},
     "inception_v3": {"aux_logits": False, "init_weights": True},
 }
-"""What is asked of a classifier beside its name: no side outputs, because a trial has one loss."""
+"""Options of a classifier beside its name: no side outputs, because a trial has one loss."""
 _SIDE_OUTPUTS = ("aux1.", "aux2.", "AuxLogits.")
 
 
@@ -36,7 +35,7 @@ class StackedTorchvision(StackedNetwork):
     Dropout and stochastic depth draw by key, as everywhere in a stack.
     """
 
-    params: Torchvision
+    params: declared.Torchvision
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -48,10 +47,6 @@ class StackedTorchvision(StackedNetwork):
             name for name, _ in self.template.named_parameters() if name.rpartition(".")[0] in norms
         )
         """Batch norm's parameters stay in the dtype of its running statistics."""
-
-    @staticmethod
-    def default_params() -> Params:
-        return Torchvision()
 
     def make_module(self) -> nn.Module:
         """Raises SpecError for a name that is no classifier of the installed torchvision."""
@@ -65,7 +60,7 @@ class StackedTorchvision(StackedNetwork):
         return module
 
     @staticmethod
-    def store(image_SDHW: torch.Tensor) -> torch.Tensor:
+    def arrange(image_SDHW: torch.Tensor) -> torch.Tensor:
         return image_SDHW.contiguous()
 
     def forward(self, tensors: Mapping[str, torch.Tensor], x: torch.Tensor, *, train: bool) -> torch.Tensor:
@@ -102,7 +97,7 @@ class StackedTorchvision(StackedNetwork):
             module = self.make_module()
         key_dropout(module, init_seed, n)
         if self.params.weights != "none":
-            _load_weights(module, self.params.weights)
+            _load_weights(module, self.params.weights, self.data_root)
         return module
 
     def _check_shape(self) -> None:
@@ -128,9 +123,9 @@ def _key_every_dropout(module: nn.Module) -> None:
             module.set_submodule(name, KeyedDropout(p, axes=1))
 
 
-def _load_weights(module: nn.Module, weights: str) -> None:
+def _load_weights(module: nn.Module, weights: str, data_root: str | None) -> None:
     """Fill ``module`` from a file below the data root, but for a last layer of another number of classes."""
-    given = {name: t for name, t in _read(weights).items() if not name.startswith(_SIDE_OUTPUTS)}
+    given = {name: t for name, t in _read(weights, data_root).items() if not name.startswith(_SIDE_OUTPUTS)}
     own = module.state_dict()
     other_classes = {name for name in given.keys() & own.keys() if given[name].shape != own[name].shape}
     drawn = {name for name in own.keys() - given.keys() if not name.endswith(("num_batches_tracked", ".key", ".step"))}
@@ -140,20 +135,19 @@ def _load_weights(module: nn.Module, weights: str) -> None:
     module.load_state_dict({name: t for name, t in given.items() if name not in other_classes}, strict=False)
 
 
-def _read(weights: str) -> Tensors:
-    root = os.environ.get(DATA_ROOT_VARIABLE)
-    if not root or PurePath(weights).is_absolute() or ".." in PurePath(weights).parts:
-        raise _refusal(weights, f"a path below the data root, the folder that {DATA_ROOT_VARIABLE} names")
-    path = Path(root) / weights
+def _read(weights: str, data_root: str | None) -> Tensors:
+    if not data_root or leaves_root(weights):
+        raise _refusal(weights, f"a path below the data root, a given folder or the one {DATA_ROOT_VARIABLE} names")
+    path = Path(data_root) / weights
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
             return dict(load_file(path))
-        found: Tensors = torch.load(path, map_location="cpu", weights_only=True)
+        state: Tensors = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what a damaged file raises is not documented; all of it means the same here
         raise _refusal(weights, f"a readable state dict ({error})") from error
-    return found
+    return state
 
 
 def _refusal(weights: str, allowed: str) -> SpecError:

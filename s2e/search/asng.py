@@ -88,8 +88,8 @@ class Asng(Relaxation):
         """Whose networks go on: the best trial's; those of the round before where all failed; none after epoch T."""
         ranked = sorted((o for o in observations if not o.failed), key=lambda o: (o.objective, o.k))
         if not ranked:
-            found: dict[str, Any] | None = state.memory.get("shared")
-            return found
+            kept: dict[str, Any] | None = state.memory.get("shared")
+            return kept
         done = self.fidelity(state, 0).epochs_of(self._n_epochs)
         return None if done == self._n_epochs else {"trial": [state.round, ranked[0].k], "n_epochs": done}
 

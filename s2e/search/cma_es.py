@@ -86,7 +86,7 @@ class CmaEs(Relaxation):
 
 
 def _dumped(optimizer: Any) -> dict[str, Any]:
-    """What CMA-ES carries to the next generation, as plain JSON."""
+    """The quantities CMA-ES carries to the next generation, as plain JSON."""
     return {
         "mean": np.clip(optimizer.mean, 0.0, 1.0).tolist(),
         "sigma": float(max(optimizer._sigma, SIGMA_MIN)),

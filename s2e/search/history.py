@@ -1,4 +1,4 @@
-"""What a surrogate-based rule remembers of its trials, at a bounded size.
+"""The memory of a surrogate-based rule: its trials, at a bounded size.
 
 Shapes: N entries, M groups of entries, K trials of a round, X coordinates of a point.
 """

@@ -76,8 +76,8 @@ class ModelNewton(Relaxation):
         state = super().init()
         if self._earlier_features_WG is None:
             return state
-        found = self._fit(History.of({}, self._space.n_x)).hyperparameters._replace(relatedness=max(RELATEDNESS))
-        return replace(state, memory={"hyperparameters": list(found)})
+        fitted = self._fit(History.of({}, self._space.n_x)).hyperparameters._replace(relatedness=max(RELATEDNESS))
+        return replace(state, memory={"hyperparameters": list(fitted)})
 
     def ask(self, state: SearchState, k: int, pending: Sequence[Point] = ()) -> Point:
         """The k-th trial of the round. ``pending``, trials in flight, are expected to end with their posterior mean."""
@@ -137,7 +137,7 @@ class ModelNewton(Relaxation):
         )
 
     def _features(self, x_SX: Array) -> Array:
-        """What the surrogate sees of a point: (S, G)."""
+        """Points as the surrogate sees them: (S, G)."""
         return self._space.features(x_SX, self._n_epochs)
 
     def _elite(self, history: History, surrogate: Surrogate) -> Array:

@@ -1,4 +1,4 @@
-"""S2E's eqs. (7), (8) and Prop. 1 as printed, but for the sign of (8). Here to be compared with ``newton``.
+"""S2E's eqs. (7), (8) and Prop. 1 as printed, but for the sign of (8). Kept for comparison with ``newton`` only.
 
 Nothing is repaired: no baseline, no damping, no trust region. Two things had to be decided to run it at all: f is
 minimised, so (8) subtracts; and theta is kept in [1, THETA_MAX] after every step (the paper gives no bounds, the

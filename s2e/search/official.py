@@ -1,4 +1,6 @@
-"""The rule of the released S2E program (``heng_main.py``), as it runs and not as the paper says. For comparison only.
+"""The rule of the released S2E program (``heng_main.py``), as it runs, not as the paper describes it.
+
+Kept for comparison only.
 
 It differs from eqs. (7)-(8) and Prop. 1 (``newton_literal``) in four ways:
 
@@ -42,7 +44,7 @@ class Official(Relaxation):
 
 
 def official_step(space: Space, theta_D: Array, best_X: Array, n_trials: int) -> Array:
-    """What the program adds to theta for the best point of ``n_trials``: (D,)."""
+    """The change of theta by the program, for the best point of ``n_trials``: (D,)."""
     s_D = space.score(theta_D, best_X[None])[0]
     gradient_D = s_D / n_trials
     hessian_DD = (np.outer(s_D, s_D) - space.fisher(theta_D)) / n_trials

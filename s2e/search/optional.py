@@ -13,4 +13,4 @@ def optional(package: str, searcher: str) -> Any:
     try:
         return importlib.import_module(package)
     except ImportError as error:
-        raise SearchError(f"searcher {searcher} needs the package {package}: pip install 's2e[worker]'") from error
+        raise SearchError(f"searcher {searcher} needs the package {package}: pip install 's2e[train]'") from error

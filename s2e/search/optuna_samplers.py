@@ -114,7 +114,7 @@ class GP(OptunaSearch):
 
 
 def kept_of(objective_N: Array) -> NDArray[np.int64]:
-    """Which trials are remembered, in order: all up to N_HISTORY, then the N_BEST best and the newest."""
+    """Indices of the trials to remember, in order: all up to N_HISTORY, then the N_BEST best and the newest."""
     n = len(objective_N)
     if n <= N_HISTORY:
         return np.arange(n)

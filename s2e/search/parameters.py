@@ -55,7 +55,7 @@ class Parameter(Protocol):
         """Values that have to be allowed, one for each field."""
 
     def problems(self, path: str) -> list[Problem]:
-        """What is contradictory in it."""
+        """Its contradictions."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ KINDS: dict[str, type[Any]] = {"linear": Linear, "log": Log, "integer": Integer,
 
 def parse_parameters(data: Mapping[str, Any], path: str = "search.parameters") -> dict[str, Parameter]:
     """Name -> parameter, in the order of the names. Raises SpecError with everything that is wrong or contradictory."""
-    found: dict[str, Parameter] = {}
+    parameters: dict[str, Parameter] = {}
     problems: list[Problem] = []
     if len(data) > MOST_PARAMETERS:
         raise SpecError(Problem(path, len(data), f"at most {MOST_PARAMETERS} parameters"))
@@ -212,14 +212,14 @@ def parse_parameters(data: Mapping[str, Any], path: str = "search.parameters") -
         except SpecError as error:
             problems += error.problems
             continue
-        taken = {field for other in found for field in found[other].sets(other)}
+        taken = {field for other in parameters for field in parameters[other].sets(other)}
         wrong = parameter.problems(at) + _field_problems(parameter.sets(name), taken, at)
         problems += wrong
         if not wrong:
-            found[name] = parameter
+            parameters[name] = parameter
     if problems:
         raise SpecError(*problems)
-    return found
+    return parameters
 
 
 def _parse_one(data: Any, at: str) -> Parameter:

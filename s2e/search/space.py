@@ -136,8 +136,8 @@ class Space:
         return as_overrides(values)
 
     def features(self, x_SX: ArrayLike, n_epochs: int) -> Array:
-        """What the objective depends on, for a surrogate: the mean of R over each of the G segments, then the features
-        of the parameters, on scales of unit length: (S, G + F).
+        """Features for a surrogate, all that the objective depends on: the mean of R over each of the G segments, then
+        those of the parameters, on scales of unit length: (S, G + F).
 
         R is looked at in a few epochs of each segment only (:func:`s2e.search.surrogate.segment_epochs`).
         """
@@ -164,7 +164,7 @@ class Space:
 
     @property
     def _n_schedule(self) -> int:
-        """How many of the coordinates are the family's."""
+        """Number of coordinates that belong to the family."""
         return self.n_x - sum(parameter.block(name).n_x for name, parameter in self.parameters.items())
 
     def _of_parameters(self, x_SX: Array) -> Iterator[tuple[str, Parameter, Array]]:

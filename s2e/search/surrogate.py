@@ -43,7 +43,7 @@ TIE = 1e-9
 
 
 class Hyperparameters(NamedTuple):
-    """What a fit chooses by maximum likelihood."""
+    """The parameters that a fit chooses by maximum likelihood."""
 
     lengthscale: float
     noise_share: float
@@ -149,22 +149,20 @@ class Surrogate:
         """Posterior mean of the noise-free score: (M,)."""
         return np.asarray(self._cross(features_MG) @ self._best.coefficient)
 
-    def mean_and_variance(self, features_MG: Array) -> tuple[Array, Array]:
-        """Posterior mean and variance of the noise-free score: (M,), (M,)."""
-        cross_MN = self._cross(features_MG)
-        explained_NM = solve_triangular(self._best.root, cross_MN.T, lower=True)
-        variance_M = np.maximum(1 - self.noise_share + self._offset - (explained_NM**2).sum(axis=0), 0.0)
-        return np.asarray(cross_MN @ self._best.coefficient), variance_M
-
-    def draw(self, features_MG: Array, rng: np.random.Generator) -> Array:
-        """One joint draw of the noise-free scores from the posterior, for Thompson sampling: (M,)."""
+    def posterior(self, features_MG: Array) -> tuple[Array, Array]:
+        """Posterior mean and covariance of the noise-free scores: (M,), (M, M)."""
         cross_MN = self._cross(features_MG)
         explained_NM = solve_triangular(self._best.root, cross_MN.T, lower=True)
         correlation_MM = matern52(cdist(features_MG, features_MG) / self.lengthscale)
         covariance_MM = (1 - self.noise_share) * correlation_MM + self._offset - explained_NM.T @ explained_NM
+        return np.asarray(cross_MN @ self._best.coefficient), covariance_MM
+
+    def draw(self, features_MG: Array, rng: np.random.Generator) -> Array:
+        """One joint draw of the noise-free scores from the posterior, for Thompson sampling: (M,)."""
+        mean_M, covariance_MM = self.posterior(features_MG)
         covariance_MM[np.diag_indices_from(covariance_MM)] += JITTER
         normal_M = rng.standard_normal(len(features_MG))
-        return np.asarray(cross_MN @ self._best.coefficient + cholesky(covariance_MM, lower=True) @ normal_M)
+        return np.asarray(mean_M + cholesky(covariance_MM, lower=True) @ normal_M)
 
     def expecting(self, features_PG: Array) -> Surrogate:
         """This process with trials in flight: as if each had ended with its posterior mean, so no longer uncertain."""
@@ -225,7 +223,7 @@ def matern52(distance: Array) -> Array:
 
 
 def neighbours(features_NG: Array, n_max: int) -> NDArray[np.int64]:
-    """Which of at most ``n_max`` groups of neighbours each trial belongs to: (N,), groups numbered from 0.
+    """The group of neighbours, of at most ``n_max``, that each trial belongs to: (N,), numbered from 0.
 
     Every group has one of ``n_max`` trials spread evenly over the history, so groups are small where the search was.
     """

@@ -19,7 +19,7 @@ PAD = 4
 
 
 class CropFlip:
-    """Crop and flip of the ELR protocols (methods reference f.3): every sample, epoch and view has its own draw."""
+    """Crop and flip of the ELR protocols: every sample, epoch and view has its own draw."""
 
     def __init__(self, n_samples: int, draw: Callable[[str, Sampler], torch.Tensor]) -> None:
         self._n_samples, self._draw = n_samples, draw

@@ -16,7 +16,7 @@ import torch
 
 from s2e.networks.base import Tensors
 from s2e.train.population import StackedTrials
-from s2e.words import DataError, EpochMetrics, parse, to_json
+from s2e.words import DataError, EpochMetrics, read, to_json
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class Checkpoint:
     def from_file(cls, tensors: Tensors, header: Mapping[str, str]) -> Checkpoint:
         """What :meth:`header` and the tensors were made from."""
         rows = json.loads(header["history"])
-        return cls(int(header["n_epochs_done"]), tensors, tuple(parse(EpochMetrics, row) for row in rows))
+        return cls(int(header["n_epochs_done"]), tensors, tuple(read(EpochMetrics, row) for row in rows))
 
 
 def take(trials: StackedTrials, k: int, n_epochs_done: int, history: Sequence[EpochMetrics]) -> Checkpoint:

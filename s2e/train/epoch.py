@@ -9,13 +9,13 @@ import torch
 
 from s2e.methods.base import pick
 from s2e.methods.engine import MiniBatch
-from s2e.train.metrics import EpochNumbers, evaluate, memorisation, selection, to_numbers, validate
+from s2e.train.metrics import Measured, evaluate, memorisation, selection, to_numbers, validate
 from s2e.train.population import NEVER_SEEN, StackedTrials
 from s2e.train.skip import step_except
 from s2e.words import derive_seed
 
 
-def run_epoch(trials: StackedTrials, t: int) -> list[EpochNumbers]:
+def run_epoch(trials: StackedTrials, t: int) -> list[Measured]:
     """Train all trials for epoch t and measure them: one entry for each stacked trial."""
     trials.set_epoch(t)
     trials.predicted_KNS.fill_(NEVER_SEEN)
@@ -28,8 +28,8 @@ def run_epoch(trials: StackedTrials, t: int) -> list[EpochNumbers]:
         "loss": loss_MKN.mean((0, 2)),
         **selection(trials, order, weight_MKNB),
         **memorisation(trials),
-        "validation_accuracies": validation_KN,
-        "test_accuracies": test_KN,
+        "validation_accuracy": validation_KN,
+        "test_accuracy": test_KN,
         "validation_ensemble": validation_K,
         "test_ensemble": test_K,
         "finite": loss_MKN.isfinite().all(0).all(1) & validation_finite_K & test_finite_K,

@@ -9,52 +9,29 @@ epoch would cost a third of the epoch again. A method whose step never predicts 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 import torch
 
 from s2e.data.datasets import Part
 from s2e.methods.base import pick
 from s2e.train.population import EVALUATION_BATCH, NEVER_SEEN, StackedTrials
+from s2e.words import EpochNumbers, numbers_of
 
 Columns = dict[str, torch.Tensor]
-"""By the names of EpochNumbers: [K], or [K, N] where there is one number for each network."""
+"""By the names of :class:`s2e.words.EpochNumbers`: [K], or [K, N] where each network has one; and ``finite`` [K]."""
 
 
-@dataclass(frozen=True)
-class EpochNumbers:
-    """One stacked trial's epoch; NaN where a number does not exist (recall without a clean sample)."""
+@dataclass(frozen=True, kw_only=True)
+class Measured(EpochNumbers):
+    """One stacked trial's epoch."""
 
-    loss: float
-    kept: float
-    label_precision: float
-    label_recall: float
-    clean_correct: float
-    """Of the samples with a clean label, those predicted as it (ELR Fig. 1); the rest is incorrect."""
-    wrong_correct: float
-    """Of the samples with a wrong label, those predicted as their true class."""
-    wrong_memorised: float
-    """Of the samples with a wrong label, those predicted as that label; the rest is incorrect."""
-    train_accuracies: tuple[float, ...]
-    """Of each network, on the labels it trains on."""
-    validation_accuracies: tuple[float, ...]
-    test_accuracies: tuple[float, ...]
-    validation_ensemble: float
-    test_ensemble: float
+    networks: tuple[tuple[float | None, ...], ...]
+    """As in EpochMetrics."""
     finite: bool
     """False when a training loss or an evaluated logit was NaN or infinite."""
-
-    @property
-    def validation_accuracy(self) -> float:
-        """Mean over the networks."""
-        return fmean(self.validation_accuracies)
-
-    @property
-    def test_accuracy(self) -> float:
-        """Mean over the networks."""
-        return fmean(self.test_accuracies)
 
 
 def selection(trials: StackedTrials, order: torch.Tensor, weight_MKNB: torch.Tensor) -> Columns:
@@ -87,7 +64,7 @@ def memorisation(trials: StackedTrials) -> Columns:
         "clean_correct": _share(right_KNS, clean_KNS, (1, 2)),
         "wrong_correct": _share(right_KNS, wrong_KNS, (1, 2)),
         "wrong_memorised": _share(given_KNS, wrong_KNS, (1, 2)),
-        "train_accuracies": _share(given_KNS, seen_KNS, (2,)),
+        "train_accuracy": _share(given_KNS, seen_KNS, (2,)),
     }
 
 
@@ -131,7 +108,7 @@ def _credit(predicted: torch.Tensor, label: torch.Tensor, score_CC: torch.Tensor
     return predicted == label if score_CC is None else score_CC[label.expand_as(predicted), predicted]
 
 
-def to_numbers(trials: StackedTrials, columns: Columns) -> list[EpochNumbers]:
+def to_numbers(trials: StackedTrials, columns: Columns) -> list[Measured]:
     """One entry for each stacked trial, in a single copy from the device."""
     columns_KW = {
         name: column.to(trials.keep_KT.device, torch.float64).view(trials.n_trials, -1)
@@ -139,14 +116,21 @@ def to_numbers(trials: StackedTrials, columns: Columns) -> list[EpochNumbers]:
     }
     rows = torch.cat(list(columns_KW.values()), dim=1).tolist()
     widths = {name: column.shape[1] for name, column in columns_KW.items()}
-    return [_numbers(row, widths) for row in rows]
+    return [_measured(row, widths) for row in rows]
 
 
-def _numbers(row: list[float], widths: dict[str, int]) -> EpochNumbers:
-    values: dict[str, Any] = {}
+def _measured(row: list[float], widths: dict[str, int]) -> Measured:
+    """The numbers of one trial, the mean where each network has one; NaN (recall without a clean sample) as None."""
+    values: dict[str, list[float]] = {}
     at = 0
     for name, width in widths.items():
-        found = row[at : at + width]
-        values[name] = tuple(found) if name.endswith("_accuracies") else found[0]
+        values[name] = row[at : at + width]
         at += width
-    return EpochNumbers(**values | {"finite": bool(values["finite"])})
+    finite = bool(values.pop("finite")[0])
+    each = [values[number.name] for number in numbers_of(EpochNumbers) if number.networks]
+    networks = tuple(tuple(map(_number, network)) for network in zip(*each, strict=True))
+    return Measured(networks=networks, finite=finite, **{name: _number(fmean(of)) for name, of in values.items()})
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -9,17 +9,15 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from s2e import catalog
 from s2e.data.datasets import Part, load_split
-from s2e.data.normalisation import normalise_problems, statistics_of
 from s2e.data.open_set import foreign_images
-from s2e.data.transition import injected_noise_rate, true_transition
+from s2e.data.transition import true_transition
 from s2e.door.train import train_problems
 from s2e.methods.base import Method, Setup
 from s2e.methods.engine import Sampler, State
-from s2e.methods.params import need_problems, parse_params
 from s2e.networks.base import Tensors, cast
 from s2e.networks.build import build
+from s2e.parts import DATASETS, METHODS
 from s2e.schedule import n_keep
 from s2e.train.augment import CropFlip
 from s2e.train.draws import draw
@@ -27,7 +25,7 @@ from s2e.train.optimizer import make_optimizer, set_epoch
 from s2e.train.resident import resident
 from s2e.train.seen import see
 from s2e.train.subset import share_of
-from s2e.words import DataError, DataSpec, Population, Problem, SpecError
+from s2e.words import DataError, DataSpec, JobSpec, Population, Problem, SpecError
 
 EVALUATION_BATCH = 500
 
@@ -51,16 +49,17 @@ class StackedTrials:
         self.train_spec, self.device, self.dtype = train, device, dtype
         self.weight_dtype = torch.float64 if dtype == torch.float64 else torch.float32
         if train.augment != "none" and data.train.images.dim() != 4:
-            raise SpecError(Problem("train.augment", train.augment, f"none for {population.data.name}: no images"))
-        statistics = statistics_of(population.data)
-        self.network = build(train, data.train.images.shape[1:], data.n_classes)
+            allowed = f"none: {population.data.name} samples are feature vectors, not images"
+            raise SpecError(Problem("train.augment", train.augment, allowed))
+        dataset = DATASETS[population.data.name]
+        statistics = dataset.mean_std if population.data.normalise == "channels" else None
+        self.network = build(train, data.train.images.shape[1:], data.n_classes, data_root)
         augmented = train.augment != "none"
         foreign = foreign_images(population.data, data_root)
         self.data = resident(
             data, type(self.network), device, augmented=augmented, statistics=statistics, foreign=foreign
         )
-        params = parse_params(train.method, population.data.name, train.params)
-        self.method: Method = catalog.load(catalog.METHODS, train.method)(params)
+        self.method: Method = METHODS[train.method].stored(train.params, dataset=population.data.name).make()
         self.trial = list(range(len(trials)))
         """Which trial of the population each of the K stacked ones is; failed trials have left."""
         self.init_seeds = [trial.init_seed for trial in trials]
@@ -159,7 +158,7 @@ class StackedTrials:
             rows = index
         x = self.data.train.images.index_select(0, rows.flatten())
         if self.augmentation:
-            x = self.network.store(x if view is None else self.augmentation(x, index, view))
+            x = self.network.arrange(x if view is None else self.augmentation(x, index, view))
         return self.data.scaled(x, self.dtype).view(*index.shape, *x.shape[1:])
 
     def clean_images(self, index: torch.Tensor) -> torch.Tensor:
@@ -222,13 +221,11 @@ class StackedTrials:
             n_trials=n_trials,
             n_samples=n_samples,
             n_classes=n_classes,
-            n_epochs=self.n_epochs,
             device=self.device,
             dtype=self.weight_dtype,
             label_KS=self.label_KS,
             true_label_S=self.data.train.labels if self.seen.image_row_KS is None else self.seen.true_label_KS,
             transition_KCC=transition_KCC,
-            noise_rate=injected_noise_rate(data),
             init_seeds=tuple(self.init_seeds),
             tensors=self.tensors,
         )
@@ -243,9 +240,10 @@ class StackedTrials:
 def _check(population: Population) -> None:
     if not population.trials:
         raise SpecError(Problem("trials", [], "at least one trial"))
-    problems = need_problems(population.train.method, n_clean=population.data.n_clean)
-    problems += train_problems(population.train) + normalise_problems(population.data)
-    if problems:
+    job = JobSpec(data=population.data, train=population.train)
+    method = METHODS.find(job.train.method, "train.method").stored(job.train.params, dataset=job.data.name)
+    dataset = DATASETS.find(job.data.name, "data.name").stored(job.data.params)
+    if problems := method.missing(job) + train_problems(job.train) + dataset.unnormalised(job.data):
         raise SpecError(*problems)
     for trial in population.trials:
         if len(trial.keep_rate) != population.train.n_epochs:

@@ -9,8 +9,8 @@ from functools import lru_cache
 import torch
 
 from s2e.data.datasets import Part, SplitData
-from s2e.data.normalisation import Statistics
 from s2e.networks.base import StackedNetwork
+from s2e.parts import Statistics
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,16 +52,16 @@ def resident(
 ) -> Resident:
     """``data`` laid out for ``network`` on ``device``."""
 
-    def stored(part: Part) -> Part:
-        return Part(network.store(part.images).to(device), part.labels.to(device))
+    def arranged(part: Part) -> Part:
+        return Part(network.arrange(part.images).to(device), part.labels.to(device))
 
     train = data.train if foreign is None else Part(torch.cat([data.train.images, foreign]), data.train.labels)
-    train = Part(train.images.to(device), train.labels.to(device)) if augmented else stored(train)
-    clean = None if data.clean is None else stored(data.clean)
+    train = Part(train.images.to(device), train.labels.to(device)) if augmented else arranged(train)
+    clean = None if data.clean is None else arranged(data.clean)
     mean, std = (
         (_channels(values, data, network, device) for values in statistics) if statistics is not None else (None, None)
     )
-    return Resident(data.max_value, train, stored(data.validation), stored(data.test), clean, mean, std)
+    return Resident(data.max_value, train, arranged(data.validation), arranged(data.test), clean, mean, std)
 
 
 def _channels(
@@ -69,4 +69,4 @@ def _channels(
 ) -> torch.Tensor:
     """One value for each channel as an image of the training images' shape, laid out for ``network``."""
     values_1D11 = torch.tensor(values, dtype=torch.float64).view(1, -1, 1, 1)
-    return network.store(values_1D11.expand(1, *data.train.images.shape[1:])).to(device)
+    return network.arrange(values_1D11.expand(1, *data.train.images.shape[1:])).to(device)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from statistics import fmean
 
 import torch
 
 from s2e.outcome import result_of
 from s2e.train.checkpoint import Checkpoint, restore, take
 from s2e.train.epoch import run_epoch
-from s2e.train.metrics import EpochNumbers
+from s2e.train.metrics import Measured
 from s2e.train.population import StackedTrials
 from s2e.train.runtime import flushed_denormals, prepare_process
-from s2e.words import EpochMetrics, Population, TrialResult, TrialSpec, replace
+from s2e.words import EpochMetrics, Population, TrialResult, TrialSpec, numbers_of, replace
 
 
 @dataclass(frozen=True)
@@ -86,12 +84,12 @@ def train_population(
 
 
 def _record(
-    progress: Sequence[_Progress], trials: StackedTrials, numbers: Sequence[EpochNumbers], t: int
+    progress: Sequence[_Progress], trials: StackedTrials, measured: Sequence[Measured], t: int
 ) -> tuple[EpochMetrics, ...]:
     """Write epoch t down for the trials that stay, and let the failed ones leave."""
-    alive = [k for k, row in enumerate(numbers) if row.finite]
+    alive = [k for k, row in enumerate(measured) if row.finite]
     rows = []
-    for k, row in enumerate(numbers):
+    for k, row in enumerate(measured):
         mine = progress[trials.trial[k]]
         if row.finite:
             metrics = _metrics(mine.spec, t, row)
@@ -114,27 +112,9 @@ def _checkpoints(
     )
 
 
-def _metrics(trial: TrialSpec, t: int, row: EpochNumbers) -> EpochMetrics:
-    return EpochMetrics(
-        k=trial.k,
-        epoch=t,
-        loss=row.loss,
-        keep_rate=trial.keep_rate[t],
-        kept=row.kept,
-        label_precision=_number(row.label_precision),
-        label_recall=_number(row.label_recall),
-        validation_accuracy=row.validation_accuracy,
-        test_accuracy=row.test_accuracy,
-        validation_ensemble=row.validation_ensemble,
-        test_ensemble=row.test_ensemble,
-        train_accuracy=_number(fmean(row.train_accuracies)),
-        clean_correct=_number(row.clean_correct),
-        wrong_correct=_number(row.wrong_correct),
-        wrong_memorised=_number(row.wrong_memorised),
-        networks=tuple(
-            zip(map(_number, row.train_accuracies), row.validation_accuracies, row.test_accuracies, strict=True)
-        ),
-    )
+def _metrics(trial: TrialSpec, t: int, row: Measured) -> EpochMetrics:
+    numbers = {number.name: getattr(row, number.name) for number in numbers_of(Measured)}
+    return EpochMetrics(k=trial.k, epoch=t, keep_rate=trial.keep_rate[t], networks=row.networks, **numbers)
 
 
 def _end(population: Population, trials: StackedTrials, progress: Sequence[_Progress]) -> PopulationEnd:
@@ -145,7 +125,3 @@ def _end(population: Population, trials: StackedTrials, progress: Sequence[_Prog
     tail = population.tail_epochs
     results = tuple(result_of(mine.spec, mine.history, tail, mine.reason) for mine in progress)
     return PopulationEnd(results, models, shape)
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value

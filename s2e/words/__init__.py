@@ -2,30 +2,55 @@
 
     JobSpec -> SearchState -> Point -> keep_rate -> TrialSpec -> EpochMetrics -> TrialResult -> Observation -> Report
 
-``to_json`` and ``parse`` of :mod:`s2e.words.fields` turn each of them into plain JSON and back. Nothing here imports
-anything but the standard library and its neighbours.
+``to_json`` turns each of them into plain JSON. ``parse`` checks JSON of a stranger, field by field; ``read`` takes what
+was checked once already. Nothing here imports anything but the standard library and its neighbours.
 """
 
 from dataclasses import replace
 
 from s2e.words.compare import MOST_ENTRIES, MOST_LABEL, CompareSpec, EntrySpec, ScheduleSpec
-from s2e.words.data import MATRIX_KINDS, MAX_CLASSES, NOISE_KINDS, CsvSpec, DataSpec, NoiseSpec
+from s2e.words.data import MAX_CLASSES, CsvSpec, DataSpec, NoiseSpec
 from s2e.words.earlier import MOST_TRIALS, EarlierTrials
-from s2e.words.errors import DataError, Problem, S2EError, SearchError, SpecError, TrialError
+from s2e.words.errors import (
+    DataError,
+    MissingExtraError,
+    Problem,
+    S2EError,
+    SearchError,
+    SpecError,
+    TrialError,
+    UnreadableError,
+)
 from s2e.words.fidelity import FULL, Fidelity, of_highest_fidelity
 from s2e.words.fields import field_lines, json_schema, param, parse, to_json
 from s2e.words.job import SPEC_VERSION, JobSpec, PlanSpec
-from s2e.words.results import EpochMetrics, FinalAccuracies, FinalAccuracy, Report, ReportRow, TrialResult
+from s2e.words.numbers import Number, number, numbers_of, value_at
+from s2e.words.reading import read
+from s2e.words.results import (
+    Compared,
+    CompareReport,
+    CompareRow,
+    EpochMetrics,
+    EpochNumbers,
+    FinalAccuracies,
+    FinalAccuracy,
+    Report,
+    ReportRow,
+    TrialNumbers,
+    TrialResult,
+)
 from s2e.words.search import ReportSpec, SearchSpec
 from s2e.words.seeds import derive_seed
 from s2e.words.train import TrainSpec
 from s2e.words.trial import Observation, Point, Population, Round, RoundRecord, SearchState, TrialSpec
 
 __all__ = [
-    "FULL", "MATRIX_KINDS", "MAX_CLASSES", "MOST_ENTRIES", "MOST_LABEL", "MOST_TRIALS", "NOISE_KINDS", "SPEC_VERSION",
-    "CompareSpec", "CsvSpec", "DataError", "DataSpec", "EarlierTrials", "EntrySpec", "EpochMetrics", "Fidelity",
-    "FinalAccuracies", "FinalAccuracy", "JobSpec", "NoiseSpec", "Observation", "PlanSpec", "Point", "Population",
-    "Problem", "Report", "ReportRow", "ReportSpec", "Round", "RoundRecord", "S2EError", "ScheduleSpec", "SearchError",
-    "SearchSpec", "SearchState", "SpecError", "TrainSpec", "TrialError", "TrialResult", "TrialSpec", "derive_seed",
-    "field_lines", "json_schema", "of_highest_fidelity", "param", "parse", "replace", "to_json",
+    "FULL", "MAX_CLASSES", "MOST_ENTRIES", "MOST_LABEL", "MOST_TRIALS", "SPEC_VERSION",
+    "CompareReport", "CompareRow", "CompareSpec", "Compared", "CsvSpec", "DataError", "DataSpec", "EarlierTrials",
+    "EntrySpec", "EpochMetrics", "EpochNumbers", "Fidelity", "FinalAccuracies", "FinalAccuracy", "JobSpec",
+    "MissingExtraError", "NoiseSpec", "Number", "Observation", "PlanSpec", "Point", "Population", "Problem", "Report",
+    "ReportRow", "ReportSpec", "Round", "RoundRecord", "S2EError", "ScheduleSpec", "SearchError", "SearchSpec",
+    "SearchState", "SpecError", "TrainSpec", "TrialError", "TrialNumbers", "TrialResult", "TrialSpec",
+    "UnreadableError", "derive_seed", "field_lines", "json_schema", "number", "numbers_of", "of_highest_fidelity",
+    "param", "parse", "read", "replace", "to_json", "value_at",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a comparison asks for: entries, each a method under a schedule, on the job's data, network and budget."""
+"""The part of a job that compares: entries, each a method under a schedule, on one data set, network and budget."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST_LABEL = 40
 
 @dataclass(frozen=True)
 class ScheduleSpec:
-    """Which R(t) an entry trains under. A method without a schedule ignores it, and the report says so."""
+    """The R(t) an entry trains under. A method without a schedule ignores it, and the report says so."""
 
     kind: str = param(
         "default",

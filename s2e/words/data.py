@@ -1,14 +1,12 @@
-"""What a job says about its data: the set, the noise in its labels, and the split. Part of :mod:`s2e.words.job`."""
+"""The data of a job: the set, the noise in its labels, and the split."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from s2e.words.fields import param
 
-MATRIX_KINDS = ("none", "symmetric", "symmetric_inclusive", "pair", "asymmetric", "matrix")
-"""Noise that is one matrix T, T_ij = P(label j | class i)."""
-NOISE_KINDS = (*MATRIX_KINDS, "human", "open_set")
 MAX_CLASSES = 1_000
 
 
@@ -22,7 +20,7 @@ class NoiseSpec:
 
     kind: str = param(
         "symmetric",
-        choices=NOISE_KINDS,
+        names="noise",
         doc="none; symmetric: uniform over the other classes; symmetric_inclusive: exactly noise_rate x S labels "
         "re-drawn over all classes; pair: the next class; asymmetric: similar classes (mnist, cifar10, cifar100); "
         "matrix: the one given; human: CIFAR-N label sets below the data root; open_set: images of another set replace "
@@ -115,4 +113,7 @@ class DataSpec:
         choices=("clean", "noisy", "noisy_corrected"),
         doc="noisy: validation labels go through the same noise, drawn from a seed of their own; noisy_corrected: so "
         "do they, and validation accuracy is carried back to clean labels by the inverse of the noise's matrix",
+    )
+    params: dict[str, Any] = param(
+        dict, doc="settings of the data set, by name; what is missing gets defaults (csv has a section of its own)"
     )

@@ -1,10 +1,12 @@
 """Everything this package raises on purpose.
 
 S2EError
-├── SpecError      a job specification that cannot be run: field, value, what is allowed
-├── DataError      a data set that is missing or does not fit
-├── SearchError    a searcher was told something it cannot use
-└── TrialError     a training that went wrong (``retryable`` says whether another try may help)
+├── SpecError          a job specification that cannot be run: field, value, what is allowed
+├── DataError          a data set that is missing or does not fit
+├── SearchError        a searcher was told something it cannot use
+├── UnreadableError    stored or received JSON that is not what its type says
+├── MissingExtraError  a library that the base installation does not bring (an ImportError too)
+└── TrialError         a training that went wrong (``retryable`` says whether another try may help)
 """
 
 from __future__ import annotations
@@ -39,6 +41,27 @@ class SpecError(S2EError):
 
 class DataError(S2EError):
     """A data set cannot be loaded, or does not fit what was asked."""
+
+
+class UnreadableError(S2EError):
+    """JSON that cannot be read: ``field`` is its dotted path, ``expected`` what should be there."""
+
+    def __init__(self, expected: str, value: Any, field: str = "") -> None:
+        self.expected, self.value, self.field = expected, value, field
+        shown = repr(value)
+        shown = shown if len(shown) <= 80 else shown[:77] + "..."
+        super().__init__(f"{field or 'the whole'} = {shown} cannot be read: expected {expected}")
+
+    def below(self, name: str) -> UnreadableError:
+        """The same error, seen from the object that holds ``name``."""
+        return UnreadableError(self.expected, self.value, f"{name}.{self.field}" if self.field else name)
+
+
+class MissingExtraError(S2EError, ImportError):
+    """A library that this use of the package needs is not installed."""
+
+    def __init__(self, extra: str) -> None:
+        super().__init__(f"this needs the extra {extra!r}: pip install 's2e[{extra}]'")
 
 
 class SearchError(S2EError):

@@ -1,4 +1,4 @@
-"""How much of a full training one trial is: a prefix of its epochs, a share of its data, the trial it continues."""
+"""Fidelity, the part of a full training that a trial is: its epochs, its share of the data, the trial it continues."""
 
 from __future__ import annotations
 
@@ -42,6 +42,6 @@ def of_highest_fidelity(items: Iterable[T], share: Callable[[T], float]) -> list
 
     Early epochs mislead under label noise: a network fits the clean labels first.
     """
-    found = [(share(item), item) for item in items]
-    most = max((s for s, _ in found), default=0.0)
-    return [item for s, item in found if s == most]
+    shares = [(share(item), item) for item in items]
+    most = max((s for s, _ in shares), default=0.0)
+    return [item for s, item in shares if s == most]

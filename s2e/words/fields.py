@@ -14,6 +14,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, date, datetime, time
 from typing import Any, TypeVar
 
 from s2e.words.errors import Problem, SpecError
@@ -27,8 +28,25 @@ _BOUNDS: dict[str, tuple[str, str, Callable[[float, float], bool]]] = {
 }
 _MAX_ITEMS = 10_000
 _MAX_TEXT = 4_000
-NAMES: dict[str, Callable[[], Iterable[str]]] = {}
-"""What a field with ``names=KEY`` may hold. The registries enter themselves: the vocabulary imports none of them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Names:
+    """The names that a field with ``names=KEY`` may hold, asked for when a value is checked."""
+
+    known: Callable[[], Iterable[str]]
+    broken: Callable[[], Mapping[str, str]] = dict
+    """Name -> reason, for names that are declared somewhere and cannot be used."""
+
+    def allowed(self, value: Any) -> str:
+        """The allowed names, and the reason where ``value`` is declared and cannot be used."""
+        names = "one of " + ", ".join(self.known())
+        reason = self.broken().get(value, "") if isinstance(value, str) else ""
+        return f"{names}; {value} cannot be used: {reason}" if reason else names
+
+
+NAMES: dict[str, Names] = {}
+"""Names by key. The registries enter themselves: the vocabulary imports none of them."""
 
 
 def param(default: Any = dataclasses.MISSING, *, doc: str, **rules: Any) -> Any:
@@ -36,29 +54,33 @@ def param(default: Any = dataclasses.MISSING, *, doc: str, **rules: Any) -> Any:
 
     ``choices`` is a sequence of names, ``names`` the key of a registry in :data:`NAMES` that is asked late;
     ``or_pattern`` is a regular expression for further names.
-    A mutable or dataclass default is given as a zero-argument callable.
+    A mutable or dataclass default is given as a zero-argument callable. ``kw_only`` is dataclasses' own, ``number`` is
+    for :mod:`s2e.words.numbers`.
     """
-    unknown = set(rules) - set(_BOUNDS) - {"choices", "names", "or_pattern", "max_length"}
+    kw_only = rules.pop("kw_only", dataclasses.MISSING)
+    unknown = set(rules) - set(_BOUNDS) - {"choices", "names", "or_pattern", "max_length", "number"}
     if unknown:
         raise TypeError(f"unknown rules {sorted(unknown)}")
-    metadata = {"doc": doc, **rules}
+    more: dict[str, Any] = {"metadata": {"doc": doc, **rules}, "kw_only": kw_only}
     if default is dict:  # compared, but not hashed: a frozen dataclass with such a field can still be a key
-        return dataclasses.field(default_factory=dict, metadata=metadata, hash=False)
+        return dataclasses.field(default_factory=dict, hash=False, **more)
     if isinstance(default, type) or callable(default):
-        return dataclasses.field(default_factory=default, metadata=metadata)
+        return dataclasses.field(default_factory=default, **more)
     if default is dataclasses.MISSING:
-        return dataclasses.field(metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
+        return dataclasses.field(**more)
+    return dataclasses.field(default=default, **more)
 
 
 def to_json(value: Any) -> Any:
-    """A dataclass (or a tree of them) as plain dicts, lists, numbers, strings and None."""
+    """A dataclass (or a tree of them) as plain dicts, lists, numbers, strings and None; times as UTC ISO 8601."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
         return [to_json(item) for item in value]
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return value
 
 
@@ -124,14 +146,13 @@ def _parse_tuple(args: tuple[Any, ...], rules: Mapping[str, Any], data: Any, pat
 
 
 def _parse_scalar(kind: Any, rules: Mapping[str, Any], data: Any, path: str, problems: list[Problem]) -> Any:
-    allowed = _describe(kind, rules)
     is_number = _is_finite_number(data)
     if kind is float and is_number:
         data = float(data)
     elif kind is int and is_number and int(data) == data:
         data = int(data)
     elif not (kind in (str, bool) and isinstance(data, kind)):
-        problems.append(Problem(path, _short(data), allowed))
+        problems.append(Problem(path, _short(data), _describe(kind, rules)))
         return data
     bad = any(not _BOUNDS[r][2](data, rules[r]) for r in _BOUNDS if r in rules)
     if _is_named(rules) and data not in _choices(rules) and not _matches(rules, data):
@@ -139,7 +160,7 @@ def _parse_scalar(kind: Any, rules: Mapping[str, Any], data: Any, path: str, pro
     if kind is str and len(data) > rules.get("max_length", _MAX_TEXT):
         bad = True
     if bad:
-        problems.append(Problem(path, _short(data), allowed))
+        problems.append(Problem(path, _short(data), _describe(kind, rules, data)))
     return data
 
 
@@ -154,20 +175,27 @@ def _is_named(rules: Mapping[str, Any]) -> bool:
 
 
 def _choices(rules: Mapping[str, Any]) -> list[Any]:
-    return list(rules["choices"] if "choices" in rules else NAMES[rules["names"]]())
+    return list(rules["choices"] if "choices" in rules else NAMES[rules["names"]].known())
 
 
 def _matches(rules: Mapping[str, Any], data: Any) -> bool:
     return "or_pattern" in rules and re.fullmatch(rules["or_pattern"], data) is not None
 
 
-def _describe(kind: Any, rules: Mapping[str, Any]) -> str:
-    words = {float: "a finite number", int: "a whole number", str: "text", bool: "true or false"}[kind]
+def _describe(kind: Any, rules: Mapping[str, Any], refused: Any = None) -> str:
+    """The allowed values of a field in words; with the ``refused`` one, also why a declared name is not among them."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return _describe(next(a for a in args if a is not type(None)), rules) + ", or null"
+    if origin is tuple:
+        return f"a list of at most {rules.get('max_length', _MAX_ITEMS)} items, each {_describe(args[0], rules)}"
     if _is_named(rules):
-        names = "one of " + ", ".join(str(c) for c in _choices(rules))
-        return f"{names}, or {rules['or_pattern']}" if "or_pattern" in rules else names
+        names = Names(lambda: map(str, rules["choices"])) if "choices" in rules else NAMES[rules["names"]]
+        allowed = names.allowed(refused)
+        return f"{allowed}, or {rules['or_pattern']}" if "or_pattern" in rules else allowed
     if kind is str:
         return f"text of at most {rules.get('max_length', _MAX_TEXT)} characters"
+    words = {float: "a finite number", int: "a whole number", bool: "true or false"}.get(kind, "an object")
     bounds = [f"{_BOUNDS[r][0]} {rules[r]}" for r in _BOUNDS if r in rules]
     return words + (", " + " and ".join(bounds) if bounds else "")
 
@@ -178,6 +206,8 @@ def _short(value: Any) -> Any:
         return str(value)
     if isinstance(value, int | float | bool) or value is None:
         return value if not isinstance(value, int) or abs(value) < 2**63 else hex(value)[:80]
+    if isinstance(value, date | time):  # which TOML has
+        return value.isoformat()
     text = value if isinstance(value, str) else repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
@@ -186,9 +216,16 @@ def field_lines(cls: type) -> list[tuple[str, Any, str, str]]:
     """Name, default, what is allowed and documentation of each field of a flat dataclass made with :func:`param`."""
     hints = _hints(cls)
     return [
-        (f.name, to_json(f.default), _describe(hints[f.name], f.metadata), f.metadata.get("doc", ""))
+        (f.name, _default_of(f), _describe(hints[f.name], f.metadata), f.metadata.get("doc", ""))
         for f in dataclasses.fields(cls)
     ]
+
+
+def _default_of(field: dataclasses.Field[Any]) -> Any:
+    """The default as JSON; None where the field is required."""
+    if field.default_factory is not dataclasses.MISSING:
+        return to_json(field.default_factory())
+    return None if field.default is dataclasses.MISSING else to_json(field.default)
 
 
 def json_schema(cls: type) -> dict[str, Any]:
@@ -226,6 +263,8 @@ def _field_schema(kind: Any, rules: Mapping[str, Any]) -> dict[str, Any]:
         }
     if origin is dict or kind is dict:
         return {"type": "object"}
+    if kind is Any:
+        return {}
     schema: dict[str, Any] = {"type": {float: "number", int: "integer", str: "string", bool: "boolean"}[kind]}
     schema |= {_BOUNDS[r][1]: rules[r] for r in _BOUNDS if r in rules}
     if "or_pattern" in rules:

@@ -1,4 +1,4 @@
-"""What a user asks for: one job."""
+"""A job, as a user asks for it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class JobSpec:
     name: str = param("", max_length=120, doc="a name for people")
     kind: str = param(
         "search",
-        choices=("search", "compare"),
+        names="kinds",
         doc="search: find a schedule; compare: train the entries of compare on the same seeds (of search, only "
         "tail_epochs then matters, and of report only tau and ramp_epochs)",
     )
@@ -60,6 +60,6 @@ class JobSpec:
 
     @property
     def tail_epochs(self) -> int:
-        """Epochs averaged by the objective: mean validation accuracy over the last of them (design invariant 4)."""
+        """Epochs averaged by the objective: mean validation accuracy over the last of them."""
         n_epochs = self.train.n_epochs
         return min(n_epochs, self.search.tail_epochs or max(5, n_epochs // 10))

@@ -1,47 +1,71 @@
-"""What is measured and reported: the later half of the vocabulary of :mod:`s2e.words.job`, which gives it out.
+"""What is measured and reported: EpochMetrics -> TrialResult -> Report or CompareReport.
 
-EpochMetrics -> TrialResult -> Report
+Fields made with :func:`number` are the one table of numbers: whoever stores, sends or shows them reads it from here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from s2e.words.fields import param
+from s2e.words.numbers import number
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochNumbers:
+    """What an epoch measures of a trial, mean over its networks; None: not measured, or not a number."""
+
+    loss: float | None = number(None, title="training loss", unit="number", doc="mean loss of the samples trained on")
+    kept: float | None = number(
+        None, title="share of the batch kept", doc="fraction of the mini-batches really kept (whole samples)"
+    )
+    label_precision: float | None = number(
+        None, title="label precision of the selection", live=True, doc="clean among selected"
+    )
+    label_recall: float | None = number(None, title="label recall of the selection", doc="selected among clean")
+    train_accuracy: float | None = number(
+        None,
+        title="training accuracy, noisy labels",
+        networks=True,
+        doc="on the labels trained on, noise included, from the training's own forward passes",
+    )
+    validation_accuracy: float | None = number(
+        None, title="validation accuracy", searched=True, live=True, networks=True, doc="what the search sees"
+    )
+    test_accuracy: float | None = number(
+        None, title="test accuracy", networks=True, doc="measured and shown, never fed back"
+    )
+    validation_ensemble: float | None = number(
+        None,
+        title="validation accuracy of the ensemble",
+        doc="of the largest sum of the networks' logits; never mixed with the mean over networks",
+    )
+    test_ensemble: float | None = number(
+        None, title="test accuracy of the ensemble", doc="of the largest sum of the networks' logits"
+    )
+    clean_correct: float | None = number(
+        None, title="clean labels: predicted correctly", doc="of the samples with a clean label (ELR Fig. 1)"
+    )
+    wrong_correct: float | None = number(
+        None, title="wrong labels: true class predicted", doc="of the samples with a wrong label (ELR Fig. 1)"
+    )
+    wrong_memorised: float | None = number(
+        None,
+        title="wrong labels: memorised",
+        doc="of the samples with a wrong label, those predicted as that label; what is left is incorrect",
+    )
 
 
 @dataclass(frozen=True)
-class EpochMetrics:
-    """One trial after epoch t. Accuracies and rates in [0, 1], mean over the trial's networks; None: not a number."""
+class EpochMetrics(EpochNumbers):
+    """One trial after epoch t."""
 
     k: int
     epoch: int
-    loss: float | None
-    keep_rate: float
-    """R(t) as asked."""
-    kept: float
-    """Fraction of the mini-batch really kept (whole samples, at least one)."""
-    label_precision: float | None
-    """Clean among selected."""
-    label_recall: float | None
-    """Selected among clean."""
-    validation_accuracy: float | None
-    test_accuracy: float | None
-    """Measured and shown, never fed back."""
-    validation_ensemble: float | None = None
-    """Accuracy of the largest sum of the networks' logits; never mixed with the mean over networks."""
-    test_ensemble: float | None = None
-    train_accuracy: float | None = None
-    """On the labels trained on, noise included, from the training's own forward passes."""
-    clean_correct: float | None = None
-    """Of the samples with a clean label, those predicted as it (ELR Fig. 1)."""
-    wrong_correct: float | None = None
-    """Of the samples with a wrong label, those predicted as their true class."""
-    wrong_memorised: float | None = None
-    """Of the samples with a wrong label, those predicted as that label; what is left is incorrect."""
-    networks: tuple[tuple[float | None, float | None, float | None], ...] = ()
-    """(train, validation, test) accuracy of each network."""
+    keep_rate: float = number(title="keep rate R(t)", doc="R(t) as asked")
+    networks: tuple[tuple[float | None, ...], ...] = ()
+    """Of each network the numbers that are declared with ``networks``, in their order."""
 
 
 @dataclass(frozen=True)
@@ -67,27 +91,39 @@ class FinalAccuracies:
     """Mean over the final ten epochs of the wrong labels that are predicted."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrialNumbers:
+    """What a trial comes to. Numbers ``over`` the tail are means of the epoch's number of the same name."""
+
+    validation_accuracy: float | None = number(
+        None, title="validation accuracy", searched=True, over="tail", live=True, doc="what the search sees"
+    )
+    test_accuracy: float | None = number(
+        None, title="test accuracy (shown only)", over="tail", doc="measured and shown, never fed back"
+    )
+    label_precision: float | None = number(None, title="label precision", over="tail", doc="clean among selected")
+    objective: float | None = number(
+        None, title="objective", unit="number", searched=True, doc="1 - validation accuracy, to be minimised"
+    )
+
+
 @dataclass(frozen=True)
-class TrialResult:
+class TrialResult(TrialNumbers):
     """The end of one trial. Means are over the last ``tail_epochs``; a failed trial has a reason and no numbers."""
 
     round: int
     k: int
     failed: bool = False
     reason: str = ""
-    objective: float | None = None
-    validation_accuracy: float | None = None
-    test_accuracy: float | None = None
-    label_precision: float | None = None
     model: str | None = None
     """Path of the trained networks below the artifact root, where one was kept."""
     final: FinalAccuracies | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReportRow:
     """One schedule re-trained on fresh seeds. Intervals are 95 % (Student t over seeds); those of differences hold for
-    all looks together."""
+    all looks together. Kinds of test accuracy are never compared with one another."""
 
     label: str
     title: str
@@ -95,27 +131,45 @@ class ReportRow:
     test_accuracy: tuple[float, ...]
     mean: float | None
     half_width: float | None
-    label_precision: float | None
+    label_precision: float | None = number(
+        title="label precision", source="label_precision", doc="clean among selected, mean over the seeds"
+    )
     difference: float | None
     """Mean paired difference searched - this row, same seeds; None for the searched row itself."""
     difference_half_width: float | None
     n_failed: int = 0
     train: dict[str, Any] = param(dict, doc="searched training settings that go with the schedule")
-    last_ten: float | None = None
-    """Test accuracy of the final ten epochs, mean over the seeds; ``mean`` averages the epochs of the objective."""
-    best: float | None = None
-    """Of the best epoch of each seed, chosen on the test set: it flatters."""
-    at_best_validation: float | None = None
+    last_ten: float | None = number(
+        None,
+        title="last ten epochs",
+        source="final.mean.last_ten",
+        doc="test accuracy of the final ten epochs, mean over the seeds; mean averages the epochs of the objective",
+    )
+    best: float | None = number(
+        None,
+        title="best of all epochs",
+        source="final.mean.best",
+        doc="of the best epoch of each seed, chosen on the test set: it flatters",
+    )
+    at_best_validation: float | None = number(
+        None,
+        title="at best validation",
+        source="final.mean.at_best_validation",
+        doc="at the first epoch with the best validation accuracy, mean over the seeds",
+    )
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a job ends with: the recommended schedule, the best run, the comparison and what it supports, in words."""
+    """What a search ends with: the recommended schedule, the best run, the comparison and what it supports, in words.
+
+    ``recommended`` and ``best_run`` are (round, k): a schedule, and a single training.
+    """
 
     recommended: tuple[int, int] | None
-    """(round, k) of the recommended schedule: of the lowest posterior means the best on fresh seeds."""
+    """Of the lowest posterior means the best on fresh seeds."""
     best_run: tuple[int, int] | None
-    """(round, k) of the best single training seen by validation: a model, not a schedule."""
+    """The best single training seen by validation: a model, not a schedule."""
     best_run_validation_accuracy: float | None
     best_run_model: str | None
     recommended_model: str | None
@@ -126,4 +180,86 @@ class Report:
     train: dict[str, Any] = param(dict, doc="searched training settings of the recommended schedule")
     basis: str = ""
     """What the numbers rest on, in words: the budgets of both sides, and how seeds were spent."""
-    kind: str = "search"
+    kind: Literal["search"] = "search"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One figure of an entry over the seeds, and its paired difference to the baseline. Intervals are 95 %."""
+
+    values: tuple[float | None, ...]
+    """By seed; None where the training failed or has no such figure."""
+    mean: float | None
+    half_width: float | None
+    difference: float | None
+    """Mean of this entry - baseline over the seeds that both finished; None for the baseline itself."""
+    difference_half_width: float | None
+
+
+@dataclass(frozen=True)
+class CompareRow:
+    """One entry. ``validation`` is the objective's; the three kinds of test accuracy are never compared with another.
+
+    Figures are means over the networks of a trial; ``ensemble_...`` are of the networks' summed logits.
+    """
+
+    label: str
+    method: str
+    params: dict[str, Any] = param(dict, doc="hyperparameters, complete")
+    train: dict[str, Any] = param(dict, doc="other training settings of its own")
+    schedule: str = ""
+    uses_schedule: bool = True
+    keep_rate: tuple[float, ...] = ()
+    n_failed: int = 0
+    model: str | None = None
+    """Model file of its first seed that was trained to the end."""
+    validation: Compared | None = number(
+        None, title="validation", source="validation_accuracy", doc="mean over the epochs of the objective"
+    )
+    last_ten: Compared | None = number(
+        None, title="last ten epochs", source="final.mean.last_ten", doc="test accuracy of the final ten epochs"
+    )
+    best: Compared | None = number(
+        None,
+        title="best of all epochs",
+        source="final.mean.best",
+        doc="test accuracy of the best epoch, chosen on the test set: it flatters",
+    )
+    at_best_validation: Compared | None = number(
+        None,
+        title="at best validation",
+        source="final.mean.at_best_validation",
+        doc="test accuracy at the first epoch with the best validation accuracy",
+    )
+    ensemble_last_ten: Compared | None = number(
+        None, title="ensemble, last ten", source="final.ensemble.last_ten", doc="last_ten of the ensemble"
+    )
+    ensemble_best: Compared | None = number(
+        None, title="ensemble, best", source="final.ensemble.best", doc="best of the ensemble"
+    )
+    ensemble_at_best_validation: Compared | None = number(
+        None,
+        title="ensemble, at best validation",
+        source="final.ensemble.at_best_validation",
+        doc="at_best_validation of the ensemble",
+    )
+    label_precision: Compared | None = number(
+        None, title="label precision", source="label_precision", doc="clean among selected"
+    )
+    wrong_memorised: Compared | None = number(
+        None,
+        title="wrong labels memorised",
+        source="final.wrong_memorised",
+        doc="of the wrong labels, those predicted over the final ten epochs",
+    )
+
+
+@dataclass(frozen=True)
+class CompareReport:
+    """What a comparison ends with; ``verdict`` claims what all paired differences together support."""
+
+    rows: tuple[CompareRow, ...]
+    verdict: str
+    baseline: str
+    n_seeds: int
+    kind: Literal["compare"] = "compare"

@@ -1,4 +1,4 @@
-"""The parts of a job that say what is searched, and what the result is compared with."""
+"""The sections of a job about the search and its final comparison."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from s2e.words.fields import param
 
 @dataclass(frozen=True)
 class SearchSpec:
-    """Which schedules are tried, and how the next ones are chosen."""
+    """The schedules to try, and the rule that chooses the next ones."""
 
     searcher: str = param("model_newton", names="searchers", doc="search rule")
     space: str = param("s2e", names="spaces", doc="space of schedules")
@@ -40,6 +40,7 @@ class SearchSpec:
     tail_epochs: int | None = param(
         None, ge=1, le=10_000, doc="last epochs averaged by the objective; null: max(5, T/10), at most T"
     )
+    params: dict[str, Any] = param(dict, doc="settings of the rule, by name; what is missing gets defaults")
 
 
 @dataclass(frozen=True)

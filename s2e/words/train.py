@@ -1,4 +1,4 @@
-"""How one trial is trained: method, network, optimiser, step-size schedule, augmentation. Imports no torch."""
+"""The training of one trial: method, network, optimiser, step-size schedule, augmentation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NETWORK_PATTERN = "torchvision:[a-z0-9_]{1,40}"
 
 @dataclass(frozen=True)
 class TrainSpec:
-    """How one trial is trained (S2E section 4: Adam, constant step size, then linear decay to 0)."""
+    """The training of one trial (S2E section 4: Adam, constant step size, then linear decay to 0)."""
 
     method: str = param("coteaching", names="methods", doc="training method under the schedule")
     params: dict[str, Any] = param(

@@ -1,4 +1,4 @@
-"""What a search is made of: points, trials, rounds, and the populations that train together."""
+"""The units of a search: points, trials, rounds, and the populations that train together."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SearchState:
 
 @dataclass(frozen=True)
 class Observation:
-    """What the search may see of one trial: its point and the objective 1 - validation accuracy, to be minimised."""
+    """One trial as the search may see it: its point and the objective 1 - validation accuracy, to be minimised."""
 
     k: int
     point: Point
@@ -49,10 +49,10 @@ class TrialSpec:
     round: int
     k: int
     label: str
-    """Which schedule this is: ``search``; a tuning of eq. (1), ``tau=0.3, t_k=8.1, c=1``; a candidate, ``searched 2``
+    """The schedule's name: ``search``; a tuning of eq. (1), ``tau=0.3, t_k=8.1, c=1``; a candidate, ``searched 2``
     or ``tuned 1``; or a row of the final table, ``searched default tuned all``; in a comparison, which entry."""
     repeat: int
-    """Which fresh seed of the choice or of the final comparison; 0 during search and tuning."""
+    """Number of the fresh seed of the choice or of the final comparison; 0 during search and tuning."""
     keep_rate: tuple[float, ...]
     init_seed: int
     order_seed: int

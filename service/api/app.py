@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -73,6 +74,12 @@ def _add_routes(app: FastAPI) -> None:
         return _page("job.html")
 
     app.mount("/assets", StaticFiles(directory=DASHBOARD), name="assets")
+
+
+def openapi_text() -> str:
+    """The text of docs/openapi.json: what it says depends on the code only, not on any setting."""
+    app = create_app(Settings(host="127.0.0.1", database_url="sqlite://"))
+    return json.dumps(openapi.document(app), indent=1, ensure_ascii=False) + "\n"
 
 
 def _page(name: str) -> FileResponse:

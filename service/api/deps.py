@@ -60,8 +60,6 @@ def _id_of(what: str) -> AfterValidator:
 
 JobId = Annotated[str, Path(description="id of a job"), _id_of("job")]
 TrialId = Annotated[str, Path(description="id of a trial"), _id_of("trial")]
-Limit = Annotated[int, Query(ge=1, le=200, description="items of one page")]
-Cursor = Annotated[str | None, Query(max_length=200, description="next_cursor of the page before")]
 MaxPoints = Annotated[int, Query(ge=2, le=10_000, description="most points of a series; first and last are kept")]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import ServerSentEvent
 
-from service.lifecycle import JOB_ENDED
+from s2e.words.states import JOB_ENDED
 from service.store import queries
 from service.store.engine import Database
 

@@ -1,21 +1,28 @@
-"""The OpenAPI document: FastAPI's, with the job's schema from its own validator and problems for every refusal."""
+"""The OpenAPI document: FastAPI's, with the job's schema from its own validator, the words of the vocabulary beside
+every field, and problems for every refusal."""
 
 from __future__ import annotations
 
-import json
+import dataclasses
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from s2e.words import JobSpec, json_schema
+from s2e.words import EpochMetrics, JobSpec, Number, json_schema, numbers_of, results
+from s2e.words import answers as shapes
+from s2e.words.answers import ProblemDocument
+from s2e.words.asks import AskIn, EpochsIn, ResultIn, SessionIn
 from service.api.problems import MEDIA_TYPE
-from service.api.routes.external import AskIn, EpochsIn, ResultIn
-from service.api.routes.session import SessionIn
-from service.api.schemas import ProblemOut
-from service.settings import Settings
 
 _REFUSED = {"$ref": "#/components/responses/Problem"}
+_WORDS: dict[str, type] = {
+    name: value
+    for module in (results, shapes)
+    for name, value in vars(module).items()
+    if isinstance(value, type) and dataclasses.is_dataclass(value)
+}
+"""Every shape of an answer by its name in the document."""
 
 
 def install(app: FastAPI) -> None:
@@ -29,36 +36,52 @@ def install(app: FastAPI) -> None:
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
 
 
-def as_text() -> str:
-    """The document as the text of docs/openapi.json: what it says depends on the code only, not on any setting."""
-    from service.api.app import create_app  # which installs this module
-
-    app = create_app(Settings(host="127.0.0.1", database_url="sqlite://"))
-    return json.dumps(document(app), indent=1, ensure_ascii=False) + "\n"
-
-
 def document(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI 3.1 document of ``app``."""
-    found = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-    for path in found["paths"].values():
+    described = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+    for path in described["paths"].values():
         for operation in path.values():
             responses = operation["responses"]
             responses.pop("422", None)  # FastAPI's own shape, which is never sent
             responses["4XX"] = responses["5XX"] = _REFUSED
-    components = found["components"]
-    components["schemas"].pop("HTTPValidationError", None)
-    components["schemas"].pop("ValidationError", None)
-    components["schemas"] |= {
-        "JobSpec": json_schema(JobSpec),
-        **{body.__name__: json_schema(body) for body in (SessionIn, AskIn, EpochsIn, ResultIn)},
-        "Problem": ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}"),
-    }
-    components["schemas"] |= components["schemas"]["Problem"].pop("$defs")
+    components = described["components"]
+    components["schemas"] = _schemas(components["schemas"])
     problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
     components["responses"] = {"Problem": {"description": "A problem document", "content": {MEDIA_TYPE: problem}}}
     components["securitySchemes"] = {
         "key": {"type": "http", "scheme": "bearer"},
         "session": {"type": "apiKey", "in": "cookie", "name": "s2e_session"},
     }
-    found["security"] = [{}, {"key": []}, {"session": []}]
-    return found
+    described["security"] = [{}, {"key": []}, {"session": []}]
+    return described
+
+
+def _schemas(of_answers: dict[str, Any]) -> dict[str, Any]:
+    """The shapes: answers as FastAPI has them, with their words; bodies and problems by their own validator."""
+    for name in ("HTTPValidationError", "ValidationError"):
+        of_answers.pop(name, None)
+    for name, schema in of_answers.items():
+        if name in _WORDS:
+            _add_words(schema, _WORDS[name])
+    bodies = {body.__name__: json_schema(body) for body in (JobSpec, SessionIn, AskIn, EpochsIn, ResultIn)}
+    return of_answers | bodies | {"Problem": json_schema(ProblemDocument)}
+
+
+def _add_words(schema: dict[str, Any], shape: type) -> None:
+    """The sentence of a shape, and of each field its own with the names that it may have."""
+    schema["description"] = " ".join((shape.__doc__ or "").split())
+    for field in dataclasses.fields(shape):
+        about = schema["properties"][field.name]
+        if doc := field.metadata.get("doc"):
+            about["description"] = doc
+        if choices := field.metadata.get("choices"):
+            about["enum"] = list(choices)
+        if field.name == "series":
+            about["properties"] = {
+                number.name: {**about["additionalProperties"], "description": _sentence(number)}
+                for number in numbers_of(EpochMetrics)
+            }
+
+
+def _sentence(number: Number) -> str:
+    return f"{number.title}: {number.doc}"

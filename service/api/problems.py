@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
-from s2e.words import Problem, SpecError, to_json
+from s2e.words import Problem, SpecError, UnreadableError, to_json
 from service.errors import ServiceError
 
 MEDIA_TYPE = "application/problem+json"
@@ -47,6 +47,7 @@ def install(app: FastAPI) -> None:
     """Make every error of ``app`` a problem document."""
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(SpecError, _spec_error)
+    app.add_exception_handler(UnreadableError, _unreadable)
     app.add_exception_handler(RequestValidationError, _invalid_parameter)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _internal)
@@ -67,6 +68,11 @@ async def _spec_error(request: Request, error: Exception) -> Response:
     n = len(error.problems)
     detail = f"{n} field{'s' if n > 1 else ''} refused: " + ", ".join(problem.field for problem in error.problems)[:400]
     return problem_response(422, "invalid_spec", detail, request.url.path, error.problems)
+
+
+async def _unreadable(request: Request, error: Exception) -> Response:
+    detail = f"what another release stored cannot be read by this one: {error}"
+    return problem_response(409, "unreadable", detail, request.url.path)
 
 
 async def _invalid_parameter(request: Request, error: Exception) -> Response:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from s2e.extras import needs
+from s2e.local import spec_of
 from s2e.words import to_json
-from service.cli.jobfile import read_job
+from service.cli.options import DataRoot, JobFile
 
 if TYPE_CHECKING:
     from s2e.data.estimate import NoiseEstimate
@@ -27,24 +28,21 @@ def register(app: typer.Typer) -> None:
 
 
 def estimate(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A job as TOML (or .json).")
-    ],
+    file: JobFile,
     folds: Annotated[int, typer.Option(min=2, max=20, help="Parts the samples are cut into.")] = 5,
     epochs: Annotated[int, typer.Option(min=1, max=10_000, help="Epochs of each training, before it memorises.")] = 10,
-    data_root: Annotated[
-        Path | None, typer.Option(envvar="S2E_DATA_ROOT", help="Folder of the data sets; digits needs none.")
-    ] = None,
+    data_root: DataRoot = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with the whole matrix.")] = False,
 ) -> None:
     """Estimate how wrong the labels of a job are: its network trains without each part of the data, and predicts it.
 
     Prints the noise rate to use as tau, and which classes are confused. No clean label is looked at.
     """
-    from s2e.data.estimate import estimate_noise
-    from s2e.train.crossfit import held_out
+    spec = spec_of(file)
+    with needs("train"):
+        from s2e.data.estimate import estimate_noise
+        from s2e.train.crossfit import held_out
 
-    spec = read_job(file)
     found = held_out(spec, folds, epochs, None if data_root is None else str(data_root))
     estimated = estimate_noise(found.p_SC, found.label_S, percentile=100 if spec.data.name == "cifar100" else 97)
     realised = float((found.label_S != found.true_label_S).mean()) if spec.data.noise.kind != "none" else None

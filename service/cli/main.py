@@ -1,31 +1,21 @@
-"""The command line: ``s2e``. Talks to a service, starts one, or searches without one."""
+"""The command line: ``s2e``. Talks to a service, starts one, or searches without one.
+
+Every command imports its own libraries, so the base installation has them all; one that misses an extra says which.
+"""
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated
 
 import typer
-from pydantic import ValidationError
-from rich.console import Console
 
-from s2e import catalog
 from s2e.client.errors import ApiError, ClientError, InvalidSpec
-from s2e.client.http import DEFAULT_URL, S2EClient
-from s2e.door.protocols import protocols
-from s2e.words import S2EError, SpecError, to_json
+from s2e.words import MissingExtraError, S2EError, SpecError, to_json
 from service.api.auth import ExposedWithoutKeyError
-from service.api.schemas_compare import CompareReportOut
-from service.cli import data as cli_data
-from service.cli import service as cli_service
-from service.cli import terminal
-from service.cli.jobfile import read_job
-from service.cli.terminal_compare import print_comparison
+from service.cli import data, jobs, local, service, terminal
+from service.cli.options import BAD_INPUT, FAILED, REFUSED, UNREACHABLE, NotReadyError
 
-FAILED, BAD_INPUT, REFUSED, UNREACHABLE, INTERRUPTED = 1, 2, 3, 4, 130
 _HELP = """
 Search the keep-rate schedule R(t) for learning with noisy labels.
 
@@ -49,197 +39,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-cli_service.register(app)
-cli_data.register(app)
-
-Url = Annotated[str, typer.Option("--url", envvar="S2E_URL", help="Address of the service.")]
-Key = Annotated[str | None, typer.Option("--key", envvar="S2E_API_KEY", help="API key, where the service has one.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id, as 's2e jobs' shows it.")]
-JobFile = Annotated[
-    Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A job as TOML (or .json); see examples/.")
-]
-
-
-def out() -> Console:
-    """Standard output, as it is now."""
-    return Console(highlight=False)
-
-
-@app.command(rich_help_panel="Jobs")
-def submit(
-    file: JobFile,
-    watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="Follow the job to its end and print the report.")
-    ] = False,
-    url: Url = DEFAULT_URL,
-    key: Key = None,
-) -> None:
-    """Submit a job file. Prints the job's id.
-
-    Example: s2e submit examples/digits.toml --watch
-    """
-    spec = read_job(file)
-    with S2EClient(url, key) as client:
-        job = client.submit(spec)
-        typer.echo(job.id)
-        if watch:
-            raise typer.Exit(_watch(client, job.id))
-        out().print(f"watch it: {url}/jobs/{job.id}", soft_wrap=True)
-
-
-def _watch(client: S2EClient, job_id: str) -> int:
-    """Follow a job to its end and print its report; the exit code."""
-    console = out()
-    try:
-        job = terminal.watch(client, job_id, console)
-    except KeyboardInterrupt:
-        console.print(f"\nThe job goes on. s2e watch {job_id}; s2e cancel {job_id}", soft_wrap=True)
-        return INTERRUPTED
-    if job.state != "completed":
-        console.print(f"the job ended as {job.state}: {job.reason}", markup=False)
-        return FAILED
-    _print_report(client, job_id, console)
-    console.print(f"On the dashboard: {client.url}/jobs/{job_id}", soft_wrap=True)
-    return 0
-
-
-def _print_report(client: S2EClient, job_id: str, console: Console) -> None:
-    if client.job(job_id).spec.get("kind") == "compare":
-        print_comparison(client.comparison(job_id), console=console)
-    else:
-        terminal.print_report(client.report(job_id), console=console)
-
-
-@app.command(rich_help_panel="Jobs")
-def jobs(
-    state: Annotated[str | None, typer.Option(help="Only jobs in this state, such as running or completed.")] = None,
-    as_json: AsJson = False,
-    url: Url = DEFAULT_URL,
-    key: Key = None,
-) -> None:
-    """List jobs, newest first."""
-    with S2EClient(url, key) as client:
-        found = list(client.jobs(state))
-    if as_json:
-        typer.echo(json.dumps([job.model_dump(mode="json") for job in found], indent=1))
-    else:
-        out().print(terminal.jobs_table(found))
-
-
-@app.command(rich_help_panel="Jobs")
-def show(job_id: JobId, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> None:
-    """Show a job: its state, its progress, and the schedule recommended so far."""
-    with S2EClient(url, key) as client:
-        job = client.job(job_id)
-        schedule = client.schedule(job_id) if job.spec.get("kind") != "compare" else None
-    if as_json:
-        typer.echo(job.model_dump_json(indent=1))
-        return
-    console = out()
-    terminal.show_job(console, job)
-    if schedule is None:
-        return
-    title = (
-        "no trial has succeeded yet; the default schedule" if schedule.label == "default" else "recommended schedule"
-    )
-    console.print(f"\n{title}{', provisional' if schedule.provisional else ''}")
-    terminal.print_plot(console, schedule.keep_rate)
-
-
-@app.command(rich_help_panel="Jobs")
-def watch(job_id: JobId, url: Url = DEFAULT_URL, key: Key = None) -> None:
-    """Follow a job to its end and print its report."""
-    with S2EClient(url, key) as client:
-        raise typer.Exit(_watch(client, job_id))
-
-
-@app.command(rich_help_panel="Jobs")
-def report(job_id: JobId, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> None:
-    """Print what a job ended with: the recommended R(t), the comparison on the same seeds, the files."""
-    with S2EClient(url, key) as client:
-        if not as_json:
-            _print_report(client, job_id, out())
-            return
-        compares = client.job(job_id).spec.get("kind") == "compare"
-        found = client.comparison(job_id) if compares else client.report(job_id)
-    typer.echo(found.model_dump_json(indent=1))
-
-
-@app.command(rich_help_panel="Jobs")
-def cancel(job_id: JobId, url: Url = DEFAULT_URL, key: Key = None) -> None:
-    """End a job. What it has found stays."""
-    _say_state("cancel", job_id, url, key)
-
-
-@app.command(rich_help_panel="Jobs")
-def pause(job_id: JobId, url: Url = DEFAULT_URL, key: Key = None) -> None:
-    """Start nothing more of a job; what trains goes on to its end."""
-    _say_state("pause", job_id, url, key)
-
-
-@app.command(rich_help_panel="Jobs")
-def resume(job_id: JobId, url: Url = DEFAULT_URL, key: Key = None) -> None:
-    """Go on with a paused job."""
-    _say_state("resume", job_id, url, key)
-
-
-def _say_state(verb: str, job_id: str, url: str, key: str | None) -> None:
-    with S2EClient(url, key) as client:
-        verbs = {"cancel": client.cancel, "pause": client.pause, "resume": client.resume}
-        typer.echo(verbs[verb](job_id).state)
-
-
-@app.command(rich_help_panel="Without a service")
-def search(
-    file: JobFile,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for models and results.")] = Path("s2e-output"),
-    data_root: Annotated[
-        Path | None, typer.Option(envvar="S2E_DATA_ROOT", help="Folder of the data sets; digits needs none.")
-    ] = None,
-) -> None:
-    """Run a whole search or comparison in this process; the same job and seed give the same numbers as on the service.
-
-    Example: s2e search examples/digits.toml --output results
-    """
-    from service.cli.local_search import run_with_progress  # torch is imported by what this starts
-
-    spec = read_job(file)
-    console = out()
-    found = run_with_progress(spec, output, data_root, console)
-    if isinstance(found, CompareReportOut):
-        print_comparison(found, output, console)
-    else:
-        terminal.print_report(found, output, console)
-
-
-_TABLES = {
-    "methods": catalog.METHODS,
-    "networks": catalog.LISTED_NETWORKS,
-    "datasets": catalog.DATASETS,
-    "searchers": catalog.SEARCHERS,
-    "spaces": catalog.SPACES,
-}
-_KINDS = (*_TABLES, "protocols")
-
-
-@app.command("list", rich_help_panel="Without a service")
-def list_names(
-    kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help=f"One of {', '.join(_KINDS)}.")] = None,
-) -> None:
-    """List the names a job may use: methods, networks, datasets, searchers, spaces, protocols.
-
-    Example: s2e list methods shows every hyperparameter with its default and range.
-    """
-    if kind is not None and kind not in _KINDS:
-        raise typer.BadParameter(f"{kind!r}; one of {', '.join(_KINDS)}")
-    for table in [kind] if kind else _KINDS:
-        typer.echo(table)
-        for name, entry in (protocols() if table == "protocols" else _TABLES[table]).items():
-            typer.echo(f"  {name:<16}{entry.summary}")
-            if kind == "methods":
-                for line in terminal.param_lines(catalog.params_of(name)):
-                    typer.echo(f"      {line}")
+for group in (jobs, local, data, service):
+    group.register(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -252,9 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(terminal.problem_lines(error.detail, [to_json(p) for p in error.problems]), REFUSED)
     except ClientError as error:
         _fail([str(error)], UNREACHABLE)
-    except ValidationError as error:
-        _fail([f"S2E_{e['loc'][0]}".upper() + f": {e['msg']}" for e in error.errors() if e["loc"]], BAD_INPUT)
-    except (ExposedWithoutKeyError, cli_service.NotReadyError) as error:
+    except (ExposedWithoutKeyError, NotReadyError, MissingExtraError) as error:
         _fail([str(error)], BAD_INPUT)
     except S2EError as error:
         _fail([str(error)], FAILED)

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from s2e.extras import needs, require
 from service.api.auth import check_exposure
+from service.cli.options import NotReadyError
 from service.dispatch.supervisor import Child, command, end_with_parent, supervise
-from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.settings import Settings
 
 _PANEL = "The service"
 Host = Annotated[str | None, typer.Option(help="Address to listen on. Beyond 127.0.0.1 it needs S2E_API_KEY.")]
 Port = Annotated[int | None, typer.Option(min=0, max=65_535, help="Port to listen on.")]
-
-
-class NotReadyError(Exception):
-    """The service cannot start as things are; the message says what to do."""
 
 
 def register(app: typer.Typer) -> None:
@@ -37,7 +39,10 @@ def serve(
     Settings come from the environment (S2E_HOME, S2E_DATABASE_URL, S2E_API_KEY, S2E_DATA_ROOT, ...); the options
     here set the same things. Each part can also be started alone: s2e api, s2e dispatcher.
     """
+    require("server")
     settings = _settings(host, port, home)
+    if settings.backend == "ray":
+        require("worker")
     _check_exposure(settings)
     _check_port(settings)
     _migrate(settings)
@@ -52,47 +57,65 @@ def serve(
 
 def api(host: Host = None, port: Port = None) -> None:
     """Start the API alone: REST, event stream and dashboard. Needs neither torch nor Ray."""
-    from service.api.server import make_server
+    with needs("server"):
+        from service.api.server import make_server
 
-    settings = _settings(host, port)
-    server = make_server(settings)
-    if not _at_head(settings):
-        _migrate(settings)
+        settings = _settings(host, port)
+        server = make_server(settings)
+        if not _at_head(settings):
+            _migrate(settings)
     end_with_parent()
     server.run()
 
 
 def dispatcher() -> None:
     """Start a dispatcher alone: it advances jobs and leads the trainers. More than one may run; each job has one."""
-    from service.dispatch.dispatcher import run
+    with needs("worker"):
+        from service.dispatch.dispatcher import run
 
-    settings = Settings()
-    if not _at_head(settings):
-        raise NotReadyError("the database has not the newest tables; start the api first, or run: s2e migrate")
+        settings = _settings()
+        if not _at_head(settings):
+            raise NotReadyError("the database schema is out of date; start the api first, or run: s2e migrate")
     end_with_parent()
     run(settings)
 
 
 def migrate() -> None:
-    """Bring the database to the newest tables ('s2e serve' and 's2e api' do it by themselves)."""
-    settings = Settings()
-    _migrate(settings)
-    typer.echo("the database is at the newest migration")
+    """Bring the database schema up to date ('s2e serve' and 's2e api' do it by themselves)."""
+    with needs("server"):
+        _migrate(_settings())
+    typer.echo("the database schema is up to date")
 
 
 def openapi() -> None:
     """Print the OpenAPI document of the REST API (docs/openapi.json is this)."""
-    from service.api.openapi import as_text
+    with needs("server"):
+        from service.api.app import openapi_text
 
-    typer.echo(as_text(), nl=False)
+    typer.echo(openapi_text(), nl=False)
 
 
-def _settings(host: str | None, port: int | None, home: str | None = None) -> Settings:
+def _settings(host: str | None = None, port: int | None = None, home: str | None = None) -> Settings:
     """Settings of the environment and the options; the environment is set too, for the children."""
-    for name, value in (("S2E_HOST", host), ("S2E_PORT", port), ("S2E_HOME", home)):
-        if value is not None:
-            os.environ[name] = str(value)
-    return Settings()
+    with needs("server"), _named():
+        from service.settings import Settings
+
+        for name, value in (("S2E_HOST", host), ("S2E_PORT", port), ("S2E_HOME", home)):
+            if value is not None:
+                os.environ[name] = str(value)
+        return Settings()
+
+
+@contextmanager
+def _named() -> Iterator[None]:
+    """A setting that does not fit is refused by the name of its variable."""
+    from pydantic import ValidationError
+
+    try:
+        yield
+    except ValidationError as error:
+        lines = [f"S2E_{e['loc'][0]}".upper() + f": {e['msg']}" for e in error.errors() if e["loc"]]
+        raise NotReadyError("\n".join(lines)) from error
 
 
 def _check_exposure(settings: Settings) -> None:

@@ -1,20 +1,20 @@
-"""Drawing in the terminal: R(t), the comparison table, a search under way, a job in a few lines."""
+"""Drawing in the terminal: R(t), the final table, a job in a few lines."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from s2e.client.http import JobEvent, S2EClient
-from s2e.words import field_lines
-from service.api.schemas import JobOut, ReportOut, ReportRowOut
-from service.lifecycle import TRIAL_ENDED
+from s2e.parts import Setting
+from s2e.progress import JobProgress, percent
+from s2e.words import Report, ReportRow
+from s2e.words.answers import Job
+from s2e.words.states import TRIAL_ENDED
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 AXIS = 5
@@ -50,14 +50,6 @@ def speaks_unicode(console: Console) -> bool:
     return console.encoding.lower().startswith("utf")
 
 
-def percent(value: float | None, half_width: float | None = None, sign: str = "") -> str:
-    """A fraction in per cent, with the half-width of its interval."""
-    if value is None:
-        return "–"
-    text = f"{100 * value:{sign}.1f}"
-    return text if half_width is None else f"{text} ± {100 * half_width:.1f}"
-
-
 def settings(train: Mapping[str, Any]) -> str:
     """Training settings that differ from the job's, the method's own hyperparameters last."""
     values = {name: value for name, value in train.items() if name != "params"} | train.get("params", {})
@@ -65,7 +57,7 @@ def settings(train: Mapping[str, Any]) -> str:
     return ", ".join(shown)
 
 
-def comparison(rows: Sequence[ReportRowOut]) -> Table:
+def comparison(rows: Sequence[ReportRow]) -> Table:
     """The final table: every schedule on the same fresh seeds."""
     title = "Re-trained on fresh seeds, with 95 % intervals\n"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
@@ -79,8 +71,8 @@ def comparison(rows: Sequence[ReportRowOut]) -> Table:
     return table
 
 
-def print_report(report: ReportOut, artifact_root: Path | None = None, console: Console | None = None) -> None:
-    """The recommended schedule, the comparison, what it supports in words, and where the files lie."""
+def print_report(report: Report, console: Console | None = None) -> None:
+    """The recommended schedule, the comparison, and what it supports in words."""
     console = console or Console(highlight=False)
     where = "" if report.recommended is None else " (round {}, trial {})".format(*report.recommended)
     console.print(f"\nRecommended schedule{where}")
@@ -96,22 +88,13 @@ def print_report(report: ReportOut, artifact_root: Path | None = None, console: 
         m, k = report.best_run
         accuracy = percent(report.best_run_validation_accuracy)
         console.print(f"\nBest single run of the search: round {m}, trial {k}, validation accuracy {accuracy} %")
-    schedule = _schedule_file(report)
-    files = (
-        ("model of the recommended schedule", report.recommended_model),
-        ("model of the best single run", report.best_run_model),
-        ("the recommended schedule", schedule),
-    )
-    for name, path in files:
-        if path is not None:
-            shown = path if artifact_root is None else artifact_root / path
-            console.print(f"  {name + ':':<35}{shown}", soft_wrap=True, markup=False)
 
 
-def _schedule_file(report: ReportOut) -> str | None:
-    """schedule.json lies in the folder of the job, which is the first part of every model's path."""
-    model = report.recommended_model or report.best_run_model
-    return None if model is None else f"{model.partition('/')[0]}/schedule.json"
+def print_places(console: Console, places: Sequence[tuple[str, object]]) -> None:
+    """Where things are, one a line: a name, and a path or a command."""
+    width = max((len(name) for name, _ in places), default=0) + 2
+    for name, place in places:
+        console.print(f"  {name + ':':<{width}}{place}", soft_wrap=True, markup=False)
 
 
 def print_plot(console: Console, keep_rate: Sequence[float]) -> None:
@@ -120,10 +103,14 @@ def print_plot(console: Console, keep_rate: Sequence[float]) -> None:
     console.print(plot(keep_rate, width, unicode=speaks_unicode(console)), markup=False)
 
 
-def show_job(console: Console, job: JobOut) -> None:
+def show_job(console: Console, job: Job) -> None:
     """A job in a few lines."""
     done = job.progress
     console.print(f"{job.id}  {job.name}", markup=False)
+    if job.unreadable:
+        console.print(f"  this release cannot read what was asked for: {job.unreadable}", markup=False)
+    else:
+        console.print(f"  job     {job.title}", markup=False)
     console.print(f"  state   {job.state}{': ' + job.reason if job.reason else ''}", markup=False)
     most = "" if job.state == "completed" else "at most "
     console.print(f"  rounds  {done.rounds_done} of {most}{done.rounds_total}")
@@ -136,7 +123,7 @@ def _left(eta_s: float | None) -> str:
     return "" if eta_s is None else f", about {eta_s:.0f} s left"
 
 
-def jobs_table(jobs: Sequence[JobOut]) -> Table:
+def jobs_table(jobs: Sequence[Job]) -> Table:
     """Jobs, one a line."""
     table = Table(box=None)
     table.add_column("id", no_wrap=True, min_width=36)  # an id cut short is of no use
@@ -150,91 +137,28 @@ def jobs_table(jobs: Sequence[JobOut]) -> Table:
     return table
 
 
-class LiveSearch:
-    """A progress bar over the epochs of all trials, with the round and the best validation accuracy so far.
-
-    ``n_rounds`` and ``n_trials`` are upper bounds; a search that is left without them has needed no more.
-    """
-
-    def __init__(self, console: Console, n_rounds: int, n_trials: int, n_epochs: int) -> None:
-        self.n_rounds, self.n_trials, self.n_epochs = n_rounds, n_trials, n_epochs
-        self.best: float | None = None
-        self.n_ended = 0
-        self._epochs: dict[object, int] = {}
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(None),
-            TextColumn("{task.percentage:3.0f} %"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-        )
-        self._task: TaskID = self._progress.add_task("waiting for the first round", total=n_trials * n_epochs)
-        self._round = "waiting for the first round"
-
-    def __enter__(self) -> LiveSearch:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.n_ended:
-            self._progress.update(self._task, total=sum(self._epochs.values()))
-        self._progress.stop()
-
-    def say(self, text: str) -> None:
-        self._progress.console.print(text, markup=False, highlight=False)
-
-    def round(self, index: int, kind: str) -> None:
-        """A round was asked."""
-        self._round = f"round {index + 1} of at most {self.n_rounds} ({kind})"
-        if not self._progress.console.is_terminal:
-            self.say(f"{self._round}; {self._words()}")
-        self._show()
-
-    def epoch(self, trial: object, epoch: int) -> None:
-        """A trial (any name for it) has finished ``epoch``."""
-        self._epochs[trial] = epoch + 1
-        self._show()
-
-    def ended(self, trial: object, validation_accuracy: float | None) -> None:
-        """A trial ended, well or not."""
-        self._epochs[trial] = self.n_epochs
-        self.n_ended += 1
-        if validation_accuracy is not None:
-            self.best = max(validation_accuracy, self.best or 0.0)
-        self._show()
-
-    def _words(self) -> str:
-        best = "" if self.best is None else f", best validation accuracy {percent(self.best)} %"
-        return f"{self.n_ended} of at most {self.n_trials} trials{best}"
-
-    def _show(self) -> None:
-        done = sum(self._epochs.values())
-        self._progress.update(self._task, completed=done, description=f"{self._round}; {self._words()}")
-
-
 def problem_lines(detail: str, errors: Sequence[Mapping[str, object]]) -> list[str]:
     """A refusal for people: what was refused, then each field with its value and what is allowed."""
     return [detail, *(f"  {e['field']} = {e['value']!r}: {e['allowed']}" for e in errors)]
 
 
-def param_lines(params: type) -> list[str]:
-    """A method's hyperparameters for people: name, default, what is allowed, and what it does."""
-    return [f"{name} = {default!r} ({allowed}): {doc}" for name, default, allowed, doc in field_lines(params)]
+def setting_lines(settings: Sequence[Setting]) -> list[str]:
+    """Settings of a part for people: name, default, what is allowed, and what each does."""
+    return [f"{one.name} = {one.default!r} ({one.allowed}): {one.doc}" for one in settings]
 
 
-def watch(client: S2EClient, job_id: str, console: Console | None = None) -> JobOut:
+def watch(client: S2EClient, job_id: str, console: Console | None = None) -> Job:
     """Follow a job to its end under a progress bar; the job as it ended."""
     progress = client.job(job_id).progress
-    n_epochs = progress.epochs_total // progress.trials_total
+    n_epochs = progress.epochs_total // max(1, progress.trials_total)
     console = console or Console(highlight=False)
-    with LiveSearch(console, progress.rounds_total, progress.trials_total, n_epochs) as live:
+    with JobProgress(console, progress.rounds_total, progress.trials_total, n_epochs) as live:
         for event in client.events(job_id):
             _show_event(live, event)
     return client.job(job_id)
 
 
-def _show_event(live: LiveSearch, event: JobEvent) -> None:
+def _show_event(live: JobProgress, event: JobEvent) -> None:
     data: dict[str, Any] = event.data
     if event.kind == "round":
         live.round(data["round"], data["kind"])
@@ -242,6 +166,6 @@ def _show_event(live: LiveSearch, event: JobEvent) -> None:
         for trial in data["trials"]:
             live.epoch(trial["id"], data["epoch"])
     elif event.kind == "trial" and data["state"] in TRIAL_ENDED:
-        live.ended(data["id"], data["validation_accuracy"])
+        live.ended(data["id"], data["label"], data.get("share", 1.0), data["validation_accuracy"])
     elif event.kind == "job" and data["reason"]:
         live.say(f"{data['state']}: {data['reason']}")

@@ -31,9 +31,16 @@ export class AccuracyPanel {
     }
     let best = null;
     const values = this.trials.map((trial) => trial.validation_accuracy);
-    const running = values.map((value) => (best = value === null ? best : Math.max(best ?? 0, value)));
+    const running = this.compared().map((value) => (best = value === null ? best : Math.max(best ?? 0, value)));
     this.chart.setData([this.trials.map((_, i) => i), running, values]);
-    this.figure.say(this.words(values));
+    this.figure.say(this.words());
+  }
+
+  /** The accuracies that compete for the best run: parts of trainings rank otherwise, and count only among their like. */
+  compared() {
+    const known = this.trials.filter((trial) => trial.validation_accuracy !== null);
+    const most = Math.max(0, ...known.map((trial) => trial.share));
+    return this.trials.map((trial) => (trial.share === most ? trial.validation_accuracy : null));
   }
 
   draw(u, ctx) {
@@ -81,11 +88,20 @@ export class AccuracyPanel {
     this.chart.redraw();
   }
 
-  words(values) {
-    const known = values.filter((value) => value !== null);
-    if (known.length === 0) return `${values.length} trials under way, none has finished.`;
-    const best = this.trials[values.indexOf(Math.max(...known))];
+  words() {
+    const values = this.compared();
+    const known = this.trials.filter((trial) => trial.validation_accuracy !== null);
+    if (known.length === 0) return this.emptyWords();
+    const best = this.trials[values.indexOf(Math.max(...values.filter((value) => value !== null)))];
     return `${known.length} of ${values.length} trials have a validation accuracy. Best single run: ${trialName(best)} with ${percent(best.validation_accuracy)}. One run is partly luck, so the recommendation goes by the posterior mean.`;
+  }
+
+  emptyWords() {
+    const n = (...states) => this.trials.filter((trial) => states.includes(trial.state)).length;
+    const [n_open, n_failed] = [this.trials.length - n("succeeded", "failed", "cancelled"), n("failed")];
+    const failed = n_failed ? `, ${n_failed} failed` : "";
+    if (n_open > 0) return `${n_open} of ${this.trials.length} trials under way or waiting${failed}, none has an accuracy yet.`;
+    return `None of ${this.trials.length} trials has a validation accuracy: ${n_failed} failed, ${n("cancelled")} cancelled.`;
   }
 }
 

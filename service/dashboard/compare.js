@@ -4,16 +4,18 @@ import { sample } from "./charts.js";
 import { h } from "./dom.js";
 import { dotEnds, dots, dotScale } from "./dots.js";
 import { entryLook } from "./compare_curves.js";
-import { percent, percentInterval, points } from "./format.js";
+import { head, percent, percentInterval, points } from "./format.js";
 import { EndPanel } from "./report.js";
 
-const HEADS = [["Entry", ""], ["Last ten epochs ±\u00a095\u00a0%", "num"], ["− baseline, points ±\u00a095\u00a0%", "num"], ["Each seed, last ten", "cell-dots"],
-  ["Best of all epochs", "num"], ["At best validation", "num"], ["Ensemble, last ten", "num"], ["Label precision", "num"], ["Wrong labels memorised", "num"]];
+// The verdict is about the last ten epochs; these stand beside them, with an interval where they are an accuracy.
+const ACCURACIES = ["best", "at_best_validation", "ensemble_last_ten"];
+const SHARES = ["label_precision", "wrong_memorised"];
 const MEANWHILE = "It is made when every entry has been trained on every seed. The curves below grow meanwhile.";
 
 export class ComparePanel extends EndPanel {
-  constructor({ model }) {
+  constructor({ model, numbers }) {
     super(model, "compare", MEANWHILE);
+    this.titles = Object.fromEntries(numbers.compare_row.map((number) => [number.name, head(number)]));
   }
 
   isMine() {
@@ -29,17 +31,22 @@ export class ComparePanel extends EndPanel {
       h("p", { class: "links" }, h("a", { href, download: `report-${this.model.id}.json` }, "Whole report as JSON"))];
   }
 
+  heads() {
+    const titled = (name) => [this.titles[name], "num"];
+    return [["Entry", ""], [`${this.titles.last_ten} ±\u00a095\u00a0%`, "num"], ["− baseline, points ±\u00a095\u00a0%", "num"],
+      ["Each seed, last ten", "cell-dots"], ...ACCURACIES.map(titled), ...SHARES.map(titled)];
+  }
+
   table({ rows, baseline }) {
     const scale = dotScale(rows.map((row) => row.last_ten));
     return h("div", { class: "scroll" }, h("table", { id: "entries", class: "table-compact" },
-      h("thead", {}, h("tr", {}, ...HEADS.map(([head, kind]) => h("th", { scope: "col", class: kind }, head)))),
+      h("thead", {}, h("tr", {}, ...this.heads().map(([words, kind]) => h("th", { scope: "col", class: kind }, words)))),
       h("tbody", {}, ...rows.map((row, i) => this.row(row, i, scale, row.label === baseline))),
       h("tfoot", {}, h("tr", {}, h("td", { colspan: 3 }), h("td", {}, dotEnds(scale)), h("td", { colspan: 5 })))));
   }
 
   row(row, i, scale, is_baseline) {
     const { last_ten } = row;
-    const figures = [row.best, row.at_best_validation, row.ensemble_last_ten];
     const failed = row.n_failed ? `; ${row.n_failed} failed` : "";
     return h("tr", { "data-label": row.label },
       h("th", { scope: "row" }, sample(entryLook(i)), " ", row.label, is_baseline ? h("span", { class: "mark" }, "baseline") : null,
@@ -47,8 +54,7 @@ export class ComparePanel extends EndPanel {
       h("td", { class: "num" }, percentInterval(last_ten.mean, last_ten.half_width)),
       h("td", { class: "num" }, is_baseline ? "" : points(last_ten.difference, last_ten.difference_half_width)),
       h("td", { class: "cell-dots" }, dots("entry", row.label, last_ten, scale)),
-      ...figures.map(({ mean, half_width }) => h("td", { class: "num" }, percentInterval(mean, half_width))),
-      h("td", { class: "num" }, percent(row.label_precision.mean)),
-      h("td", { class: "num" }, percent(row.wrong_memorised.mean)));
+      ...ACCURACIES.map((name) => h("td", { class: "num" }, percentInterval(row[name].mean, row[name].half_width))),
+      ...SHARES.map((name) => h("td", { class: "num" }, percent(row[name].mean))));
   }
 }

@@ -10,20 +10,7 @@ const NEAR_PX = 24;
 const PAD = 0.05;
 const COLOURS = 8;
 const DASHES = [[], [7, 4], [2, 3], [9, 3, 2, 3]];
-const METRICS = {
-  test_accuracy: "test accuracy",
-  validation_accuracy: "validation accuracy",
-  test_ensemble: "test accuracy of the ensemble",
-  validation_ensemble: "validation accuracy of the ensemble",
-  train_accuracy: "training accuracy, noisy labels",
-  clean_correct: "clean labels: predicted correctly",
-  wrong_correct: "wrong labels: true class predicted",
-  wrong_memorised: "wrong labels: memorised",
-  label_precision: "label precision of the selection",
-  label_recall: "label recall of the selection",
-  kept: "share of the batch kept",
-  loss: "training loss",
-};
+const FIRST = "test_accuracy";
 
 /** Colour and dashes of the i-th entry, the same in table, legend and chart. */
 export function entryLook(i) {
@@ -31,13 +18,15 @@ export function entryLook(i) {
 }
 
 export class CompareCurvesPanel {
-  constructor({ model }) {
+  constructor({ model, numbers }) {
     this.model = model;
+    this.numbers = new Map(numbers.epoch.map((number) => [number.name, number]));
     this.parts = ["job", "trials", "epochs"];
     this.items = [];
     this.range = [0, 1];
     this.select = byId("compare-metric");
-    this.select.append(...Object.entries(METRICS).map(([value, words]) => h("option", { value }, words)));
+    this.select.append(...numbers.epoch.map(({ name, title }) => h("option", { value: name }, title)));
+    this.select.value = FIRST;
     this.select.addEventListener("change", () => this.load());
     this.legend = h("div");
     this.figure = figure(byId("compare-curves"), this.legend);
@@ -75,7 +64,7 @@ export class CompareCurvesPanel {
     this.legend.replaceChildren(lineLegend(lines));
     if (values.length === 0) {
       this.chart.setLines([], [epochs]);
-      this.figure.say(items.length === 0 ? "No epoch has been trained yet." : `No entry has this number: ${METRICS[metric]}.`);
+      this.figure.say(items.length === 0 ? "No epoch has been trained yet." : `No entry has this number: ${this.numbers.get(metric).title}.`);
       return;
     }
     const [low, high] = [Math.min(...values), Math.max(...values)];
@@ -111,12 +100,12 @@ export class CompareCurvesPanel {
   }
 
   words(value) {
-    return this.metric === "loss" ? String(+value.toFixed(3)) : percent(value);
+    return this.numbers.get(this.metric)?.unit === "share" ? percent(value) : String(+value.toFixed(3));
   }
 
   summary() {
     const last = ({ label, mean }) => `${label} ${this.words(mean.findLast((value) => value !== null) ?? NaN)}`;
     const shown = this.items.filter(({ mean }) => mean.some((value) => value !== null));
-    return `Last epoch, ${METRICS[this.metric]}: ${shown.map(last).join(", ")}. Lines are means over the seeds trained so far, bands their range.`;
+    return `Last epoch, ${this.numbers.get(this.metric).title}: ${shown.map(last).join(", ")}. Lines are means over the seeds trained so far, bands their range.`;
   }
 }

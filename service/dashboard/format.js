@@ -3,7 +3,7 @@
 const DATE = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 export const DASH = "\u2013";
 export const ENDED = new Set(["completed", "cancelled", "failed"]);
-export const TRIAL_ENDED = new Set(["succeeded", "pruned", "failed", "cancelled"]);
+export const TRIAL_ENDED = new Set(["succeeded", "failed", "cancelled"]);
 
 const missing = (value) => value === null || value === undefined;
 
@@ -46,6 +46,17 @@ export function duration(seconds) {
   return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
 }
 
+/** A number of the service's tables (GET /numbers), by its unit. */
+export function numberWords({ unit }, value) {
+  if (unit === "share") return percent(value);
+  return missing(value) ? DASH : value.toFixed(4);
+}
+
+/** The title of a number as the head of a column. */
+export function head({ title }) {
+  return title[0].toUpperCase() + title.slice(1);
+}
+
 /** The shape of a schedule R(t) in words. */
 export function shapeWords(keep_rate) {
   const lowest = Math.min(...keep_rate);
@@ -83,7 +94,8 @@ export function trialName(trial) {
 }
 
 /** Data, noise, method and network of a job in one line. */
-export function specLine(spec) {
+export function specLine({ spec, unreadable }) {
+  if (unreadable) return "stored by another release";
   const { data, train } = spec;
   const method = spec.kind === "compare" ? `${spec.compare.entries.length} entries compared` : train.method;
   return `${data.name}, ${noiseWords(data.noise)}, ${method}, ${train.network}`;

@@ -37,17 +37,17 @@ export class HeadPanel {
     const name = job.name || "unnamed job";
     document.title = `${name} · S2E`;
     setText(byId("title"), name);
-    setText(byId("subtitle"), `${specLine(job.spec)} · submitted ${dateTime(job.created_at)} · ${job.id}`);
+    setText(byId("subtitle"), `${specLine(job)} · submitted ${dateTime(job.created_at)} · ${job.id}`);
     setText(byId("state"), job.state);
     byId("state").className = `badge state-${job.state}`;
     byId("live").className = `pill pill-${live}`;
     setText(byId("live"), { live: "Live", reconnecting: "Reconnecting" }[live] ?? "");
     for (const { button, from } of this.buttons) button.hidden = !from.includes(job.state);
-    const reason = this.refusal || error || job.reason;
+    const reason = this.refusal || error || job.reason || job.unreadable;
     byId("reason").hidden = !reason;
     setText(byId("reason"), reason);
     this.renderProgress(job);
-    if (!byId("spec").firstChild) byId("spec").append(...specification(job.spec));
+    if (!byId("spec").firstChild) byId("spec").append(...(job.unreadable ? asStored(job) : specification(job.spec)));
   }
 
   renderProgress({ state, progress, started_at, finished_at }) {
@@ -57,7 +57,7 @@ export class HeadPanel {
     bar.value = state === "completed" ? bar.max : epochs_done;
     bar.className = `bar-${state}`;
     const most = state === "completed" || this.model.isCompare ? "" : "at most ";
-    setText(byId("progress"), `${trials_done} of ${most}${trials_total} trials · ${rounds_done} of ${most}${rounds_total} rounds · ${epochs_done} of ${most}${epochs_total} epochs`);
+    setText(byId("progress"), `${trials_done} of ${most}${trials_total} trials · ${rounds_done} of ${most}${rounds_total} rounds${epochs_total ? ` · ${epochs_done} of ${most}${epochs_total} epochs` : ""}`);
     const took = finished_at && started_at ? `took ${duration((new Date(finished_at) - new Date(started_at)) / 1000)}` : "";
     setText(byId("eta"), this.model.ended ? took : eta_s === null ? "" : `about ${duration(eta_s)} left`);
   }
@@ -67,6 +67,11 @@ function specification(spec) {
   const top = group("Job", { kind: spec.kind, seed: spec.seed });
   const parts = Object.entries(PARTS).filter(([part]) => spec.kind !== "compare" || part !== "search");
   return [top, ...parts.map(([part, title]) => group(title, spec[part])), ...(spec.compare ?? { entries: [] }).entries.map(entryGroup)];
+}
+
+/** What another release stored, as it is. */
+function asStored({ spec, spec_version, unreadable }) {
+  return [h("p", {}, `Version ${spec_version}: ${unreadable}.`), h("pre", {}, JSON.stringify(spec, null, 1))];
 }
 
 function entryGroup({ label, ...settings }) {

@@ -1,6 +1,7 @@
 // The job page: one model, one panel for each part, one animation frame for each batch of changes.
 
 import { AccuracyPanel } from "./accuracy.js";
+import { get } from "./api.js";
 import { ComparePanel } from "./compare.js";
 import { CompareCurvesPanel } from "./compare_curves.js";
 import { CurvesPanel } from "./curves.js";
@@ -53,9 +54,10 @@ async function main() {
   const loading = notice("loading", "Loading the job");
   loading.dataset.kind = "loading";
   byId("problem").replaceChildren(loading);
-  const page = { model, choose, chosen: () => chosen };
-  panels = [HeadPanel, ReportPanel, ComparePanel, CompareCurvesPanel, SchedulesPanel, FanPanel, AccuracyPanel, CurvesPanel, TrialsPanel].map((Panel) => new Panel(page));
   try {
+    const numbers = await get("/numbers");
+    const page = { model, choose, chosen: () => chosen, numbers };
+    panels = [HeadPanel, ReportPanel, ComparePanel, CompareCurvesPanel, SchedulesPanel, FanPanel, AccuracyPanel, CurvesPanel, TrialsPanel].map((Panel) => new Panel(page));
     await model.start();
   } catch (error) {
     showProblem(error);

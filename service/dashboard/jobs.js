@@ -21,10 +21,10 @@ function makeRow(job) {
   row.element = h("tr", { "data-job": job.id },
     h("td", {},
       h("a", { class: "job-link", href: `/jobs/${job.id}` }, job.name || "unnamed job"),
-      h("div", { class: "muted small" }, specLine(job.spec))),
+      h("div", { class: "muted small" }, specLine(job))),
     h("td", {}, row.state),
     h("td", { class: "cell-progress" }, row.bar, row.count),
-    h("td", {}, `${job.spec.search.searcher}, ${job.spec.search.n_rounds} × ${job.spec.search.n_trials}`),
+    h("td", {}, job.title),
     h("td", { class: "num" }, h("time", { datetime: job.created_at }, dateTime(job.created_at))));
   rows.set(job.id, row);
   return row;
@@ -45,7 +45,7 @@ function update(job) {
 }
 
 function makeTable() {
-  const heads = ["Job", "State", "Progress", "Search (rounds × trials)", "Created"];
+  const heads = ["Job", "State", "Progress", "Search or comparison", "Created"];
   body = h("tbody");
   byId("jobs").replaceChildren(h("table", {},
     h("thead", {}, h("tr", {}, ...heads.map((head) => h("th", { scope: "col" }, head)))), body));

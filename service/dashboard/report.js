@@ -78,15 +78,19 @@ export class ReportPanel extends EndPanel {
       ? `Round ${report.best_run[0]}, trial ${report.best_run[1]}, validation accuracy ${percent(report.best_run_validation_accuracy)}. A model, not a schedule: one run is partly luck.`
       : "No trial of the search succeeded.";
     return h("div", { class: "cards" },
-      h("div", { class: "tile tile-strong", id: "recommended" }, h("h3", {}, "Recommended schedule"), h("p", {}, recommended), model(report.recommended_model),
-        h("p", { class: "links" }, h("a", { href: `${base}/schedule`, download: `schedule-${this.model.id}.json` }, "Schedule R(t) as JSON"),
+      h("div", { class: "tile tile-strong", id: "recommended" }, h("h3", {}, "Recommended schedule"), h("p", {}, recommended), model(report, report.recommended_model),
+        h("p", { class: "links" }, h("a", { href: `${base}/schedule?format=json`, download: `schedule-${this.model.id}.json` }, "Schedule R(t) as JSON"),
+          h("a", { href: `${base}/schedule?format=csv`, download: `schedule-${this.model.id}.csv` }, "as CSV"),
           h("a", { href: `${base}/report`, download: `report-${this.model.id}.json` }, "Whole report as JSON"))),
-      h("div", { class: "tile", id: "best-run" }, h("h3", {}, "Best single run"), h("p", {}, best), model(report.best_run_model)));
+      h("div", { class: "tile", id: "best-run" }, h("h3", {}, "Best single run"), h("p", {}, best), model(report, report.best_run_model)));
   }
 }
 
-function model(path) {
-  return path ? h("p", { class: "small" }, "Model file, below the artifact root: ", h("code", {}, path)) : h("p", { class: "small muted" }, "No model file was kept.");
+/** The model file of a report: what it is called below the artifact root, and where to fetch it and its description. */
+function model({ models }, path) {
+  if (!path) return h("p", { class: "small muted" }, "No model file was kept.");
+  const href = `/api/v1/trials/${models[path]}/model`;
+  return h("p", { class: "small links" }, h("a", { href: `${href}?format=safetensors`, download: "" }, "Model file"), h("a", { href: `${href}?format=json`, download: "" }, "What it is"), h("code", {}, path));
 }
 
 const ofSeeds = ({ test_accuracy, mean, half_width }) => ({ values: test_accuracy, mean, half_width });

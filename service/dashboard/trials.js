@@ -1,11 +1,11 @@
 // The table of trials. Rows are kept and updated in place; long lists are shown a page at a time.
 
 import { byId, h, notice, setText } from "./dom.js";
-import { DASH, labelWords, percent } from "./format.js";
+import { head, labelWords, numberWords } from "./format.js";
 
 const STEP = 30;
-const HEADS = [["Round", "num"], ["k", "num"], ["Schedule", ""], ["State", ""], ["Attempt", "num"],
-  ["Validation", "num"], ["Test (shown only)", "num"], ["Label precision", "num"], ["Objective", "num"], ["Reason", ""]];
+const heads = (numbers) => [["Round", "num"], ["k", "num"], ["Schedule", ""], ["State", ""], ["Attempt", "num"],
+  ...numbers.map((number) => [head(number), "num"]), ["Reason", ""]];
 const RETRAINED = ["searched", "default", "tuned", "all"];
 const FILTERS = {
   everything: ["all trials", () => true],
@@ -17,8 +17,9 @@ const FILTERS = {
 };
 
 export class TrialsPanel {
-  constructor({ model, choose, chosen }) {
+  constructor({ model, choose, chosen, numbers }) {
     this.model = model;
+    this.numbers = numbers.trial;
     this.choose = choose;
     this.picked = chosen;
     this.parts = ["trials", "schedules", "epochs"];
@@ -27,7 +28,7 @@ export class TrialsPanel {
     this.filter = byId("trials-filter");
     this.filter.addEventListener("change", () => this.reset());
     this.body = h("tbody");
-    this.table = h("table", { class: "table-compact" }, h("thead", {}, h("tr", {}, ...HEADS.map(([head, kind]) => h("th", { scope: "col", class: kind }, head)))), this.body);
+    this.table = h("table", { class: "table-compact" }, h("thead", {}, h("tr", {}, ...heads(this.numbers).map(([words, kind]) => h("th", { scope: "col", class: kind }, words)))), this.body);
     this.more = h("button", { class: "button", type: "button", onclick: () => this.showMore() }, "Show more");
     this.empty = notice("empty", "No trial here yet");
     byId("trials").append(this.table, this.empty, h("p", { class: "center" }, this.more));
@@ -72,8 +73,8 @@ export class TrialsPanel {
     const is_running = ["leased", "running"].includes(trial.state);
     row.state.className = `badge state-${trial.state}`;
     setText(row.state, is_running && now ? `epoch ${now.epoch + 1} / ${now.n_epochs}` : trial.state);
-    const live = is_running && now ? now : trial;
-    const words = [trial.attempt, percent(live.validation_accuracy), percent(trial.test_accuracy), percent(live.label_precision), objective(trial), trial.reason];
+    const live = is_running && now ? { ...trial, ...now } : trial;
+    const words = [trial.attempt, ...this.numbers.map((number) => numberWords(number, live[number.name])), trial.reason];
     words.forEach((text, i) => setText(row.cells[i], String(text)));
     setText(row.mark, this.model.isRecommended(trial) ? "recommended" : "");
     row.element.setAttribute("aria-selected", String(this.picked()?.id === trial.id));
@@ -81,7 +82,7 @@ export class TrialsPanel {
   }
 
   makeRow(trial) {
-    const cells = [1, 1, 1, 1, 1, 0].map((is_number) => h("td", { class: is_number ? "num" : "cell-reason" }));
+    const cells = [...[null, ...this.numbers].map(() => h("td", { class: "num" })), h("td", { class: "cell-reason" })];
     const row = { cells, state: h("span"), mark: h("span", { class: "mark" }) };
     row.element = h("tr", { class: "selectable", onclick: () => this.choose(trial.id) },
       h("td", { class: "num" }, String(trial.round)), h("td", { class: "num" }, String(trial.k)),
@@ -95,8 +96,4 @@ export class TrialsPanel {
   chosen() {
     this.render();
   }
-}
-
-function objective(trial) {
-  return trial.objective === null ? DASH : trial.objective.toFixed(4);
 }

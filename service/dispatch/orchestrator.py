@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from s2e.jobs import loop
-from s2e.words import JobSpec, PlanSpec, Round, RoundRecord
-from service.lifecycle import JOB_ENDED, TRIAL_IN_FLIGHT
+from s2e.words import JobSpec, PlanSpec, Round, RoundRecord, UnreadableError
+from s2e.words.states import JOB_ENDED, TRIAL_IN_FLIGHT
 from service.store import external, populations, repository, rounds
 from service.store.changes import lock_job
 from service.store.engine import Database
@@ -52,10 +52,9 @@ class Orchestrator:
     def take_over(self, job_id: str) -> None:
         """Begin to lead a job: what was under way in other hands, or in a failed step of ours, is put back."""
         self.drop(job_id)
-        if self._is_external(job_id):  # what others train goes on without a dispatcher
-            return
-        with self._database.write() as session:
-            populations.orphan_populations(session, job_id, self._owner, "its dispatcher went away")
+        if self._is_ours(job_id):  # what others train goes on without a dispatcher
+            with self._database.write() as session:
+                populations.orphan_populations(session, job_id, self._owner, "its dispatcher went away")
 
     def drop(self, job_id: str) -> None:
         """Stop what the backend does for a job, and forget what is known of it."""
@@ -148,6 +147,13 @@ class Orchestrator:
         with self._database.write() as session:
             repository.finish_job(session, job_id, self._owner, report)
         return Step.AGAIN
+
+    def _is_ours(self, job_id: str) -> bool:
+        """Whether the service trains the job; so it is taken of one whose spec cannot be read, to be cancelled."""
+        try:
+            return not self._is_external(job_id)
+        except UnreadableError:
+            return True
 
     def _is_external(self, job_id: str) -> bool:
         return self._recall(job_id).spec.trials == "external"

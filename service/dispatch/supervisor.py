@@ -100,5 +100,6 @@ def end_with_parent(poll_s: float = 0.5) -> None:
 
 
 def command(verb: str) -> list[str]:
-    """The command line of one part of the service."""
-    return [sys.executable, "-m", "service.cli.main", verb]
+    """The command line of one part of the service. Without -P Python would look for ``service`` in the current folder
+    first, where a user may have one of their own."""
+    return [sys.executable, "-P", "-m", "service.cli.main", verb]

@@ -14,9 +14,13 @@ from typing import Any
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
+from s2e.words import TrialResult, numbers_of
+from s2e.words.states import JOB_ENDED, TRIAL_ENDED
 from service.errors import NotFound, ServiceError
-from service.lifecycle import JOB_ENDED, TRIAL_ENDED, check_job, check_trial
+from service.lifecycle import check_job, check_trial
 from service.store.models import Job, JobEvent, Transition, Trial
+
+_LIVE = tuple(number.name for number in numbers_of(TrialResult) if number.live)
 
 
 class LeaseLostError(ServiceError):
@@ -55,8 +59,7 @@ def lock_job(session: Session, job_id: str, owner: str | None = None) -> Job:
 
 
 def emit(session: Session, job: Job, kind: str, *data: dict[str, Any]) -> None:
-    """Write events of the job's stream, and count the change."""
-    job.seq += 1
+    """Write events of the job's stream."""
     at = utc_now()
     if data:
         session.execute(insert(JobEvent), [{"job_id": job.id, "kind": kind, "data": d, "at": at} for d in data])
@@ -111,5 +114,6 @@ def trial_event(trial: Trial) -> dict[str, Any]:
         "k": trial.k,
         "label": trial.label,
         "state": trial.state,
-        "validation_accuracy": trial.validation_accuracy,
+        "share": trial.share,
+        **{name: getattr(trial, name) for name in _LIVE},
     }

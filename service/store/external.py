@@ -17,11 +17,11 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from s2e.outcome import result_of
-from s2e.words import EpochMetrics, Problem, TrialResult, TrialSpec, parse, replace
+from s2e.words import EpochMetrics, Problem, TrialResult, TrialSpec, read, replace
+from s2e.words.states import TRIAL_IN_FLIGHT
 from service.errors import Conflict, Invalid, NotFound
-from service.lifecycle import TRIAL_IN_FLIGHT
 from service.store.changes import clean, lock_job, utc_now
-from service.store.models import Attempt, Epoch, Job, Trial
+from service.store.models import EPOCH_NUMBERS, Attempt, Epoch, Job, Trial
 from service.store.populations import GIVEN_UP, open_attempts, record_events
 from service.store.rounds import load_spec
 from workers.backend import EpochReported, Event, PopulationFinished, PopulationKey, PopulationLost, PopulationStarted
@@ -125,7 +125,7 @@ def result(session: Session, lease: str, trial_id: str, validation_accuracy: flo
     ended = TrialResult(trial.round, trial.k)
     if last:
         whole = len(told) == n_epochs
-        ended = result_of(parse(TrialSpec, trial.spec), told if whole else last, tail)
+        ended = result_of(read(TrialSpec, trial.spec), told if whole else last, tail)
         ended = ended if whole else replace(ended, final=None)
     if validation_accuracy is None:
         return ended
@@ -175,14 +175,4 @@ def _lease_name(job_id: str, key: str | None, i: int) -> str:
 
 def _metrics(trial: Trial, row: Epoch) -> EpochMetrics:
     """A reported epoch as the engine would have written it."""
-    return EpochMetrics(
-        k=trial.k,
-        epoch=row.epoch,
-        loss=row.loss,
-        keep_rate=row.keep_rate,
-        kept=row.kept,
-        label_precision=row.label_precision,
-        label_recall=row.label_recall,
-        validation_accuracy=row.validation_accuracy,
-        test_accuracy=row.test_accuracy,
-    )
+    return EpochMetrics(k=trial.k, epoch=row.epoch, **{name: getattr(row, name) for name in EPOCH_NUMBERS})

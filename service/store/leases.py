@@ -10,7 +10,8 @@ from sqlalchemy import ColumnElement, Insert, and_, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from service.lifecycle import JOB_ENDED, TRIAL_IN_FLIGHT
+from s2e.words import SPEC_VERSION
+from s2e.words.states import JOB_ENDED, TRIAL_IN_FLIGHT
 from service.store.changes import utc_now
 from service.store.models import Job, Trial, WorkerRow
 from workers.backend import WorkerInfo
@@ -25,9 +26,13 @@ def _free(owner: str | None = None) -> ColumnElement[bool]:
 
 
 def claimable_jobs(session: Session, limit: int) -> list[str]:
-    """Jobs that need a dispatcher and have none, oldest first."""
+    """Jobs that need a dispatcher and have none, oldest first.
+
+    One whose spec is of a later version is left to a dispatcher of that release, unless it only has to be cancelled.
+    """
     in_flight = select(Trial.id).where(Trial.job_id == Job.id, Trial.state.in_(TRIAL_IN_FLIGHT)).exists()
-    needs = or_(Job.state.in_(("queued", "running", "cancelling")), and_(Job.state == "paused", in_flight))
+    goes_on = or_(Job.state.in_(("queued", "running")), and_(Job.state == "paused", in_flight))
+    needs = or_(Job.state == "cancelling", and_(goes_on, Job.spec_version <= SPEC_VERSION))
     return list(session.scalars(select(Job.id).where(needs, _free()).order_by(Job.id).limit(limit)))
 
 

@@ -7,13 +7,14 @@ Times are UTC; ids of jobs and trials are UUIDv7-like and sort by creation time.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_type_hints
 
 from sqlalchemy import (
     JSON,
     BigInteger,
     CheckConstraint,
     DateTime,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -26,7 +27,8 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from service.lifecycle import JOB_STATES, TRIAL_STATES
+from s2e.words import EpochMetrics, Fidelity, TrialResult, numbers_of, read
+from s2e.words.states import JOB_STATES, TRIAL_STATES
 
 # Kept as text on PostgreSQL too: JSONB would turn 1e16 into a whole number and -0.0 into 0, and replay promises bits.
 Json = JSON(none_as_null=True)
@@ -72,9 +74,9 @@ class Job(Base):
     state: Mapped[str] = mapped_column(String(16))
     spec: Mapped[dict[str, Any]]
     spec_version: Mapped[int]
-    seq: Mapped[int] = mapped_column(default=0)
-    """Grows with every change of the job, its rounds or trials; cheap cache and progress key."""
     n_trials: Mapped[int]
+    n_rounds: Mapped[int | None]
+    """Most rounds, as n_trials is most trials: counted at submission. Null for jobs of before revision 0004."""
     n_trials_done: Mapped[int] = mapped_column(default=0)
     reason: Mapped[str] = mapped_column(Text, default="")
     created_at: Mapped[datetime]
@@ -107,7 +109,6 @@ class SearchRound(Base):
     kind: Mapped[str] = mapped_column(String(16))
     state: Mapped[dict[str, Any] | None]
     """SearchState before the round; null outside the search."""
-    n_groups: Mapped[int]
     created_at: Mapped[datetime]
 
 
@@ -132,10 +133,9 @@ class Trial(Base):
     """The current try; events of an older one change nothing."""
     spec: Mapped[dict[str, Any]]
     """TrialSpec as JSON: point, keep_rate, seeds, own training settings."""
-    objective: Mapped[float | None]
-    validation_accuracy: Mapped[float | None]
-    test_accuracy: Mapped[float | None]
-    label_precision: Mapped[float | None]
+    if TYPE_CHECKING:  # two of TRIAL_NUMBERS, which queries name
+        objective: Mapped[float | None]
+        validation_accuracy: Mapped[float | None]
     model: Mapped[str | None] = mapped_column(String(400))
     final: Mapped[dict[str, Any] | None]
     """FinalAccuracies as JSON."""
@@ -146,8 +146,18 @@ class Trial(Base):
     @property
     def train(self) -> dict[str, Any]:
         """Fields of TrainSpec that this trial alone has different."""
-        found: dict[str, Any] = self.spec.get("train", {})
-        return found
+        train: dict[str, Any] = self.spec.get("train", {})
+        return train
+
+    @property
+    def share(self) -> float:
+        """Share of a full training that it is."""
+        return share_of(self.spec)
+
+
+def share_of(spec: dict[str, Any]) -> float:
+    """Share of a full training that a stored trial is."""
+    return read(Fidelity, spec.get("fidelity", {})).share(len(spec["keep_rate"]))
 
 
 class Attempt(Base):
@@ -175,28 +185,15 @@ class Attempt(Base):
 
 
 class Epoch(Base):
-    """EpochMetrics of one attempt."""
+    """EpochMetrics of one attempt; :data:`EPOCH_NUMBERS` are its numbers."""
 
     __tablename__ = "epochs"
 
     trial_id: Mapped[str] = mapped_column(ForeignKey("trials.id", ondelete="CASCADE"), primary_key=True)
     attempt: Mapped[int] = mapped_column(primary_key=True)
     epoch: Mapped[int] = mapped_column(primary_key=True)
-    loss: Mapped[float | None]
-    keep_rate: Mapped[float]
-    kept: Mapped[float]
-    label_precision: Mapped[float | None]
-    label_recall: Mapped[float | None]
-    validation_accuracy: Mapped[float | None]
-    test_accuracy: Mapped[float | None]
-    validation_ensemble: Mapped[float | None]
-    test_ensemble: Mapped[float | None]
-    train_accuracy: Mapped[float | None]
-    clean_correct: Mapped[float | None]
-    wrong_correct: Mapped[float | None]
-    wrong_memorised: Mapped[float | None]
     networks: Mapped[list[list[float | None]] | None] = mapped_column(Json)
-    """(train, validation, test) accuracy of each network."""
+    """The numbers of each network, as in EpochMetrics."""
 
 
 class Transition(Base):
@@ -245,3 +242,15 @@ class WorkerRow(Base):
     gpus: Mapped[float]
     busy: Mapped[int]
     seen_at: Mapped[datetime]
+
+
+def _number_columns(table: type[Base], words: type) -> tuple[str, ...]:
+    """Give ``table`` a column for each number that ``words`` declares; their names."""
+    hints, names = get_type_hints(words), tuple(number.name for number in numbers_of(words))
+    for name in names:
+        setattr(table, name, mapped_column(name, Double, nullable=type(None) in get_args(hints[name])))
+    return names
+
+
+EPOCH_NUMBERS = _number_columns(Epoch, EpochMetrics)
+TRIAL_NUMBERS = _number_columns(Trial, TrialResult)

@@ -14,31 +14,18 @@ from typing import Any
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
-from s2e.words import EpochMetrics, TrialResult, to_json
-from service.lifecycle import TRIAL_IN_FLIGHT
+from s2e.words import EpochMetrics, TrialResult, numbers_of, to_json
+from s2e.words.states import TRIAL_IN_FLIGHT
 from service.store.changes import clean, emit, lock_job, move_trials, utc_now
-from service.store.models import Attempt, Base, Epoch, Job, Trial
+from service.store.models import EPOCH_NUMBERS, TRIAL_NUMBERS, Attempt, Base, Epoch, Job, Trial
 from workers.backend import EpochReported, Event, PopulationFinished, PopulationKey, PopulationLost, PopulationStarted
 
 GIVEN_UP = ("lost", "orphaned", "cancelled")
 """Outcomes after which an attempt's events are late. ``orphaned``: its dispatcher went away; that is not the trial's
 fault, so it does not count towards the most attempts of a trial."""
-_METRICS = (
-    "loss",
-    "label_precision",
-    "label_recall",
-    "validation_accuracy",
-    "test_accuracy",
-    "validation_ensemble",
-    "test_ensemble",
-    "train_accuracy",
-    "clean_correct",
-    "wrong_correct",
-    "wrong_memorised",
-)
+_LIVE = tuple(number.name for number in numbers_of(EpochMetrics) if number.live)
 _EPOCHS = Base.metadata.tables[Epoch.__tablename__]
 """The table and not the class: rows by the thousand need no mapper."""
-_RESULTS = ("objective", "validation_accuracy", "test_accuracy", "label_precision")
 
 
 def lease_populations(
@@ -186,15 +173,12 @@ def _known_epochs(session: Session, ids: Sequence[str], events: Sequence[EpochRe
 
 
 def _epoch(trial_id: str, attempt: int, row: EpochMetrics) -> dict[str, Any]:
-    numbers = {name: _finite(getattr(row, name)) for name in _METRICS}
     return {
         "trial_id": trial_id,
         "attempt": attempt,
         "epoch": row.epoch,
-        "keep_rate": row.keep_rate,
-        "kept": row.kept,
-        "networks": [[_finite(accuracy) for accuracy in network] for network in row.networks] or None,
-        **numbers,
+        "networks": [[_finite(value) for value in network] for network in row.networks] or None,
+        **{name: _finite(getattr(row, name)) for name in EPOCH_NUMBERS},
     }
 
 
@@ -205,12 +189,7 @@ def _epoch_event(job: Job, key: PopulationKey, reported: Sequence[tuple[str, Epo
         "epoch": reported[0][1].epoch,
         "n_epochs": job.spec["train"]["n_epochs"],
         "trials": [
-            {
-                "id": trial_id,
-                "validation_accuracy": _finite(row.validation_accuracy),
-                "label_precision": _finite(row.label_precision),
-            }
-            for trial_id, row in reported
+            {"id": trial_id, **{name: _finite(getattr(row, name)) for name in _LIVE}} for trial_id, row in reported
         ],
     }
 
@@ -219,8 +198,10 @@ def _record_finished(session: Session, job: Job, trials: Sequence[Trial], event:
     results = {result.k: result for result in event.results}
     ended: dict[tuple[str, str], list[Trial]] = {}
     for trial in trials:
-        result = results.get(trial.k, TrialResult(trial.round, trial.k, True, "its population ended without it"))
-        for name in _RESULTS:
+        result = results.get(
+            trial.k, TrialResult(trial.round, trial.k, failed=True, reason="its population ended without it")
+        )
+        for name in TRIAL_NUMBERS:
             setattr(trial, name, _finite(getattr(result, name)))
         trial.model = result.model
         trial.final = None if result.final is None else to_json(result.final)

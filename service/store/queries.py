@@ -9,10 +9,9 @@ from sqlalchemy import Select, and_, func, or_, select, text, tuple_
 from sqlalchemy.orm import Session
 
 from s2e.jobs.recommendation import Tried
-from s2e.words import Fidelity, parse
+from s2e.words.states import TRIAL_ENDED
 from service.errors import NotFound
-from service.lifecycle import TRIAL_ENDED
-from service.store.models import Attempt, Epoch, Job, JobEvent, JobReport, SearchRound, Trial, WorkerRow
+from service.store.models import Attempt, Epoch, Job, JobEvent, JobReport, SearchRound, Trial, WorkerRow, share_of
 
 Row = TypeVar("Row")
 _DONE = TRIAL_ENDED - {"cancelled"}
@@ -34,17 +33,17 @@ def _found(row: Row | None, what: str, key: str) -> Row:
     return row
 
 
-def jobs(session: Session, limit: int, before: str | None, state: str | None) -> Sequence[Job]:
+def jobs(session: Session, limit: int, before: tuple[str] | None, state: str | None) -> Sequence[Job]:
     """Jobs older than ``before``, newest first (ids sort by time); one more than ``limit`` tells of a further page."""
     query = select(Job).order_by(Job.id.desc()).limit(limit + 1)
     if before is not None:
-        query = query.where(Job.id < before)
+        query = query.where(Job.id < before[0])
     if state is not None:
         query = query.where(Job.state == state)
     return session.scalars(query).all()
 
 
-def rounds(session: Session, job_id: str, limit: int, after: int | None) -> Sequence[tuple[SearchRound, int]]:
+def rounds(session: Session, job_id: str, limit: int, after: tuple[int] | None) -> Sequence[tuple[SearchRound, int]]:
     """Rounds in order with their number of trials; one more than ``limit``."""
     n_trials = (
         select(func.count())
@@ -54,7 +53,7 @@ def rounds(session: Session, job_id: str, limit: int, after: int | None) -> Sequ
     )
     query = select(SearchRound, n_trials).where(SearchRound.job_id == job_id)
     if after is not None:
-        query = query.where(SearchRound.round > after)
+        query = query.where(SearchRound.round > after[0])
     return [(row, n) for row, n in session.execute(query.order_by(SearchRound.round).limit(limit + 1))]
 
 
@@ -93,7 +92,7 @@ def succeeded_search_trials(session: Session, job_id: str) -> list[tuple[int, in
     )
     rows = session.execute(query)
     return [
-        (m, k, Tried(spec["keep_rate"], spec.get("train", {}), objective, _share(spec)))
+        (m, k, Tried(spec["keep_rate"], spec.get("train", {}), objective, share_of(spec)))
         for m, k, spec, objective in rows
     ]
 
@@ -109,13 +108,8 @@ def searched_points(session: Session, job_id: str) -> list[tuple[tuple[float, ..
     return [
         (tuple(spec["point"]["values"]), objective)
         for spec, objective in rows
-        if spec.get("point") and objective is not None and _share(spec) == 1
+        if spec.get("point") and objective is not None and share_of(spec) == 1
     ]
-
-
-def _share(spec: dict[str, Any]) -> float:
-    """Share of a full training that a stored trial is."""
-    return parse(Fidelity, spec.get("fidelity", {})).share(len(spec["keep_rate"]))
 
 
 def attempts(session: Session, trial_id: str) -> Sequence[Attempt]:
@@ -166,6 +160,12 @@ def labels(session: Session, job_id: str) -> list[tuple[str, int]]:
 
 def report(session: Session, job_id: str) -> JobReport | None:
     return session.get(JobReport, job_id)
+
+
+def trials_of_models(session: Session, job_id: str, paths: Sequence[str]) -> dict[str, str]:
+    """The trial behind each of these model files of a job."""
+    query = select(Trial.model, Trial.id).where(Trial.job_id == job_id, Trial.model.in_(paths))
+    return {path: trial_id for path, trial_id in session.execute(query) if path is not None}
 
 
 def workers(session: Session) -> Sequence[WorkerRow]:

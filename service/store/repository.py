@@ -6,15 +6,17 @@ objects, never live rows. An ``owner`` is the dispatcher that must hold the job'
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from s2e.jobs import loop
-from s2e.jobs.compare_report import CompareReport
-from s2e.words import SPEC_VERSION, JobSpec, Report, to_json
+from s2e.words import SPEC_VERSION, JobSpec, to_json
+from s2e.words.states import JOB_ENDED, TRIAL_ENDED, TRIAL_IN_FLIGHT
 from service.errors import Conflict
-from service.lifecycle import JOB_ENDED, TRIAL_ENDED, TRIAL_IN_FLIGHT, check_job
+from service.lifecycle import check_job
 from service.store.changes import emit, lock_job, move_job, move_trials, new_id, utc_now
 from service.store.models import Attempt, IdempotencyKey, Job, JobReport, Transition, Trial
 
@@ -58,8 +60,8 @@ def _insert_job(session: Session, spec: JobSpec) -> str:
         state="queued",
         spec=to_json(spec),
         spec_version=SPEC_VERSION,
-        seq=0,
         n_trials=loop.n_trials(spec),
+        n_rounds=loop.n_rounds(spec),
         created_at=at,
     )
     session.add(job)
@@ -102,7 +104,7 @@ def start_job(session: Session, job_id: str, owner: str) -> None:
         move_job(session, job, "running")
 
 
-def finish_job(session: Session, job_id: str, owner: str, report: Report | CompareReport) -> bool:
+def finish_job(session: Session, job_id: str, owner: str, report: Any) -> bool:
     """Write the report and complete the job; False when a user has paused or cancelled it meanwhile."""
     job = lock_job(session, job_id, owner)
     if job.state != "running":

@@ -9,12 +9,13 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from s2e.door import read_job
 from s2e.jobs import loop
-from s2e.words import FinalAccuracies, JobSpec, Round, RoundRecord, SearchState, TrialResult, TrialSpec, parse, to_json
+from s2e.words import FinalAccuracies, JobSpec, Round, RoundRecord, SearchState, TrialResult, TrialSpec, read, to_json
+from s2e.words.states import TRIAL_ENDED
 from service.errors import NotFound
-from service.lifecycle import TRIAL_ENDED
 from service.store.changes import emit, lock_job, new_id, record_birth, utc_now
-from service.store.models import Job, SearchRound, Trial
+from service.store.models import TRIAL_NUMBERS, Job, SearchRound, Trial
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,11 @@ class JobStatus:
 
 
 def load_spec(session: Session, job_id: str) -> JobSpec:
-    """The specification of a job. Raises NotFound."""
-    data = session.scalar(select(Job.spec).where(Job.id == job_id))
-    if data is None:
+    """The specification of a job. Raises NotFound, UnreadableError."""
+    row = session.execute(select(Job.spec, Job.spec_version).where(Job.id == job_id)).one_or_none()
+    if row is None:
         raise NotFound("job", job_id)
-    return parse(JobSpec, data)
+    return read_job(*row)
 
 
 def job_status(session: Session, job_id: str) -> JobStatus:
@@ -89,8 +90,8 @@ def load_history(session: Session, job_id: str, first: int = 0) -> list[RoundRec
 
 
 def _round(row: SearchRound, trials: Sequence[dict[str, Any]]) -> Round:
-    state = None if row.state is None else parse(SearchState, row.state)
-    return Round(row.round, row.kind, tuple(parse(TrialSpec, trial) for trial in trials), state)
+    state = None if row.state is None else read(SearchState, row.state)
+    return Round(row.round, row.kind, read(tuple[TrialSpec, ...], trials), state)
 
 
 def _result(trial: Trial) -> TrialResult:
@@ -99,12 +100,9 @@ def _result(trial: Trial) -> TrialResult:
         trial.k,
         failed=trial.state != "succeeded",
         reason=trial.reason,
-        objective=trial.objective,
-        validation_accuracy=trial.validation_accuracy,
-        test_accuracy=trial.test_accuracy,
-        label_precision=trial.label_precision,
         model=trial.model,
-        final=None if trial.final is None else parse(FinalAccuracies, trial.final),
+        final=None if trial.final is None else read(FinalAccuracies, trial.final),
+        **{name: getattr(trial, name) for name in TRIAL_NUMBERS},
     )
 
 
@@ -119,7 +117,6 @@ def insert_round(session: Session, job_id: str, owner: str, spec: JobSpec, round
             round=round_.index,
             kind=round_.kind,
             state=None if round_.state is None else to_json(round_.state),
-            n_groups=len(groups),
             created_at=utc_now(),
         )
     )

@@ -5,30 +5,30 @@ from __future__ import annotations
 import pytest
 import torch
 
-from s2e import catalog
-from s2e.data.noise import symmetric
+from s2e.data.transition import symmetric
 from s2e.methods.base import Batch, Method, Setup
 from s2e.networks.base import StackedNetwork
+from s2e.parts import METHODS, NETWORKS
 from s2e.train.runtime import has_fast_bfloat16
 from s2e.train.trial import train_population
 from s2e.words import replace
 
 K, B, C, S = 3, 8, 4, 40
 SHAPE = (3, 16, 16)
-NETWORKS = ("mlp", "model1", "model2")
+TRIED = ("mlp", "model1", "model2")
 """Dense, convolutional, and with batch norm; that each other network stacks is tests/s2e/networks' business."""
-CASES = [(method, network) for method in catalog.METHODS for network in NETWORKS]
+CASES = [(method, network) for method in METHODS for network in TRIED]
 
 
 @pytest.fixture(params=CASES, ids="-".join)
 def case(request: pytest.FixtureRequest) -> tuple[Method, StackedNetwork]:
     method, network = request.param
-    return catalog.load(catalog.METHODS, method)(), catalog.load(catalog.NETWORKS, network)(SHAPE, C)
+    return METHODS[method]().make(), NETWORKS[network]().make(SHAPE, C)
 
 
 def batch(network, n_trials=K):
     generator = torch.Generator().manual_seed(2)
-    x = network.store(torch.rand(B, *SHAPE, generator=generator))
+    x = network.arrange(torch.rand(B, *SHAPE, generator=generator))
     label_KB = torch.randint(0, C, (n_trials, B), generator=generator)
     return x, label_KB, torch.arange(B)
 
@@ -52,13 +52,11 @@ def state_of(method, n_trials=K):
         n_trials=n_trials,
         n_samples=S,
         n_classes=C,
-        n_epochs=10,
         device=torch.device("cpu"),
         dtype=torch.float32,
         label_KS=label_S.expand(n_trials, S),
         true_label_S=label_S,
         transition_KCC=torch.from_numpy(symmetric(C, 0.4)).float().expand(n_trials, C, C),
-        noise_rate=0.4,
         init_seeds=tuple(range(n_trials)),
     )
     return method.init_state(setup)
@@ -94,21 +92,20 @@ def test_an_empty_selection_is_finite_and_only_where_it_may_be(case):
     assert method.may_skip or (weight_KNB != 0).any(-1).all()
 
 
-def test_the_catalog_says_which_methods_train_under_a_schedule(case):
+def test_the_declaration_says_which_methods_train_under_a_schedule(case):
     """Another number of samples to keep changes the weights of these methods, and of no other."""
     method, _ = case
-    names = {name for name, entry in catalog.METHODS.items() if entry.target.endswith(f":{type(method).__name__}")}
     loss_KNB = torch.rand(K, method.n_networks, B, generator=torch.Generator().manual_seed(0))
     few, most = (
         method.weights(loss_KNB, seen(method, random_logits(method), torch.full((K,), keep))) for keep in (2, B)
     )
-    assert torch.equal(few, most) == names.isdisjoint(catalog.SCHEDULED)
+    assert torch.equal(few, most) != method.params.scheduled
 
 
-@pytest.mark.parametrize("name", sorted(catalog.SCHEDULED))
+@pytest.mark.parametrize("name", sorted(name for name, part in METHODS.items() if part.scheduled))
 def test_the_keep_rate_is_honoured_to_the_sample(name):
     """Networks that agree leave Co-teaching+ the whole batch, so that R counts in it for every method."""
-    method, keep_K = catalog.load(catalog.METHODS, name)(), torch.tensor([1, 5, B])
+    method, keep_K = METHODS[name]().make(), torch.tensor([1, 5, B])
     loss_KNB = torch.rand(K, method.n_networks, B, generator=torch.Generator().manual_seed(0))
     agree_KNBC = random_logits(method)[:, :1].expand(-1, method.n_networks, -1, -1)
     weight_KNB = method.weights(loss_KNB, seen(method, agree_KNBC, keep_K))
@@ -167,7 +164,7 @@ def trained(tiny, method, network, ks=(0, 1), **settings):
     settings |= {"method": method, "network": network, "n_epochs": 2, "batch_size": 8, "n_train": 24}
     population = tiny(ks=ks, late_stage=True, **settings)
     trials = tuple(replace(trial, keep_rate=(1.0, 0.0)) for trial in population.trials)
-    data = replace(population.data, n_clean=8 if "clean" in catalog.METHODS[method].needs else 0)
+    data = replace(population.data, n_clean=8 if "clean" in METHODS[method].needs else 0)
     *epochs, end = train_population(replace(population, trials=trials, data=data))
     assert len(epochs) == 2
     assert not any(result.failed for result in end.results)
@@ -176,7 +173,7 @@ def trained(tiny, method, network, ks=(0, 1), **settings):
 
 @pytest.mark.parametrize("shared_order", [True, False])
 @pytest.mark.parametrize("network", ["mlp", "model1"])
-@pytest.mark.parametrize("method", catalog.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_a_population_trains_as_its_trials_alone(tiny, method, network, shared_order):
     together = trained(tiny, method, network, shared_order=shared_order)
     alone = trained(tiny, method, network, ks=(1,), shared_order=shared_order)
@@ -187,7 +184,7 @@ def test_a_population_trains_as_its_trials_alone(tiny, method, network, shared_o
 
 @pytest.mark.skipif(not has_fast_bfloat16(), reason="this processor has no bfloat16 arithmetic")
 @pytest.mark.parametrize("network", ["mlp", "model1"])
-@pytest.mark.parametrize("method", catalog.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_bfloat16_trains_near_float32(tiny, method, network):
     near, exact = (trained(tiny, method, network, ks=(0,), dtype=dtype) for dtype in ("bfloat16", "float32"))
     losses = [epochs[0].epochs[0].loss for epochs, _ in (near, exact)]

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s2e import catalog
+from s2e.parts import SEARCHERS
 from s2e.search.base import Searcher
 from s2e.search.space import S2E, THETA_MAX, THETA_MIN
 from s2e.words import FULL, Observation, Point, SearchError, SearchState, parse, to_json
 
-pytestmark = pytest.mark.parametrize("name", sorted(catalog.SEARCHERS))
+pytestmark = pytest.mark.parametrize("name", sorted(SEARCHERS))
 K = 6
 UNMOVED = {"asha", "cmaes", "gp", "grid", "hyperband", "random", "tpe"}
 """Rules without a p_theta of their own: theta stays uniform."""
@@ -21,7 +21,7 @@ SLOW = {"gp": 2}
 
 
 def make(name: str, seed: int = 11) -> Searcher:
-    searcher: Searcher = catalog.load(catalog.SEARCHERS, name)(S2E, seed, 30)
+    searcher: Searcher = SEARCHERS[name]().make(S2E, seed, 30)
     return searcher
 
 
@@ -108,7 +108,7 @@ def test_a_round_of_failures_only_is_survived(name: str) -> None:
 
 
 def test_no_objective_drives_theta_out_of_bounds(name: str) -> None:
-    least = max(2, catalog.SEARCHERS[name].min_trials)
+    least = max(2, SEARCHERS[name].min_trials)
     some = st.lists(st.floats(-1e308, 1e308), min_size=least, max_size=8)
     some_rounds = st.lists(some, min_size=1, max_size=SLOW.get(name, 4))
 
@@ -155,7 +155,7 @@ def test_one_k_told_twice_is_refused(name: str) -> None:
 
 def test_too_few_observations_are_refused(name: str) -> None:
     searcher, state = make(name), make(name).init()
-    at_least = catalog.SEARCHERS[name].min_trials
+    at_least = SEARCHERS[name].min_trials
     with pytest.raises(SearchError, match=f"at least {at_least}"):
         searcher.tell(state, tried(searcher, state, n=K)[: at_least - 1])
     assert searcher.tell(state, tried(searcher, state, n=K)[:at_least]).round == 1
@@ -169,13 +169,13 @@ def test_theta_moves_where_the_rule_has_one(name: str) -> None:
 def test_the_catalog_says_whether_trials_are_full_trainings(name: str) -> None:
     searcher = make(name)
     is_short = searcher.fidelity(searcher.init(), 0) != FULL
-    assert is_short == catalog.SEARCHERS[name].short_trials
+    assert is_short == SEARCHERS[name].short_trials
 
 
 def test_the_plan_keeps_to_the_budget(name: str) -> None:
     searcher = make(name)
     sizes = searcher.plan(5, K)
-    assert min(sizes) >= catalog.SEARCHERS[name].min_trials
+    assert min(sizes) >= SEARCHERS[name].min_trials
     state, epochs = searcher.init(), 0
     for size in sizes[: SLOW.get(name)]:
         parts = [searcher.fidelity(state, k) for k in range(size)]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from s2e import catalog
+from s2e.parts import SEARCHERS, SPACES
 from s2e.schedule import R_MIN
 from s2e.search.base import Searcher
 from s2e.search.distributions import X_MIN, Dirichlet
@@ -27,7 +27,7 @@ PARAMETERS = {
     "train.params.gamma": {"kind": "linear", "low": 0.0, "high": 0.1},
     "train.params.fraction": {"kind": "choice", "values": [0.3, 0.4, 0.7]},
 }
-pytestmark = pytest.mark.parametrize("name", [*sorted(catalog.SPACES), WITH_PARAMETERS])
+pytestmark = pytest.mark.parametrize("name", [*sorted(SPACES), WITH_PARAMETERS])
 WITHOUT_FORM = {"rbf", "mlp"}
 """Spaces that do not promise R(0) = 1."""
 quick = settings(deadline=None, max_examples=30)
@@ -35,7 +35,7 @@ unit = st.one_of(st.sampled_from([0.0, 1.0, 0.5, 1e-300]), st.floats(0, 1))
 
 
 def space_of(name: str) -> Space:
-    space: Space = catalog.load(catalog.SPACES, name.partition(" ")[0])
+    space: Space = SPACES[name.partition(" ")[0]].load()
     return space.with_parameters(parse_parameters(PARAMETERS)) if name in ("fixed", WITH_PARAMETERS) else space
 
 
@@ -128,10 +128,10 @@ def test_score_and_fisher_agree_with_finite_differences(name: str) -> None:
     np.testing.assert_allclose(-space.fisher(theta), hessian, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("searcher", sorted(catalog.SEARCHERS))
+@pytest.mark.parametrize("searcher", sorted(SEARCHERS))
 def test_every_searcher_walks_through_every_space(name: str, searcher: str) -> None:
     space = space_of(name)
-    rule: Searcher = catalog.load(catalog.SEARCHERS, searcher)(space, 3, 20)
+    rule: Searcher = SEARCHERS[searcher]().make(space, 3, 20)
     state = rule.init()
     for _ in range(2):
         points = [rule.ask(state, k) for k in range(4)]

@@ -22,7 +22,7 @@ from s2e.client.http import S2EClient
 from s2e.door import parse_job
 from s2e.jobs.loop import run_search
 from s2e.train.trial import PopulationEnd, train_population
-from s2e.words import Population, Report, Round, RoundRecord, TrialResult, to_json
+from s2e.words import Population, Report, Round, RoundRecord, TrialResult
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.timeout(400)]
 JOB = {
@@ -115,11 +115,9 @@ def test_a_job_survives_the_death_of_every_process(
     assert client.wait(job_id).state == "completed"
     history, report = undisturbed
     rounds = {round_.round: round_ for round_ in client.rounds(job_id)}
-    assert [rounds[m].theta for m in range(3)] == [list(record.round.state.theta) for record in history[:3]]  # type: ignore[union-attr]
+    assert [rounds[m].theta for m in range(3)] == [record.round.state.theta for record in history[:3]]  # type: ignore[union-attr]
     told = client.report(job_id)
-    assert [row.model_dump()["test_accuracy"] for row in told.rows] == [
-        to_json(row)["test_accuracy"] for row in report.rows
-    ]
+    assert [row.test_accuracy for row in told.rows] == [row.test_accuracy for row in report.rows]
     assert told.verdict == report.verdict
     trials = list(client.trials(job_id))
     assert len(trials) == trials_done() == 3 * 4 + 2 + 4 * 2

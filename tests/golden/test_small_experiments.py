@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from s2e.methods.base import Method, Setup
+from s2e.methods.declared.regularisation import Elr as ElrParams
 from s2e.methods.elr import Elr
-from s2e.methods.params import Elr as ElrParams
 from s2e.methods.plain import Standard
 from s2e.train.trial import train_population
 from s2e.words import DataSpec, NoiseSpec, PlanSpec, Population, TrainSpec, TrialSpec
@@ -83,13 +83,11 @@ def setup(label_KS: torch.Tensor, true_KS: torch.Tensor) -> Setup:
         n_trials=K,
         n_samples=S,
         n_classes=2,
-        n_epochs=1,
         device=label_KS.device,
         dtype=torch.float64,
         label_KS=label_KS,
         true_label_S=true_KS[0],
         transition_KCC=None,
-        noise_rate=WRONG / S,
         init_seeds=tuple(range(K)),
     )
 

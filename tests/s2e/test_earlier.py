@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from s2e.door import parse_job
-from s2e.jobs.loop import make_searcher
+from s2e.jobs.search import make_searcher
 from s2e.words import SpecError, to_json
 
 POINT = [0.25] * 4 + [0.5] * 16
@@ -44,5 +44,5 @@ def test_an_unrelated_start_is_refused(search: dict[str, Any], field: str, allow
 
 
 def test_without_the_service_nobody_looks_an_earlier_job_up() -> None:
-    with pytest.raises(SpecError, match="outside of the service"):
-        make_searcher(parse_job(job(warm_start=["j1"])))
+    with pytest.raises(SpecError, match=r"search\.warm_start = 'j1': none outside of a service"):
+        parse_job(job(warm_start=["j1"]))

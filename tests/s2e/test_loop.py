@@ -2,29 +2,20 @@
 
 import json
 import math
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from s2e import catalog
 from s2e.door import parse_job
-from s2e.jobs import loop
-from s2e.jobs.loop import (
-    make_searcher,
-    n_rounds,
-    n_trials,
-    next_round,
-    next_state,
-    observations,
-    populations,
-    recommend_from,
-    run_search,
-)
+from s2e.jobs.loop import n_rounds, n_trials, next_round, populations, run_search
+from s2e.jobs.search import make_searcher, next_state, observations, recommend_from
 from s2e.jobs.trials import default_tau, make_space
+from s2e.parts import SEARCHERS, SearcherPart, searcher
 from s2e.schedule import coteaching_keep_rate
 from s2e.search.random_search import RandomSearch
-from s2e.search.space import S2E
 from s2e.words import (
     Fidelity,
     JobSpec,
@@ -37,6 +28,7 @@ from s2e.words import (
     TrialResult,
     TrialSpec,
     parse,
+    read,
     replace,
     to_json,
 )
@@ -110,7 +102,7 @@ def test_n_trials_is_what_the_rounds_ask(more: dict[str, Any]) -> None:
     assert n_trials(spec) == sum(len(record.round.trials) for record in history)
 
 
-@pytest.mark.parametrize("searcher", sorted(catalog.SEARCHERS))
+@pytest.mark.parametrize("searcher", sorted(SEARCHERS))
 def test_replay_from_every_stored_prefix_asks_the_same_round(searcher: str) -> None:
     spec = job(search={"searcher": searcher, "n_rounds": 4, "n_trials": 4})
     history, _ = run_search(spec, running(formula))
@@ -148,7 +140,7 @@ def test_a_failed_trial_gets_the_worst_objective_of_its_round() -> None:
     assert next_state(spec, history[:1]) == make_searcher(spec).tell(history[0].round.state, told[::-1])  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("searcher", sorted(catalog.SEARCHERS))
+@pytest.mark.parametrize("searcher", sorted(SEARCHERS))
 def test_a_search_in_which_everything_failed_still_ends(searcher: str) -> None:
     spec = job(search={"searcher": searcher, "n_rounds": 3, "n_trials": 4})
     history, report = run_search(spec, running(failed))
@@ -314,7 +306,7 @@ def test_a_round_that_is_not_complete_is_refused() -> None:
 
 def test_the_report_survives_the_way_through_text() -> None:
     _, report = run_search(job(), running(formula))
-    assert parse(Report, json.loads(json.dumps(to_json(report), allow_nan=False))) == report
+    assert read(Report, json.loads(json.dumps(to_json(report), allow_nan=False))) == report
 
 
 class Halving(RandomSearch):
@@ -334,12 +326,18 @@ class Halving(RandomSearch):
 
 
 @pytest.fixture
-def halved(monkeypatch: pytest.MonkeyPatch) -> tuple[JobSpec, list[RoundRecord], Report]:
+def halved(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[JobSpec, list[RoundRecord], Report]]:
     """A search of three unequal rounds in which a short trial looks better than every long one."""
-    monkeypatch.setattr(loop, "make_searcher", lambda spec: Halving(S2E, spec.seed, spec.train.n_epochs))
-    spec = job(plan={"population": 3})
+
+    @searcher("halving", rule="halving:Halving", short_trials=True)
+    class HalvingPart(SearcherPart):
+        """Of these tests."""
+
+    monkeypatch.setitem(sys.modules, "halving", SimpleNamespace(Halving=Halving))
+    spec = job(search={"searcher": "halving", "n_rounds": 3, "n_trials": 4}, plan={"population": 3})
     better_when_short = running(lambda trial: replace(formula(trial), objective=trial.share))
-    return spec, *run_search(spec, better_when_short)
+    yield spec, *run_search(spec, better_when_short)
+    SEARCHERS.discard("halving")
 
 
 def test_rounds_have_the_sizes_of_the_plan(halved: tuple[JobSpec, list[RoundRecord], Report]) -> None:

@@ -15,8 +15,9 @@ TEST = (0.99, 0.2, 0.6, 0.2, 0.7, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.3)
 def rows(ensemble: float = 0.0) -> list[EpochMetrics]:
     return [
         EpochMetrics(
-            4, t, 1.0, 1.0, 1.0, 0.5, 1.0, validation, test, validation + ensemble, test + ensemble,
-            wrong_memorised=t / 100,
+            4, t, 1.0, loss=1.0, kept=1.0, label_precision=0.5, label_recall=1.0,
+            validation_accuracy=validation, test_accuracy=test, validation_ensemble=validation + ensemble,
+            test_ensemble=test + ensemble, wrong_memorised=t / 100,
         )
         for t, (validation, test) in enumerate(zip(VALIDATION, TEST, strict=True))
     ]  # fmt: skip

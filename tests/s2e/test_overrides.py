@@ -6,31 +6,30 @@ import pytest
 
 from s2e.door import parse_job
 from s2e.door.overrides import overridden
-from s2e.methods.params import CoTeachingPlus
-from s2e.words import DataSpec, Problem, SpecError, TrainSpec, replace, to_json
+from s2e.methods.declared.selection import CoTeachingPlus
+from s2e.words import JobSpec, Problem, SpecError, TrainSpec, replace, to_json
 
-DATA = DataSpec()
 SIGUA = parse_job({"train": {"method": "sigua_sl", "params": {"gamma": 0.02}}}).train
 
 
 def refused(overrides: dict[str, Any], train: TrainSpec = SIGUA) -> list[Problem]:
     with pytest.raises(SpecError) as error:
-        overridden(DATA, train, overrides)
+        overridden(JobSpec(train=train), overrides)
     return list(error.value.problems)
 
 
 def test_no_overrides_are_the_job_s_own_settings() -> None:
-    assert overridden(DATA, SIGUA, {}) is SIGUA
+    assert overridden(JobSpec(train=SIGUA), {}) is SIGUA
 
 
 def test_parameters_are_merged_by_name_under_the_same_method() -> None:
-    found = overridden(DATA, SIGUA, {"params": {"fraction": 0.5}, "learning_rate": 0.01})
+    found = overridden(JobSpec(train=SIGUA), {"params": {"fraction": 0.5}, "learning_rate": 0.01})
     assert found == replace(SIGUA, learning_rate=0.01, params={**SIGUA.params, "fraction": 0.5})
     assert found.params["gamma"] == 0.02
 
 
 def test_another_method_starts_from_the_paper_s_values_of_the_data_set() -> None:
-    found = overridden(DATA, SIGUA, {"method": "coteaching_plus"})
+    found = overridden(JobSpec(train=SIGUA), {"method": "coteaching_plus"})
     assert found.method == "coteaching_plus"
     assert found.params == to_json(CoTeachingPlus(warm_up_epochs=0))  # 0 for digits, else 20
 
@@ -56,4 +55,4 @@ def test_what_cannot_be_trained_is_refused_by_name(overrides: dict[str, Any], fi
 
 
 def test_the_job_s_number_of_epochs_may_be_repeated() -> None:
-    assert overridden(DATA, SIGUA, {"n_epochs": SIGUA.n_epochs}) == SIGUA
+    assert overridden(JobSpec(train=SIGUA), {"n_epochs": SIGUA.n_epochs}) == SIGUA

@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s2e.door import parse_job
-from s2e.door.protocols import expand, merged, protocols
+from s2e.door.protocols import expand, merged
+from s2e.parts import PROTOCOLS
 from s2e.train.optimizer import learning_rate
 from s2e.words import JobSpec, SpecError, to_json
 
-CASES = [(name, dataset) for name, protocol in protocols().items() for dataset in protocol.datasets]
+CASES = [(name, dataset) for name, protocol in PROTOCOLS.items() for dataset in protocol.datasets]
 
 
 def job(name: str, dataset: str, **sections: Any) -> JobSpec:
@@ -37,8 +38,8 @@ def test_every_field_can_be_overridden(name: str, dataset: str) -> None:
 
 def test_the_issues_protocols_are_there() -> None:
     asked = {"s2e", "co-teaching", "co-teaching-plus", "sigua-set1", "sigua-set2", "elr", "elr-cosine", "elr-plus"}
-    assert set(protocols()) == asked
-    assert all(protocol.summary for protocol in protocols().values())
+    assert set(PROTOCOLS) == asked
+    assert all(protocol.summary for protocol in PROTOCOLS.values())
 
 
 def test_s2e_keeps_beta1_and_coteaching_changes_it() -> None:

@@ -22,8 +22,18 @@ from structlog.testing import capture_logs
 
 from s2e.door import parse_job
 from s2e.jobs import loop
-from s2e.jobs.compare_report import CompareReport
-from s2e.words import JobSpec, Population, Report, Round, RoundRecord, TrialResult, TrialSpec, derive_seed, to_json
+from s2e.words import (
+    CompareReport,
+    JobSpec,
+    Population,
+    Report,
+    Round,
+    RoundRecord,
+    TrialResult,
+    TrialSpec,
+    derive_seed,
+    to_json,
+)
 from service.api.server import make_server
 from service.dispatch.dispatcher import Dispatcher
 from service.settings import Settings
@@ -201,9 +211,7 @@ def store_job(database: Database) -> Callable[..., str]:
 def _add_first_round(session: Session, job_id: str, spec: JobSpec, succeeded: int) -> None:
     round_ = loop.next_round(spec, [])
     assert round_ is not None
-    session.add(
-        SearchRound(job_id=job_id, round=0, kind="search", state=to_json(round_.state), n_groups=1, created_at=START)
-    )
+    session.add(SearchRound(job_id=job_id, round=0, kind="search", state=to_json(round_.state), created_at=START))
     for trial in round_.trials:
         done = trial.k < succeeded
         row = Trial(
@@ -271,6 +279,12 @@ def run_simulated(backend: SimulatedBackend, round_: Round, populations: tuple[P
             if isinstance(event, PopulationFinished):
                 results += event.results
     return results
+
+
+@pytest.fixture(scope="session", name="run_simulated")
+def run_simulated_fixture() -> Callable[..., list[TrialResult]]:
+    """Trains the populations of a round on a simulated backend to their end."""
+    return run_simulated
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from s2e.client.http import S2EClient
 from s2e.door import parse_job
 from s2e.jobs import loop
 from s2e.words import EpochMetrics, to_json
-from service.api import compare
+from service.api import curves
 from service.store import leases, populations, queries, repository, rounds
 from service.store.engine import Database
 from service.store.models import Job, JobReport, Trial
@@ -56,7 +56,7 @@ def test_a_comparison_from_submission_to_report(client: S2EClient, dispatching: 
     assert (base.uses_schedule, ours.uses_schedule) == (False, True)
     assert base.last_ten.mean == pytest.approx(0.9)  # the formula's 0.5 + 0.4 R(T-1), and Standard keeps everything
     # R(5) = 1 - .5 x 5/10; trial 1 of round 0, which is ours on the first seed, fails by the formula.
-    assert ours.last_ten.values == [None, pytest.approx(0.8)]
+    assert ours.last_ten.values == (None, pytest.approx(0.8))
     assert (ours.n_failed, ours.last_ten.difference) == (1, pytest.approx(-0.1))
     assert ours.ensemble_last_ten.mean is None
     assert "“ours” is not separated from “standard”" in report.verdict
@@ -67,10 +67,10 @@ def test_a_comparison_from_submission_to_report(client: S2EClient, dispatching: 
 def test_the_curves_of_a_comparison_are_means_and_ranges(client: S2EClient, dispatching: None) -> None:
     job = client.wait(client.submit(COMPARE).id)
     curves = client.curves(job.id, "validation_accuracy", max_points=3)
-    assert (curves.metric, curves.epochs) == ("validation_accuracy", [0, 2, 5])
+    assert (curves.metric, curves.epochs) == ("validation_accuracy", (0, 2, 5))
     assert [(item.label, item.n_trials) for item in curves.items] == [("standard", 2), ("ours", 2)]
-    assert curves.items[0].mean == curves.items[0].low == curves.items[0].high == [pytest.approx(0.9)] * 3
-    assert client.curves(job.id, "wrong_memorised").items[0].mean == [None] * 6
+    assert curves.items[0].mean == curves.items[0].low == curves.items[0].high == (pytest.approx(0.9),) * 3
+    assert client.curves(job.id, "wrong_memorised").items[0].mean == (None,) * 6
 
 
 def test_curves_of_both_databases_average_the_current_attempts(each_database: Database) -> None:
@@ -84,16 +84,16 @@ def test_curves_of_both_databases_average_the_current_attempts(each_database: Da
         assert round_ is not None
         rounds.insert_round(session, job_id, "me", spec, round_)
         key, other = populations.lease_populations(session, job_id, "me", 0, [0, 1])
-        rows = [EpochMetrics(k, t, None, 1.0, 1.0, None, None, value, None) for k, t, value in REPORTED]
+        rows = [EpochMetrics(k=k, epoch=t, keep_rate=1.0, validation_accuracy=value) for k, t, value in REPORTED]
         reported = [EpochReported(key, tuple(row for row in rows if row.epoch == t)) for t in (0, 1)]
         events = [PopulationStarted(key, "here"), *reported, PopulationStarted(other, "here")]
         populations.record_events(session, job_id, "me", events, 3)
     with each_database.read() as session:
-        found = compare.curves_out(session, session.get_one(Job, job_id), "validation_accuracy", 6)
+        found = curves.curves_out(session, session.get_one(Job, job_id), "validation_accuracy", 6)
         assert queries.labels(session, job_id) == [("standard", 2), ("ours", 2)]
     [curve] = found.items
     assert (curve.label, curve.n_trials) == ("standard", 2)
-    assert curve.mean[:3] == [pytest.approx(0.6), pytest.approx(0.9), None]
+    assert curve.mean[:3] == (pytest.approx(0.6), pytest.approx(0.9), None)
     assert (curve.low[0], curve.high[0]) == (0.5, 0.7)
 
 
@@ -108,13 +108,13 @@ def test_an_entry_takes_the_schedule_a_search_recommends(
     recommended = client.report(search.id).keep_rate
     job = client.submit(of_job(search.id), idempotency_key="again")
     entry = job.spec["compare"]["entries"][1]
-    assert entry["schedule"] == {"kind": "job", "tau": None, "keep_rate": recommended, "job": search.id}
+    assert entry["schedule"] == {"kind": "job", "tau": None, "keep_rate": list(recommended), "job": search.id}
     assert client.submit(of_job(search.id), idempotency_key="again").id == job.id
     client.wait(job.id)
     assert client.comparison(job.id).rows[1].schedule == f"recommended by job {search.id}"
     with database.read() as session:
         asked = session.scalars(select(Trial).where(Trial.job_id == job.id, Trial.label == "found")).all()
-    assert [trial.spec["keep_rate"] for trial in asked] == [recommended] * 2
+    assert [trial.spec["keep_rate"] for trial in asked] == [list(recommended)] * 2
     with pytest.raises(WrongKind, match="comparison"):
         client.comparison(search.id)
 

@@ -26,7 +26,7 @@ from s2e.client.errors import (
 )
 from s2e.client.http import JobEvent, S2EClient
 from s2e.door import parse_job
-from s2e.words import Problem
+from s2e.words import Problem, to_json
 
 SMALL = {
     "train": {"n_epochs": 6},
@@ -72,12 +72,12 @@ def test_a_job_from_submission_to_report(client: S2EClient, dispatching: None) -
     [recommended] = [t for t in trials if (t.round, t.k) == report.recommended]
     assert client.trial(recommended.id).keep_rate == report.keep_rate
     curves = client.epochs(recommended.id, max_points=3)
-    assert (curves.total, curves.epochs) == (6, [0, 2, 5])
+    assert (curves.total, curves.epochs) == (6, (0, 2, 5))
 
 
 def test_a_spec_object_and_its_json_are_the_same_request(client: S2EClient) -> None:
     first = client.submit(parse_job(SMALL), idempotency_key="k")
-    assert client.submit(SMALL, idempotency_key="k").id == first.id
+    assert client.submit(to_json(parse_job(SMALL)), idempotency_key="k").id == first.id
     with pytest.raises(Conflict):
         client.submit({}, idempotency_key="k")
 
@@ -138,7 +138,7 @@ def test_the_key_is_sent() -> None:
         assert request.headers["authorization"] == "Bearer secret"
         return httpx.Response(200, json={"items": []})
 
-    assert answering(handler, "secret").workers() == []
+    assert answering(handler, "secret").workers() == ()
 
 
 def test_an_answer_that_is_no_problem_document() -> None:

@@ -22,7 +22,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from s2e.jobs import loop
-from s2e.words import SearchError, parse
+from s2e.words import SearchError, read
 from service.dispatch import orchestrator
 from service.dispatch.dispatcher import MAX_ERRORS, Dispatcher
 from service.settings import Settings
@@ -95,7 +95,7 @@ def check_outcome(database: Database, job_id: str, quick_search: Any) -> None:
     with database.read() as session:
         assert rounds.load_history(session, job_id) == quick_search.history
         stored = session.get_one(JobReport, job_id).report
-        assert parse(type(quick_search.report), stored) == quick_search.report
+        assert read(type(quick_search.report), stored) == quick_search.report
         found = session.get_one(Job, job_id)
         n_trials = loop.n_trials(quick_search.spec)
         assert (found.state, found.n_trials_done) == ("completed", n_trials)

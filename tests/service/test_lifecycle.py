@@ -15,18 +15,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from sqlalchemy import select
 
 from s2e.jobs import loop
-from s2e.words import TrialResult
-from service import lifecycle
+from s2e.words import TrialResult, states
+from s2e.words.states import JOB_ENDED, JOB_TRANSITIONS, TRIAL_ENDED, TRIAL_IN_FLIGHT, TRIAL_TRANSITIONS
 from service.errors import IllegalTransition
-from service.lifecycle import (
-    JOB_ENDED,
-    JOB_TRANSITIONS,
-    TRIAL_ENDED,
-    TRIAL_IN_FLIGHT,
-    TRIAL_TRANSITIONS,
-    check_job,
-    check_trial,
-)
+from service.lifecycle import check_job, check_trial
 from service.store import leases, populations, repository, rounds
 from service.store.changes import LeaseLostError
 from service.store.engine import Database
@@ -60,11 +52,11 @@ def test_every_state_is_reached_ends_and_what_has_ended_stays(
 
 
 def test_states_are_those_of_the_design() -> None:
-    assert set(lifecycle.JOB_STATES) == {
+    assert set(states.JOB_STATES) == {
         "queued", "running", "paused", "cancelling", "cancelled", "completed", "failed",
     }  # fmt: skip
-    assert set(lifecycle.TRIAL_STATES) == {
-        "pending", "leased", "running", "succeeded", "pruned", "failed", "cancelled", "lost",
+    assert set(states.TRIAL_STATES) == {
+        "pending", "leased", "running", "succeeded", "failed", "cancelled", "lost",
     }  # fmt: skip
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import httpx
 
 from s2e.words import JobSpec, json_schema
-from service.api.openapi import as_text
+from service.api.app import openapi_text
 
 FILE = Path(__file__).parents[2] / "docs" / "openapi.json"
 
 
 def test_the_committed_file_is_what_the_code_gives() -> None:
-    assert FILE.read_text(encoding="utf-8") == as_text(), "run: s2e openapi > docs/openapi.json"
+    assert FILE.read_text(encoding="utf-8") == openapi_text(), "run: s2e openapi > docs/openapi.json"
 
 
 def test_the_served_document_is_the_committed_one(service: Any) -> None:
@@ -24,7 +24,7 @@ def test_the_served_document_is_the_committed_one(service: Any) -> None:
 
 
 def test_the_job_is_described_by_its_own_validator() -> None:
-    document = json.loads(as_text())
+    document = json.loads(openapi_text())
     assert document["openapi"].startswith("3.1")
     assert document["components"]["schemas"]["JobSpec"] == json.loads(json.dumps(json_schema(JobSpec)))
     body = document["paths"]["/api/v1/jobs"]["post"]["requestBody"]["content"]["application/json"]
@@ -32,8 +32,8 @@ def test_the_job_is_described_by_its_own_validator() -> None:
 
 
 def test_every_reference_leads_somewhere_and_every_operation_has_a_name_and_a_refusal() -> None:
-    document = json.loads(as_text())
-    for reference in set(re.findall(r'"\$ref": "#/([^"]+)"', as_text())):
+    document = json.loads(openapi_text())
+    for reference in set(re.findall(r'"\$ref": "#/([^"]+)"', openapi_text())):
         place: Any = document
         for part in reference.split("/"):
             place = place[part]
@@ -47,7 +47,7 @@ def test_every_reference_leads_somewhere_and_every_operation_has_a_name_and_a_re
 
 def test_the_documentation_works_offline_and_names_everything(service: Any) -> None:
     page = httpx.get(f"{service.url}/docs").text
-    document = json.loads(as_text())
+    document = json.loads(openapi_text())
     assert all(path in page for path in document["paths"])
     assert all(f"id='{name}'" in page for name in document["components"]["schemas"] if "[" not in name)
     assert "noise_rate" in page

@@ -10,8 +10,8 @@ from sqlalchemy import func, select
 
 from s2e.door import parse_job
 from s2e.jobs import loop
-from s2e.jobs.compare_report import CompareReport
-from s2e.words import PlanSpec, Report, parse, replace, to_json
+from s2e.jobs.search import observations
+from s2e.words import CompareReport, PlanSpec, Report, read, replace, to_json
 from service.api import jobs
 from service.dispatch.orchestrator import Orchestrator, capacity
 from service.store import leases, repository, rounds
@@ -60,7 +60,7 @@ class Driver:
 
     def report(self) -> Report:
         with self.database.read() as session:
-            return parse(Report, session.get_one(JobReport, self.job_id).report)
+            return read(Report, session.get_one(JobReport, self.job_id).report)
 
     def history(self) -> list[Any]:
         with self.database.read() as session:
@@ -109,7 +109,7 @@ def test_a_comparison_ends_as_it_does_in_process(each_database: Database, quick_
     with each_database.read() as session:
         stored = session.get_one(JobReport, driver.job_id).report
         groups = session.execute(select(Trial.group, Trial.label).distinct().order_by(Trial.group)).all()
-    assert parse(CompareReport, stored) == quick_comparison.report
+    assert read(CompareReport, stored) == quick_comparison.report
     assert [tuple(row) for row in groups] == [(0, "standard"), (1, "coteaching"), (2, "gce")]
     assert driver.trial_states() == {"succeeded": 6}
 
@@ -158,8 +158,8 @@ def test_a_failing_trial_is_recorded_and_the_search_goes_on(database: Database, 
     assert driver.trial_states() == {"succeeded": loop.n_trials(quick_search.spec) - 1, "failed": 1}
     failed = driver.history()[0].results[1]
     assert (failed.failed, failed.objective, failed.reason) == (True, None, "the loss is not a number")
-    worst = max(o.objective for o in loop.observations(driver.history()[0]) if not o.failed)
-    assert loop.observations(driver.history()[0])[1].objective == worst
+    worst = max(o.objective for o in observations(driver.history()[0]) if not o.failed)
+    assert observations(driver.history()[0])[1].objective == worst
 
 
 def test_a_lost_population_is_trained_again_and_changes_no_number(database: Database, quick_search: Any) -> None:

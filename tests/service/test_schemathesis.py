@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from service.api.openapi import as_text
+from service.api.app import openapi_text
 
 ST = Path(sys.executable).with_name("st")
 
@@ -32,5 +32,5 @@ def test_every_answer_is_in_the_document(service: Any, tmp_path: Path) -> None:
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=170, check=False)
     assert done.returncode == 0, done.stdout[-6000:]
-    n_operations = sum(len(verbs) for verbs in json.loads(as_text())["paths"].values())
+    n_operations = sum(len(verbs) for verbs in json.loads(openapi_text())["paths"].values())
     assert f"Tested: {n_operations - 1}" in done.stdout

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.api.series import decode_cursor, encode_cursor, thin
+from service.api.paging import decode_cursor, encode_cursor
+from service.api.series import thin
 from service.errors import Invalid
 
 

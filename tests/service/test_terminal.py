@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from service.api.schemas import ReportRowOut
-from service.cli.main import terminal
+from s2e.progress import BestRun, JobProgress, percent
+from s2e.words import ReportRow
+from service.cli import terminal
 
 FALLING = [1, 2 / 3, 1 / 3, 0]
 
@@ -53,11 +54,11 @@ def test_a_plot_fits_whatever_is_drawn(keep_rate: list[float], width: int, heigh
     ],
 )
 def test_per_cent(value: float | None, half_width: float | None, sign: str, text: str) -> None:
-    assert terminal.percent(value, half_width, sign) == text
+    assert percent(value, half_width, sign) == text
 
 
-def row(label: str, title: str, difference: float | None, n_failed: int = 0) -> ReportRowOut:
-    return ReportRowOut(
+def row(label: str, title: str, difference: float | None, n_failed: int = 0) -> ReportRow:
+    return ReportRow(
         label=label,
         title=title,
         keep_rate=[1.0],
@@ -91,16 +92,31 @@ def test_failed_seeds_are_counted_in_the_open() -> None:
 def test_progress_counts_epochs_trials_and_the_best() -> None:
     text = io.StringIO()
     console = Console(file=text, width=120)
-    with terminal.LiveSearch(console, n_rounds=3, n_trials=2, n_epochs=10) as live:
+    with JobProgress(console, n_rounds=3, n_trials=2, n_epochs=10) as live:
         live.round(0, "search")
         live.epoch("a", 3)
         live.epoch("b", 4)
         assert live._progress.tasks[0].completed == 9
         live.epoch("b", 0)  # a new attempt begins anew
         assert live._progress.tasks[0].completed == 5
-        live.ended("a", 0.75)
-        live.ended("b", None)
+        live.ended("a", "search", 1.0, 0.75)
+        live.ended("b", "search", 1.0, None)
         assert live._progress.tasks[0].completed == 20
         live.round(1, "search")
+        live.ended("c", "searched", 1.0, 0.99)
+        live.round(2, "retrain")
     assert "round 1 of at most 3 (search); 0 of at most 2 trials\n" in text.getvalue()
     assert "round 2 of at most 3 (search); 2 of at most 2 trials, best validation accuracy 75.0 %\n" in text.getvalue()
+    assert "round 3 of at most 3 (retrain); 3 of at most 2 trials, best validation accuracy 75.0 %\n" in text.getvalue()
+
+
+def test_the_best_run_is_that_of_the_report() -> None:
+    """Re-trainings do not count, and a third of a training only until a whole one has ended."""
+    best = BestRun()
+    best.ended("search", 1 / 3, 0.9)
+    assert best.validation_accuracy == 0.9
+    for label, share, accuracy in (("search", 1.0, 0.7), ("search", 1 / 3, 0.95), ("tau=0.2", 1.0, 0.99)):
+        best.ended(label, share, accuracy)
+    best.ended("search", 1.0, None)
+    best.ended("search", 1.0, 0.72)
+    assert best.validation_accuracy == 0.72

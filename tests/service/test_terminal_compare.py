@@ -4,39 +4,39 @@ from __future__ import annotations
 
 import io
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
 
-from service.api.schemas_compare import ComparedOut, CompareReportOut, CompareRowOut
+from s2e.words import Compared, CompareReport, CompareRow, numbers_of
+from service.cli.reports import report_files
+from service.cli.terminal import print_places
 from service.cli.terminal_compare import print_comparison
 
 
-def figure(mean: float | None, difference: float | None = None) -> ComparedOut:
+def figure(mean: float | None, difference: float | None = None) -> Compared:
     half_width = None if mean is None else 0.012
-    return ComparedOut(
+    return Compared(
         values=[mean, mean], mean=mean, half_width=half_width, difference=difference,
         difference_half_width=None if difference is None else 0.004,
     )  # fmt: skip
 
 
-def row(label: str, difference: float | None, n_failed: int = 0) -> CompareRowOut:
-    names = [name for name, field in CompareRowOut.model_fields.items() if field.annotation is ComparedOut]
+def row(label: str, difference: float | None, n_failed: int = 0) -> CompareRow:
+    names = [number.name for number in numbers_of(CompareRow)]
     figures = {name: figure(0.5 + i / 100) for i, name in enumerate(names)} | {"last_ten": figure(0.8, difference)}
-    return CompareRowOut(
+    return CompareRow(
         label=label, method="standard", params={}, train={}, schedule="R = 1", uses_schedule=True, keep_rate=[1.0],
         n_failed=n_failed, model=f"compare/round-0/{label}.safetensors", **figures,
     )  # fmt: skip
 
 
-def printed(*rows: CompareRowOut, width: int = 100) -> str:
-    report = CompareReportOut(
-        kind="compare", rows=list(rows), verdict="b is better than a.", baseline="a", n_seeds=2,
-        created_at=datetime(2026, 1, 2, tzinfo=UTC),
-    )  # fmt: skip
+def printed(*rows: CompareRow, width: int = 100) -> str:
+    report = CompareReport(rows, "b is better than a.", "a", 2)
     text = io.StringIO()
-    print_comparison(report, Path("out"), Console(file=text, width=width))
+    console = Console(file=text, width=width)
+    print_comparison(report, console)
+    print_places(console, report_files(report, Path("out")))
     return text.getvalue()
 
 
@@ -49,7 +49,9 @@ def test_every_kind_of_accuracy_has_its_own_column() -> None:
     assert figures_in(second) == ["80.0 ± 1.2", "+2.1 ± 0.4", "52.0 ± 1.2", "53.0 ± 1.2", "54.0 ± 1.2"]
     assert second.strip().startswith("second (1 failed)")
     assert "b is better than a." in lines
-    assert "  first: out/compare/round-0/first.safetensors" in lines
+    assert re.search(
+        r"model of first, first seed: +out/compare/round-0/first.safetensors\n", printed(row("first", None))
+    )
     assert "  second: R = 1" in lines
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from s2e.artifacts import read_model
 from s2e.words import DataError, Population, Problem, SpecError, TrialError, TrialResult, to_json
-from workers.artifacts import load_model
 from workers.backend import EpochReported, Event, PopulationFinished, PopulationKey, PopulationLost, PopulationStarted
 from workers.trainer import run_population, warm_up
 from workers.wire import decode
@@ -26,16 +26,16 @@ def events_of(population: Population, root: Path) -> list[Event]:
 
 
 def train_instead(monkeypatch: pytest.MonkeyPatch, steps: Callable[..., Iterator[Any]]) -> None:
-    import s2e.train.trial
+    import s2e.train.keep
 
-    monkeypatch.setattr(s2e.train.trial, "train_population", steps)
+    monkeypatch.setattr(s2e.train.keep, "train_population", steps)
 
 
 def test_a_stored_model_is_a_plain_module_with_the_reported_accuracy(
     tmp_path: Path, make_population: MakePopulation
 ) -> None:
-    from s2e import catalog
     from s2e.data.datasets import load_split
+    from s2e.parts import NETWORKS
 
     population = make_population(ks=(3, 1), n_epochs=4)
     *_, last_epoch, finished = events_of(population, tmp_path)
@@ -43,10 +43,10 @@ def test_a_stored_model_is_a_plain_module_with_the_reported_accuracy(
     assert isinstance(finished, PopulationFinished)
     data = load_split(population.data, None)
     images = data.test.images.float() / data.max_value
-    network = catalog.load(catalog.NETWORKS, population.train.network)(images.shape[1:], data.n_classes)
+    network = NETWORKS[population.train.network]().make(images.shape[1:], data.n_classes)
     for row, result in zip(last_epoch.epochs, finished.results, strict=True):
         assert result.model == f"job/round-0/trial-{row.k}-attempt-1.safetensors"
-        tensors, described = load_model(tmp_path, result.model)
+        tensors, described = read_model(tmp_path / result.model)
         assert described["result"] == to_json(result)
         accuracies = []
         for n in range(2):
@@ -110,11 +110,11 @@ def test_an_error_becomes_an_event_that_says_whether_another_place_may_help(
     assert lost == PopulationLost(KEY, reason, retryable)
 
 
-def test_a_population_that_does_not_parse_is_lost_with_the_field_named(
+def test_a_population_that_cannot_be_read_is_lost_with_the_field_named(
     tmp_path: Path, make_population: MakePopulation
 ) -> None:
     broken = to_json(make_population())
-    broken["train"]["n_epochs"] = 0
+    broken["train"]["n_epochs"] = "many"
     *_, lost = (decode(data) for data in run_population(to_json(KEY), broken, str(tmp_path), None))
     assert isinstance(lost, PopulationLost)
     assert not lost.retryable

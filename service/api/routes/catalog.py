@@ -1,69 +1,76 @@
-"""Names a job may use."""
+"""Names a job may use, and numbers that it measures."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
 
-from s2e import catalog
-from s2e.door.protocols import protocols
-from s2e.words import json_schema
-from service.api import schemas
+from s2e.parts import METHODS, PROTOCOLS, listing
+from s2e.words import CompareRow, EpochMetrics, ReportRow, TrialResult, json_schema, numbers_of
+from s2e.words.answers import Items, Named, NamedMethod, NamedProtocol, NumberTables
 
 router = APIRouter(tags=["catalog"])
-Listing = schemas.Items[schemas.Named]
+Listing = Items[Named]
 
 
-def _listing(table: dict[str, catalog.Entry]) -> Listing:
-    return Listing(items=[schemas.Named(name=name, summary=entry.summary) for name, entry in table.items()])
+def _listing(kind: str) -> Listing:
+    """The usable names of a kind."""
+    return Items(tuple(Named(one.name, one.summary) for one in listing(kind)[kind] if not one.broken))
 
 
 @router.get("/methods", operation_id="list_methods")
-def list_methods() -> schemas.Items[schemas.MethodOut]:
+def list_methods() -> Items[NamedMethod]:
     """Training methods under a schedule, with their hyperparameters."""
-    return schemas.Items[schemas.MethodOut](items=[_method(name) for name in catalog.METHODS])
-
-
-def _method(name: str) -> schemas.MethodOut:
-    entry, params = catalog.METHODS[name], catalog.params_of(name)
-    return schemas.MethodOut(
-        name=name,
-        summary=entry.summary,
-        params=json_schema(params),
-        per_dataset={dataset: dict(values) for dataset, values in params.per_dataset.items()},
-        scheduled=name in catalog.SCHEDULED,
-        needs=sorted(entry.needs),
+    return Items(
+        tuple(
+            NamedMethod(
+                name=name,
+                summary=part.summary,
+                params=json_schema(part),
+                per_dataset={dataset: dict(values) for dataset, values in part.per_dataset.items()},
+                scheduled=part.scheduled,
+                needs=tuple(sorted(part.needs)),
+            )
+            for name, part in METHODS.items()
+        )
     )
 
 
 @router.get("/protocols", operation_id="list_protocols")
-def list_protocols() -> schemas.Items[schemas.ProtocolOut]:
+def list_protocols() -> Items[NamedProtocol]:
     """Published training protocols; a job names one and overrides what it wants."""
-    items = [
-        schemas.ProtocolOut(name=name, summary=protocol.summary, datasets=protocol.datasets)
-        for name, protocol in protocols().items()
-    ]
-    return schemas.Items[schemas.ProtocolOut](items=items)
+    return Items(
+        tuple(
+            NamedProtocol(name, protocol.summary, {data: dict(values) for data, values in protocol.datasets.items()})
+            for name, protocol in PROTOCOLS.items()
+        )
+    )
+
+
+@router.get("/numbers", operation_id="list_numbers")
+def list_numbers() -> NumberTables:
+    """Every number that is measured or reported: what it is, for whom, and how people call it."""
+    return NumberTables(*map(numbers_of, (EpochMetrics, TrialResult, ReportRow, CompareRow)))
 
 
 @router.get("/networks", operation_id="list_networks")
 def list_networks() -> Listing:
     """Network architectures."""
-    return _listing(catalog.LISTED_NETWORKS)
+    return _listing("networks")
 
 
 @router.get("/datasets", operation_id="list_datasets")
 def list_datasets() -> Listing:
     """Data sets."""
-    return _listing(catalog.DATASETS)
+    return _listing("datasets")
 
 
 @router.get("/searchers", operation_id="list_searchers")
 def list_searchers() -> Listing:
     """Search rules."""
-    return _listing(catalog.SEARCHERS)
+    return _listing("searchers")
 
 
 @router.get("/spaces", operation_id="list_spaces")
 def list_spaces() -> Listing:
     """Spaces of schedules."""
-    return _listing(catalog.SPACES)
+    return _listing("spaces")

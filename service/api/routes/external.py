@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter
 
-from s2e.words import EpochMetrics, Problem, SpecError, TrialResult, param, parse
-from service.api import schemas
+from s2e.words import EpochMetrics, Problem, SpecError, TrialResult, parse
+from s2e.words.answers import Asked, LeasedTrial, ReportedTrial
+from s2e.words.asks import LEASE_S, AskIn, EpochIn, EpochsIn, ResultIn
 from service.api.body import JsonBody, body_schema
 from service.api.deps import DatabaseDep, JobId, SettingsDep, TrialId, WriteSession
 from service.api.routes.jobs import IdempotencyKey
@@ -18,55 +18,6 @@ from service.store.models import Attempt, Trial
 from workers.backend import PopulationKey, PopulationLost
 
 router = APIRouter(tags=["external trials"])
-LEASE_S = 600.0
-_LEASE_DOC = "seconds until the trial is taken back; every report starts them anew"
-
-
-@dataclass(frozen=True)
-class AskIn:
-    """How many trials, and for how long."""
-
-    n_trials: int = param(1, ge=1, le=100, doc="most trials to lease")
-    worker: str = param("", max_length=200, doc="a name of who trains, for people")
-    lease_s: float = param(LEASE_S, ge=1, le=604_800, doc=_LEASE_DOC)
-
-
-@dataclass(frozen=True)
-class EpochIn:
-    """One epoch of an external training. Accuracies and shares in [0, 1]; what was not measured is null."""
-
-    epoch: int = param(ge=0, le=9_999, doc="t, from 0")
-    validation_accuracy: float | None = param(None, ge=0, le=1, doc="accuracy on validation data: what the search sees")
-    test_accuracy: float | None = param(None, ge=0, le=1, doc="accuracy on test data: shown, never fed back")
-    loss: float | None = param(None, doc="training loss")
-    kept: float | None = param(None, ge=0, le=1, doc="fraction of the mini-batches really kept; null: R(t) as asked")
-    label_precision: float | None = param(None, ge=0, le=1, doc="clean among selected")
-    label_recall: float | None = param(None, ge=0, le=1, doc="selected among clean")
-
-
-@dataclass(frozen=True)
-class EpochsIn:
-    """Epochs of a leased trial; an empty list only prolongs the lease."""
-
-    lease: str = param(max_length=64, doc="the lease of the trial")
-    epochs: tuple[EpochIn, ...] = param((), max_length=1_000, doc="epochs, each once; one told again changes nothing")
-    lease_s: float = param(LEASE_S, ge=1, le=604_800, doc=_LEASE_DOC)
-
-
-@dataclass(frozen=True)
-class ResultIn:
-    """The end of a leased trial."""
-
-    lease: str = param(max_length=64, doc="the lease of the trial")
-    outcome: str = param(
-        "succeeded",
-        choices=("succeeded", "failed", "lost"),
-        doc="failed: the training itself went wrong; lost: the place did, and somebody else shall try",
-    )
-    reason: str = param("", max_length=4_000, doc="why it failed or was lost")
-    validation_accuracy: float | None = param(
-        None, ge=0, le=1, doc="mean over the last epochs; null: from the epochs reported"
-    )
 
 
 @router.post("/jobs/{job_id}/trials:ask", operation_id="ask_trials", openapi_extra=body_schema("AskIn"))
@@ -76,20 +27,18 @@ def ask_trials(
     job_id: JobId,
     body: JsonBody,
     idempotency_key: IdempotencyKey = None,
-) -> schemas.AskOut:
+) -> Asked:
     """Lease trials of an external job. None while a round waits for its last results: ask again in a second."""
     wanted = parse(AskIn, body)
     state, leased = external.ask(
         session, job_id, wanted.n_trials, wanted.worker, wanted.lease_s, settings.max_attempts, idempotency_key
     )
-    trials = [_leased(trial, attempt) for trial, attempt in leased]
-    return schemas.AskOut(job_state=state, trials=trials)  # type: ignore[arg-type]  # the table allows these names only
+    trials = tuple(_leased(trial, attempt) for trial, attempt in leased)
+    return Asked(job_state=state, trials=trials)
 
 
 @router.post("/trials/{trial_id}/epochs", operation_id="report_epochs", openapi_extra=body_schema("EpochsIn"))
-def report_epochs(
-    database: DatabaseDep, settings: SettingsDep, trial_id: TrialId, body: JsonBody
-) -> schemas.ReportedTrial:
+def report_epochs(database: DatabaseDep, settings: SettingsDep, trial_id: TrialId, body: JsonBody) -> ReportedTrial:
     """Report epochs of a leased trial and prolong its lease. 409 lease_expired: it was taken back, stop training."""
     told = parse(EpochsIn, body)
     with database.write() as session:
@@ -99,9 +48,7 @@ def report_epochs(
 
 
 @router.post("/trials/{trial_id}/result", operation_id="report_result", openapi_extra=body_schema("ResultIn"))
-def report_result(
-    database: DatabaseDep, settings: SettingsDep, trial_id: TrialId, body: JsonBody
-) -> schemas.ReportedTrial:
+def report_result(database: DatabaseDep, settings: SettingsDep, trial_id: TrialId, body: JsonBody) -> ReportedTrial:
     """End a leased trial; objective: 1 - validation accuracy over the last epochs. Told again, nothing changes."""
     told = parse(ResultIn, body)
     with database.write() as session:
@@ -118,9 +65,9 @@ def report_result(
     return _reported(found)
 
 
-def _leased(trial: Trial, attempt: Attempt) -> schemas.LeasedTrial:
+def _leased(trial: Trial, attempt: Attempt) -> LeasedTrial:
     spec: dict[str, Any] = trial.spec
-    return schemas.LeasedTrial(
+    return LeasedTrial(
         id=trial.id,
         round=trial.round,
         k=trial.k,
@@ -129,9 +76,9 @@ def _leased(trial: Trial, attempt: Attempt) -> schemas.LeasedTrial:
         attempt=attempt.attempt,
         lease=attempt.lease or "",
         lease_until=attempt.lease_until or attempt.created_at,
-        keep_rate=spec["keep_rate"],
+        keep_rate=tuple(spec["keep_rate"]),
         train=spec["train"],
-        point=None if spec["point"] is None else spec["point"]["values"],
+        point=None if spec["point"] is None else tuple(spec["point"]["values"]),
         init_seed=spec["init_seed"],
         order_seed=spec["order_seed"],
         noise_seed=spec["noise_seed"],
@@ -147,29 +94,21 @@ def _metrics(trial: Trial, epochs: tuple[EpochIn, ...]) -> list[EpochMetrics]:
     ]
     if wrong:
         raise SpecError(*wrong)
-    return [
-        EpochMetrics(
-            k=trial.k,
-            epoch=row.epoch,
-            loss=row.loss,
-            keep_rate=keep_rate[row.epoch],
-            kept=keep_rate[row.epoch] if row.kept is None else row.kept,
-            label_precision=row.label_precision,
-            label_recall=row.label_recall,
-            validation_accuracy=row.validation_accuracy,
-            test_accuracy=row.test_accuracy,
-        )
-        for row in epochs
-    ]
+    return [_metrics_of(trial.k, keep_rate[row.epoch], row) for row in epochs]
 
 
-def _reported(found: external.Reported) -> schemas.ReportedTrial:
+def _metrics_of(k: int, keep_rate: float, row: EpochIn) -> EpochMetrics:
+    numbers = vars(row) | {"kept": keep_rate if row.kept is None else row.kept}
+    return EpochMetrics(k=k, keep_rate=keep_rate, **numbers)
+
+
+def _reported(found: external.Reported) -> ReportedTrial:
     """The answer to a report. A stale one was written down (its attempt counts it) and is refused now."""
     if found.stale:
         raise LeaseExpired(found.trial_id, found.attempt, found.stale)
-    return schemas.ReportedTrial(
+    return ReportedTrial(
         id=found.trial_id,
-        state=found.state,  # type: ignore[arg-type]  # the table allows these names only
+        state=found.state,
         attempt=found.attempt,
         lease_until=found.lease_until,
         objective=found.objective,

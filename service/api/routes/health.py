@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.api import schemas
+from s2e.words.answers import Health, Readiness
 from service.api.deps import DatabaseDep
 from service.errors import Unavailable
 from service.store import queries
@@ -14,13 +14,13 @@ router = APIRouter(tags=["health"])
 
 
 @router.get("/healthz", operation_id="healthz")
-def healthz() -> schemas.Health:
+def healthz() -> Health:
     """The process answers."""
-    return schemas.Health(status="ok")
+    return Health(status="ok")
 
 
 @router.get("/readyz", operation_id="readyz")
-def readyz(database: DatabaseDep) -> schemas.Readiness:
+def readyz(database: DatabaseDep) -> Readiness:
     """The database answers and has the tables this program was written for."""
     try:
         with database.read() as session:
@@ -29,5 +29,5 @@ def readyz(database: DatabaseDep) -> schemas.Readiness:
     except SQLAlchemyError as error:
         raise Unavailable(f"the database does not answer: {type(error).__name__}") from error
     if not at_head:
-        raise Unavailable("the database is not at the newest migration; run: s2e migrate")
-    return schemas.Readiness(status="ready", database="ok", migrations="head")
+        raise Unavailable("the database schema is out of date; run: s2e migrate")
+    return Readiness(status="ready", database="ok", migrations="head")

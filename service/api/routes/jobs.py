@@ -10,19 +10,26 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.exceptions import HTTPException
 
-from service.api import compare, events, jobs, schemas
+from s2e.words.answers import Curves, Job, JobRound, JobSchedule, JobTrial, Page, TrialSchedules
+from s2e.words.states import JOB_STATES
+from service.api import curves, events, jobs, schedules
 from service.api.body import JsonBody, body_schema
-from service.api.deps import Cursor, DatabaseDep, ExistingJob, JobId, Limit, MaxPoints, ReadSession, WriteSession
-from service.api.schemas_compare import AnyReport, CurveName, CurvesOut
-from service.api.series import decode_cursor, encode_cursor
+from service.api.deps import DatabaseDep, ExistingJob, JobId, MaxPoints, ReadSession, WriteSession
+from service.api.formats import CSV, JSON, also, csv_answer, format_of, one_of
+from service.api.paging import Paging
+from service.api.reports import AnyReport, report_out
+from service.api.trials import trial_out
 from service.store import queries
+from service.store.models import EPOCH_NUMBERS
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 IdempotencyKey = Annotated[
     str | None,
     Header(min_length=1, max_length=200, pattern=r"^[!-~]+$", description="the same key and body: the same job"),
 ]
-_SEEN = {200: {"model": schemas.JobOut, "description": "The job this Idempotency-Key made before"}}
+JobState = Annotated[str | None, Query(json_schema_extra={"enum": list(JOB_STATES)}), one_of(JOB_STATES, "state")]
+CurveName = Annotated[str, Query(json_schema_extra={"enum": list(EPOCH_NUMBERS)}), one_of(EPOCH_NUMBERS, "metric")]
+_SEEN = {200: {"model": Job, "description": "The job this Idempotency-Key made before"}}
 
 
 @router.post(
@@ -34,7 +41,7 @@ _SEEN = {200: {"model": schemas.JobOut, "description": "The job this Idempotency
 )
 def create_job(
     session: WriteSession, body: JsonBody, response: Response, idempotency_key: IdempotencyKey = None
-) -> schemas.JobOut:
+) -> Job:
     """Submit a job. The same Idempotency-Key with the same body answers 200 with the same job."""
     job, created = jobs.submit(session, body, idempotency_key)
     response.status_code = 201 if created else 200
@@ -43,97 +50,85 @@ def create_job(
 
 
 @router.get("", operation_id="list_jobs")
-def list_jobs(
-    session: ReadSession, limit: Limit = 50, cursor: Cursor = None, state: schemas.JobState | None = None
-) -> schemas.Page[schemas.JobOut]:
+def list_jobs(session: ReadSession, paging: Paging, state: JobState = None) -> Page[Job]:
     """Jobs, newest first."""
-    key = decode_cursor(cursor, [str])
-    rows = queries.jobs(session, limit, None if key is None else str(key[0]), state)
-    page = rows[:limit]
-    following = encode_cursor(page[-1].id) if len(rows) > limit else None
-    return schemas.Page[schemas.JobOut](items=jobs.jobs_out(session, page), next_cursor=following)
+    rows = queries.jobs(session, paging.limit, paging.after(str), state)
+    return paging.page(rows, lambda job: (job.id,), lambda shown: jobs.jobs_out(session, shown))
 
 
 @router.get("/{job_id}", operation_id="get_job")
-def get_job(session: ReadSession, job_id: JobId) -> schemas.JobOut:
+def get_job(session: ReadSession, job_id: JobId) -> Job:
     """One job with its progress."""
     return jobs.get(session, job_id)
 
 
 @router.post("/{job_id}/cancel", operation_id="cancel_job")
-def cancel_job(session: WriteSession, job_id: JobId) -> schemas.JobOut:
+def cancel_job(session: WriteSession, job_id: JobId) -> Job:
     """End a job: at once when nothing of it runs, else as soon as its trials have stopped."""
     return jobs.cancel(session, job_id)
 
 
 @router.post("/{job_id}/pause", operation_id="pause_job")
-def pause_job(session: WriteSession, job_id: JobId) -> schemas.JobOut:
+def pause_job(session: WriteSession, job_id: JobId) -> Job:
     """Start nothing more of a job; what trains goes on to its end."""
     return jobs.pause(session, job_id)
 
 
 @router.post("/{job_id}/resume", operation_id="resume_job")
-def resume_job(session: WriteSession, job_id: JobId) -> schemas.JobOut:
+def resume_job(session: WriteSession, job_id: JobId) -> Job:
     """Go on with a paused job."""
     return jobs.resume(session, job_id)
 
 
 @router.get("/{job_id}/rounds", operation_id="list_rounds")
-def list_rounds(
-    session: ReadSession, job: ExistingJob, limit: Limit = 50, cursor: Cursor = None
-) -> schemas.Page[schemas.RoundOut]:
+def list_rounds(session: ReadSession, job: ExistingJob, paging: Paging) -> Page[JobRound]:
     """Rounds in order, each with theta and the fan of R(t) under it."""
-    key = decode_cursor(cursor, [int])
-    rows = queries.rounds(session, job.id, limit, None if key is None else int(key[0]))
-    page = rows[:limit]
-    following = encode_cursor(page[-1][0].round) if len(rows) > limit else None
-    items = [jobs.round_out(job, row, n_trials) for row, n_trials in page]
-    return schemas.Page[schemas.RoundOut](items=items, next_cursor=following)
+    rows = queries.rounds(session, job.id, paging.limit, paging.after(int))
+    return paging.page(rows, lambda row: (row[0].round,), lambda shown: [jobs.round_out(job, *row) for row in shown])
 
 
 @router.get("/{job_id}/trials", operation_id="list_trials")
 def list_trials(
     session: ReadSession,
     job: ExistingJob,
-    limit: Limit = 50,
-    cursor: Cursor = None,
+    paging: Paging,
     round_: Annotated[int | None, Query(alias="round", ge=0, lt=2**31)] = None,
     label: Annotated[str | None, Query(max_length=40, pattern=r"^[ -~]*$")] = None,
-) -> schemas.Page[schemas.TrialOut]:
+) -> Page[JobTrial]:
     """Trials by (round, k), without their curves."""
-    key = decode_cursor(cursor, [int, int])
-    after = None if key is None else (int(key[0]), int(key[1]))
-    rows = queries.trials(session, job.id, limit, after, round_, label)
-    page = rows[:limit]
-    following = encode_cursor(page[-1].round, page[-1].k) if len(rows) > limit else None
-    items = [schemas.TrialOut.model_validate(row) for row in page]
-    return schemas.Page[schemas.TrialOut](items=items, next_cursor=following)
+    rows = queries.trials(session, job.id, paging.limit, paging.after(int, int), round_, label)
+    return paging.page(rows, lambda trial: (trial.round, trial.k), lambda shown: list(map(trial_out, shown)))
 
 
 @router.get("/{job_id}/schedules", operation_id="list_schedules")
-def list_schedules(session: ReadSession, job: ExistingJob, max_points: MaxPoints = 60) -> schemas.SchedulesOut:
+def list_schedules(session: ReadSession, job: ExistingJob, max_points: MaxPoints = 60) -> TrialSchedules:
     """R(t) of every trial, thinned to the same epochs."""
-    return jobs.schedules_out(session, job, max_points)
+    return schedules.schedules_out(session, job, max_points)
 
 
-@router.get("/{job_id}/schedule", operation_id="get_schedule")
-def get_schedule(session: ReadSession, job: ExistingJob) -> schemas.ScheduleOut:
+@router.get("/{job_id}/schedule", operation_id="get_schedule", response_model=JobSchedule, responses=also(CSV))
+def get_schedule(
+    session: ReadSession, job: ExistingJob, wanted: Annotated[str, format_of(JSON, CSV)]
+) -> JobSchedule | Response:
     """The recommended R(t), one value per epoch; provisional while the job runs. 404 for a comparison."""
-    return jobs.schedule_out(session, job)
+    schedule = schedules.schedule_out(session, job)
+    if wanted == CSV:
+        return csv_answer(("epoch", "keep_rate"), enumerate(schedule.keep_rate), f"schedule-{job.id}")
+    return schedule
 
 
 @router.get("/{job_id}/report", operation_id="get_report")
 def get_report(session: ReadSession, job: ExistingJob) -> AnyReport:
     """What the job ended with, a search or a comparison by ``kind``; 404 until the job has completed."""
-    return jobs.report_out(session, job)
+    return report_out(session, job)
 
 
 @router.get("/{job_id}/curves", operation_id="list_curves")
 def list_curves(
     session: ReadSession, job: ExistingJob, metric: CurveName = "test_accuracy", max_points: MaxPoints = 120
-) -> CurvesOut:
+) -> Curves:
     """One number of every epoch: its mean and range over the trials of each label (in a comparison: of each entry)."""
-    return compare.curves_out(session, job, metric, max_points)
+    return curves.curves_out(session, job, metric, max_points)
 
 
 def _last_seen(

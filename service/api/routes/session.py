@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fastapi import APIRouter, Request, Response
 
-from s2e.words import param, parse
+from s2e.words import parse
+from s2e.words.asks import SessionIn
 from service.api.auth import COOKIE, SESSION_S, KeyRing
 from service.api.body import JsonBody, body_schema
 from service.errors import Unauthorized
 
 router = APIRouter(tags=["session"])
-
-
-@dataclass(frozen=True)
-class SessionIn:
-    """The API key, traded for a session cookie."""
-
-    key: str = param(max_length=400, doc="the API key of the service")
 
 
 @router.post("/session", operation_id="open_session", status_code=204, openapi_extra=body_schema("SessionIn"))

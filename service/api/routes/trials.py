@@ -1,31 +1,54 @@
-"""/trials: one trial and its curves."""
+"""/trials: one trial, its curves and its model."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import FileResponse
 
-from service.api import jobs, schemas
-from service.api.deps import ExistingTrial, MaxPoints, ReadSession
+from s2e.words.answers import TrialDetail, TrialEpochs
+from service.api import trials
+from service.api.deps import ExistingTrial, MaxPoints, ReadSession, SettingsDep
+from service.api.formats import CSV, JSON, MEDIA_TYPES, SAFETENSORS, also, csv_answer, format_of
 
 router = APIRouter(prefix="/trials", tags=["trials"])
 
 
 @router.get("/{trial_id}", operation_id="get_trial")
-def get_trial(session: ReadSession, trial: ExistingTrial) -> schemas.TrialDetail:
+def get_trial(session: ReadSession, trial: ExistingTrial) -> TrialDetail:
     """A trial with its point, R(t), seeds and attempts."""
-    return jobs.trial_detail(session, trial)
+    return trials.trial_detail(session, trial)
 
 
-@router.get("/{trial_id}/epochs", operation_id="get_epochs")
+@router.get("/{trial_id}/epochs", operation_id="get_epochs", response_model=TrialEpochs, responses=also(CSV))
 def get_epochs(
     session: ReadSession,
     trial: ExistingTrial,
+    wanted: Annotated[str, format_of(JSON, CSV)],
     max_points: MaxPoints = 200,
     attempt: Annotated[
         int | None, Query(ge=0, lt=2**31, description="which attempt; the current one unless given")
     ] = None,
-) -> schemas.EpochsOut:
-    """Curves of one attempt, thinned by the server."""
-    return jobs.epochs_out(session, trial, attempt, max_points)
+) -> TrialEpochs | Response:
+    """Curves of one attempt, thinned by the server; as CSV every epoch, one row each."""
+    if wanted == CSV:
+        every = trials.epochs_out(session, trial, attempt, trials.ALL_EPOCHS)
+        return csv_answer(*trials.table(every), f"epochs-{trial.id}")
+    return trials.epochs_out(session, trial, attempt, max_points)
+
+
+@router.get(
+    "/{trial_id}/model",
+    operation_id="get_model",
+    response_class=Response,
+    responses=also(SAFETENSORS, JSON),
+)
+def get_model(
+    settings: SettingsDep, trial: ExistingTrial, wanted: Annotated[str, format_of(SAFETENSORS, JSON)]
+) -> FileResponse:
+    """The trained networks of a trial as a safetensors file or, as JSON, what they are. Ranges and ETags are honoured;
+    404 where no model was kept."""
+    path = trials.model_file(settings.artifact_root, trial, wanted)
+    name = f"trial-{trial.id}{path.suffix}"
+    return FileResponse(path, media_type=MEDIA_TYPES[wanted], filename=name)

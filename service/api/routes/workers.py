@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from fastapi import APIRouter
 
-from service.api import schemas
+from s2e.words.answers import Items, Worker
 from service.api.deps import ReadSession
 from service.store import queries
 
@@ -12,7 +14,7 @@ router = APIRouter(tags=["workers"])
 
 
 @router.get("/workers", operation_id="list_workers")
-def list_workers(session: ReadSession) -> schemas.Items[schemas.WorkerOut]:
+def list_workers(session: ReadSession) -> Items[Worker]:
     """What the dispatcher last saw of the places that train."""
-    rows = queries.workers(session)
-    return schemas.Items[schemas.WorkerOut](items=[schemas.WorkerOut.model_validate(row) for row in rows])
+    names = [f.name for f in fields(Worker)]
+    return Items(tuple(Worker(**{name: getattr(row, name) for name in names}) for row in queries.workers(session)))

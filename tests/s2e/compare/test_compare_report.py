@@ -8,8 +8,18 @@ import pytest
 
 from s2e.door import parse_job
 from s2e.jobs import loop
-from s2e.jobs.compare_report import CompareReport, make_compare_report
-from s2e.words import FinalAccuracies, FinalAccuracy, JobSpec, RoundRecord, TrialResult, parse, replace, to_json
+from s2e.jobs.compare_report import make_compare_report
+from s2e.words import (
+    CompareReport,
+    FinalAccuracies,
+    FinalAccuracy,
+    JobSpec,
+    RoundRecord,
+    TrialResult,
+    read,
+    replace,
+    to_json,
+)
 
 BASE = (0.80, 0.82, 0.81, 0.83)
 
@@ -114,4 +124,4 @@ def test_one_entry_alone_is_compared_with_nothing() -> None:
 
 def test_the_report_survives_the_way_through_text() -> None:
     report = report_of({"base": BASE, "rival": (None, 0.7, 0.8, 0.9)})
-    assert parse(CompareReport, json.loads(json.dumps(to_json(report), allow_nan=False))) == report
+    assert read(CompareReport, json.loads(json.dumps(to_json(report), allow_nan=False))) == report

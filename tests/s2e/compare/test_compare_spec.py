@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from s2e.door import parse_job
-from s2e.words import JobSpec, SpecError, to_json
+from s2e.jobs.loop import next_round, populations
+from s2e.words import JobSpec, Round, SpecError, to_json
 
 STANDARD, COTEACHING = {"method": "standard"}, {"method": "coteaching"}
 
@@ -47,7 +48,7 @@ def test_an_entry_begins_from_the_job_s_own_settings() -> None:
 @pytest.mark.parametrize(
     ("data", "field", "value", "allowed"),
     [
-        ({"kind": "race"}, "kind", "race", "one of search, compare"),
+        ({"kind": "race"}, "kind", "race", "one of compare, search"),
         ({"kind": "compare"}, "compare", None, "required for kind compare"),
         (job(), "compare.entries", "[]", "at least one entry"),
         (job(*[entry(label=str(i)) for i in range(51)]), "compare.entries", None, "at most 50"),
@@ -68,6 +69,13 @@ def test_an_entry_begins_from_the_job_s_own_settings() -> None:
         (job(entry(train={"learning_rate": -1})), "compare.entries[0].train.learning_rate", -1, "> 0"),
         (job(entry(train={"n_epochs": 9})), "compare.entries[0].train.n_epochs", 9, "as the whole job"),
         (job(entry(train={"method": "gce"})), "compare.entries[0].train.method", "given", "its own field"),
+        (job(entry(train={"network": "cnn9"})), "compare.entries[0].train.network", "cnn9", "images of 28x28"),
+        (
+            job(entry(train={"network_params": {"hidden": [8]}})),
+            "compare.entries[0].train.network_params.hidden",
+            "[8]",
+            "unknown field",
+        ),
         (job(entry(train={"batch_size": 5000})), "compare.entries[0].train.batch_size", 5000, "<= 997"),
         (job(entry(schedule={"kind": "tau"})), "compare.entries[0].schedule.tau", None, "required for kind tau"),
         (job(entry(schedule={"tau": 0.3})), "compare.entries[0].schedule.tau", "given", "the kind is default"),
@@ -102,6 +110,16 @@ def test_what_cannot_be_compared_is_refused_by_name(data: Any, field: str, value
     assert allowed in found[field].allowed
     if value is not None:
         assert found[field].value == value
+
+
+def test_an_entry_with_another_network_leaves_the_settings_of_the_job_s_own() -> None:
+    train = {"n_epochs": 4, "network": "mlp_tabular", "network_params": {"hidden": [8]}}
+    spec = parse_job(job(STANDARD, entry(train={"network": "mlp"}), train=train))
+    groups = populations(spec, next_round(spec, []) or Round(0, "", ()))
+    assert [(group.train.network, group.train.network_params) for group in groups] == [
+        ("mlp_tabular", {"hidden": [8]}),
+        ("mlp", {}),
+    ]
 
 
 def test_every_entry_at_fault_is_named_at_once() -> None:

@@ -13,7 +13,8 @@ from s2e.data.estimate import (
     noise_rate_of,
     patrini_transition,
 )
-from s2e.data.noise import corrupt, pair, symmetric
+from s2e.data.noise import corrupt
+from s2e.data.transition import pair, symmetric
 
 
 def test_patrini_reads_the_surest_sample_below_the_percentile():

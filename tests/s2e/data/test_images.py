@@ -21,8 +21,8 @@ from s2e.data.images import (
     load_mnist,
     load_svhn,
 )
-from s2e.data.limits import FACTS
 from s2e.data.torchvision_guard import datasets as torchvision_datasets
+from s2e.parts import DATASETS
 from s2e.words import DataError
 
 ROOT = os.environ.get("S2E_DATA_ROOT")
@@ -52,7 +52,7 @@ def test_grey_images_are_read_from_idx_files(tmp_path, loader, folder):
     np.testing.assert_array_equal(data.train_images.numpy(), pixels(6, 28, 28)[:, None])
     assert data.test_labels.tolist() == [0, 1, 2, 3]
     assert (data.n_classes, data.max_value, data.train_labels.dtype) == (10, 255, torch.int64)
-    assert data.train_images.shape[1:] == FACTS[data.name].shape
+    assert data.train_images.shape[1:] == DATASETS[data.name].shape
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_cifar100_has_fine_labels_and_channels_first(cifar100_files):
     np.testing.assert_array_equal(data.train_images.numpy(), pixels(6, 3, 32, 32))
     np.testing.assert_array_equal(data.test_images.numpy(), pixels(4, 3, 32, 32))
     assert data.train_labels.tolist() == [90, 91, 92, 93, 94, 95]
-    assert (data.n_classes, data.train_images.shape[1:]) == (100, FACTS["cifar100"].shape)
+    assert (data.n_classes, data.train_images.shape[1:]) == (100, DATASETS["cifar100"].shape)
 
 
 def test_a_damaged_file_is_refused(cifar100_files):
@@ -101,7 +101,7 @@ def test_svhn_is_read_from_matlab_files_and_its_ten_is_zero(tmp_path, monkeypatc
     np.testing.assert_array_equal(data.train_images.numpy(), pixels(6, 3, 32, 32))
     assert data.train_labels.tolist() == [0, 9, 8, 7, 6, 5]
     assert data.train_images.is_contiguous()
-    assert (data.train_images.shape[1:], data.test_images.shape[0]) == (FACTS["svhn"].shape, 4)
+    assert (data.train_images.shape[1:], data.test_images.shape[0]) == (DATASETS["svhn"].shape, 4)
 
 
 @pytest.mark.parametrize(
@@ -134,8 +134,8 @@ def test_a_truncated_idx_file_is_refused(tmp_path):
 
 def test_digits_have_the_promised_sizes_and_pixels():
     data = load_digits()
-    assert data.train_images.shape == (FACTS["digits"].n_train, 1, 8, 8)
-    assert data.test_images.shape == (FACTS["digits"].n_test, 1, 8, 8)
+    assert data.train_images.shape == (DATASETS["digits"].n_train, 1, 8, 8)
+    assert data.test_images.shape == (DATASETS["digits"].n_test, 1, 8, 8)
     assert data.train_images.dtype == torch.uint8
     assert int(data.train_images.max()) == data.max_value == 16
     images = {bytes(i.flatten().tolist()) for part in (data.train_images, data.test_images) for i in part}

@@ -7,8 +7,8 @@ import pytest
 
 from s2e.data.open_set import OWN, foreign_images, replaced
 from s2e.door import parse_job
-from s2e.door.data import noise_problems
-from s2e.words import DataError, DataSpec, NoiseSpec, SpecError
+from s2e.parts import NOISE
+from s2e.words import DataError, DataSpec, JobSpec, NoiseSpec, SpecError
 
 SOURCE = "others.npz"
 
@@ -71,7 +71,7 @@ def test_files_without_images_are_refused(digits_with_others, arrays, message):
     ],
 )
 def test_open_set_noise_that_cannot_be_is_refused_at_the_door(data, field):
-    assert [problem.field for problem in noise_problems(data)] == [field]
+    assert [problem.field for problem in NOISE[data.noise.kind]().problems(JobSpec(data=data))] == [field]
 
 
 def test_open_set_noise_that_can_be_is_accepted():

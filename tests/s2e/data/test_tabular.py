@@ -145,7 +145,7 @@ def test_a_job_with_a_table_is_checked_at_the_door(data, field, allowed):
 
 
 def test_features_are_not_augmented():
-    with pytest.raises(SpecError, match=r"train\.augment = 'crop_flip': none: samples of csv are no images"):
+    with pytest.raises(SpecError, match=r"train\.augment = 'crop_flip': none: csv samples are feature vectors"):
         parse_job({"data": {"name": "csv", "csv": {"path": "a.csv"}}, "train": {"augment": "crop_flip"}})
 
 

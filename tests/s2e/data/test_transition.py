@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from s2e.data.declared.images import CIFAR100_SUPERCLASS
 from s2e.data.transition import (
-    CIFAR100_SUPERCLASS,
-    asymmetric_map,
     injected_noise_rate,
     matrix,
     matrix_problems,
@@ -20,6 +19,7 @@ from s2e.data.transition import (
     true_transition,
 )
 from s2e.door import parse_job
+from s2e.parts import DATASETS
 from s2e.words import DataSpec, NoiseSpec, SpecError
 
 ROOT = os.environ.get("S2E_DATA_ROOT")
@@ -38,32 +38,32 @@ def test_matrices_by_hand():
     np.testing.assert_allclose(symmetric(3, 0.5), [[0.5, 0.25, 0.25], [0.25, 0.5, 0.25], [0.25, 0.25, 0.5]])
     np.testing.assert_allclose(symmetric_inclusive(3, 0.3), [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]])
     np.testing.assert_allclose(pair(3, 0.4), [[0.6, 0.4, 0], [0, 0.6, 0.4], [0.4, 0, 0.6]])
-    np.testing.assert_array_equal(matrix(NoiseSpec("none", 0.5), 3, "digits"), np.eye(3))
-    np.testing.assert_array_equal(matrix(NoiseSpec("pair", 0.4), 3, "digits"), pair(3, 0.4))
+    np.testing.assert_array_equal(matrix(DataSpec(noise=NoiseSpec("none", 0.5)), 3), np.eye(3))
+    np.testing.assert_array_equal(matrix(DataSpec(noise=NoiseSpec("pair", 0.4)), 3), pair(3, 0.4))
     given = ((0.9, 0.1), (0.2, 0.8))
-    np.testing.assert_allclose(matrix(NoiseSpec("matrix", matrix=given), 2, "digits"), given)
+    np.testing.assert_allclose(matrix(DataSpec(noise=NoiseSpec("matrix", matrix=given)), 2), given)
 
 
 def test_published_conditioning_and_column_sums():
-    """methods reference c.6 and d: cond 1.29, 2.25, 10; column sums of T^-1 of CIFAR-10's map at 0.4."""
+    """Cond 1.29, 2.25, 10; column sums of T^-1 of CIFAR-10's map at 0.4."""
     conditions = [np.linalg.cond(T) for T in (symmetric(10, 0.2), symmetric(10, 0.5), pair(10, 0.45))]
     assert conditions == pytest.approx([1.29, 2.25, 10.0], abs=0.005)
-    T_CC = matrix(NoiseSpec("asymmetric", 0.4), 10, "cifar10")
+    T_CC = matrix(DataSpec("cifar10", NoiseSpec("asymmetric", 0.4)), 10)
     columns = np.linalg.inv(T_CC).sum(axis=0)
     assert columns == pytest.approx([0.33, 0.33, 1.67, 1, 1.67, 1, 1, 0.33, 1, 1.67], abs=0.005)
 
 
 def test_asymmetric_maps():
-    assert asymmetric_map("mnist") == {7: 1, 2: 7, 3: 8, 5: 6, 6: 5}
-    blocks = asymmetric_map("cifar100")
+    assert DATASETS["mnist"].confused == {7: 1, 2: 7, 3: 8, 5: 6, 6: 5}
+    blocks = DATASETS["cifar100"].confused
     assert [blocks[i] for i in (0, 3, 4, 5, 9, 95, 99)] == [1, 4, 0, 6, 5, 96, 95]
-    superclasses = asymmetric_map("cifar100", true_superclass=True)
+    superclasses = DATASETS["cifar100"].confused_in_superclass
     # aquatic mammals: beaver 4, dolphin 30, otter 55, seal 72, whale 95
     assert [superclasses[i] for i in (4, 30, 55, 72, 95)] == [30, 55, 72, 95, 4]
     assert sorted(superclasses.values()) == list(range(100))
     assert all(CIFAR100_SUPERCLASS[i] == CIFAR100_SUPERCLASS[j] for i, j in superclasses.items())
     with pytest.raises(SpecError, match="only for mnist, cifar10, cifar100, not for digits"):
-        asymmetric_map("digits")
+        matrix(DataSpec(noise=NoiseSpec("asymmetric")), 10)
 
 
 @pytest.mark.data

@@ -10,16 +10,20 @@ from s2e.data.datasets import load_split, noisy_labels, noisy_validation_labels
 from s2e.data.noise import corrupt
 from s2e.data.transition import mapped, pair, symmetric
 from s2e.data.validation import (
-    corrected_accuracy,
     scores,
     standard_error,
-    validation_problems,
     validation_warning,
 )
 from s2e.door import parse_job
+from s2e.door.data import validation_problems
 from s2e.words import DataSpec, NoiseSpec, SpecError
 
 SKEW = np.array([[0.5, 0.25, 0.25], [0.0, 0.75, 0.25], [0.5, 0.0, 0.5]])
+
+
+def corrected_accuracy(predicted_S, noisy_label_S, T_CC):
+    """As the engine has it: the mean of what the predictions are worth."""
+    return scores(T_CC)[noisy_label_S, predicted_S].mean()
 
 
 def test_expected_counts_give_the_clean_accuracy_back():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from s2e.data.noise import pair, symmetric
-from s2e.methods import params
+from s2e.data.transition import pair, symmetric
 from s2e.methods.base import Batch, Setup
 from s2e.methods.correction import Backward, Forward, NnBC, SiguaBC
+from s2e.methods.declared import correction as params
 from s2e.words import SpecError
 
 ASYMMETRIC = [[0.7, 0.2, 0.1], [0.0, 0.9, 0.1], [0.3, 0.3, 0.4]]
@@ -23,13 +23,11 @@ def setup(*matrices, n_samples=6):
         n_trials=n_trials,
         n_samples=n_samples,
         n_classes=n_classes,
-        n_epochs=10,
         device=torch.device("cpu"),
         dtype=torch.float64,
         label_KS=label_S.expand(n_trials, -1),
         true_label_S=label_S,
         transition_KCC=T_KCC,
-        noise_rate=None,
         init_seeds=tuple(range(n_trials)),
     )
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from s2e import catalog
 from s2e.methods.base import Setup
+from s2e.parts import METHODS
 
 B, C, S = 6, 5, 9
 
@@ -20,19 +20,17 @@ def setup(n_samples=S, n_classes=C):
         n_trials=1,
         n_samples=n_samples,
         n_classes=n_classes,
-        n_epochs=1,
         device=torch.device("cpu"),
         dtype=torch.float64,
         label_KS=label_S[None],
         true_label_S=label_S,
         transition_KCC=None,
-        noise_rate=None,
         init_seeds=(0,),
     )
 
 
 def make(name, **params):
-    return catalog.load(catalog.METHODS, name)(catalog.params_of(name)(**params))
+    return METHODS[name](**params).make()
 
 
 def batch(seed=0):

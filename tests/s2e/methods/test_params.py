@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import pytest
 
-from s2e import catalog
-from s2e.data.normalisation import MEAN_STD
 from s2e.door import parse_job
-from s2e.methods import params
+from s2e.parts import DATASETS, METHODS, MethodPart, method
 from s2e.words import JobSpec, SpecError, json_schema, param, to_json
 
 
-@dataclass(frozen=True)
-class Example(params.Params):
-    """Parameters of a method of these tests."""
-
-    q: float = param(0.7, gt=0, le=1, doc="an exponent")
-    kind: str = param("soft", choices=("soft", "hard"), doc="which one")
-
-    per_dataset = {"mnist": {"q": 0.25}}  # noqa: RUF012 - the class says ClassVar
-
-
 @pytest.fixture
-def example(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(params, "Example", Example, raising=False)
-    entry = catalog.Entry("s2e.methods.plain:Standard", "one of these tests", params="Example")
-    monkeypatch.setitem(catalog.METHODS, "example", entry)
+def example() -> Iterator[None]:
+    @method("example", rule="s2e.methods.plain:Standard", per_dataset={"mnist": {"q": 0.25}})
+    class Example(MethodPart):
+        """A method of these tests."""
+
+        q: float = param(0.7, gt=0, le=1, doc="an exponent")
+        kind: str = param("soft", choices=("soft", "hard"), doc="which one")
+
+    yield
+    METHODS.discard("example")
 
 
 def job(dataset: str = "digits", **given: object) -> dict[str, object]:
@@ -78,23 +72,23 @@ def test_params_must_be_an_object():
     with pytest.raises(SpecError, match=r"train\.params = '\[\]': must be an object"):
         parse_job({"train": {"params": []}})
     with pytest.raises(SpecError, match=r"train\.params = '3': must be an object"):
-        params.parse_params("standard", "digits", 3)
+        METHODS["standard"].of(3)
 
 
 def test_jobs_with_parameters_can_be_keys():
     assert hash(JobSpec()) == hash(parse_job({}))
 
 
-@pytest.mark.parametrize("method", catalog.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_every_method_documents_its_parameters_and_has_defaults_in_range(method):
-    schema = json_schema(catalog.params_of(method))
+    schema = json_schema(METHODS[method])
     assert all(field["description"] for field in schema["properties"].values())
-    for dataset in catalog.DATASETS:
-        params.parse_params(method, dataset, {})
-    assert set(catalog.params_of(method).per_dataset) <= {*catalog.DATASETS, *MEAN_STD}
+    for dataset in DATASETS:
+        METHODS[method].of({}, dataset=dataset)
+    assert set(METHODS[method].per_dataset) <= set(DATASETS)
 
 
-@pytest.mark.parametrize("module", ["s2e.words.job", "s2e.methods.params"])
+@pytest.mark.parametrize("module", ["s2e.words.job", "s2e.methods.declared.correction"])
 def test_the_door_imports_no_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from s2e.methods import params
+from s2e.methods.declared import robust as params
 from s2e.methods.robust import GCE, SCE, BootstrapHard, BootstrapSoft, Huber, LogSum
 
 P = (0.2, 0.5, 0.3)

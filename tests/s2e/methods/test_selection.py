@@ -6,13 +6,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s2e.methods import params as p
 from s2e.methods.base import Batch
 from s2e.methods.coteaching import CoTeaching
 from s2e.methods.coteaching_plus import CoTeachingPlus
+from s2e.methods.declared import selection as p
 from s2e.methods.decoupling import Decoupling
-from s2e.methods.params import CoTeachingPlus as CoTeachingPlusParams
-from s2e.methods.params import Decoupling as DecouplingParams
 from s2e.methods.plain import Standard
 from s2e.methods.selection import small_loss
 from s2e.methods.selfteaching import SelfTeaching
@@ -86,14 +84,14 @@ def test_decoupling_takes_the_mean_over_the_disagreement():
 
 
 def test_decoupling_warms_up_on_everything():
-    weigh = Decoupling(DecouplingParams(warm_up_epochs=3)).weights
+    weigh = Decoupling(p.Decoupling(warm_up_epochs=3)).weights
     torch.testing.assert_close(weigh(LOSS_KNB, seen([2], logits_KNBC=AGREE, epoch=2)), torch.full((1, 2, 5), 0.2))
     assert not weigh(LOSS_KNB, seen([2], logits_KNBC=AGREE, epoch=3)).any()
 
 
 def test_coteaching_plus_swaps_the_small_losses_within_the_disagreement():
     """R |D| = 0.5 * 4 = 2 of {0, 2, 3, 4}: network 0 selects 3 and 4, network 1 selects 0 and 2."""
-    weigh = CoTeachingPlus(CoTeachingPlusParams(warm_up_epochs=5)).weights
+    weigh = CoTeachingPlus(p.CoTeachingPlus(warm_up_epochs=5)).weights
     after = weigh(LOSS_KNB, seen([2], [0.5], DIFFER, epoch=5))
     assert after.tolist() == [[[0.5, 0, 0.5, 0, 0], [0, 0, 0, 0.5, 0.5]]]
     plain = CoTeaching().weights(LOSS_KNB, seen([2]))
@@ -113,6 +111,6 @@ def test_the_official_programs_divide_by_the_number_of_samples_twice():
 
 def test_coteaching_plus_rounds_the_keep_rate_of_the_disagreement_not_of_the_batch():
     """0.75 * 4 = 3, though floor(0.75 * 5) / 5 * 4 = 2.4; and one is kept where R |D| < 1."""
-    weigh = CoTeachingPlus(CoTeachingPlusParams(warm_up_epochs=0)).weights
+    weigh = CoTeachingPlus(p.CoTeachingPlus(warm_up_epochs=0)).weights
     assert (weigh(LOSS_KNB, seen([3], [0.75], DIFFER)) > 0).sum(-1).tolist() == [[3, 3]]
     assert (weigh(LOSS_KNB, seen([1], [0.01], DIFFER)) > 0).sum(-1).tolist() == [[1, 1]]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from s2e.methods import params as p
 from s2e.methods.base import Batch
-from s2e.methods.params import SiguaSL as Params
+from s2e.methods.declared import selection as p
 from s2e.methods.sigua import Sigua, SiguaSL, StopGrad
 
 
@@ -26,14 +25,14 @@ LOSS_KNB = torch.tensor([[[4.0, 0, 3, 1, 2, 5, 7, 6]]], dtype=torch.float64)
 
 def test_the_smallest_descend_the_next_ascend_the_largest_are_ignored():
     """Keep 3 of 8; half of the other five, floored, ascend: losses 3 and 4."""
-    by_batch = weigh(Params(gamma=0.5, fraction=0.5), LOSS_KNB, [3])
+    by_batch = weigh(p.SiguaSL(gamma=0.5, fraction=0.5), LOSS_KNB, [3])
     assert by_batch.tolist() == [[[-0.5 / 8, 1 / 8, -0.5 / 8, 1 / 8, 1 / 8, 0, 0, 0]]]
-    by_group = weigh(Params(gamma=0.5, fraction=0.5, normalise="group"), LOSS_KNB, [3])
+    by_group = weigh(p.SiguaSL(gamma=0.5, fraction=0.5, normalise="group"), LOSS_KNB, [3])
     assert by_group.tolist() == [[[-0.25, 1 / 3, -0.25, 1 / 3, 1 / 3, 0, 0, 0]]]
 
 
 def test_a_fraction_of_the_batch_is_constant_and_stops_at_what_is_left():
-    params = Params(fraction=0.5, fraction_of="batch")
+    params = p.SiguaSL(fraction=0.5, fraction_of="batch")
     counts = [(weigh(params, LOSS_KNB, [keep]) < 0).sum().item() for keep in (1, 4, 6, 8)]
     assert counts == [4, 4, 2, 0]
 
@@ -50,19 +49,19 @@ def test_a_fraction_of_the_batch_is_constant_and_stops_at_what_is_left():
 def test_counts_and_gammas_of_the_published_settings(n_keep, fraction, n_bad, gamma, effective_gamma):
     """SET1: MNIST and CIFAR-10 sym-20, both sym-50, MNIST pair-45, CIFAR-10 pair-45, batches of 128."""
     loss_KNB = torch.rand(1, 1, 128, generator=torch.Generator().manual_seed(0))
-    weight_B = weigh(Params(gamma=gamma, fraction=fraction, normalise="group"), loss_KNB, [n_keep])[0, 0]
+    weight_B = weigh(p.SiguaSL(gamma=gamma, fraction=fraction, normalise="group"), loss_KNB, [n_keep])[0, 0]
     assert ((weight_B > 0).sum(), (weight_B < 0).sum()) == (n_keep, n_bad)
     ratio = -(weight_B.min() / weight_B.max()).item()
     assert ratio == pytest.approx(effective_gamma, rel=0.03)
 
 
 def test_gamma_zero_is_small_loss_selection():
-    assert not (weigh(Params(gamma=0, normalise="group"), LOSS_KNB, [3]) < 0).any()
+    assert not (weigh(p.SiguaSL(gamma=0, normalise="group"), LOSS_KNB, [3]) < 0).any()
 
 
 def test_keeping_everything_leaves_nobody_to_ascend():
     for normalise in ("batch", "group"):
-        weight_KNB = weigh(Params(normalise=normalise), LOSS_KNB, [8])
+        weight_KNB = weigh(p.SiguaSL(normalise=normalise), LOSS_KNB, [8])
         torch.testing.assert_close(weight_KNB, torch.full_like(LOSS_KNB, 1 / 8))
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from s2e.networks.base import StackedNetwork
 from s2e.networks.cnn import StackedCnn9, StackedModel1, StackedModel2
+from s2e.networks.declared import TabularMLP
 from s2e.networks.mlp import StackedMLP, StackedSiguaDeep, StackedSiguaWide, StackedTabularMLP
-from s2e.networks.params import TabularMLP
 from s2e.networks.resnet import StackedPreActResNet18, StackedResNet34
 from s2e.networks.torchvision_classifier import StackedTorchvision
 

@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from s2e import catalog
-from s2e.networks.build import network_class
 from s2e.networks.dropout import KeyedDropout
+from s2e.parts import NETWORKS
 
 K, N, B = 2, 2, 6
 STEPS_TOLERANCE = {"ThinResNet34": 1e-10}
@@ -45,11 +44,11 @@ def assert_state(network, tensors, i, module, tolerance):
 @pytest.mark.parametrize("train", [True, False])
 def test_forward_backward_and_buffers_equal_the_plain_networks(network, shared, train):
     image = images(network, B if shared else K * B)
-    x = network.store(image)
+    x = network.arrange(image)
     x = x if shared else x.unflatten(0, (K, B))
     target_GBC = torch.rand(K * N, B, network.n_classes, generator=torch.Generator().manual_seed(2)).double()
     tensors = double(network.init(range(K), N))
-    modules = [network.to_module(tensors, i).train(train) for i in range(K * N)]
+    modules = [network.to_module(network.state_dict(tensors, i)).train(train) for i in range(K * N)]
     parameters(network, tensors)
 
     logits_GBC = network.forward(tensors, x, train=train)
@@ -69,13 +68,13 @@ def test_forward_backward_and_buffers_equal_the_plain_networks(network, shared, 
 
 def test_three_steps_equal_those_of_the_plain_networks(network):
     tensors = double(network.init(range(K), N))
-    modules = [network.to_module(tensors, i).train() for i in range(K * N)]
+    modules = [network.to_module(network.state_dict(tensors, i)).train() for i in range(K * N)]
     start = {name: tensor.clone() for name, tensor in tensors.items()}
     stacked_step = torch.optim.SGD(parameters(network, tensors), lr=0.01, momentum=0.9)
     plain_steps = [torch.optim.SGD(module.parameters(), lr=0.01, momentum=0.9) for module in modules]
     for seed in range(3):
         image, label_B = images(network, B, seed), torch.arange(B) % network.n_classes
-        logits_GBC = network.forward(tensors, network.store(image), train=True)
+        logits_GBC = network.forward(tensors, network.arrange(image), train=True)
         stacked_step.zero_grad()
         sum(nn.functional.cross_entropy(logits_BC, label_B) for logits_BC in logits_GBC).backward()
         stacked_step.step()
@@ -83,7 +82,7 @@ def test_three_steps_equal_those_of_the_plain_networks(network):
             optimizer.zero_grad()
             nn.functional.cross_entropy(module(plain_input(network, image)), label_B).backward()
             optimizer.step()
-    evaluated_GBC = network.forward(tensors, network.store(image), train=False)
+    evaluated_GBC = network.forward(tensors, network.arrange(image), train=False)
     tolerance = STEPS_TOLERANCE.get(type(network).__name__, 1e-12)
     for i, module in enumerate(modules):
         assert_state(network, tensors, i, module, tolerance)
@@ -96,7 +95,7 @@ def test_a_trial_does_not_see_the_others(network):
     """Its dropout and batch norm included, through two passes."""
     together, alone = double(network.init([3, 4], N)), double(network.init([4], N))
     for seed in range(2):
-        x = network.store(images(network, B, seed))
+        x = network.arrange(images(network, B, seed))
         with torch.no_grad():
             both_GBC = network.forward(together, x, train=True)
             own_GBC = network.forward(alone, x, train=True)
@@ -107,7 +106,7 @@ def test_a_trial_does_not_see_the_others(network):
 
 def test_plain_and_stacked_turn_into_each_other(network):
     tensors = network.init([3, 4], N)
-    modules = [network.to_module(tensors, i) for i in range(K * N)]
+    modules = [network.to_module(network.state_dict(tensors, i)) for i in range(K * N)]
     back = network.from_modules(modules)
     assert back.keys() == tensors.keys()
     assert all(torch.equal(back[name], tensors[name]) for name in tensors)
@@ -134,7 +133,7 @@ def test_weights_depend_on_the_seed_and_on_the_network_only(network):
 
 def test_making_a_network_and_its_weights_leaves_the_global_generator_alone(network):
     before = torch.get_rng_state()
-    type(network)(network.input_shape, network.n_classes, network.params, network.variant).init([0], 1)
+    type(network)(network.input_shape, network.n_classes, network.params, variant=network.variant).init([0], 1)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -154,7 +153,7 @@ def test_weights_are_drawn_as_torch_draws_them(make):
 
 
 def test_a_network_keeps_a_bfloat16_batch_in_bfloat16(network):
-    x = network.store(torch.rand(B, *network.input_shape)).bfloat16()
+    x = network.arrange(torch.rand(B, *network.input_shape)).bfloat16()
     for train in (True, False):
         logits_GBC = network.forward(network.init([0], 1), x, train=train)
         assert logits_GBC.dtype == torch.bfloat16
@@ -164,14 +163,14 @@ def test_a_network_keeps_a_bfloat16_batch_in_bfloat16(network):
 def test_evaluation_drops_and_moves_nothing(network):
     tensors = network.init([0], 1)
     before = {name: tensor.clone() for name, tensor in tensors.items()}
-    x = network.store(images(network, B).float())
+    x = network.arrange(images(network, B).float())
     first, second = (network.forward(tensors, x, train=False) for _ in range(2))
     assert torch.equal(first, second)
     assert all(torch.equal(tensors[name], before[name]) for name in tensors)
 
 
 def test_a_layer_without_a_stacked_form_is_named():
-    class Unknown(network_class("mlp")):
+    class Unknown(NETWORKS["mlp"].load()):
         def make_module(self):
             return nn.Sequential(nn.Flatten(), nn.Linear(4, 4), nn.Tanh())
 
@@ -180,10 +179,10 @@ def test_a_layer_without_a_stacked_form_is_named():
         network.forward(network.init([0], 1), torch.zeros(3, 4), train=True)
 
 
-@pytest.mark.parametrize("name", catalog.NETWORKS)
+@pytest.mark.parametrize("name", list(NETWORKS.names()))
 def test_the_least_image_is_the_least_that_works(name):
-    size = catalog.NETWORKS[name].min_size
-    network = network_class(name)((3, size, size), 4)
+    size = NETWORKS[name].min_size
+    network = NETWORKS[name]().make((3, size, size), 4)
     assert all(0 not in parameter.shape for parameter in network.template.parameters())
     out = network.template.eval()(torch.empty(2, 3, size, size, device="meta"))
     assert out.shape == (2, 4)
@@ -191,15 +190,13 @@ def test_the_least_image_is_the_least_that_works(name):
 
 @pytest.mark.parametrize("name", ["model1", "model2", "cnn9"])
 def test_a_smaller_image_would_not_work(name):
-    size = catalog.NETWORKS[name].min_size - 1
+    size = NETWORKS[name].min_size - 1
     with pytest.raises((RuntimeError, UserWarning), match=r"zero-element|can't be greater than actual input"):
-        network_class(name)((3, size, size), 4).template.eval()(torch.empty(2, 3, size, size, device="meta"))
+        NETWORKS[name]().make((3, size, size), 4).template.eval()(torch.empty(2, 3, size, size, device="meta"))
 
 
 def test_dropout_off_leaves_no_dropout():
-    from s2e.networks.params import Cnn9
-
-    cnn9 = network_class("cnn9")
-    with_dropout, without = (cnn9((3, 32, 32), 10, Cnn9(dropout=d)).template for d in ("train_only", "off"))
+    made = (NETWORKS["cnn9"].of({"dropout": dropout}).make((3, 32, 32), 10) for dropout in ("train_only", "off"))
+    with_dropout, without = (network.template for network in made)
     assert [layer.p for layer in with_dropout if isinstance(layer, KeyedDropout)] == [0.25, 0.25]
     assert not any(isinstance(layer, KeyedDropout) for layer in without)

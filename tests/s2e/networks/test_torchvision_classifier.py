@@ -11,8 +11,8 @@ from s2e.data.root import DATA_ROOT_VARIABLE
 from s2e.data.torchvision_guard import models
 from s2e.networks.build import build
 from s2e.networks.dropout import KeyedDropout
-from s2e.networks.params import Torchvision
 from s2e.networks.torchvision_classifier import StackedTorchvision
+from s2e.train.population import StackedTrials
 from s2e.words import SpecError, TrainSpec
 
 SMALL = "squeezenet1_1"
@@ -61,9 +61,9 @@ def published(n_classes=1000):
         return models().get_model(SMALL, weights=None, num_classes=n_classes).state_dict()
 
 
-def start(weights, n_classes=4):
-    network = StackedTorchvision((3, 32, 32), n_classes, Torchvision(weights=weights), SMALL)
-    return network.init([7], 1)
+def start(weights, n_classes=4, data_root=None):
+    train = TrainSpec(network=f"torchvision:{SMALL}", network_params={"weights": weights})
+    return build(train, (3, 32, 32), n_classes, data_root).init([7], 1)
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
@@ -99,6 +99,20 @@ def test_weights_that_do_not_fit_are_refused(root, weights, allowed):
     (problem,) = refused.value.problems
     assert (problem.field, problem.value) == ("train.network_params.weights", weights)
     assert allowed in problem.allowed
+
+
+def test_weights_lie_below_the_data_root_of_the_training(root, tmp_path, monkeypatch):
+    """The root that a training is given wins over the environment's."""
+    torch.save(published(), root / "weights.pth")
+    monkeypatch.setenv(DATA_ROOT_VARIABLE, str(tmp_path / "elsewhere"))
+    loaded = start("weights.pth", data_root=str(root))
+    assert torch.equal(loaded["features.0.weight"][0], published()["features.0.weight"])
+    with pytest.raises(SpecError, match="a readable state dict"):
+        start("weights.pth")
+
+
+def test_a_training_hands_its_data_root_to_its_network(tiny):
+    assert StackedTrials(tiny(), torch.device("cpu"), torch.float64, "some folder").network.data_root == "some folder"
 
 
 def test_weights_need_a_data_root(monkeypatch):

@@ -2,19 +2,21 @@
 
 import pytest
 
-from s2e import catalog
 from s2e.door import parse_job
-from s2e.door.search import searcher_problems
-from s2e.jobs.loop import n_trials
-from s2e.words import SpecError
+from s2e.parts import SEARCHERS
+from s2e.words import JobSpec, Problem, SearchSpec, SpecError
 
 
-@pytest.mark.parametrize("searcher", sorted(catalog.SEARCHERS))
+def budget_problems(searcher: str, n_trials: int) -> list[Problem]:
+    return SEARCHERS[searcher]().problems(JobSpec(search=SearchSpec(searcher, n_trials=n_trials)))
+
+
+@pytest.mark.parametrize("searcher", sorted(SEARCHERS))
 def test_a_round_below_what_a_rule_compares_is_refused_by_name(searcher: str) -> None:
-    least = catalog.SEARCHERS[searcher].min_trials
-    assert searcher_problems(searcher, least, "internal") == []
+    least = SEARCHERS[searcher].min_trials
+    assert budget_problems(searcher, least) == []
     for n in range(1, least):
-        (problem,) = searcher_problems(searcher, n, "internal")
+        (problem,) = budget_problems(searcher, n)
         assert (problem.field, problem.value) == ("search.n_trials", n)
         assert f">= {least} for searcher {searcher}" in problem.allowed
 
@@ -26,7 +28,7 @@ def test_external_trials_are_full_trainings(searcher: str) -> None:
     assert parse_job({"trials": "external", "search": {"searcher": "tpe"}}).search.searcher == "tpe"
 
 
-def test_a_budget_below_hyperbands_first_bracket_is_refused_when_the_job_is_sized() -> None:
-    job = parse_job({"search": {"searcher": "hyperband", "n_rounds": 1, "n_trials": 2}, "train": {"n_epochs": 200}})
+def test_a_budget_below_hyperbands_first_bracket_is_refused_at_the_door() -> None:
+    search = {"searcher": "hyperband", "n_rounds": 1, "n_trials": 2}
     with pytest.raises(SpecError, match=r"search\.n_trials = 2: >= 5 for searcher hyperband in 1 rounds"):
-        n_trials(job)
+        parse_job({"search": search, "train": {"n_epochs": 200}})

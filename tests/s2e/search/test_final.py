@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from s2e.door import parse_job
 from s2e.jobs.final import chosen, n_tuned
-from s2e.jobs.loop import n_rounds, n_trials, next_round, recommend_from, run_search
+from s2e.jobs.loop import n_rounds, n_trials, next_round, run_search
 from s2e.jobs.recommendation import Tried, best_bets
+from s2e.jobs.search import recommend_from
 from s2e.jobs.search_report import interval, looks
 from s2e.schedule import coteaching_keep_rate
 from s2e.words import (

@@ -136,8 +136,8 @@ def test_trials_in_flight_are_not_asked_again() -> None:
     assert searcher.ask(state, k, [alone] * 3) == waiting
     fit = searcher._fit(History.of(state.memory, S2E.n_x))
     asked = searcher._features(S2E.vectors([alone]))
-    (mean,), (variance,) = fit.mean_and_variance(asked)
-    (expected,), (left,) = fit.expecting(np.repeat(asked, 3, axis=0)).mean_and_variance(asked)
+    (mean,), ((variance,),) = fit.posterior(asked)
+    (expected,), ((left,),) = fit.expecting(np.repeat(asked, 3, axis=0)).posterior(asked)
     assert expected == pytest.approx(mean)
     assert left < variance
 
@@ -218,8 +218,8 @@ def test_a_joint_draw_has_the_posterior_mean_and_covariance() -> None:
     asked = segment_means(S2E.curves(S2E.sample(np.ones(36), np.random.default_rng(1), 4), 40))
     gp = CurveSurrogate(curves, f)
     draws = np.array([gp.draw(asked, np.random.default_rng(i)) for i in range(4000)])
-    mean, variance = gp.mean_and_variance(asked)
-    sd = np.sqrt(variance + JITTER)
+    mean, covariance = gp.posterior(asked)
+    sd = np.sqrt(np.diag(covariance) + JITTER)
     np.testing.assert_allclose(draws.mean(axis=0), mean, atol=5 * sd.max() / 4000**0.5)
     np.testing.assert_allclose(draws.std(axis=0), sd, rtol=0.1)
     # Equal schedules get equal scores in one draw: it is joint, not one draw for each.

@@ -18,6 +18,11 @@ from s2e.search.surrogate import (
 from s2e.words import SearchError
 
 
+def mean_and_variance(fit: Surrogate, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    mean, covariance = fit.posterior(features)
+    return mean, np.diag(covariance)
+
+
 def curves(n: int, n_epochs: int = 40, seed: int = 0) -> np.ndarray:
     return S2E.curves(S2E.sample(np.ones(36), np.random.default_rng(seed), n), n_epochs)
 
@@ -59,7 +64,7 @@ def test_matern52_by_hand() -> None:
 def test_the_posterior_is_the_textbook_formula() -> None:
     r, asked = curves(12), curves(3, seed=1)
     gp = CurveSurrogate(r, objective(r))
-    mean, variance = gp.mean_and_variance(segment_means(asked))
+    mean, variance = mean_and_variance(gp, segment_means(asked))
 
     def covariance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         distance = np.linalg.norm(segment_means(a)[:, None] - segment_means(b)[None], axis=-1)
@@ -89,9 +94,9 @@ def test_the_chosen_parameters_have_the_highest_likelihood() -> None:
 
 def test_it_predicts_schedules_it_has_not_seen() -> None:
     r, asked = curves(40), curves(200, seed=1)
-    mean, variance = CurveSurrogate(r, objective(r)).mean_and_variance(segment_means(asked))
+    mean, variance = mean_and_variance(CurveSurrogate(r, objective(r)), segment_means(asked))
     assert np.corrcoef(mean, objective(asked))[0, 1] > 0.9
-    assert (variance >= 0).all()
+    assert (variance >= -1e-12).all()
     assert (variance <= 1).all()
 
 
@@ -165,7 +170,7 @@ def test_a_mean_of_n_scores_counts_like_n_scores() -> None:
         noise_N=np.append(np.ones(12), 1 / 9),
     )
     asked = segment_means(curves(5, seed=1))
-    first, second = (np.array(fit.mean_and_variance(asked)) for fit in (one_by_one, as_mean))
+    first, second = (np.array(mean_and_variance(fit, asked)) for fit in (one_by_one, as_mean))
     np.testing.assert_allclose(first, second, atol=1e-10)
 
 
@@ -208,7 +213,7 @@ def test_the_mean_of_an_earlier_search_does_not_matter() -> None:
 
 def test_it_is_deterministic() -> None:
     r = curves(25)
-    first, second = (CurveSurrogate(r, objective(r)).mean_and_variance(segment_means(r)) for _ in range(2))
+    first, second = (mean_and_variance(CurveSurrogate(r, objective(r)), segment_means(r)) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 

@@ -30,7 +30,7 @@ def plain_coteaching(trials, population, n_steps):
     trial, train = population.trials[0], population.train
     data = load_split(population.data)
     images, labels = data.train.images.double() / data.max_value, noisy_labels(population.data, trial.noise_seed)
-    modules = [trials.network.to_module(trials.tensors, n).train() for n in range(2)]
+    modules = [trials.network.to_module(trials.network.state_dict(trials.tensors, n)).train() for n in range(2)]
     optimizers = [torch.optim.Adam(module.parameters(), lr=train.learning_rate) for module in modules]
     done = 0
     for t in range(train.n_epochs):

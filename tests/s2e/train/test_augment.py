@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from s2e.data.datasets import load_split
-from s2e.data.normalisation import MEAN_STD
+from s2e.parts import DATASETS
 from s2e.train.augment import PAD, crop_flip
 from s2e.train.population import StackedTrials
 from s2e.words import replace
@@ -71,7 +71,7 @@ def test_views_epochs_and_samples_differ_and_none_is_plain(tiny):
 @pytest.mark.parametrize("network", ["mlp", "model1"])
 def test_normalised_pixels_have_the_published_mean_taken_off(tiny, monkeypatch, network, augment):
     mean, std = (0.1, 0.2, 0.3), (0.5, 0.25, 0.125)
-    monkeypatch.setitem(MEAN_STD, "tiny16", (mean, std))
+    monkeypatch.setattr(DATASETS["tiny16"], "mean_std", (mean, std))
     population = tiny(network=network, augment=augment)
     population = replace(population, data=replace(population.data, normalise="channels"))
     trials = StackedTrials(population, CPU, torch.float64)
@@ -81,7 +81,7 @@ def test_normalised_pixels_have_the_published_mean_taken_off(tiny, monkeypatch, 
     plain = split.train.images[index].double() / 255
     expected = (plain - torch.tensor(mean).double().view(-1, 1, 1)) / torch.tensor(std).double().view(-1, 1, 1)
     found = trials.images(index, view=None)
-    torch.testing.assert_close(found, trials.network.store(expected), rtol=0, atol=1e-7)
+    torch.testing.assert_close(found, trials.network.arrange(expected), rtol=0, atol=1e-7)
     trials.set_epoch(0)
     if augment == "crop_flip":  # the padding is black, not the mean
         assert trials.images(torch.arange(80)).amin() >= (0 - 0.3) / 0.125 - 1e-6

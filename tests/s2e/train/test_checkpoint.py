@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from s2e import catalog
+from s2e.parts import METHODS
 from s2e.train.checkpoint import Checkpoint
+from s2e.train.keep import BelowRoot
 from s2e.train.trial import PopulationEnd, PopulationEpoch, train_population
 from s2e.words import DataError, Fidelity, Population, SpecError, replace
-from workers.checkpoints import load_checkpoint, save_checkpoint
 
 Tiny = Callable[..., Population]
 
@@ -41,10 +41,10 @@ def assert_equal(resumed: PopulationEnd, undisturbed: PopulationEnd) -> None:
         assert all(torch.equal(mine[name], other[name]) for name in other)
 
 
-@pytest.mark.parametrize("method", catalog.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_every_method_resumes_with_the_same_result(tiny: Tiny, method: str) -> None:
     population = tiny((0, 1), method=method, late_stage=True)
-    if "clean" in catalog.METHODS[method].needs:
+    if "clean" in METHODS[method].needs:
         population = replace(population, data=replace(population.data, n_clean=8))
     epochs, undisturbed = whole(population)
     for n_epochs in (1, 3):
@@ -72,8 +72,9 @@ def test_trials_go_on_in_other_company(tiny: Tiny, tmp_path: Path) -> None:
     """One of three goes on alone, from a file."""
     population = tiny((0, 1, 2))
     checkpoint = stopped(population, 2)[1]
-    save_checkpoint(tmp_path, "job", 0, 1, checkpoint)
-    loaded = load_checkpoint(tmp_path, "job", 0, 1)
+    keeper = BelowRoot(tmp_path, "job", 1, None)
+    keeper.keep_checkpoint(replace(population.trials[1], round=0, k=1), checkpoint)
+    loaded = keeper.checkpoint(0, 1)
     assert loaded is not None
     assert (loaded.n_epochs_done, loaded.history) == (2, checkpoint.history)
     alone = replace(population, trials=population.trials[1:2])
@@ -83,7 +84,7 @@ def test_trials_go_on_in_other_company(tiny: Tiny, tmp_path: Path) -> None:
     assert undisturbed.models[0] is not None
     for name, tensor in undisturbed.models[0].items():
         assert torch.allclose(resumed.models[0][name], tensor, rtol=1e-12, atol=1e-12)
-    assert load_checkpoint(tmp_path, "job", 0, 2) is None
+    assert keeper.checkpoint(0, 2) is None
 
 
 def test_a_checkpoint_of_another_training_is_refused(tiny: Tiny) -> None:

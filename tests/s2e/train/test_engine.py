@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from s2e import catalog
 from s2e.data.datasets import load_split
-from s2e.data.noise import symmetric
+from s2e.data.transition import symmetric
 from s2e.door import parse_job
-from s2e.methods.base import Method, pick, store
+from s2e.methods.base import Method, pick, put
 from s2e.methods.plain import Standard
+from s2e.parts import METHODS, MethodPart, method
 from s2e.train.epoch import run_epoch
 from s2e.train.population import StackedTrials
 from s2e.train.trial import train_population
@@ -58,8 +58,13 @@ class Hooked(Standard):
 
 @pytest.fixture
 def hooked(monkeypatch):
-    monkeypatch.setitem(catalog.METHODS, "hooked", catalog.Entry(f"{__name__}:Hooked", "for this test"))
-    monkeypatch.setitem(sys.modules, __name__, SimpleNamespace(Hooked=Hooked))
+    @method("hooked", rule="hooked:Hooked")
+    class HookedPart(MethodPart):
+        """Of these tests."""
+
+    monkeypatch.setitem(sys.modules, "hooked", SimpleNamespace(Hooked=Hooked))
+    yield
+    METHODS.discard("hooked")
 
 
 @pytest.mark.parametrize("shared_order", [True, False])
@@ -103,7 +108,7 @@ def test_train_logits_are_those_of_the_plain_modules(tiny, augment):
     assert not logits_KNSC.requires_grad
     for k in range(2):
         for n in range(2):
-            module = trials.network.to_module(trials.tensors, 2 * k + n)
+            module = trials.network.to_module(trials.network.state_dict(trials.tensors, 2 * k + n))
             with torch.no_grad():
                 expected = module(data.train.images.double() / data.max_value)
             torch.testing.assert_close(logits_KNSC[k, n], expected, rtol=0, atol=1e-12)
@@ -128,8 +133,7 @@ def test_the_setup_tells_a_method_what_the_noise_is(tiny, monkeypatch):
     population = tiny(ks=(0, 1))
     trials = StackedTrials(population, CPU, torch.float64)
     (setup,) = seen
-    assert (setup.n_trials, setup.n_samples, setup.n_classes, setup.n_epochs) == (2, 80, 4, 4)
-    assert setup.noise_rate == 0.4
+    assert (setup.n_trials, setup.n_samples, setup.n_classes) == (2, 80, 4)
     np.testing.assert_array_equal(setup.transition_KCC[1], symmetric(4, 0.4))
     assert torch.equal(setup.label_KS, trials.label_KS)
     assert torch.equal(setup.true_label_S, load_split(population.data).train.labels)
@@ -167,6 +171,6 @@ def test_store_writes_what_pick_reads(index, shape):
     for k in range(2):
         assert torch.equal(picked[k], value[k, own[k]])
     before = value.clone()
-    store(value, index, -picked)
+    put(value, index, -picked)
     assert torch.equal(pick(value, index), -picked)
     assert (value != before).sum() == (picked != 0).sum()

@@ -27,7 +27,9 @@ def plain_epochs(population, n_networks):
     trials = StackedTrials(population, torch.device("cpu"), torch.float64)  # for the initial weights and the data order
     data, labels = load_split(population.data), noisy_labels(population.data, trial.noise_seed)
     images = data.train.images.double() / data.max_value
-    modules = [trials.network.to_module(trials.tensors, n).train() for n in range(n_networks)]
+    modules = [
+        trials.network.to_module(trials.network.state_dict(trials.tensors, n)).train() for n in range(n_networks)
+    ]
     optimizers = [torch.optim.Adam(module.parameters(), lr=train.learning_rate) for module in modules]
     for t in range(train.n_epochs):
         predicted, selected = [{} for _ in modules], [set() for _ in modules]

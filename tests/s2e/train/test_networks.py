@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
-from s2e import catalog
 from s2e.networks.dropout import KeyedDropout
 from s2e.networks.sequential import StackedSequential
+from s2e.parts import NETWORKS, NetworkPart, network
 from s2e.train.trial import train_population
 from s2e.words import SpecError, replace
 
@@ -28,9 +29,14 @@ class Dropping(StackedSequential):
 
 
 @pytest.fixture
-def dropping(monkeypatch: pytest.MonkeyPatch) -> None:
+def dropping(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    @network("dropping", module="dropping:Dropping")
+    class DroppingPart(NetworkPart):
+        """Of these tests."""
+
     monkeypatch.setitem(sys.modules, "dropping", SimpleNamespace(Dropping=Dropping))
-    monkeypatch.setitem(catalog.NETWORKS, "dropping", catalog.Entry("dropping:Dropping", "of this test"))
+    yield
+    NETWORKS.discard("dropping")
 
 
 def models(population):
@@ -62,7 +68,6 @@ def test_settings_of_a_network_reach_it(tiny):
     ("network", "settings", "refused"),
     [
         ("cnn9", {}, "for images of 16x16 pixels: cnn9 needs images of 28x28"),
-        ("mlp_tabular", {"depth": 3}, r"train\.network_params\.depth"),
         ("torchvision:resnet18", {}, r"torchvision:resnet18 needs images of 32x32"),
     ],
 )

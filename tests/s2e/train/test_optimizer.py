@@ -69,7 +69,7 @@ def plain_training(population, trials):
     trial, train = population.trials[0], population.train
     data = load_split(population.data)
     images, labels = data.train.images.double() / data.max_value, noisy_labels(population.data, trial.noise_seed)
-    module = trials.network.to_module(trials.tensors, 0).train()
+    module = trials.network.to_module(trials.network.state_dict(trials.tensors, 0)).train()
     if train.optimizer == "sgd":
         optimizer = torch.optim.SGD(
             module.parameters(), lr=1.0, momentum=train.momentum, weight_decay=train.weight_decay

@@ -33,7 +33,10 @@ class PlainLoop:
         self.population, self.train = population, population.train
         self.draws = StackedTrials(population, CPU, torch.float64)
         self.labels = noisy_labels(population.data, population.trials[0].noise_seed)
-        self.initial = [self.draws.network.to_module(self.draws.tensors, n).train() for n in range(self.n_networks)]
+        self.initial = [
+            self.draws.network.to_module(self.draws.network.state_dict(self.draws.tensors, n)).train()
+            for n in range(self.n_networks)
+        ]
         self.reset()
         for name, value in population.train.params.items():
             setattr(self, name, value)

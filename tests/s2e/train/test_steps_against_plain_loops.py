@@ -36,7 +36,7 @@ class PlainLoop:
         self.images = self.data.train.images.double() / self.data.max_value
         self.labels = noisy_labels(population.data, population.trials[0].noise_seed)
         network, tensors = self.engine.network, self.engine.tensors
-        self.modules = [network.to_module(tensors, n).train() for n in range(self.n_networks)]
+        self.modules = [network.to_module(network.state_dict(tensors, n)).train() for n in range(self.n_networks)]
         self.optimizers = [torch.optim.Adam(module.parameters()) for module in self.modules]
         self.start()
 

@@ -1,0 +1,189 @@
+"""Model and schedule files below one artifact root: written under a temporary name, then renamed.
+
+    <job>/round-<m>/trial-<k>-attempt-<a>.safetensors    the trained networks of one trial
+    <job>/round-<m>/trial-<k>-attempt-<a>.json           what they are: network, data, schedule, result
+    <job>/round-<m>/trial-<k>.checkpoint.safetensors     where a trial stopped that may be continued
+    <job>/noise-<seed>.json                              a noise draw: matrix, flipped samples, realised rate
+    <job>/schedule.json                                  the recommended R(t) of a search without a service
+
+What is stored elsewhere is always the path below the root, so the root may move.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from s2e.extras import needs
+from s2e.words import DataError, Population, Report, S2EError, TrainSpec, TrialResult, TrialSpec, read, to_json
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from s2e.data.record import NoiseRecord
+    from s2e.train.trial import NetworkShape
+
+_JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
+
+
+class ArtifactError(S2EError):
+    """A path that does not name a file below the artifact root."""
+
+
+def model_path(job_id: str, m: int, k: int, attempt: int) -> str:
+    """Path of the networks of trial k of round m below the root. Raises ArtifactError for a bad job id."""
+    return f"{job_folder(job_id)}/round-{m:d}/trial-{k:d}-attempt-{attempt:d}.safetensors"
+
+
+def checkpoint_path(job_id: str, m: int, k: int) -> str:
+    """Path of the checkpoint of trial k of round m below the root. Raises ArtifactError for a bad job id.
+
+    It has no attempt in it: every attempt of a trial computes the same numbers. The file may be deleted once its job
+    has ended; a trial whose checkpoint is missing is trained from the beginning.
+    """
+    return f"{job_folder(job_id)}/round-{m:d}/trial-{k:d}.checkpoint.safetensors"
+
+
+def noise_path(job_id: str, noise_seed: int) -> str:
+    """Path of a noise draw's record below the root. Raises ArtifactError for a bad job id."""
+    return f"{job_folder(job_id)}/noise-{noise_seed:d}.json"
+
+
+def job_folder(job_id: str) -> str:
+    """The folder of a job below the root. Raises ArtifactError for an id that is not a plain name."""
+    if not _JOB_ID.fullmatch(job_id):
+        raise ArtifactError(f"not a plain name for a folder: {job_id!r}")
+    return job_id
+
+
+def resolve(root: str | Path, relative: str) -> Path:
+    """The file a stored path names. Raises ArtifactError for anything that would leave ``root``."""
+    base = Path(root).resolve()
+    parts = PurePosixPath(relative)
+    path = base.joinpath(*parts.parts)
+    if not relative or parts.is_absolute() or ".." in parts.parts or not path.resolve().is_relative_to(base):
+        raise ArtifactError(f"not a path below the artifact root: {relative!r}")
+    return path
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def save_model(
+    root: str | Path,
+    job_id: str,
+    attempt: int,
+    population: Population,
+    trial: TrialSpec,
+    result: TrialResult,
+    model: Mapping[str, Tensor],
+    shape: NetworkShape,
+) -> str:
+    """Write one trial's networks and, beside them, what they are; the path below ``root``."""
+    with needs("train"):
+        from safetensors.torch import save
+
+    relative = model_path(job_id, trial.round, trial.k, attempt)
+    path = resolve(root, relative)
+    described = {
+        "model": relative,
+        "noise": noise_path(job_id, trial.noise_seed),
+        "job_id": job_id,
+        "attempt": attempt,
+        "network": population.train.network,
+        "shape": to_json(shape),
+        "data": to_json(population.data),
+        "train": to_json(population.train),
+        "plan": to_json(population.plan),
+        "trial": to_json(trial),
+        "result": {**to_json(result), "model": relative},
+    }
+    write_json(path.with_suffix(".json"), described)
+    write_atomic(path, save({name: tensor.contiguous() for name, tensor in model.items()}, {"model": relative}))
+    return relative
+
+
+def save_schedule(root: str | Path, job_id: str, report: Report) -> str:
+    """Write the recommended schedule of a finished search; the path below ``root``."""
+    relative = f"{job_folder(job_id)}/schedule.json"
+    content = {
+        "job_id": job_id,
+        "recommended": to_json(report.recommended),
+        "model": report.recommended_model,
+        "keep_rate": to_json(report.keep_rate),
+        "train": report.train,
+    }
+    write_json(resolve(root, relative), content)
+    return relative
+
+
+def save_noise(root: str | Path, job_id: str, noise_seed: int, make_record: Callable[[], NoiseRecord]) -> str:
+    """Write the record of a noise draw unless it is there already; the path below ``root``."""
+    relative = noise_path(job_id, noise_seed)
+    path = resolve(root, relative)
+    if not path.exists():
+        write_json(path, to_json(make_record()))
+    return relative
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write ``path`` so that a reader sees all of it or nothing, whenever the writer dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:  # a cancelled trainer is interrupted anywhere, and leaves nothing behind
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """``content`` as an indented JSON file, whole or not at all."""
+    write_atomic(path, json.dumps(content, allow_nan=False, indent=1).encode())
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def read_model(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors of a model file, and the description beside it. Raises DataError where one of them is missing."""
+    with needs("train"):
+        from safetensors.torch import load
+
+    path = Path(path)
+    try:
+        return load(path.read_bytes()), json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(f"{error.filename} is missing: a model is a .safetensors file and a .json beside it") from error
+
+
+def load_model(path: str | Path, network: int = 0) -> nn.Module:
+    """Network number ``network`` of a trial (Co-teaching has two) from its model file, in evaluation mode.
+
+        model = s2e.load_model("s2e-output/search/round-7/trial-0-attempt-1.safetensors")
+        classes = model(images).argmax(-1)      # float32 in [0, 1], of the shape that the JSON file states
+
+    Images were divided by ``shape.max_value`` of the JSON file and normalised as its ``data.normalise`` says. Raises
+    DataError for a file that is missing, or a number that the trial does not have.
+    """
+    tensors, described = read_model(path)
+    from s2e.networks.build import build
+
+    prefix = f"network{network}."
+    state = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+    if not state:
+        numbers = sorted({name.split(".")[0].removeprefix("network") for name in tensors})
+        raise DataError(f"network = {network}: the trial has networks {', '.join(numbers)}")
+    shape = described["shape"]
+    module = build(read(TrainSpec, described["train"]), shape["input_shape"], shape["n_classes"]).make_module()
+    module.load_state_dict(state, strict=False)  # batch norm's step counter is not stored
+    return module.eval()

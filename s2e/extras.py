@@ -1,0 +1,36 @@
+"""Libraries that the base installation does not bring, by the extra that does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+from s2e.words import MissingExtraError
+
+_TRAIN = ("torch", "torchvision", "safetensors", "sklearn", "cmaes", "optuna")
+_STORE = ("alembic", "psycopg", "pydantic", "pydantic_settings", "sqlalchemy")
+EXTRAS: Mapping[str, tuple[str, ...]] = {
+    "train": _TRAIN,
+    "server": (*_STORE, "fastapi", "uvicorn"),
+    "worker": (*_TRAIN, *_STORE, "ray", "structlog"),
+    "tune": ("ray", "pandas", "pyarrow"),
+}
+"""Extra -> the modules of its libraries, as pyproject.toml has them."""
+
+
+@contextmanager
+def needs(extra: str) -> Iterator[None]:
+    """Around imports: a module of the extra that is not there is a MissingExtraError, which says how to install it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in EXTRAS[extra]:
+            raise MissingExtraError(extra) from None
+        raise
+
+
+def require(extra: str) -> None:
+    """Raise MissingExtraError where a module of the extra is not there. Imports nothing."""
+    if any(find_spec(module) is None for module in EXTRAS[extra]):
+        raise MissingExtraError(extra)

@@ -1,0 +1,113 @@
+"""Search: find a schedule, and compare it with its rivals on fresh seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from s2e.door.overrides import overridden
+from s2e.jobs.final import final_round, n_final_rounds, n_final_trials
+from s2e.jobs.search import make_searcher, recommend_from, search_round, sizes
+from s2e.jobs.search_report import make_report
+from s2e.parts import KINDS, SEARCHERS, JobKind, Lookup
+from s2e.search.parameters import as_overrides, parse_parameters
+from s2e.words import EarlierTrials, JobSpec, Problem, Report, Round, RoundRecord, SpecError, replace
+
+
+class Search(JobKind):
+    """See :mod:`s2e.jobs.search` for its rounds."""
+
+    name = "search"
+    summary = "Find a schedule, and compare it with its rivals on fresh seeds."
+    report = Report
+    recommends = True
+    exact_rounds = frozenset({"choose", "retrain"})
+
+    def resolve(self, spec: JobSpec, lookup: Lookup | None) -> JobSpec:
+        """The trials of ``search.warm_start``, put into ``search.earlier``."""
+        search = spec.search
+        able = SEARCHERS[search.searcher].warm_start  # another is refused for that
+        if not search.warm_start or not able or (lookup is None and search.earlier):
+            return spec
+        if lookup is None:
+            allowed = "none outside of a service, which looks these jobs up; without one, fill search.earlier"
+            raise SpecError(Problem("search.warm_start", ", ".join(search.warm_start)[:80], allowed))
+        earlier = tuple(_trials_of(lookup, job_id) for job_id in search.warm_start)
+        return replace(spec, search=replace(search, earlier=earlier))
+
+    def check(self, spec: JobSpec) -> JobSpec:
+        problems = [] if spec.compare is None else [Problem("compare", "given", "nothing: the job's kind is search")]
+        if problems := problems + _report_problems(spec) + _parameter_problems(spec):
+            raise SpecError(*problems)
+        return spec
+
+    def n_rounds(self, spec: JobSpec) -> int:
+        return len(sizes(spec)) + n_final_rounds(spec)
+
+    def n_trials(self, spec: JobSpec) -> int:
+        return sum(sizes(spec)) + n_final_trials(spec)
+
+    def next_round(self, spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
+        return search_round(spec, history, make_searcher(spec)) or final_round(spec, history)
+
+    def report_of(self, spec: JobSpec, history: Sequence[RoundRecord]) -> Report:
+        return make_report(spec, history, recommend_from(spec, history))
+
+    def title(self, spec: JobSpec) -> str:
+        return f"{spec.search.searcher}, {spec.search.n_rounds} x {spec.search.n_trials}"
+
+
+KINDS.add(Search.name, Search(), __name__)
+
+
+def _trials_of(lookup: Lookup, job_id: str) -> EarlierTrials:
+    earlier = lookup.trials_of(job_id)
+    if earlier is None:
+        raise SpecError(Problem("search.warm_start", job_id, "ids of jobs that exist"))
+    if not earlier.points:
+        raise SpecError(Problem("search.warm_start", job_id, "jobs with at least one succeeded full training"))
+    return earlier
+
+
+def _report_problems(spec: JobSpec) -> list[Problem]:
+    """Fields of the final comparison that contradict each other."""
+    report, problems = spec.report, []
+    if report.max_seeds is not None and report.max_seeds < report.n_seeds:
+        problems.append(Problem("report.max_seeds", report.max_seeds, f">= n_seeds = {report.n_seeds}"))
+    if report.taus is not None and report.tuned_trials is not None:
+        allowed = "null beside taus, which has one trial for each value"
+        problems.append(Problem("report.tuned_trials", report.tuned_trials, allowed))
+    return problems
+
+
+def _parameter_problems(spec: JobSpec) -> list[Problem]:
+    """A contradiction in ``search.parameters``, a field that is none, a value it must not have."""
+    try:
+        parameters = parse_parameters(spec.search.parameters)
+    except SpecError as error:
+        return list(error.problems)
+    problems: list[Problem] = []
+    if not _is_sound(spec):  # which is refused by itself
+        return problems
+    for name, parameter in parameters.items():
+        for values in parameter.extremes():
+            asked = as_overrides(dict(zip(parameter.sets(name), values, strict=True)))
+            try:
+                overridden(spec, asked)
+            except SpecError as error:
+                problems += [_of_parameter(name, problem) for problem in error.problems]
+    if not parameters and spec.search.space == "fixed":
+        problems.append(Problem("search.parameters", "{}", "at least one: the space fixed has nothing else to search"))
+    return problems
+
+
+def _is_sound(spec: JobSpec) -> bool:
+    """True if the job's own training settings can be trained."""
+    try:
+        overridden(spec, {"n_epochs": spec.train.n_epochs})
+    except SpecError:
+        return False
+    return True
+
+
+def _of_parameter(name: str, problem: Problem) -> Problem:
+    return Problem(f"search.parameters.{name}"[:200], problem.value, f"{problem.field}: {problem.allowed}")

@@ -1,0 +1,167 @@
+"""A whole job in this process, without a service: ``s2e.search(job)`` and ``s2e.compare(job)``.
+
+The rounds, the populations and the training are those of the service, so the same job and seed give the same theta and
+the same report, bit for bit.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from s2e.artifacts import save_schedule, write_atomic
+from s2e.data.root import environment_root
+from s2e.door import parse_job
+from s2e.extras import needs
+from s2e.jobfile import read_job_file
+from s2e.jobs.loop import n_rounds, n_trials, run_search
+from s2e.parts import KINDS
+from s2e.words import (
+    CompareReport,
+    JobSpec,
+    Population,
+    Problem,
+    Report,
+    Round,
+    RoundRecord,
+    SpecError,
+    TrialResult,
+    to_json,
+)
+
+if TYPE_CHECKING:
+    from s2e.progress import Listener
+    from s2e.train.keep import Keeper
+
+Job = JobSpec | Mapping[str, Any] | str | Path
+"""A spec that ``parse_job`` made, a mapping of its fields, or the path of a TOML (or .json) file."""
+
+
+def search(
+    job: Job,
+    *,
+    data_root: str | Path | None = None,
+    output: str | Path | None = None,
+    progress: bool = True,
+) -> Report:
+    """Run a whole search and return its report: the recommended R(t), and what fresh seeds say of it.
+
+        report = s2e.search({"data": {"noise": {"noise_rate": 0.4}}, "search": {"n_rounds": 3}})
+        print(report.verdict, report.keep_rate)
+
+    Data sets other than digits lie below ``data_root``, or below S2E_DATA_ROOT. ``output`` is a folder for models, the
+    schedule and every round; without it nothing is written. Raises SpecError for a job that cannot be run, with every
+    field at fault, DataError for data that are not there, MissingExtraError where torch is not installed.
+    """
+    report = run(spec_of(job, "search"), data_root=data_root, output=output, progress=progress)[1]
+    assert isinstance(report, Report)
+    return report
+
+
+def compare(
+    job: Job,
+    *,
+    data_root: str | Path | None = None,
+    output: str | Path | None = None,
+    progress: bool = True,
+) -> CompareReport:
+    """Train every entry of a comparison on every seed and return the report; see :func:`search`.
+
+    report = s2e.compare({"compare": {"entries": [{"method": "standard"}, {"method": "coteaching"}]}})
+    """
+    report = run(spec_of(job, "compare"), data_root=data_root, output=output, progress=progress)[1]
+    assert isinstance(report, CompareReport)
+    return report
+
+
+def spec_of(job: Job, kind: str | None = None) -> JobSpec:
+    """The checked spec of a job, of ``kind`` where one is given: it need not say so itself. Raises SpecError."""
+    if isinstance(job, JobSpec):
+        spec = job
+    else:
+        data = read_job_file(job) if isinstance(job, str | Path) else job
+        spec = parse_job(data if kind is None else {"kind": kind, **data})
+    if kind is not None and spec.kind != kind:
+        raise SpecError(Problem("kind", spec.kind, f"{kind}; s2e.{spec.kind}(job) runs this one"))
+    return spec
+
+
+def run(
+    spec: JobSpec,
+    *,
+    data_root: str | Path | None = None,
+    output: str | Path | None = None,
+    progress: bool | Listener = True,
+) -> tuple[list[RoundRecord], Any]:
+    """Every round of a job with its results, and the report. ``progress`` may be a listener of one's own."""
+    root = environment_root() if data_root is None else str(data_root)
+    keeper = _keeper(spec, output, root)
+    with _listener(spec, progress) as listener:
+
+        def run_round(round_: Round, populations: tuple[Population, ...]) -> list[TrialResult]:
+            if listener is not None:
+                listener.round(round_.index, round_.kind, len(round_.trials))
+            return [
+                result for population in populations for result in _train(round_, population, keeper, root, listener)
+            ]
+
+        history, report = run_search(spec, run_round)
+    if output is not None:
+        _write(spec, Path(output), history, report)
+    return history, report
+
+
+def _keeper(spec: JobSpec, output: str | Path | None, data_root: str | None) -> Keeper:
+    with needs("train"):
+        from s2e.train.keep import BelowRoot, InMemory
+    return InMemory() if output is None else BelowRoot(output, spec.kind, 1, data_root)
+
+
+def _train(
+    round_: Round, population: Population, keeper: Keeper, data_root: str | None, listener: Listener | None
+) -> Sequence[TrialResult]:
+    """Train one population to its end, telling the listener."""
+    from s2e.train.keep import train_kept
+    from s2e.train.trial import PopulationEnd
+
+    trials = {trial.k: trial for trial in population.trials}
+    results: Sequence[TrialResult] = ()
+    for step in train_kept(population, keeper, data_root):
+        if isinstance(step, PopulationEnd):
+            results = step.results
+        elif listener is not None:
+            for row in step.epochs:
+                listener.epoch((round_.index, row.k), row.epoch)
+    if listener is not None:
+        for result in results:
+            trial = trials[result.k]
+            listener.ended((round_.index, result.k), trial.label, trial.share, result.validation_accuracy)
+    return results
+
+
+@contextmanager
+def _listener(spec: JobSpec, progress: bool | Listener) -> Iterator[Listener | None]:
+    if not isinstance(progress, bool):
+        yield progress
+    elif progress:
+        from rich.console import Console
+
+        from s2e.progress import JobProgress
+
+        console = Console(file=sys.stderr, highlight=False)
+        with JobProgress(console, n_rounds(spec), n_trials(spec), spec.train.n_epochs) as bar:
+            yield bar
+    else:
+        yield None
+
+
+def _write(spec: JobSpec, output: Path, history: Sequence[RoundRecord], report: Any) -> None:
+    """In the folder named for the job's kind: every round with its theta and results, the report, the schedule."""
+    content = {"spec": to_json(spec), "rounds": to_json(list(history)), "report": to_json(report)}
+    write_atomic(output / spec.kind / f"{spec.kind}.json", json.dumps(content, allow_nan=False, indent=1).encode())
+    if KINDS[spec.kind].recommends:
+        save_schedule(output, spec.kind, report)

@@ -1,0 +1,183 @@
+"""Parts of the data: data sets, and the kinds of noise in their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import fields
+from typing import Any, ClassVar, TypeVar, dataclass_transform
+
+from s2e.parts.part import FieldLine, Part
+from s2e.parts.registry import PartRegistry
+from s2e.words.data import DataSpec, NoiseSpec
+from s2e.words.errors import Problem
+from s2e.words.fields import NAMES, Names, field_lines, param
+from s2e.words.job import JobSpec
+
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and standard deviation of each channel, of pixels in [0, 1]."""
+
+
+class DatasetPart(Part):
+    """A data set. Its implementation is a function ``load(data_root, **settings) -> s2e.data.datasets.Dataset``.
+
+    A fact that only reading the data tells is None.
+    """
+
+    field = "data.name"
+    section = "data.params"
+    n_train: ClassVar[int | None] = None
+    """Samples of the official training set."""
+    n_test: ClassVar[int | None] = None
+    n_classes: ClassVar[int | None] = None
+    shape: ClassVar[tuple[int | None, ...] | None] = None
+    """Of one sample: (D, H, W) of an image, (F,) of a feature vector."""
+    mean_std: ClassVar[Statistics | None] = None
+    """Published numbers to normalise by."""
+    confused: ClassVar[Mapping[int, int] | None] = None
+    """Asymmetric noise: which class is labelled as which."""
+    confused_in_superclass: ClassVar[Mapping[int, int] | None] = None
+    """The same within true superclasses."""
+    human_noise: ClassVar[Mapping[str, float]] = {}
+    """Share of wrong labels in each label set made by people."""
+
+    @classmethod
+    def has_images(cls) -> bool | None:
+        """True for images, False for feature vectors, None where only reading the data tells."""
+        return None if cls.shape is None else len(cls.shape) == 3
+
+    def read(self, data: DataSpec, data_root: str | None) -> Any:  # noqa: ARG002 - csv has a section of its own
+        """The whole data set."""
+        return self.load()(data_root, **self.settings())
+
+    def rules(self, job: JobSpec) -> list[Problem]:
+        return [*self.too_few(job), *self.unnormalised(job.data), *self._unaugmented(job), *self.check(job)]
+
+    def too_few(self, job: JobSpec) -> list[Problem]:
+        """The field that asks for more samples than there are (the first; the next depend on it), or nothing."""
+        data, left = job.data, self.n_train
+        if left is None:
+            return []
+        if data.split == "holdout":
+            if data.n_validation >= left:
+                allowed = f"< {left}, the training samples of {self.name} it is taken from"
+                return [Problem("data.n_validation", data.n_validation, allowed)]
+            left -= data.n_validation
+        if data.n_clean >= left:
+            return [Problem("data.n_clean", data.n_clean, f"< {left}, what {self.name} has left for training")]
+        left -= data.n_clean
+        if data.n_train is not None and data.n_train > left:
+            return [Problem("data.n_train", data.n_train, f"<= {left}, what {self.name} has left for training")]
+        used = data.n_train or left
+        if job.train.batch_size > used:
+            allowed = f"<= {used}, the samples trained on: incomplete batches are dropped, so none would be left"
+            return [Problem("train.batch_size", job.train.batch_size, allowed)]
+        return []
+
+    def unnormalised(self, data: DataSpec) -> list[Problem]:
+        """Normalisation asked for where no numbers are published."""
+        if data.normalise != "channels" or self.mean_std is not None:
+            return []
+        published = ", ".join(name for name, part in DATASETS.items() if part.mean_std is not None)
+        allowed = f"none for {self.name}: numbers are published for {published}"
+        return [Problem("data.normalise", data.normalise, allowed)]
+
+    def _unaugmented(self, job: JobSpec) -> list[Problem]:
+        if job.train.augment == "none" or self.has_images() is not False:
+            return []
+        allowed = f"none: {self.name} samples are feature vectors, not images"
+        return [Problem("train.augment", job.train.augment, allowed)]
+
+
+class NoisePart(Part):
+    """A kind of label noise; its settings are fields of ``data.noise``.
+
+    The implementation of noise that is one matrix T, T_ij = P(label j | class i), is a function that makes it.
+    """
+
+    field = "data.noise.kind"
+    section = "data.noise"
+    has_matrix: ClassVar[bool] = True
+    uses: ClassVar[frozenset[str]] = frozenset()
+    """Fields of ``data.noise`` that it reads."""
+
+    @classmethod
+    def field_lines(cls) -> list[FieldLine]:
+        return [line for line in field_lines(NoiseSpec) if line[0] in cls.uses]
+
+    def transition(self, data: DataSpec, n_classes: int) -> Any:
+        """T [C, C], float64."""
+        return self.load()(n_classes, data.noise.noise_rate)
+
+    def rate(self, data: DataSpec) -> float:
+        """Expected share of wrong labels, classes equally frequent; where T needs a number of classes that only reading
+        the data tells, the share of replaced ones."""
+        n_classes = DATASETS[data.name].n_classes if data.name in DATASETS else None
+        if n_classes is None:
+            return data.noise.noise_rate
+        return float(1 - self.transition(data, n_classes).diagonal().mean())
+
+    def rules(self, job: JobSpec) -> list[Problem]:
+        return [*_unused(job.data), *self.check(job)]
+
+
+DATASETS = PartRegistry("datasets", DatasetPart, "s2e.data.declared", "s2e.datasets")
+NOISE = PartRegistry("noise", NoisePart, "s2e.data.declared.noise")
+D = TypeVar("D", bound=DatasetPart)
+K = TypeVar("K", bound=NoisePart)
+
+
+def _human_label_sets() -> list[str]:
+    return list(dict.fromkeys(label_set for part in DATASETS.values() for label_set in part.human_noise))
+
+
+NAMES["human_labels"] = Names(_human_label_sets)
+
+
+def _unused(data: DataSpec) -> list[Problem]:
+    """Settings of another kind of noise than the job's, where they are given and would change nothing."""
+    default = {field.name: field.default for field in fields(NoiseSpec)}
+    problems = []
+    for field in ("matrix", "true_superclass", "open_set"):
+        value, kinds = getattr(data.noise, field), [kind for kind, part in NOISE.items() if field in part.uses]
+        if value != default[field] and data.noise.kind not in kinds:
+            shown = "a matrix" if field == "matrix" else value
+            allowed = f"only with kind {' or '.join(kinds)}, not with {data.noise.kind}"
+            problems.append(Problem(f"data.noise.{field}", shown, allowed))
+    return problems
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(param,))
+def dataset(
+    name: str,
+    *,
+    load: str,
+    n_train: int | None = None,
+    n_test: int | None = None,
+    n_classes: int | None = None,
+    shape: tuple[int | None, ...] | None = None,
+    **published: Any,
+) -> Callable[[type[D]], type[D]]:
+    """Declare a data set; ``load`` is where the function that reads it is, ``package.module:function``.
+
+    ``published``: ``mean_std``, ``confused``, ``confused_in_superclass``, ``human_noise`` of :class:`DatasetPart`.
+    """
+    facts = {"n_train": n_train, "n_test": n_test, "n_classes": n_classes, "shape": shape, **published}
+
+    def declare(cls: type[D]) -> type[D]:
+        DATASETS.declare(cls, name, load, facts)
+        return cls
+
+    return declare
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(param,))
+def noise(
+    name: str, *, made_by: str, has_matrix: bool = True, uses: Collection[str] = ()
+) -> Callable[[type[K]], type[K]]:
+    """Declare a kind of noise; ``made_by`` is where its matrix, or its labels, come from."""
+
+    def declare(cls: type[K]) -> type[K]:
+        NOISE.declare(cls, name, made_by, {"has_matrix": has_matrix, "uses": frozenset(uses)})
+        return cls
+
+    return declare

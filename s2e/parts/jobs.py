@@ -1,0 +1,86 @@
+"""Kinds of job, from the door to the report, and the published protocols a job may name."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from s2e.parts.registry import Registry
+from s2e.words.earlier import EarlierTrials
+from s2e.words.job import JobSpec
+from s2e.words.trial import Round, RoundRecord
+
+
+@dataclass(frozen=True)
+class Recommended:
+    """A finished search for others: its method, the schedule it recommends, and the training settings with it."""
+
+    method: str
+    keep_rate: tuple[float, ...]
+    train: Mapping[str, Any]
+
+
+class Lookup(Protocol):
+    """Other jobs, for one that names them."""
+
+    def report_of(self, job_id: str) -> Recommended | None:
+        """The recommendation of a completed search; None where there is no such job, or it recommends nothing."""
+
+    def trials_of(self, job_id: str) -> EarlierTrials | None:
+        """The succeeded full trainings of a search, possibly none; None where there is no such job."""
+
+
+class JobKind(ABC):
+    """One kind of job. Every method is pure."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    report: ClassVar[type]
+    """The dataclass its report is."""
+    recommends: ClassVar[bool]
+    """Ends with a recommended schedule."""
+    exact_rounds: ClassVar[frozenset[str]]
+    """Kinds of its rounds that train in float32 at least, whatever the plan says."""
+
+    def resolve(self, spec: JobSpec, lookup: Lookup | None) -> JobSpec:  # noqa: ARG002
+        """The job with everything it takes from other jobs. Raises SpecError, also where nobody can look them up."""
+        return spec
+
+    @abstractmethod
+    def check(self, spec: JobSpec) -> JobSpec:
+        """The job, completed. Raises SpecError with every rule of this kind that it breaks."""
+
+    @abstractmethod
+    def n_rounds(self, spec: JobSpec) -> int:
+        """Most rounds of the job."""
+
+    @abstractmethod
+    def n_trials(self, spec: JobSpec) -> int:
+        """Most trials of the job."""
+
+    @abstractmethod
+    def next_round(self, spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
+        """The round that follows ``history``; None when the job is done."""
+
+    @abstractmethod
+    def report_of(self, spec: JobSpec, history: Sequence[RoundRecord]) -> Any:
+        """The report, after the last round."""
+
+    @abstractmethod
+    def title(self, spec: JobSpec) -> str:
+        """The job in a few words, for lists."""
+
+
+@dataclass(frozen=True)
+class ProtocolPart:
+    """A published training protocol: its part of a job, for each data set it was published for."""
+
+    name: str
+    summary: str
+    datasets: Mapping[str, Mapping[str, Any]]
+
+
+KINDS: Registry[JobKind] = Registry("kinds", "s2e.jobs.kinds")
+PROTOCOLS: Registry[ProtocolPart] = Registry("protocols", "s2e.door.protocols:declare")

@@ -1,0 +1,165 @@
+"""A part: the one declaration of something a job may name, without torch and without its implementation.
+
+A declaration is a class. Its fields, made with :func:`s2e.words.param`, are the settings that a job may give; the first
+paragraph of its docstring says what it is; an instance holds the settings, complete and checked:
+
+    @method("coteaching", rule="s2e.methods.coteaching:CoTeaching", scheduled=True)
+    class CoTeaching(MethodPart):
+        \"\"\"Two networks, each trained on the small-loss samples that the other selects (Han et al. 2018).\"\"\"
+
+        official_double_division: bool = param(False, doc="divide the mean loss once more")
+
+The decorator makes the class a frozen dataclass and enters it in its registry.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.util
+import inspect
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from s2e.words.errors import Problem, S2EError, SpecError, UnreadableError
+from s2e.words.fields import field_lines, json_schema, parse, to_json
+from s2e.words.job import JobSpec
+from s2e.words.reading import read
+
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+FieldLine = tuple[str, Any, str, str]
+"""Name, default, what is allowed, documentation of one setting."""
+
+
+class Part:
+    """Base of all declarations."""
+
+    name: ClassVar[str] = ""
+    summary: ClassVar[str] = ""
+    target: ClassVar[str] = ""
+    """Where the implementation is, ``package.module:attribute``; imported when it is used."""
+    field: ClassVar[str] = ""
+    """Field of a job that names such a part, such as ``train.method``."""
+    section: ClassVar[str] = ""
+    """Where a job holds the settings, such as ``train.params``."""
+    per_dataset: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Defaults that differ from the fields' own, by name of the data set."""
+
+    @classmethod
+    def of(cls, settings: Any, path: str = "", *, dataset: str = "") -> Self:
+        """The part with these settings; where one is missing, the default for ``dataset``, else the field's own.
+
+        Raises SpecError with every unknown name and every value out of its range.
+        """
+        path = path or cls.section
+        if not isinstance(settings, Mapping):
+            raise SpecError(Problem(path, repr(settings)[:80], "must be an object"))
+        return parse(cls, {**cls.per_dataset.get(dataset, {}), **settings}, path)
+
+    @classmethod
+    def stored(cls, settings: Mapping[str, Any], *, dataset: str = "") -> Self:
+        """The part with the settings of a stored job, which were checked once already: read, not judged again.
+
+        Raises UnreadableError for what is no settings at all.
+        """
+        if not isinstance(settings, Mapping):
+            raise UnreadableError("an object", settings, cls.section)
+        return read(cls, {**cls.per_dataset.get(dataset, {}), **settings})
+
+    @classmethod
+    def load(cls) -> Any:
+        """The implementation. Raises S2EError where its module has no such attribute."""
+        module, _, attribute = cls.target.partition(":")
+        loaded = importlib.import_module(module)
+        try:
+            return getattr(loaded, attribute)
+        except AttributeError as error:
+            raise S2EError(f"{cls.name} is declared as {cls.target}, and {module} has no {attribute}") from error
+
+    @classmethod
+    def is_ours(cls) -> bool:
+        """True if this package declares the part."""
+        return cls.__module__.partition(".")[0] == __name__.partition(".")[0]
+
+    @classmethod
+    def field_lines(cls) -> list[FieldLine]:
+        """The settings for people."""
+        return field_lines(cls)
+
+    def settings(self) -> dict[str, Any]:
+        """The settings by name, as plain values."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+
+    def problems(self, job: JobSpec) -> list[Problem]:
+        """Everything about ``job`` that this part refuses; a check of another package that fails is a refusal too."""
+        try:
+            return self.rules(job)
+        except Exception as error:
+            if self.is_ours():
+                raise
+            allowed = f"one whose check works: {type(error).__name__}: {error}"
+            return [Problem(self.field, self.name, allowed)]
+
+    def rules(self, job: JobSpec) -> list[Problem]:
+        """The rules of its kind, then the part's own."""
+        return self.check(job)
+
+    def check(self, job: JobSpec) -> list[Problem]:  # noqa: ARG002
+        """The part's own rules, for an author to override: what the settings, each in range, ask that ``job`` lacks."""
+        return []
+
+
+def summary_of(cls: type) -> str:
+    """The first paragraph of a docstring on one line."""
+    return " ".join(inspect.cleandoc(cls.__doc__ or "").partition("\n\n")[0].split())
+
+
+def declare(cls: Any, base: type[Part], facts: Mapping[str, Any]) -> str:
+    """Make ``cls`` a declaration: a frozen dataclass with its ``facts``. The contract it breaks, or nothing."""
+    if not (isinstance(cls, type) and issubclass(cls, base)):
+        return f"not a {base.__name__}"
+    own = {name for name, kind in vars(cls).get("__annotations__", {}).items() if "ClassVar" not in str(kind)}
+    if taken := sorted(name for name in own if hasattr(base, name)):
+        return f"parameter {taken[0]} has a name that every {base.__name__} uses itself"
+    for fact, value in facts.items():
+        setattr(cls, fact, value)
+    if not NAME.fullmatch(cls.name):
+        return f"the name {cls.name!r} is not made of a-z, 0-9, _ and -"
+    if not TARGET.fullmatch(cls.target):
+        return f"no target: {cls.target!r} is not 'package.module:attribute'"
+    if not cls.summary and sys.flags.optimize < 2:  # python -OO drops docstrings
+        return "no docstring that says what it is"
+    try:
+        dataclasses.dataclass(frozen=True)(cls)
+    except (TypeError, ValueError) as error:
+        return f"{type(error).__name__}: {error}"
+    return _fault_of_fields(cls)
+
+
+def _fault_of_fields(cls: type[Part]) -> str:
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if "doc" not in field.metadata:
+            return f"parameter {field.name} is not made with param(..., doc=...)"
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            return f"parameter {field.name} has no default"
+    try:
+        json_schema(cls)
+        for dataset in ("", *cls.per_dataset):
+            cls.of(to_json(cls.of({}, cls.name, dataset=dataset)), cls.name)
+    except SpecError as error:
+        return f"a default out of its range: {error}"
+    except Exception as error:  # a type that is not plain JSON fails in many ways
+        return f"a parameter that is not plain JSON: {type(error).__name__}: {error}"
+    return ""
+
+
+def missing_module(target: str) -> str:
+    """The module of ``target`` where there is none; parents are imported on the way."""
+    module = target.partition(":")[0]
+    try:
+        return "" if importlib.util.find_spec(module) else module
+    except (ImportError, ValueError):
+        return module

@@ -1,0 +1,109 @@
+"""A job under way in the terminal: a progress bar over the epochs of all its trials."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class Listener(Protocol):
+    """Hears how a job goes on. A ``trial`` is any name for one."""
+
+    def round(self, index: int, kind: str, n_trials: int) -> None:
+        """A round was asked."""
+
+    def epoch(self, trial: object, epoch: int) -> None:
+        """A trial has finished ``epoch``."""
+
+    def ended(self, trial: object, label: str, share: float, validation_accuracy: float | None) -> None:
+        """A trial that is ``share`` of a full training ended; None: without an accuracy."""
+
+
+def percent(value: float | None, half_width: float | None = None, sign: str = "") -> str:
+    """A fraction in per cent, with the half-width of its interval."""
+    if value is None:
+        return "–"
+    text = f"{100 * value:{sign}.1f}"
+    return text if half_width is None else f"{text} ± {100 * half_width:.1f}"
+
+
+class BestRun:
+    """The best validation accuracy of the search, as its report will have it: re-trainings do not count, and parts of
+    trainings only until a longer one has ended."""
+
+    def __init__(self) -> None:
+        self.validation_accuracy: float | None = None
+        self._share = 0.0
+
+    def ended(self, label: str, share: float, validation_accuracy: float | None) -> None:
+        if label != "search" or validation_accuracy is None or share < self._share:
+            return
+        best = self.validation_accuracy if share == self._share else None
+        self._share = share
+        self.validation_accuracy = validation_accuracy if best is None else max(best, validation_accuracy)
+
+
+class JobProgress:
+    """The bar, with the round and the best validation accuracy of the search so far.
+
+    ``n_rounds`` and ``n_trials`` are upper bounds; a job that is left without them has needed no more.
+    """
+
+    def __init__(self, console: Console, n_rounds: int, n_trials: int, n_epochs: int) -> None:
+        self.n_rounds, self.n_trials, self.n_epochs = n_rounds, n_trials, n_epochs
+        self.best = BestRun()
+        self.n_ended = 0
+        self._epochs: dict[object, int] = {}
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(None),
+            TextColumn("{task.percentage:3.0f} %"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._round = "waiting for the first round"
+        self._task: TaskID = self._progress.add_task(self._round, total=n_trials * n_epochs)
+
+    def __enter__(self) -> JobProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.n_ended and kind is None:
+            self._progress.update(self._task, total=sum(self._epochs.values()))
+        self._progress.stop()
+
+    def say(self, text: str) -> None:
+        """A line above the bar."""
+        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def round(self, index: int, kind: str, n_trials: int = 0) -> None:  # noqa: ARG002  for listeners that print
+        self._round = f"round {index + 1} of at most {self.n_rounds} ({kind})"
+        if not self._progress.console.is_terminal:
+            self.say(f"{self._round}; {self._words()}")
+        self._show()
+
+    def epoch(self, trial: object, epoch: int) -> None:
+        self._epochs[trial] = epoch + 1
+        self._show()
+
+    def ended(self, trial: object, label: str, share: float, validation_accuracy: float | None) -> None:
+        self._epochs[trial] = self.n_epochs
+        self.n_ended += 1
+        self.best.ended(label, share, validation_accuracy)
+        self._show()
+
+    def _words(self) -> str:
+        best = self.best.validation_accuracy
+        words = "" if best is None else f", best validation accuracy {percent(best)} %"
+        return f"{self.n_ended} of at most {self.n_trials} trials{words}"
+
+    def _show(self) -> None:
+        done = sum(self._epochs.values())
+        self._progress.update(self._task, completed=done, description=f"{self._round}; {self._words()}")

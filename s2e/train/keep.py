@@ -1,0 +1,131 @@
+"""A population trained, with what is kept of it: models, noise records, and checkpoints of trials that go on later."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from s2e.artifacts import checkpoint_path, resolve, save_model, save_noise, write_atomic
+from s2e.data.record import noise_record
+from s2e.extras import needs
+from s2e.train.checkpoint import Checkpoint
+from s2e.train.trial import PopulationEnd, PopulationEpoch, train_population
+from s2e.words import Population, TrialResult, TrialSpec, replace
+
+log = logging.getLogger(__name__)
+
+
+class Keeper(Protocol):
+    """Keeps what outlives a population."""
+
+    def begin(self, population: Population) -> None:
+        """The population is about to be trained."""
+
+    def checkpoint(self, m: int, k: int) -> Checkpoint | None:
+        """Where trial k of round m stopped; None where that was not kept."""
+
+    def keep_checkpoint(self, trial: TrialSpec, checkpoint: Checkpoint) -> None:
+        """A trial stopped that a later one may continue."""
+
+    def keep_models(self, population: Population, end: PopulationEnd) -> tuple[TrialResult, ...]:
+        """The results, each with the path of its model where that was kept."""
+
+
+def train_kept(
+    population: Population, keeper: Keeper, data_root: str | None
+) -> Iterator[PopulationEpoch | PopulationEnd]:
+    """:func:`train_population` with a keeper; the results at its end name the models that were kept."""
+    keeper.begin(population)
+    for step in train_population(population, data_root=data_root, start=_start(population, keeper)):
+        if isinstance(step, PopulationEnd):
+            yield replace(step, results=keeper.keep_models(population, step))
+            continue
+        if step.epochs[0].epoch + 1 == population.n_epochs_run < population.train.n_epochs:
+            _keep_checkpoints(population, keeper, step)
+        yield step
+
+
+def _start(population: Population, keeper: Keeper) -> list[Checkpoint] | None:
+    """The checkpoints of the trials this population continues. Where one is missing (another machine trained it), all
+    start from initial weights: their seeds are the same, so the numbers are too."""
+    checkpoints = []
+    for trial in population.trials:
+        resume = trial.fidelity.resume
+        checkpoint = None if resume is None else keeper.checkpoint(*resume)
+        if checkpoint is None or checkpoint.n_epochs_done != trial.fidelity.resumed_epochs:
+            if resume is not None:
+                log.warning("no checkpoint of trial %s: trained anew", resume)
+            return None
+        checkpoints.append(checkpoint)
+    return checkpoints
+
+
+def _keep_checkpoints(population: Population, keeper: Keeper, step: PopulationEpoch) -> None:
+    for trial, checkpoint in zip(population.trials, step.checkpoints(), strict=True):
+        if checkpoint is not None:
+            keeper.keep_checkpoint(trial, checkpoint)
+
+
+class InMemory:
+    """Keeps checkpoints for as long as it lives, and no models."""
+
+    def __init__(self) -> None:
+        self._checkpoints: dict[tuple[int, int], Checkpoint] = {}
+
+    def begin(self, population: Population) -> None:
+        """Nothing is written."""
+
+    def checkpoint(self, m: int, k: int) -> Checkpoint | None:
+        return self._checkpoints.get((m, k))
+
+    def keep_checkpoint(self, trial: TrialSpec, checkpoint: Checkpoint) -> None:
+        self._checkpoints[trial.round, trial.k] = checkpoint
+
+    def keep_models(self, population: Population, end: PopulationEnd) -> tuple[TrialResult, ...]:  # noqa: ARG002
+        return end.results
+
+
+class BelowRoot:
+    """Keeps everything in files below an artifact root, in the folder of one job; ``attempt`` names the models."""
+
+    def __init__(self, root: str | Path, job_id: str, attempt: int, data_root: str | None) -> None:
+        self._root, self._job_id, self._attempt, self._data_root = root, job_id, attempt, data_root
+
+    def begin(self, population: Population) -> None:
+        for seed in dict.fromkeys(trial.noise_seed for trial in population.trials):
+            make = partial(noise_record, population.data, seed, self._data_root)
+            save_noise(self._root, self._job_id, seed, make)
+
+    def checkpoint(self, m: int, k: int) -> Checkpoint | None:
+        path = resolve(self._root, checkpoint_path(self._job_id, m, k))
+        if not path.exists():
+            return None
+        with needs("train"):
+            from safetensors import safe_open
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return Checkpoint.from_file(tensors, file.metadata())
+
+    def keep_checkpoint(self, trial: TrialSpec, checkpoint: Checkpoint) -> None:
+        with needs("train"):
+            from safetensors.torch import save
+        tensors = {name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()}
+        path = resolve(self._root, checkpoint_path(self._job_id, trial.round, trial.k))
+        write_atomic(path, save(tensors, checkpoint.header()))
+
+    def keep_models(self, population: Population, end: PopulationEnd) -> tuple[TrialResult, ...]:
+        trials = {trial.k: trial for trial in population.trials}
+        return tuple(
+            result
+            if model is None
+            else replace(
+                result,
+                model=save_model(
+                    self._root, self._job_id, self._attempt, population, trials[result.k], result, model, end.network
+                ),
+            )
+            for result, model in zip(end.results, end.models, strict=True)
+        )

@@ -1,0 +1,360 @@
+"""Shapes of the API's answers: what the service sends and the client reads.
+
+A request has no shape here: the door (:func:`s2e.door.parse_job`) and :mod:`s2e.words.asks` check what comes in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from s2e.words.fields import param
+from s2e.words.numbers import Number
+from s2e.words.results import CompareReport, FinalAccuracies, Report, TrialNumbers
+from s2e.words.states import JOB_STATES, TRIAL_STATES
+
+T = TypeVar("T")
+Numbers = tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """One page of a list."""
+
+    items: tuple[T, ...]
+    next_cursor: str | None = param(doc="asks for the next page; null on the last")
+
+
+@dataclass(frozen=True)
+class Items(Generic[T]):
+    """A whole list."""
+
+    items: tuple[T, ...]
+
+
+# --- jobs -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a job is. Totals are upper bounds until it has completed: a comparison may be decided early."""
+
+    trials_done: int
+    trials_total: int
+    rounds_done: int
+    rounds_total: int
+    epochs_done: int
+    epochs_total: int = param(doc="0 where the spec cannot be read")
+    eta_s: float | None = param(doc="seconds left at the pace so far; null when it does not run")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One search, or one comparison: ``spec.kind``."""
+
+    id: str
+    name: str
+    state: str = param(choices=JOB_STATES, doc="")
+    reason: str
+    title: str = param(doc="what it does, in a line")
+    spec: dict[str, Any] = param(doc="as it was stored at submission")
+    spec_version: int = param(doc="version of the shape of spec")
+    unreadable: str = param(doc="why this release cannot read spec; empty when it can")
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Fan:
+    """Quantiles of R(t) under p_theta, at ``epochs``."""
+
+    epochs: tuple[int, ...]
+    q05: tuple[float, ...]
+    q25: tuple[float, ...]
+    q50: tuple[float, ...]
+    q75: tuple[float, ...]
+    q95: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRound:
+    """Trials under one theta, or one step of the final comparison (theta and fan are then null)."""
+
+    round: int
+    kind: str = param(doc="search, tune, choose, retrain or compare")
+    theta: tuple[float, ...] | None
+    n_trials: int
+    created_at: datetime
+    fan: Fan | None
+
+
+# --- trials -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobTrial(TrialNumbers):
+    """One schedule, one training. Accuracies are means over the last epochs of the trial."""
+
+    id: str
+    job_id: str
+    round: int
+    k: int
+    label: str
+    repeat: int
+    share: float = param(doc="share of a full training that it is")
+    train: dict[str, Any] = param(doc="training settings that this trial alone has different")
+    state: str = param(choices=TRIAL_STATES, doc="")
+    attempt: int
+    model: str | None = param(doc="its model file, below the artifact root; GET /trials/{id}/model sends it")
+    reason: str
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialAttempt:
+    """One try at a trial."""
+
+    attempt: int
+    worker: str
+    outcome: str
+    reason: str
+    n_stale: int = param(doc="events that came after it was given up")
+    created_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialDetail(JobTrial):
+    """A trial with its point x, R(t) for every epoch, seeds, final figures and attempts."""
+
+    final: FinalAccuracies | None
+    point: tuple[float, ...] | None
+    keep_rate: tuple[float, ...]
+    init_seed: int
+    order_seed: int
+    noise_seed: int
+    attempts: tuple[TrialAttempt, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialEpochs:
+    """Curves of one attempt, thinned."""
+
+    attempt: int
+    total: int = param(doc="how many epochs are recorded")
+    epochs: tuple[int, ...]
+    series: dict[str, Numbers] = param(doc="each number of an epoch, one value for each of epochs; null: not measured")
+    networks: tuple[dict[str, Numbers], ...] = param(doc="the same of each network, where networks have their own")
+
+
+# --- trials that somebody else trains ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeasedTrial:
+    """A trial to be trained by whoever asked: R(t) for every epoch, and the lease to show with each report."""
+
+    id: str
+    round: int
+    k: int
+    label: str
+    repeat: int
+    attempt: int
+    lease: str
+    lease_until: datetime
+    keep_rate: tuple[float, ...]
+    train: dict[str, Any] = param(doc="training settings this trial alone has different, where the space has such")
+    point: tuple[float, ...] | None
+    init_seed: int
+    order_seed: int
+    noise_seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Trials leased by one ask. None of them while a round waits for its last results: ask again later, unless the job
+    has ended."""
+
+    job_state: str = param(choices=JOB_STATES, doc="")
+    trials: tuple[LeasedTrial, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportedTrial:
+    """A trial after a report."""
+
+    id: str
+    state: str = param(choices=TRIAL_STATES, doc="")
+    attempt: int
+    lease_until: datetime | None = param(doc="the report prolonged the lease; null once the trial has ended")
+    objective: float | None
+
+
+# --- schedules, curves, reports ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Recommended:
+    """Which trial of the search has the recommended schedule."""
+
+    round: int
+    k: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialSchedule:
+    """R(t) of one trial at the epochs of the list."""
+
+    id: str
+    round: int
+    k: int
+    label: str
+    state: str = param(choices=TRIAL_STATES, doc="")
+    validation_accuracy: float | None
+    keep_rate: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class TrialSchedules:
+    """Every trial's R(t), thinned to the same epochs."""
+
+    epochs: tuple[int, ...]
+    items: tuple[TrialSchedule, ...]
+    recommended: Recommended | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobSchedule:
+    """The recommended R(t), one value per epoch, and the searched training settings that go with it."""
+
+    recommended: Recommended | None
+    provisional: bool
+    label: str = param(
+        choices=("searched", "default", "unknown"),
+        doc="default: no trial has succeeded yet; unknown: this release cannot tell from the stored spec",
+    )
+    keep_rate: tuple[float, ...]
+    train: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Mean, lowest and highest over the trials of one label at each of the list's epochs; null before any is there."""
+
+    label: str
+    n_trials: int
+    mean: Numbers
+    low: Numbers
+    high: Numbers
+
+
+@dataclass(frozen=True)
+class Curves:
+    """One number of every epoch, for each label of a job, thinned to the same epochs."""
+
+    metric: str
+    epochs: tuple[int, ...]
+    items: tuple[Curve, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredReport:
+    """What the service knows of a report beside its content."""
+
+    created_at: datetime
+    models: dict[str, str] = param(dict, doc="id of the trial behind each model file of the report")
+
+
+@dataclass(frozen=True)
+class SearchReport(StoredReport, Report):
+    """What a search ended with."""
+
+
+@dataclass(frozen=True)
+class ComparisonReport(StoredReport, CompareReport):
+    """What a comparison ended with."""
+
+
+# --- names, places, the service itself --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Named:
+    """A name a job may use, in one sentence."""
+
+    name: str
+    summary: str
+
+
+@dataclass(frozen=True)
+class NamedMethod(Named):
+    """A training method with its hyperparameters."""
+
+    params: dict[str, Any] = param(doc="JSON schema of the hyperparameters: ranges, defaults and sentences")
+    per_dataset: dict[str, dict[str, Any]] = param(doc="defaults that differ for a data set")
+    scheduled: bool = param(doc="whether it trains under a keep-rate schedule")
+    needs: tuple[str, ...] = param(doc="what it cannot train without")
+
+
+@dataclass(frozen=True)
+class NamedProtocol(Named):
+    """A published training protocol: the part of a job it stands for, by data set."""
+
+    datasets: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class NumberTables:
+    """Every number of an epoch, of a trial, and of the rows of both kinds of report."""
+
+    epoch: tuple[Number, ...]
+    trial: tuple[Number, ...]
+    search_row: tuple[Number, ...]
+    compare_row: tuple[Number, ...]
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A place that trains: what it has, and how many populations it trained when last seen."""
+
+    name: str
+    cpus: float
+    gpus: float
+    busy: int
+    seen_at: datetime
+
+
+@dataclass(frozen=True)
+class Health:
+    status: str = param(choices=("ok",), doc="the process answers")
+
+
+@dataclass(frozen=True)
+class Readiness:
+    status: str = param(choices=("ready",), doc="the service can work")
+    database: str = param(choices=("ok",), doc="it answers")
+    migrations: str = param(choices=("head",), doc="its schema is the one this program was written for")
+
+
+@dataclass(frozen=True)
+class FieldProblem:
+    field: str
+    value: Any
+    allowed: str
+
+
+@dataclass(frozen=True)
+class ProblemDocument:
+    """RFC 9457 problem document with a stable ``code``."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    instance: str
+    errors: tuple[FieldProblem, ...] | None = param(None, doc="each refused field")

@@ -1,0 +1,64 @@
+"""Answers in another format than JSON: asked for by ``?format=`` or, where that is not given, by the Accept header."""
+
+# No postponed annotations here: FastAPI could not look up what a nested function's refer to.
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+from fastapi import Depends, Query, Request, Response
+from pydantic import AfterValidator
+
+from s2e.words import Problem
+from service.errors import Invalid
+
+JSON, CSV, SAFETENSORS = "json", "csv", "safetensors"
+MEDIA_TYPES = {JSON: "application/json", CSV: "text/csv", SAFETENSORS: "application/octet-stream"}
+
+
+def one_of(names: Sequence[str], field: str) -> AfterValidator:
+    """Refuses a parameter that is none of ``names``, by name."""
+
+    def check(text: str | None) -> str | None:
+        if text is not None and text not in names:
+            raise Invalid(Problem(field, text[:80], "one of " + ", ".join(names)))
+        return text
+
+    return AfterValidator(check)
+
+
+def format_of(*offered: str) -> Any:
+    """Dependency: one of the formats ``offered``, the first of them unless another is asked for."""
+
+    def chosen(
+        request: Request,
+        format: Annotated[  # noqa: A002  the name of the parameter in the address
+            str | None,
+            Query(json_schema_extra={"enum": list(offered)}, description=f"{' or '.join(offered)}; or by Accept"),
+            one_of(offered, "format"),
+        ] = None,
+    ) -> str:
+        accepted = request.headers.get("accept", "")
+        by_header = next((name for name in offered if MEDIA_TYPES[name] in accepted), offered[0])
+        return format or by_header
+
+    return Depends(chosen)
+
+
+def also(*formats: str) -> dict[int | str, dict[str, Any]]:
+    """What the OpenAPI document says of a 200 that may come in other formats beside JSON."""
+    return {200: {"content": {MEDIA_TYPES[name]: {} for name in formats}}}
+
+
+def csv_answer(head: Sequence[str], rows: Iterable[Sequence[Any]], name: str) -> Response:
+    """A table as a CSV file: numbers as they are stored, nothing where one was not measured."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(rows)
+    return Response(text.getvalue(), media_type=MEDIA_TYPES[CSV], headers=attachment(f"{name}.csv"))
+
+
+def attachment(name: str) -> dict[str, str]:
+    """The header under which a browser saves an answer as ``name``, which is plain ASCII."""
+    return {"Content-Disposition": f'attachment; filename="{name}"'}

@@ -1,0 +1,42 @@
+"""What this release can still make of a stored job, whose spec another release may have written.
+
+A spec that cannot be read is shown as it is; a name in it that is gone costs what depends on it, and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from s2e.door import read_job
+from s2e.parts import KINDS
+from s2e.words import JobSpec, S2EError, UnreadableError
+from service.store.models import Job
+
+P = ParamSpec("P")
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+def spec_of(job: Job) -> tuple[JobSpec | None, str]:
+    """The spec of a job; None, and why, for one that this release cannot read."""
+    try:
+        return read_job(job.spec, job.spec_version), ""
+    except UnreadableError as error:
+        return None, str(error)
+
+
+def recommends(job: Job) -> bool:
+    """Whether the job is of a kind that ends with a recommended schedule."""
+    kind = job.spec.get("kind", "search")
+    return kind not in KINDS or KINDS[kind].recommends
+
+
+def if_known(compute: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+    """What ``compute`` gives; None where a stored spec asks for something that this release does not have."""
+    try:
+        return compute(*args, **kwargs)
+    except (S2EError, LookupError, ValueError) as error:
+        log.warning("a stored job is shown without what this release cannot compute: %s", error)
+        return None
