@@ -10,7 +10,7 @@ import csv
 import gzip
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from s2e.data.noise import corrupt
 from s2e.data.torchvision_guard import datasets as torchvision_datasets
-from s2e.data.transition import CIFAR10_MAP, MNIST_MAP, mapped, pair, symmetric
+from s2e.data.transition import mapped, pair, symmetric
+from s2e.parts import DATASETS
 from s2e.words import derive_seed
 
 Array = NDArray[np.float32]
@@ -97,11 +98,18 @@ def noise_matrix(dataset: str, noise: str, n_classes: int) -> NDArray[np.float64
         return symmetric(n_classes, rate)
     if kind == "pair":
         return pair(n_classes, rate)
-    maps = {"mnist": MNIST_MAP, "digits": MNIST_MAP, "cifar": CIFAR10_MAP, "fashion": FASHION_MAP, "news": NEWS_MAP}
-    return mapped(n_classes, rate, maps.get(dataset, {0: 1}))
+    return mapped(n_classes, rate, _confused(dataset))
 
 
-def _take(x: Array, label_S: Labels, n_train: int, n_test: int, seed: int) -> tuple[Labels, Labels]:
+def _confused(dataset: str) -> Mapping[int, int]:
+    own = {"fashion": FASHION_MAP, "news": NEWS_MAP}
+    published = {"mnist": "mnist", "digits": "mnist", "cifar": "cifar10"}
+    if dataset in published:
+        return DATASETS[published[dataset]].confused or {}
+    return own.get(dataset, {0: 1})
+
+
+def _take(label_S: Labels, n_train: int, n_test: int, seed: int) -> tuple[Labels, Labels]:
     order = np.random.default_rng(derive_seed("rows", seed)).permutation(len(label_S))
     return order[:n_train], order[n_train : n_train + n_test]
 
@@ -137,14 +145,15 @@ def _numbers(path: str) -> tuple[Array, Labels]:
 def digits(seed: int) -> Source:
     """1,300 rows of 8x8 pixels; 497 test."""
     x, y = _numbers("optdigits8x8.csv")
-    train, test = _take(x, y, 1_300, 497, seed)
-    return Source(x[train] / 16, y[train], x[test] / 16, y[test])
+    train, test = _take(y, 1_300, 497, seed)
+    x = (x / 16).astype(np.float32)
+    return Source(x[train], y[train], x[test], y[test])
 
 
 def _uci(path: str, n_train: int, n_test: int) -> Callable[[int], Source]:
     def load(seed: int) -> Source:
         x, y = _numbers(path)
-        train, test = _take(x, y, n_train, n_test, seed)
+        train, test = _take(y, n_train, n_test, seed)
         return Source(*_pairs(_standard(x[train], x[test]), y[train], y[test]))
 
     return load
@@ -167,20 +176,20 @@ def adult(seed: int) -> Source:
             names = sorted(set(column))
             columns.append((np.array(column)[:, None] == np.array(names)).astype(np.float32))
     x = np.concatenate(columns, axis=1)
-    train, test = _take(x, y, 3_000, 3_000, seed)
+    train, test = _take(y, 3_000, 3_000, seed)
     return Source(*_pairs(_standard(x[train], x[test]), y[train], y[test]))
 
 
 @lru_cache
 def _mnist() -> tuple[Array, Labels]:
     data = torchvision_datasets().MNIST(str(ROOT), train=True, download=False)
-    return data.data.numpy().reshape(len(data.data), -1).astype(np.float32) / 255, data.targets.numpy()
+    return (data.data.numpy().reshape(len(data.data), -1) / 255).astype(np.float32), data.targets.numpy()
 
 
 def mnist(seed: int) -> Source:
     """3,000 images, 64 principal components; 2,000 test."""
     x, y = _mnist()
-    train, test = _take(x, y, 3_000, 2_000, seed)
+    train, test = _take(y, 3_000, 2_000, seed)
     return Source(*_pairs(_components(x[train], x[test], 64), y[train], y[test]))
 
 
@@ -190,13 +199,13 @@ def _fashion() -> tuple[Array, Labels]:
         return np.frombuffer(gzip.decompress((FASHION / name).read_bytes()), dtype=np.uint8, offset=offset)
 
     x = read("train-images-idx3-ubyte.gz", 16).reshape(60_000, 784)
-    return x.astype(np.float32) / 255, read("train-labels-idx1-ubyte.gz", 8).astype(np.int64)
+    return (x / 255).astype(np.float32), read("train-labels-idx1-ubyte.gz", 8).astype(np.int64)
 
 
 def fashion(seed: int) -> Source:
     """3,000 images, 64 principal components; 2,000 test."""
     x, y = _fashion()
-    train, test = _take(x, y, 3_000, 2_000, seed)
+    train, test = _take(y, 3_000, 2_000, seed)
     return Source(*_pairs(_components(x[train], x[test], 64), y[train], y[test]))
 
 
@@ -210,7 +219,7 @@ def _cifar() -> tuple[NDArray[np.uint8], Labels, Labels]:
 def cifar(seed: int) -> Source:
     """4,000 of 12,000 images as random patches, 128 components; 2,000 test. Human labels: worse."""
     images, y, human = _cifar()
-    train, test = _take(images[:12_000], y[:12_000], 4_000, 2_000, seed)  # type: ignore[arg-type]
+    train, test = _take(y[:12_000], 4_000, 2_000, seed)
     features = _kept("cifar-patches", lambda: _patches(images[:12_000]))
     return Source(*_pairs(_components(features[train], features[test], 128), y[train], y[test]), human_S=human[train])
 
@@ -279,7 +288,7 @@ def _news() -> tuple[Array, Labels]:
 def news(seed: int) -> Source:
     """5,000 posts, TF-IDF and 128 singular vectors; 3,000 test."""
     x, y = _news()
-    train, test = _take(x, y, 5_000, 3_000, seed)
+    train, test = _take(y, 5_000, 3_000, seed)
     return Source(x[train], y[train], x[test], y[test])
 
 

@@ -15,7 +15,7 @@ Legend: S samples, C classes, F folds, M steps of an epoch.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ from s2e.labels.starts import dominant, first_guesses, naming
 from s2e.labels.verdict import NoiseEstimate, alarms, cross_halves, interval, jackknife, require_identified
 from s2e.networks.base import StackedNetwork
 from s2e.train.crossfit import Member, Rule, Samples, Stack, fold_members, stratified_folds
-from s2e.words import DataError, TrainSpec
+from s2e.words import DataError, TrainSpec, replace
 
 Progress = Callable[[float], None]
 """Told the share of the work that is done, at most 1."""
@@ -39,6 +39,11 @@ N_RACING = 2
 """Fits after which one start is left."""
 PATIENCE = 2
 """Fits in a row that do not make labels likelier, before training stops."""
+WEIGHT_DECAY = 1e-3
+"""At least this: a network that learns labels by heart says little about those of other rows."""
+FIRST_TRUST, TRUST_DECAY = 0.3, 0.7
+"""Training under T takes labels for right this much more than T says, at first: a first guess that confuses two classes
+would otherwise teach networks to. Falls by the factor from fit to fit."""
 SMALLEST_CHANCE = 1e-4
 """No T_ij below this in training: a label must not rule a class out."""
 
@@ -77,7 +82,8 @@ def estimate_noise(
     progress: Progress | None = None,
 ) -> LabelFit:
     """How wrong the labels of ``samples`` are, by ``network`` trained as ``train`` says (its method, epochs and the
-    course of its step size aside). ``trusted`` rows have labels that are right: they train, and say nothing about T.
+    course of its step size aside), with some weight decay where it has none. ``trusted`` rows have labels that are
+    right: they train, and say nothing about T.
 
     Raises DataError where there are too few rows, training diverges, or the noise cannot be identified.
     """
@@ -86,13 +92,16 @@ def estimate_noise(
     if trusted is not None:
         unknown_S[trusted] = False
     _require_rows(label_S[unknown_S], n_folds)
-    train = replace(train, lr_schedule="constant", beta1_decay=None)
+    weight_decay = max(train.weight_decay, WEIGHT_DECAY)
+    train = replace(train, lr_schedule="constant", beta1_decay=None, weight_decay=weight_decay)
     folds = _Folds(samples, network, train, n_folds, seed, unknown_S)
-    course = _Course(folds, progress or (lambda share: None))
+    course = _Course(folds, progress or _unseen)
     best, rates = course.run()
-    if not np.isfinite(best.p_SC[unknown_S]).all():
-        raise DataError("training diverged: try a smaller learning rate")
     return _judged(best, rates, label_S, unknown_S, seed, course.n_epochs)
+
+
+def _unseen(_share: float) -> None:
+    """Progress that nobody follows."""
 
 
 class _Folds:
@@ -120,6 +129,12 @@ class _Folds:
             Member(member.rows, member.seed, trusted) for member in fold_members(self.fold_S, self.seed, purpose)
         ]
         return Stack(self.samples, self.network, members * n_copies, self.train)
+
+    def unknown(self, p_SC: Array) -> Array:
+        """Predictions of the rows whose labels may be wrong. Raises DataError where a network has lost its numbers."""
+        if not np.isfinite(p_SC[self.unknown_S]).all():
+            raise DataError("training diverged: try a smaller learning rate, or features of a smaller scale")
+        return p_SC[self.unknown_S]
 
     @property
     def labels(self) -> Labels:
@@ -160,14 +175,14 @@ class _Course:
         n_epochs = max(4, -(-WARM_UP_STEPS // stack.n_steps))
         held_out = stack.run([Rule()] * len(stack.members), n_epochs, n_averaged=n_epochs // 2)
         self._count(stack, n_epochs)
-        p_SC = held_out.combined(len(self.folds.unknown_S))[self.folds.unknown_S]
-        return first_guesses(np.nan_to_num(p_SC, nan=1 / p_SC.shape[1]), self.folds.labels)
+        return first_guesses(self.folds.unknown(held_out.combined(len(self.folds.unknown_S))), self.folds.labels)
 
     def _fits(self, stack: Stack, T_by_start: Mapping[str, Array]) -> list[_Fit]:
         """Every start trained on under its T, and T fitted anew to what its folds predict."""
         n_folds, unknown_S = self.folds.n_folds, self.folds.unknown_S
         n_epochs = max(2, -(-STEPS_PER_FIT // stack.n_steps))
-        rules = [Rule(np.clip(dominant(T_CC), SMALLEST_CHANCE, 1)) for T_CC in T_by_start.values() for _ in range(n_folds)]
+        trained = [self._to_train_on(T_CC) for T_CC in T_by_start.values()]
+        rules = [Rule(T_CC) for T_CC in trained for _ in range(n_folds)]
         held_out = stack.run(rules, n_epochs, n_averaged=2)
         self._count(stack, n_epochs)
         self.n_fits += 1
@@ -176,9 +191,13 @@ class _Course:
         for j, (start, T_CC) in enumerate(T_by_start.items()):
             members = slice(j * n_folds, (j + 1) * n_folds)
             p_SC = held_out.combined(len(unknown_S), members)
-            fit = fit_transition(np.nan_to_num(p_SC[unknown_S], nan=1e-12), self.folds.labels, T_CC)
+            fit = fit_transition(self.folds.unknown(p_SC), self.folds.labels, T_CC)
             fits.append(_Fit(start, fit, p_SC, _mean_margins(stack, members)))
         return fits
+
+    def _to_train_on(self, T_CC: Array) -> Array:
+        trust = FIRST_TRUST * TRUST_DECAY**self.n_fits
+        return np.clip((1 - trust) * dominant(T_CC) + trust * np.eye(len(T_CC)), SMALLEST_CHANCE, 1)
 
     def _count(self, stack: Stack, n_epochs: int) -> None:
         rows = len(stack.members) * stack.n_steps * stack.batch_size * n_epochs

@@ -23,8 +23,10 @@ SHARPNESS = 20.0
 """How many labels a prediction counts for, when it is compared with a cluster's."""
 SMALLEST = 1e-4
 N_ITERATIONS = 100
-MARGIN = 1.2
-"""A label is this much likelier of its own class than of any other, at the start."""
+MARGIN = 1.1
+"""A label is this much likelier of its own class than of any other, in training."""
+LARGEST = 0.9
+"""... as far as a probability can be, beside an other class that always carries it."""
 
 
 def first_guesses(p_SC: Array, label_S: Labels) -> dict[str, Array]:
@@ -81,7 +83,7 @@ def dominant(T_CC: Array) -> Array:
         largest = max(row_C[others].max(), T_CC[others, i].max())
         if row_C[i] < MARGIN * largest:
             # (1 - w) T_ii + w = MARGIN * largest, where the other rows stay as they are
-            w = (min(MARGIN * largest, 0.9) - row_C[i]) / (1 - row_C[i])
+            w = max(min(MARGIN * largest, LARGEST) - row_C[i], 0) / max(1 - row_C[i], 1e-12)
             T_CC[i] = (1 - w) * row_C
             T_CC[i, i] += w
     return np.asarray(T_CC)

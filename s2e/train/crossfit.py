@@ -114,7 +114,8 @@ class Stack:
         self.samples, self.network, self.members, self.train_spec = samples, network, list(members), train
         self.n_networks = n_networks
         self.device = samples.x.device
-        self.weight_dtype = torch.float64 if samples.x.dtype == torch.float64 else torch.float32
+        read_dtype = samples.at(torch.zeros(1, dtype=torch.int64, device=self.device)).dtype
+        self.weight_dtype = torch.float64 if read_dtype == torch.float64 else torch.float32
         self.label_S = torch.from_numpy(np.ascontiguousarray(samples.label_S)).to(self.device)
         fewest = min(len(member.rows) for member in members)
         if not fewest:

@@ -1,4 +1,4 @@
-"""Maximum likelihood of T: EM never goes down, ends at the one maximum, and finds the matrix the labels were drawn from."""
+"""Maximum likelihood of T: EM never goes down, ends at the one maximum, and finds the matrix that made the labels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s2e.data.noise import corrupt, pair, symmetric
+from s2e.data.noise import corrupt
+from s2e.data.transition import pair, symmetric
 from s2e.labels.em import (
     em_step,
     fit_transition,
@@ -104,14 +105,15 @@ def test_the_noise_rate_is_the_mean_posterior_of_a_wrong_label(seed):
     fit = fit_transition(p_SC, label_S, exponent=1.0, max_rounds=3_000, tolerance=1e-14)
     r_SC = responsibilities(tempered(np.log(p_SC.clip(1e-12)), fit.exponent), fit.T_CC, label_S)
     assert fit.noise_rate == pytest.approx(1 - r_SC[np.arange(len(label_S)), label_S].mean(), abs=1e-4)
-    np.testing.assert_allclose(fit.class_share_C @ fit.T_CC, np.bincount(label_S, minlength=4) / len(label_S), atol=1e-4)
+    label_share_C = np.bincount(label_S, minlength=4) / len(label_S)
+    np.testing.assert_allclose(fit.class_share_C @ fit.T_CC, label_share_C, atol=1e-4)
 
 
 @pytest.mark.parametrize("T_CC", [pair(5, 0.4), symmetric(5, 0.5), np.eye(5)], ids=["pair", "symmetric", "clean"])
 @pytest.mark.parametrize("exponent", [0.5, 1.0, 2.0])
 def test_the_matrix_behind_the_labels_comes_back(T_CC, exponent):
     """Also from predictions that are too sure (p^2) or not sure enough (p^.5): the exponent undoes it."""
-    p_SC, class_S, label_S = drawn(T_CC)
+    p_SC, class_S, label_S = drawn(T_CC, n=16_000)
     distorted_SC = tempered(np.log(p_SC.clip(1e-12)), exponent)
     fit = fit_transition(distorted_SC, label_S)
     assert fit.exponent == pytest.approx(1 / exponent, rel=0.2)

@@ -1,4 +1,4 @@
-"""The stack of cross-fitting: every rule is what a plain loop over plain networks does, and nobody trains on its fold."""
+"""The stack of cross-fitting: every rule is a plain loop over plain networks, and nobody trains on its fold."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from s2e.networks.declared import TabularMLP
 from s2e.networks.mlp import StackedTabularMLP
-from s2e.networks.params import TabularMLP
 from s2e.train.crossfit import (
     Member,
     Rule,
@@ -140,7 +140,7 @@ def test_a_member_is_a_plain_loop_over_plain_networks(case, n_networks):
     member, rule = cases(samples)[case]
     stack = Stack(samples, network(), [member], TRAIN, n_networks)
     plain = network()
-    nets = [plain.to_module(stack.tensors, n).train() for n in range(n_networks)]
+    nets = [plain.to_module(plain.state_dict(stack.tensors, n)).train() for n in range(n_networks)]
     optimizers = [torch.optim.Adam(net.parameters(), lr=TRAIN.learning_rate) for net in nets]
     aum = np.zeros((n_networks, len(samples)))
     for t in range(3):
@@ -224,3 +224,25 @@ def test_rows_are_read_as_the_network_wants_them():
 def test_a_member_without_rows_is_refused():
     with pytest.raises(DataError, match="no rows to train on"):
         Stack(some_samples(), network(), [Member(np.empty(0, dtype=np.int64), 0)], TRAIN)
+
+
+@pytest.mark.parametrize("kept", [[1], [2, 0]])
+def test_members_that_are_kept_go_on_as_they_would_have(kept):
+    """Weights, Adam's moments, margin sums and data order, to the last bit or two."""
+    samples = some_samples()
+    members = [member for member, _ in cases(samples)]
+    rules = [Rule(some_transition(0)), Rule(None, 0.7), Rule(some_transition(1), 0.8)]
+    whole, part = (Stack(samples, network(), members, TRAIN, 2) for _ in range(2))
+    whole.run(rules, 2)
+    part.run(rules, 2)
+    part.keep(kept)
+    expected, p = whole.run(rules, 2, n_averaged=1), part.run([rules[k] for k in kept], 2, n_averaged=1)
+    torch.testing.assert_close(p.p_KHC, expected.p_KHC[kept], rtol=0, atol=1e-12)
+    torch.testing.assert_close(part.margin_KNS, whole.margin_KNS[kept], rtol=0, atol=1e-4)
+
+
+def test_bytes_that_are_read_as_float64_train_in_float64():
+    bytes_SF = torch.randint(0, 256, (20, 5), dtype=torch.uint8)
+    samples = Samples(bytes_SF, np.arange(20) % N_CLASSES, read=lambda rows: rows.double() / 255)
+    stack = Stack(samples, network(), [Member(np.arange(15), 0)], TRAIN)
+    assert stack.run([Rule()], 1, n_averaged=1).p_KHC.dtype == torch.float64
