@@ -82,7 +82,7 @@ def cross_halves(p_SC: Array, label_S: Labels, fit: TransitionFit, seed: int) ->
     """The exponent is that of the fit, the matrices are fitted anew on each half of ``N_SPLITS`` random cuts."""
     n_rows = len(label_S)
     q_SC = tempered(np.log(np.clip(p_SC, SMALLEST_LIKELIHOOD, 1)), fit.exponent)
-    full_S, symmetric_S, shares_S = np.zeros((3, n_rows))
+    full_S, symmetric_S = np.zeros((2, n_rows))
     for cut in range(N_SPLITS):
         shuffled = np.random.default_rng(derive_seed(seed, "halves", cut)).permutation(n_rows)
         halves = shuffled[: n_rows // 2], shuffled[n_rows // 2 :]
@@ -90,9 +90,10 @@ def cross_halves(p_SC: Array, label_S: Labels, fit: TransitionFit, seed: int) ->
             for total_S, symmetric in ((full_S, False), (symmetric_S, True)):
                 T_CC = fit_transition(q_SC[one], label_S[one], fit.T_CC, symmetric=symmetric, exponent=1.0).T_CC
                 total_S[other] += _log(np.einsum("sc,sc->s", q_SC[other], T_CC.T[label_S[other]]))
-            share_C = np.bincount(label_S[one], minlength=len(fit.T_CC)) / len(one)
-            shares_S[other] += _log(share_C[label_S[other]])
-    gain_S = ((symmetric_S if symmetric_S.sum() > full_S.sum() else full_S) - shares_S) / N_SPLITS
+    # Shares of all rows: those of one half would lose to anything that is nearer to even, for the halves of a cut are
+    # as far from even as each other, on opposite sides.
+    share_C = np.bincount(label_S, minlength=len(fit.T_CC)) / n_rows
+    gain_S = (symmetric_S if symmetric_S.sum() > full_S.sum() else full_S) / N_SPLITS - _log(share_C[label_S])
     error = max(float(gain_S.std()) / math.sqrt(n_rows), 1e-12)
     gain = float(gain_S.mean())
     return Halves(gain, gain / error, float((full_S - symmetric_S).mean()) / N_SPLITS)

@@ -39,6 +39,20 @@ def test_labels_without_their_classes_are_refused():
     require_identified(halves, len(label_S))
 
 
+def test_label_shares_of_one_half_are_no_yardstick():
+    """Predictions that say nothing, even labels: what is nearer to even than the shares of a random half beats them, so
+    shares are those of all rows. Twelve draws; the largest of twelve standard normals is below 3 in 98 %."""
+    rng = np.random.default_rng(0)
+    for seed in range(12):
+        p_SC = rng.dirichlet(np.full(3, 5.0), 90)
+        label_S = np.arange(90) % 3
+        fit = fit_transition(p_SC, label_S)
+        assert cross_halves(p_SC, label_S, fit, seed).standard_errors < 3
+    constant_SC = np.full((90, 3), 1 / 3)
+    fit = fit_transition(constant_SC, label_S)
+    assert cross_halves(constant_SC, label_S, fit, 0).over_shares < 1e-9
+
+
 @pytest.mark.parametrize("is_symmetric", [True, False])
 def test_the_interval_covers_the_rate_as_often_as_it_says(is_symmetric):
     """40 draws with calibrated predictions; 38 are expected, fewer than 34 have a chance below .5 %."""
