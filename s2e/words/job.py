@@ -10,7 +10,7 @@ from s2e.words.fields import param
 from s2e.words.search import ReportSpec, SearchSpec
 from s2e.words.train import TrainSpec
 
-SPEC_VERSION = 1
+SPEC_VERSION = 2
 
 
 @dataclass(frozen=True)
