@@ -25,6 +25,12 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = None
     max_body_bytes: int = Field(default=262_144, ge=1)
 
+    max_job_trials: int = Field(default=50_000, ge=1)
+    max_job_epochs: int = Field(default=5_000_000, ge=1)
+    """Over all trials of a job, as the limit of trials: what one user may ask for in one request."""
+    max_job_bytes: int = Field(default=2 * 10**9, ge=1)
+    """In the database."""
+
     backend: Literal["ray", "inline", "simulated"] = "ray"
     ray_address: str | None = None
     ray_num_cpus: int | None = Field(default=None, ge=1)

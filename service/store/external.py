@@ -21,7 +21,7 @@ from s2e.words import EpochMetrics, Problem, TrialResult, TrialSpec, read, repla
 from s2e.words.states import TRIAL_IN_FLIGHT
 from service.errors import Conflict, Invalid, NotFound
 from service.store.changes import clean, lock_job, utc_now
-from service.store.models import EPOCH_NUMBERS, Attempt, Epoch, Job, Trial
+from service.store.models import EPOCH_NUMBERS, Attempt, Epoch, Job, SearchRound, Trial
 from service.store.populations import GIVEN_UP, open_attempts, record_events
 from service.store.rounds import load_spec
 from workers.backend import EpochReported, Event, PopulationFinished, PopulationKey, PopulationLost, PopulationStarted
@@ -57,7 +57,8 @@ def ask(
     expire_leases(session, job, max_attempts)
     if job.state != "running":
         return job.state, []
-    pending = select(Trial).where(Trial.job_id == job_id, Trial.state == "pending")
+    whole = select(SearchRound.id).where(SearchRound.job_id == job_id, SearchRound.round == Trial.round)
+    pending = select(Trial).where(Trial.job_id == job_id, Trial.state == "pending", whole.exists())
     trials = session.scalars(pending.order_by(Trial.round, Trial.k).limit(n_trials)).all()
     if not trials:
         return job.state, []

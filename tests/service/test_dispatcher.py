@@ -245,16 +245,16 @@ def test_an_unexpected_error_is_tried_again_and_then_fails_only_its_job(
     database: Database, quick_search: Any, make_dispatcher: MakeDispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad, good = submit(database, quick_search), submit(database, quick_search)
-    advance, n_errors = orchestrator.Orchestrator.advance, 0
+    turn, n_errors = orchestrator.Orchestrator.turn, 0
 
-    def break_one(self: Any, job_id: str) -> bool:
+    def break_one(self: Any, job_id: str) -> orchestrator.Step:
         nonlocal n_errors
         if job_id == bad:
             n_errors += 1
             raise ZeroDivisionError("a bug")
-        return advance(self, job_id)
+        return turn(self, job_id)
 
-    monkeypatch.setattr(orchestrator.Orchestrator, "advance", break_one)
+    monkeypatch.setattr(orchestrator.Orchestrator, "turn", break_one)
     dispatcher = make_dispatcher(database)
     for _ in range(MAX_ERRORS):
         assert job(database, bad).state == "queued"
@@ -283,7 +283,7 @@ def test_an_error_between_two_steps_is_repaired_by_taking_over(
     backend.start = start_but_once  # type: ignore[method-assign]
     dispatcher.step()
     with database.read() as session:
-        assert set(session.scalars(select(Trial.state))) == {"leased"}
+        assert "leased" in set(session.scalars(select(Trial.state)))
     let_leases_run_out(database)
     work(database, job_id, dispatcher)
     check_outcome(database, job_id, quick_search)
