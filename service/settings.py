@@ -17,6 +17,10 @@ class Settings(BaseSettings):
     home: Path = Path("s2e-data")
     # The URL may hold a password, so it stays out of repr and with it out of logs.
     database_url: str = Field(default="", repr=False)
+    database_pool: int = Field(default=20, ge=1)
+    """Most connections of one process to the database."""
+    database_wait_s: float = Field(default=10.0, gt=0)
+    """Longest wait for a lock or a connection; then the API answers 503 and the client asks again."""
     artifact_root: Path = Path()
     data_root: Path | None = None
 

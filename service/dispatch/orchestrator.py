@@ -26,6 +26,7 @@ from workers.backend import Event, TrialBackend, WorkerInfo
 CELLS = 50_000
 """Epochs of schedules that one transaction writes: it has the lock for tens of milliseconds."""
 MOST_KNOWN = 256
+"""Jobs whose rounds are kept in memory."""
 PLACES_S = 0.1
 
 
@@ -56,6 +57,10 @@ class _Known:
     def take(self, round_: Round) -> None:
         self.round, self.groups, self.n_written = round_, loop.populations(self.spec, round_), 0
 
+    def forget(self) -> None:
+        """Everything large; it is read again when it is needed."""
+        self.history, self.round, self.groups, self.n_written = [], None, (), 0
+
 
 class Orchestrator:
     """Advances the jobs that ``owner`` holds the lease of. Every method may raise LeaseLostError."""
@@ -66,7 +71,7 @@ class Orchestrator:
         self._owner = owner
         self._max_attempts = max_attempts
         self._known: dict[str, _Known] = {}
-        self._plans: dict[str, PlanSpec] = {}
+        self._recent: dict[str, None] = {}
         self._workers: list[WorkerInfo] = []
         self._places_until_s = 0.0
 
@@ -77,10 +82,19 @@ class Orchestrator:
             with self._database.write() as session:
                 populations.orphan_populations(session, job_id, self._owner, "its dispatcher went away")
 
+    def reconcile(self, job_id: str) -> None:
+        """After an outage: what was leased but never started here, because the answer was lost, is put back. What
+        trains goes on."""
+        if self._is_ours(job_id):
+            here = {(key.round, key.group) for key in self._backend.running() if key.job_id == job_id}
+            with self._database.write() as session:
+                reason = "the database was away"
+                populations.orphan_populations(session, job_id, self._owner, reason, under_way=here)
+
     def drop(self, job_id: str) -> None:
         """Stop what the backend does for a job, and forget what is known of it."""
         self._known.pop(job_id, None)
-        self._plans.pop(job_id, None)
+        self._recent.pop(job_id, None)
         for key in self._backend.running():
             if key.job_id == job_id:
                 self._backend.cancel(key)
@@ -105,8 +119,8 @@ class Orchestrator:
     def room(self, job_id: str) -> int:
         """How many populations of a job may be started now: one for each free place, and one more so that no place
         waits for us. All jobs share the places, so what each of them has under way counts."""
-        plan, workers = self._plan(job_id), self._places()
-        used = sum(_share(self._plan(key.job_id), plan, workers) for key in self._backend.running())
+        plan, workers = self._recall(job_id).spec.plan, self._places()
+        used = sum(_share(self._recall(key.job_id).spec.plan, plan, workers) for key in self._backend.running())
         return capacity(workers, plan) - math.ceil(used)
 
     def fail(self, job_id: str, reason: str) -> None:
@@ -151,7 +165,7 @@ class Orchestrator:
         """Lease a pending population, if there is a place for it, and give it to the backend."""
         if self.room(job_id) <= 0:
             return Step.FULL
-        known = self._recall(job_id)
+        known = self._remember(job_id)
         m, pending = status.n_rounds - 1, status.in_state("pending")
         if known.round is None or known.round.index != m:
             with self._database.read() as session:
@@ -166,7 +180,7 @@ class Orchestrator:
 
     def _next_round(self, job_id: str, n_rounds: int) -> Step:
         """All results are there: ask for the next round, or end with the report."""
-        known = self._recall(job_id)
+        known = self._remember(job_id)
         if known.round is None or known.round.index != n_rounds:
             if len(known.history) < n_rounds:
                 with self._database.read() as session:
@@ -215,12 +229,6 @@ class Orchestrator:
             external.expire_leases(session, lock_job(session, job_id, self._owner), self._max_attempts)
         return True
 
-    def _plan(self, job_id: str) -> PlanSpec:
-        """The execution plan of a job, which is small enough to be kept for as long as the job is led."""
-        if job_id not in self._plans:
-            self._plans[job_id] = self._recall(job_id).spec.plan
-        return self._plans[job_id]
-
     def _places(self) -> list[WorkerInfo]:
         """The places there are; asked for by every job in turn, but counted anew only now and then."""
         if time.monotonic() >= self._places_until_s:
@@ -228,15 +236,21 @@ class Orchestrator:
         return self._workers
 
     def _recall(self, job_id: str) -> _Known:
-        """What is known of a job; of many jobs only those last asked for are kept."""
-        known = self._known.pop(job_id, None)
-        if known is None:
+        if job_id not in self._known:
             with self._database.read() as session:
-                known = _Known(rounds.load_spec(session, job_id))
-        self._known[job_id] = known
-        if len(self._known) > MOST_KNOWN:
-            del self._known[next(iter(self._known))]
-        return known
+                self._known[job_id] = _Known(rounds.load_spec(session, job_id))
+        return self._known[job_id]
+
+    def _remember(self, job_id: str) -> _Known:
+        """What is known of a job that is about to read its rounds; of many jobs only the last keep theirs."""
+        self._recent.pop(job_id, None)
+        self._recent[job_id] = None
+        if len(self._recent) > MOST_KNOWN:
+            oldest = next(iter(self._recent))
+            del self._recent[oldest]
+            if oldest in self._known:
+                self._known[oldest].forget()
+        return self._recall(job_id)
 
 
 def capacity(workers: Sequence[WorkerInfo], plan: PlanSpec) -> int:

@@ -16,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import func, make_url, select, update
 from sqlalchemy.exc import OperationalError
@@ -297,7 +298,7 @@ def test_a_database_that_was_away_costs_no_result(
     dispatcher._lease_s = 0.01
     stop, failures, step = (
         threading.Event(),
-        iter([OperationalError("SELECT", {}, OSError("gone"))] * 2),
+        iter([OperationalError("SELECT", {}, psycopg.OperationalError("gone"))] * 2),
         dispatcher.step,
     )
 

@@ -19,11 +19,13 @@ from s2e.door import parse_job
 from s2e.jobs import loop
 from s2e.words import EpochMetrics, JobSpec, TrialResult, replace
 from service.dispatch.orchestrator import Orchestrator
+from service.errors import Conflict as ServiceConflict
 from service.errors import NotFound
 from service.store import external, leases, repository, rounds
 from service.store.changes import utc_now
 from service.store.engine import Database
 from service.store.models import Attempt, Epoch, Job, Trial
+from workers.backend import PopulationKey, PopulationLost
 from workers.simulated import SimulatedBackend
 
 OWNER, OTHER = "test:1", "test:2"
@@ -144,6 +146,49 @@ def test_no_trial_is_leased_twice_and_a_repeated_request_gets_its_own(led: Led) 
     assert led.ask() == []
 
 
+def test_a_used_key_with_another_request_is_refused_and_hands_out_no_trial_that_has_ended(led: Led) -> None:
+    first = led.ask(2, "key")
+    with pytest.raises(ServiceConflict, match="another request body"):
+        led.ask(1, "key")
+    with pytest.raises(ServiceConflict, match="another request body"):
+        led.ask(3, "key")
+    (trial, attempt), second = first
+    led.train(trial, attempt.lease or "")
+    assert [same.id for same, _ in led.ask(2, "key")] == [second[0].id]
+    led.run_out(second[1].lease or "")
+    led.orchestrator.advance(led.job_id)
+    assert led.ask(2, "key") == []
+    assert [again.id for again, _ in led.ask(1, "other key")] == [second[0].id]
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        (TrialResult(0, 0, objective=0.25), TrialResult(0, 0, objective=0.5)),
+        (TrialResult(0, 0, objective=0.25), TrialResult(0, 0, failed=True, reason="NaN")),
+        (TrialResult(0, 0, failed=True, reason="NaN"), TrialResult(0, 0, objective=0.25)),
+        (TrialResult(0, 0, failed=True, reason="NaN"), TrialResult(0, 0, failed=True, reason="diverged")),
+    ],
+)
+def test_another_end_than_the_one_told_before_is_refused(led: Led, first: TrialResult, again: TrialResult) -> None:
+    [(trial, attempt)] = led.ask()
+    for _ in range(2):
+        told = led.report(attempt.lease or "", trial, end=first)
+        assert (told.stale, told.objective) == ("", first.objective)
+    with pytest.raises(ServiceConflict, match="has ended before"):
+        led.report(attempt.lease or "", trial, end=again)
+    assert led.trial(trial.id).objective == first.objective
+
+
+def test_a_trial_given_back_twice_is_given_back_once(led: Led) -> None:
+    [(trial, attempt)] = led.ask()
+    lost = PopulationLost(PopulationKey(led.job_id, 0, trial.group, 1), "given back", True)
+    for _ in range(2):
+        assert not led.report(attempt.lease or "", trial, end=lost).stale
+    assert led.trial(trial.id).state == "pending"
+    assert [a.n_stale for a in led.attempts(trial.id)] == [0]
+
+
 def test_a_lease_that_ran_out_goes_to_somebody_else_and_its_late_report_changes_nothing(led: Led) -> None:
     [(trial, old)] = led.ask()
     led.report(old.lease or "", trial, epochs=[metrics(trial, 0, 0.4)])
@@ -203,7 +248,7 @@ def test_told_twice_is_told_once(led: Led) -> None:
     [(trial, attempt)] = led.ask()
     led.train(trial, attempt.lease or "")
     ended = led.trial(trial.id)
-    again = led.report(attempt.lease or "", trial, end=TrialResult(0, trial.k, objective=0.0))
+    again = led.report(attempt.lease or "", trial, end=TrialResult(0, trial.k, objective=ended.objective))
     assert not again.stale
     assert (again.state, again.objective) == ("succeeded", ended.objective)
     assert led.trial(trial.id).objective == ended.objective
