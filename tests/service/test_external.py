@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import func, select
 
+from s2e.client import own_loop
 from s2e.client.errors import Conflict, LeaseExpired
 from s2e.client.http import S2EClient
 from s2e.client.own_loop import own_trials
@@ -28,6 +34,7 @@ from service.store.models import Attempt, Epoch, Job, Trial
 from workers.backend import PopulationKey, PopulationLost
 from workers.simulated import SimulatedBackend
 
+ROOT = Path(__file__).resolve().parents[2]
 OWNER, OTHER = "test:1", "test:2"
 SMALL = {
     "trials": "external",
@@ -283,7 +290,7 @@ def client(service: Any) -> Iterator[S2EClient]:
         yield found
 
 
-def test_two_programs_share_a_job_with_three_lines_in_their_loops(client: S2EClient, dispatching: None) -> None:
+def test_two_programs_share_a_job_with_a_few_lines_in_their_loops(client: S2EClient, dispatching: None) -> None:
     job = client.submit(SMALL)
     trained: list[str] = []
 
@@ -391,3 +398,109 @@ def test_a_number_of_one_s_own_stands_in_for_epochs_that_were_not_reported(led: 
     with led.database.write() as session:
         end = external.result(session, attempt.lease or "", trial.id, 0.75)
     assert (end.objective, end.validation_accuracy, end.final, end.failed) == (0.25, 0.75, None, False)
+
+
+# --- loops that live on, and loops that die ---------------------------------------------------------------------------
+
+
+def test_an_exception_in_the_loop_is_the_trial_s_failure_and_goes_on_its_way(
+    client: S2EClient, dispatching: None
+) -> None:
+    job = client.submit(SMALL)
+    trials = own_trials(client, job.id)
+    trial = next(trials)
+
+    def train() -> None:
+        with trial:
+            for epoch, _ in trial.schedule:
+                trial.report(validation_accuracy=1 / (1 - epoch))
+
+    with pytest.raises(ZeroDivisionError):
+        train()
+    failed = client.trial(trial.id)
+    assert (failed.state, failed.reason) == ("failed", "ZeroDivisionError: division by zero")
+    following = next(trials)
+    with pytest.raises(KeyboardInterrupt), following:
+        raise KeyboardInterrupt
+    assert client.trial(following.id).state == "pending"
+    trials.close()
+
+
+def test_a_trial_that_was_taken_back_is_left_and_the_loop_goes_on(client: S2EClient, dispatching: None) -> None:
+    job = client.submit(SMALL)
+    trials = own_trials(client, job.id)
+    trial = next(trials)
+    with trial:
+        client.report_result(trial.id, trial.lease, outcome="lost", reason="taken back")
+        trial.report(validation_accuracy=0.5)
+        pytest.fail("a report of a trial that was taken back was accepted")
+    assert next(trials).id == trial.id
+    trials.close()
+
+
+def test_a_restart_of_the_api_in_the_middle_of_a_training_is_survived(
+    settings: Any, start_server: Any, dispatching: None
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        settings.port = free.getsockname()[1]
+    trained, halfway, back = [], threading.Event(), threading.Event()
+
+    def program() -> None:
+        with S2EClient(f"http://127.0.0.1:{settings.port}") as own:
+            for trial in own_trials(own, own.submit(SMALL, idempotency_key="k").id):
+                with trial:
+                    for epoch, _ in trial.schedule:
+                        if not trained and epoch == 3:
+                            halfway.set()
+                            back.wait(30)
+                        trial.report(validation_accuracy=accuracy(trial.keep_rate, epoch))
+                trained.append(trial.id)
+
+    thread = threading.Thread(target=program)
+    with start_server(settings):
+        thread.start()
+        assert halfway.wait(30)
+    back.set()
+    time.sleep(0.5)
+    with start_server(settings) as running:
+        thread.join(60)
+        assert not thread.is_alive()
+        with S2EClient(running.url) as client:
+            [job] = client.jobs()
+            assert job.state == "completed"
+            assert {t.attempt for t in client.trials(job.id)} == {1}
+            assert client.epochs(trained[0]).total == 6
+
+
+PROGRAM = """
+import os, sys
+from s2e.client import S2EClient, own_loop
+own_loop.ALIVE_S = 1.0
+client = S2EClient(sys.argv[1])
+trials = own_loop.own_trials(client, sys.argv[2])
+print(next(trials).id, flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_dead_loop_s_trial_is_taken_back_soon_and_a_slow_one_keeps_its_own(
+    client: S2EClient, dispatching: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have the default of ten minutes between two reports; one of them dies."""
+    job = client.submit(SMALL)
+    died = subprocess.run(
+        [sys.executable, "-c", PROGRAM, client.url, job.id], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert died.returncode == -9
+    monkeypatch.setattr(own_loop, "ALIVE_S", 1.0)
+    trials = own_trials(client, job.id)
+    slow = next(trials)
+    deadline_s = time.monotonic() + 60
+    while client.trial(died.stdout.strip()).state != "pending":
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+    time.sleep(1.5)  # longer than the lease, without a report
+    slow.report(validation_accuracy=0.5)
+    assert client.trial(slow.id).attempt == 1
+    trials.close()
