@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from s2e.data.validation import validation_warning
-from s2e.jobs.sequential import POWER, confidence_at, detectable, interval, looks, worth_more
+from s2e.jobs.sequential import POWER, confidence_at, detectable, for_all, interval, looks, worth_more
 from s2e.words import (
     JobSpec,
     Report,
@@ -59,22 +59,20 @@ def rows_of(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[ReportRow, .
 
 
 def undecided(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[str, ...]:
-    """The rows that get more seeds, the searched one first; none once the rows that matter have had enough.
+    """The rows that get more seeds, the searched one first; none once the rows that decide have had enough.
 
-    The tuned eq. (1) matters, and so does the rival that the searched schedule is least ahead of. While one of them is
-    worth more seeds, so is every row that is open.
+    The tuned eq. (1) decides, and so does the rival that the searched schedule is least ahead of. While one of them is
+    worth more seeds, so is every other row that is open, up to :func:`s2e.jobs.sequential.for_all`.
     """
     retrained, report = _pairs(history, "retrain"), spec.report
     differences = {label: _differences(label, retrained) for label in TITLES if label != "searched"}
     n_seeds = {label: _n_seeds(label, retrained) for label in differences}
     open_ = [label for label, values in differences.items() if worth_more(report, values, n_seeds[label])]
-    least = min(
-        (label for label, values in differences.items() if values),
-        key=lambda label: fmean(differences[label]),
-        default=None,
-    )
+    trained = [label for label, values in differences.items() if values]
+    least = min(trained, key=lambda label: fmean(differences[label]), default=None)
     deciding = {least} if report.rules == 1 else {least, "tuned"}
-    return ("searched", *open_) if deciding.intersection(open_) else ()
+    more = [label for label in open_ if label in deciding or n_seeds[label] < for_all(report)]
+    return ("searched", *more) if deciding.intersection(open_) else ()
 
 
 def _pairs(history: Sequence[RoundRecord], kind: str) -> list[tuple[TrialSpec, TrialResult]]:
