@@ -226,7 +226,10 @@ class S2EClient:
         return self._ask(Items[Worker], "GET", "/workers").items
 
     def events(self, job_id: str, last_id: int = 0) -> Iterator[JobEvent]:
-        """Events behind ``last_id`` until the job's end, over lost connections; Unreachable when none comes back."""
+        """Events behind ``last_id`` until the job's end, over lost connections; Unreachable when none comes back.
+
+        0 begins with the first; ``job(job_id).last_event_id`` with what is news to who has that answer.
+        """
         n_failures = 0
         while True:
             try:
@@ -245,7 +248,7 @@ class S2EClient:
 
     def wait(self, job_id: str) -> Job:
         """The job once it has ended."""
-        for _ in self.events(job_id):
+        for _ in self.events(job_id, self.job(job_id).last_event_id):
             pass
         return self.job(job_id)
 
