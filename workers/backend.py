@@ -75,7 +75,7 @@ class TrialBackend(Protocol):
         """Begin a population, or queue it for a place. A key once seen, running or ended, changes nothing."""
 
     def poll(self, timeout_s: float = 0.0) -> list[Event]:
-        """What happened since the last poll: waits at most ``timeout_s`` for a first event, and not at all while
+        """Events since the last poll: waits at most ``timeout_s`` for a first event, and not at all while
         nothing runs. A population is started, reports each epoch in order, and is finished or lost once."""
 
     def cancel(self, key: PopulationKey) -> None:

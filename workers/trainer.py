@@ -1,4 +1,4 @@
-"""What runs inside a trainer process: one population, one plain-JSON event per epoch, failures as data."""
+"""The body of a trainer process: one population, one plain-JSON event per epoch, failures as data."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _reason(error: Exception) -> str:
 
 
 def _retryable(error: Exception) -> bool:
-    """Whether the cause was the place (disk, memory, device, installation) and not the training itself."""
+    """True if the cause was the place (disk, memory, device, installation) and not the training itself."""
     if isinstance(error, TrialError):
         return error.retryable
     return isinstance(error, _OF_THE_PLACE) or type(error).__name__ in _OF_THE_DEVICE

@@ -67,7 +67,7 @@ class JobEvent:
 
     @property
     def is_end(self) -> bool:
-        """Whether it says that the job has ended."""
+        """True if it says that the job has ended."""
         return self.kind == "job" and self.data["state"] in JOB_ENDED
 
 
@@ -96,7 +96,7 @@ class S2EClient:
         self._http.close()
 
     def ready(self) -> bool:
-        """Whether the service answers, with its database at the newest migration."""
+        """True if the service answers, with its database at the newest migration."""
         try:
             return self._http.get("/readyz").is_success
         except httpx.TransportError:
@@ -148,21 +148,21 @@ class S2EClient:
         return self._ask(JobSchedule, "GET", f"/jobs/{job_id}/schedule")
 
     def report(self, job_id: str) -> SearchReport:
-        """What a search ended with. Raises NotFound until the job has completed, WrongKind for a comparison."""
+        """The report of a search. Raises NotFound until the job has completed, WrongKind for a comparison."""
         report = self.any_report(job_id)
         if not isinstance(report, SearchReport):
             raise WrongKind(job_id, "search")
         return report
 
     def comparison(self, job_id: str) -> ComparisonReport:
-        """What a comparison ended with. Raises NotFound until the job has completed, WrongKind for a search."""
+        """The report of a comparison. Raises NotFound until the job has completed, WrongKind for a search."""
         report = self.any_report(job_id)
         if not isinstance(report, ComparisonReport):
             raise WrongKind(job_id, "compare")
         return report
 
     def any_report(self, job_id: str) -> SearchReport | ComparisonReport:
-        """What a job of either kind ended with. Raises NotFound until it has completed."""
+        """The report of a job of either kind. Raises NotFound until it has completed."""
         path = f"/jobs/{job_id}/report"
         data = self._request("GET", path).json()
         shape: type[SearchReport | ComparisonReport] = SearchReport
@@ -321,7 +321,7 @@ def _shaped(shape: type[Shape], data: Any, path: str) -> Shape:
 
 
 def _plain(value: Any) -> Any:
-    """What a job may hold that JSON does not know: other mappings, and TOML's dates and times, as their text."""
+    """Plain JSON for what a job file may hold beyond it: other mappings, and TOML's dates and times, as their text."""
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, date | time_of_day):

@@ -264,7 +264,7 @@ class Curves:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredReport:
-    """What the service knows of a report beside its content."""
+    """Facts about a report beside its content."""
 
     created_at: datetime
     models: dict[str, str] = param(dict, doc="id of the trial behind each model file of the report")
@@ -272,12 +272,12 @@ class StoredReport:
 
 @dataclass(frozen=True)
 class SearchReport(StoredReport, Report):
-    """What a search ended with."""
+    """The report of a search."""
 
 
 @dataclass(frozen=True)
 class ComparisonReport(StoredReport, CompareReport):
-    """What a comparison ended with."""
+    """The report of a comparison."""
 
 
 # --- names, places, the service itself --------------------------------------------------------------------------------

@@ -21,12 +21,12 @@ Found = list[tuple[int, str, dict[str, Any]]]
 
 
 def is_end(kind: str, data: dict[str, Any]) -> bool:
-    """Whether an event says that its job has ended."""
+    """True if an event says that its job has ended."""
     return kind == "job" and data.get("state") in JOB_ENDED
 
 
 def nothing_follows(database: Database, job_id: str, last_id: int) -> bool:
-    """Whether the job has ended and a client that saw ``last_id`` has seen all of it."""
+    """True if the job has ended and a client that saw ``last_id`` has seen all of it."""
     with database.read() as session:
         ended = queries.job(session, job_id).state in JOB_ENDED
         return ended and not queries.events_after(session, job_id, last_id, 1)

@@ -123,7 +123,7 @@ def _most_rounds(job: Job, spec: JobSpec | None) -> int:
 
 def round_out(job: Job, round_: SearchRound, n_trials: int) -> JobRound:
     """A round with theta and the fan of R(t) under it."""
-    theta = None if round_.state is None else tuple(round_.state["theta"])
+    theta = tuple(round_.state["theta"]) if round_.state is not None and round_.kind == "search" else None
     spec, _ = spec_of(job)
     return JobRound(
         round=round_.round,

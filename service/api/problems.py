@@ -80,16 +80,16 @@ async def _unreadable(request: Request, error: Exception) -> Response:
 
 async def _invalid_parameter(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    problems = [_parameter_problem(found) for found in error.errors()]
+    problems = [_parameter_problem(fault) for fault in error.errors()]
     detail = "; ".join(f"{problem.field}: {problem.allowed}" for problem in problems)
     return problem_response(422, "invalid_parameter", detail, request.url.path, problems)
 
 
-def _parameter_problem(found: Mapping[str, Any]) -> Problem:
+def _parameter_problem(fault: Mapping[str, Any]) -> Problem:
     """One pydantic error. Its words ("Input should be ...") say what is allowed."""
-    value = found.get("input")
+    value = fault.get("input")
     shown = value if value is None or isinstance(value, bool | int) else str(value)[:80]
-    return Problem(".".join(str(part) for part in found["loc"][1:]) or "body", shown, found["msg"])
+    return Problem(".".join(str(part) for part in fault["loc"][1:]) or "body", shown, fault["msg"])
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

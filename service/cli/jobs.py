@@ -109,7 +109,7 @@ def show(job_id: JobId, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Ke
 
 
 def _recommends(job: Job) -> bool:
-    """Whether the job ends with a schedule; of a kind that another release knows nobody can say."""
+    """True if the job ends with a schedule; False for a kind that only another release knows."""
     kind = str(job.spec.get("kind"))
     return kind in KINDS and KINDS[kind].recommends
 

@@ -31,7 +31,7 @@ PLACES_S = 0.1
 
 
 class Step(Enum):
-    """What one step of a job leads to."""
+    """Outcome of one step of a job."""
 
     AGAIN = "something was written; another step may follow at once"
     LATER = "something was written and more is to come, after the other jobs had their turn"
@@ -43,7 +43,7 @@ class Step(Enum):
 
 @dataclass
 class _Known:
-    """What never changes once stored, kept to read it only once."""
+    """The parts of a job that never change once stored, read only once."""
 
     spec: JobSpec
     history: list[RoundRecord] = field(default_factory=list)
@@ -211,7 +211,7 @@ class Orchestrator:
         return Step.AGAIN
 
     def _is_ours(self, job_id: str) -> bool:
-        """Whether the service trains the job; so it is taken of one whose spec cannot be read, to be cancelled."""
+        """True if the service trains the job; also for one whose spec cannot be read, so that it can be cancelled."""
         try:
             return not self._is_external(job_id)
         except UnreadableError:

@@ -56,7 +56,7 @@ class Database:
             yield session
 
     def at_head(self) -> bool:
-        """Whether the schema is the one this program was written for."""
+        """True if the schema is the one this program was written for."""
         return at_head(self.engine)
 
     def close(self) -> None:
@@ -110,7 +110,7 @@ def migrate(url: str, revision: str = "head") -> None:
 
 
 def at_head(engine: Engine) -> bool:
-    """Whether the migrations stored in the database are all that this program knows."""
+    """True if the migrations stored in the database are all that this program knows."""
     config = alembic_config("")
     with engine.connect() as connection:
         found: Any = MigrationContext.configure(connection).get_current_heads()

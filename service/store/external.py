@@ -31,7 +31,7 @@ Leased = list[tuple[Trial, Attempt]]
 
 @dataclass(frozen=True)
 class Reported:
-    """What became of a report: the trial as it is now, and ``stale``, why its attempt had been given up."""
+    """Outcome of a report: the trial as it is now, and ``stale``, why its attempt had been given up."""
 
     trial_id: str
     state: str
@@ -161,7 +161,7 @@ def result(session: Session, lease: str, trial_id: str, validation_accuracy: flo
 
 
 def has_expired(session: Session, job_id: str) -> bool:
-    """Whether a lease of the job ran out and its trial was not taken back yet."""
+    """True if a lease of the job has run out and its trial is not taken back yet."""
     return session.scalar(select(Attempt.id).where(_expired(job_id)).limit(1)) is not None
 
 

@@ -74,7 +74,7 @@ def release_leases(session: Session, owner: str, job_ids: Sequence[str]) -> None
 
 
 def record_workers(session: Session, workers: Sequence[WorkerInfo]) -> None:
-    """What was just seen of the places that train; those unseen for a minute are forgotten."""
+    """Record the places that train, as just seen; those unseen for a minute are forgotten."""
     at = utc_now()
     session.execute(delete(WorkerRow).where(WorkerRow.seen_at < at - timedelta(seconds=WORKER_FORGOTTEN_S)))
     for worker in sorted(workers, key=lambda worker: worker.name):

@@ -204,7 +204,7 @@ class Attempt(Base):
     created_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     lease: Mapped[str | None] = mapped_column(String(64), unique=True)
-    """What an external trainer shows with every report; null for trials the dispatcher gives to its backend."""
+    """Token that an external trainer shows with every report; null for trials the dispatcher gives to its backend."""
     lease_until: Mapped[datetime | None]
     request_hash: Mapped[str | None] = mapped_column(String(64))
     """Of the request that leased it under an idempotency key; null without one."""
@@ -238,7 +238,7 @@ class Transition(Base):
 
 
 class JobEvent(Base):
-    """What the event stream sends; ``id`` is the server-sent event's id, so a client resumes where it stopped.
+    """An entry of the event stream; ``id`` is the server-sent event's id, so a client resumes where it stopped.
 
     An event of epochs says which they are; their numbers are in the table of epochs, once.
     """
@@ -262,7 +262,7 @@ class JobReport(Base):
 
 
 class WorkerRow(Base):
-    """What the dispatcher last saw of the places that train."""
+    """A place that trains, as the dispatcher last saw it."""
 
     __tablename__ = "workers"
 

@@ -41,7 +41,7 @@ class GroupStatus:
 
 @dataclass(frozen=True)
 class JobStatus:
-    """What the dispatcher has to know before it moves a job."""
+    """Everything the dispatcher needs to know before it moves a job."""
 
     state: str
     n_rounds: int

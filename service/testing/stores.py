@@ -155,7 +155,7 @@ class StoreContract:
         raise NotImplementedError(f"{type(self).__name__} gives no fixture 'database'")
 
     def test_every_number_of_an_epoch_and_the_final_figures_come_back_exactly(self, database: Database) -> None:
-        """What is stored of an epoch is what was reported, a number that is none as null; the finals as they were."""
+        """An epoch is stored as it was reported, a number that is none as null; the finals as they were."""
         job_id = lead(database)
         (key,) = lease_groups(database, job_id, [0])
         numbers = {

@@ -117,7 +117,7 @@ def copy_database(source: sqlite3.Connection, target: sqlite3.Connection) -> Non
 def test_killed_after_each_transaction_the_job_ends_the_same(
     sqlite_url: str, tmp_path: Path, quick_job: Any, make_dispatcher: MakeDispatcher
 ) -> None:
-    """What a killed process leaves is the database as it was after some commit: each of them is gone on from.
+    """A killed process leaves the database as it was after some commit; the job goes on from each of them.
 
     The database is copied after every commit of an undisturbed run. Each copy is put back, and a new dispatcher with a
     new backend finishes the job.

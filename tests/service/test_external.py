@@ -45,7 +45,7 @@ SMALL = {
 
 
 def accuracy(keep_rate: tuple[float, ...] | list[float], epoch: int) -> float:
-    """What training under a schedule leads to: the better the closer R(t) is to 0.5."""
+    """Accuracy of a training under a schedule: the better the closer R(t) is to 0.5."""
     return 0.9 - abs(keep_rate[epoch] - 0.5)
 
 

@@ -123,7 +123,7 @@ def get_schedule(
 
 @router.get("/{job_id}/report", operation_id="get_report")
 def get_report(session: ReadSession, job: ExistingJob) -> AnyReport:
-    """What the job ended with, a search or a comparison by ``kind``; 404 until the job has completed."""
+    """The job's report, of a search or a comparison by ``kind``; 404 until the job has completed."""
     return report_out(session, job)
 
 
