@@ -57,15 +57,16 @@ def settings(train: Mapping[str, Any]) -> str:
     return ", ".join(shown)
 
 
-def comparison(rows: Sequence[ReportRow]) -> Table:
+def comparison(rows: Sequence[ReportRow], measured: str = "test_accuracy") -> Table:
     """The final table: every schedule on the same fresh seeds."""
+    accuracy = f"{measured.removesuffix('_accuracy')}\naccuracy %"
     title = "Re-trained on fresh seeds, with 95 % intervals\n"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("\nschedule", no_wrap=True)
-    for heading in ("test\naccuracy %", "label\nprecision %", "searched\n− this", "\nseeds"):
+    for heading in (accuracy, "label\nprecision %", "searched\n− this", "\nseeds"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        seeds = str(len(row.test_accuracy)) + (f" (+{row.n_failed} failed)" if row.n_failed else "")
+        seeds = str(len(row.of_seeds)) + (f" (+{row.n_failed} failed)" if row.n_failed else "")
         difference = percent(row.difference, row.difference_half_width, "+") if row.label != "searched" else ""
         table.add_row(row.title, percent(row.mean, row.half_width), percent(row.label_precision), difference, seeds)
     return table
@@ -80,7 +81,7 @@ def print_report(report: Report, console: Console | None = None) -> None:
     if report.train:
         console.print(f"with {settings(report.train)}", markup=False)
     console.print()
-    console.print(comparison(report.rows))
+    console.print(comparison(report.rows, report.measured))
     console.print(report.verdict, markup=False)
     if report.basis:
         console.print(f"\n{report.basis}", markup=False)
