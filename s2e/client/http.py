@@ -127,6 +127,10 @@ class S2EClient:
     def resume(self, job_id: str) -> Job:
         return self._ask(Job, "POST", f"/jobs/{job_id}/resume")
 
+    def delete(self, job_id: str) -> None:
+        """Delete a job that has ended, with its files. Raises NotFound, Conflict."""
+        self._request("DELETE", f"/jobs/{job_id}")
+
     def rounds(self, job_id: str) -> Iterator[JobRound]:
         """All rounds of a job, in order."""
         return self._pages(Page[JobRound], f"/jobs/{job_id}/rounds", {})
