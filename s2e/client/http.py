@@ -127,6 +127,10 @@ class S2EClient:
     def resume(self, job_id: str) -> Job:
         return self._ask(Job, "POST", f"/jobs/{job_id}/resume")
 
+    def delete(self, job_id: str) -> None:
+        """Delete a job that has ended, with its files. Raises NotFound, Conflict."""
+        self._request("DELETE", f"/jobs/{job_id}")
+
     def rounds(self, job_id: str) -> Iterator[JobRound]:
         """All rounds of a job, in order."""
         return self._pages(Page[JobRound], f"/jobs/{job_id}/rounds", {})
@@ -226,7 +230,10 @@ class S2EClient:
         return self._ask(Items[Worker], "GET", "/workers").items
 
     def events(self, job_id: str, last_id: int = 0) -> Iterator[JobEvent]:
-        """Events behind ``last_id`` until the job's end, over lost connections; Unreachable when none comes back."""
+        """Events behind ``last_id`` until the job's end, over lost connections; Unreachable when none comes back.
+
+        0 begins with the first; ``job(job_id).last_event_id`` with what is news to who has that answer.
+        """
         n_failures = 0
         while True:
             try:
@@ -245,7 +252,7 @@ class S2EClient:
 
     def wait(self, job_id: str) -> Job:
         """The job once it has ended."""
-        for _ in self.events(job_id):
+        for _ in self.events(job_id, self.job(job_id).last_event_id):
             pass
         return self.job(job_id)
 
