@@ -92,7 +92,7 @@ def save_model(
     path = resolve(root, relative)
     described = {
         "model": relative,
-        "noise": noise_path(job_id, trial.noise_seed),
+        "noise": noise_path(job_id, trial.noise_seed) if population.data.truth_is_known else None,
         "job_id": job_id,
         "attempt": attempt,
         "network": population.train.network,

@@ -15,6 +15,7 @@ from scipy.stats import t as student_t
 
 from s2e.data.validation import validation_warning
 from s2e.words import (
+    DataSpec,
     JobSpec,
     Report,
     ReportRow,
@@ -71,9 +72,21 @@ def make_report(spec: JobSpec, history: Sequence[RoundRecord], recommended: tupl
         recommended_model=None if first is None else first.model,
         keep_rate=rows[0].keep_rate,
         rows=rows,
-        verdict=" ".join(filter(None, (_verdict(rows, recommended), validation_warning(spec.data)))),
+        verdict=" ".join(
+            filter(None, (_verdict(rows, recommended), accuracy_warning(spec.data), validation_warning(spec.data)))
+        ),
         train=rows[0].train,
         basis=_basis(spec, history),
+        accuracy=spec.data.accuracy_title,
+    )
+
+
+def accuracy_warning(data: DataSpec) -> str:
+    """The weakness of accuracies that rest on labels nobody has checked; empty where the truth is known."""
+    if data.truth_is_known:
+        return ""
+    return (
+        "Accuracy is against the given labels, test samples included: it may prefer a network that repeats their noise."
     )
 
 
@@ -176,7 +189,10 @@ def _basis(spec: JobSpec, history: Sequence[RoundRecord]) -> str:
     searched = sum(trial.share for trial, _ in _pairs(history, "search"))
     n_tuned, seeds = len(_pairs(history, "tune")), looks(spec)
     fewer = " (fewer: a quick look, not an even contest)" if n_tuned < searched else ""
-    parts = [f"The search spent {searched:.4g} full trainings, tuning eq. (1) {n_tuned}{fewer}."]
+    parts = [
+        estimate_words(spec.data),
+        f"The search spent {searched:.4g} full trainings, tuning eq. (1) {n_tuned}{fewer}.",
+    ]
     if _pairs(history, "choose"):
         parts.append(
             f"On each side fresh seeds chose, by validation accuracy, among the {spec.report.n_candidates} schedules "
@@ -191,7 +207,17 @@ def _basis(spec: JobSpec, history: Sequence[RoundRecord]) -> str:
             f"Looks were planned at {planned}; a decided best rival ends them, so each difference has a t interval at "
             f"{level:.4g} %, and all looks together 95 %."
         )
-    return " ".join(parts)
+    return " ".join(filter(None, parts))
+
+
+def estimate_words(data: DataSpec) -> str:
+    """What was estimated of given labels, and what speaks against it; empty where nothing was."""
+    estimate = data.estimate
+    if data.truth_is_known or estimate is None:
+        return ""
+    rate, low, high = (f"{100 * value:.1f}" for value in (estimate.noise_rate, estimate.low, estimate.high))
+    said = f"Of {estimate.n_rows} given labels an estimated {rate} % are wrong (95 % interval {low} to {high} %)."
+    return " ".join((said, *(f"{alarm[:1].upper()}{alarm[1:]}." for alarm in estimate.alarms)))
 
 
 def _listed(rows: Sequence[ReportRow]) -> str:

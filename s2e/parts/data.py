@@ -39,6 +39,12 @@ class DatasetPart(Part):
     """The same within true superclasses."""
     human_noise: ClassVar[Mapping[str, float]] = {}
     """Share of wrong labels in each label set made by people."""
+    labels: ClassVar[str] = "injected"
+    """What is known of the labels, where a job does not say: ``data.labels``."""
+
+    @classmethod
+    def notes(cls) -> list[str]:
+        return ["labels as given: no noise is injected unless asked for"] if cls.labels == "given" else []
 
     @classmethod
     def has_images(cls) -> bool | None:
@@ -159,7 +165,8 @@ def dataset(
 ) -> Callable[[type[D]], type[D]]:
     """Declare a data set; ``load`` is where the function that reads it is, ``package.module:function``.
 
-    ``published``: ``mean_std``, ``confused``, ``confused_in_superclass``, ``human_noise`` of :class:`DatasetPart`.
+    ``published``: ``mean_std``, ``confused``, ``confused_in_superclass``, ``human_noise``, ``labels`` of
+    :class:`DatasetPart`.
     """
     facts = {"n_train": n_train, "n_test": n_test, "n_classes": n_classes, "shape": shape, **published}
 

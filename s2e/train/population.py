@@ -41,6 +41,7 @@ class StackedTrials:
     ) -> None:
         _check(population)
         train, trials = population.train, population.trials
+        self.truth_is_known = population.data.truth_is_known
         data = load_split(population.data, data_root)
         data, rows = share_of(data, population.data_share, population.data.split_seed)
         n_samples = len(data.train.labels)

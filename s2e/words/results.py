@@ -34,7 +34,10 @@ class EpochNumbers:
         None, title="validation accuracy", searched=True, live=True, networks=True, doc="what the search sees"
     )
     test_accuracy: float | None = number(
-        None, title="test accuracy", networks=True, doc="measured and shown, never fed back"
+        None,
+        title="test accuracy",
+        networks=True,
+        doc="measured and shown, never fed back; against the given labels where the job's labels are given",
     )
     validation_ensemble: float | None = number(
         None,
@@ -99,7 +102,10 @@ class TrialNumbers:
         None, title="validation accuracy", searched=True, over="tail", live=True, doc="what the search sees"
     )
     test_accuracy: float | None = number(
-        None, title="test accuracy (shown only)", over="tail", doc="measured and shown, never fed back"
+        None,
+        title="test accuracy (shown only)",
+        over="tail",
+        doc="measured and shown, never fed back; against the given labels where the job's labels are given",
     )
     label_precision: float | None = number(None, title="label precision", over="tail", doc="clean among selected")
     objective: float | None = number(
@@ -180,6 +186,8 @@ class Report:
     train: dict[str, Any] = param(dict, doc="searched training settings of the recommended schedule")
     basis: str = ""
     """The evidence behind the numbers, in words: the budgets of both sides, and how seeds were spent."""
+    accuracy: str = "test accuracy"
+    """What the accuracies of the rows are, in words: against true labels, or against given ones."""
     kind: Literal["search"] = "search"
 
 
@@ -262,4 +270,6 @@ class CompareReport:
     verdict: str
     baseline: str
     n_seeds: int
+    accuracy: str = "test accuracy"
+    """As in Report."""
     kind: Literal["compare"] = "compare"

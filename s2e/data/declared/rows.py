@@ -25,11 +25,12 @@ class Newsgroups20(DatasetPart):
     """20 Newsgroups: 11,314 + 7,532 posts as log counts of 5,000 terms, from the data root."""
 
 
-@dataset("csv", load="s2e.data.tabular:load_csv", shape=(None,))
+@dataset("csv", load="s2e.data.tabular:load_csv", shape=(None,), labels="given")
 class Csv(DatasetPart):
     """A table of your own: the CSV file data.csv.path below the data root.
 
-    Its settings are the job's section ``data.csv``.
+    Its settings are the job's section ``data.csv``. Its labels are what somebody gave: nothing is injected into them
+    unless a job asks for it.
     """
 
     section = "data.csv"
