@@ -34,7 +34,7 @@ from s2e.data.root import DATA_ROOT_VARIABLE
 from s2e.door import parse_job
 from s2e.jobs.loop import next_round, populations
 from s2e.jobs.search import recommend_from
-from s2e.jobs.search_report import interval
+from s2e.jobs.sequential import interval
 from s2e.parts import DATASETS
 from s2e.schedule import coteaching_keep_rate
 from s2e.train.trial import PopulationEnd, train_population

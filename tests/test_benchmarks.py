@@ -242,14 +242,25 @@ def test_a_later_run_extends_the_result(benchmark: Any) -> None:
     assert (rows["newton"]["accuracy"], rows["newton"]["trials_to_random"]) == ([0.2, 0.2], 6)
 
 
+def test_the_trials_to_random_s_level_have_a_bootstrap_interval(benchmark: Any) -> None:
+    """A rule that is at random's last level after 12 trials in every repeat, one that is in half of them, and never."""
+    bench = benchmark("bench_search")
+    random = np.tile([0.4, 0.3, 0.2], (20, 1))
+    sure, never = np.tile([0.3, 0.2, 0.2], (20, 1)), random + 0.1
+    half = np.where(np.arange(20)[:, None] % 2, [0.3, 0.18, 0.1], [0.3, 0.22, 0.1])
+    assert bench.trials_interval(sure, random, 6) == [12, 12]
+    assert bench.trials_interval(half, random, 6) == [12, 18]
+    assert bench.trials_interval(never, random, 6) == [None, None]
+
+
 def test_a_rule_is_worse_than_random_only_beyond_the_interval(benchmark: Any) -> None:
-    """Four repeats, 0.01 worse each time or 0.01 worse on average only: 1.96 * sd / 2 by hand."""
+    """Four repeats, 0.01 worse each time or 0.01 worse on average only: t(0.975, 3) = 3.1824 times sd / 2."""
     bench = benchmark("bench_search")
     random = np.full((4, 1), 0.1)
     above, half = bench.difference(random + 0.01, random)
     assert (above[0], half[0]) == (pytest.approx(-0.01), pytest.approx(0))
     above, half = bench.difference(random + np.array([[0.05], [-0.03], [0.05], [-0.03]]), random)
-    assert (above[0], half[0]) == (pytest.approx(-0.01), pytest.approx(1.96 * 0.04 * (4 / 3) ** 0.5 / 2))
+    assert (above[0], half[0]) == (pytest.approx(-0.01), pytest.approx(3.1824 * 0.04 * (4 / 3) ** 0.5 / 2, rel=1e-4))
 
 
 def test_trials_to_reach_a_level_by_hand(benchmark: Any) -> None:

@@ -143,6 +143,9 @@ class ReportRow:
     difference: float | None
     """Mean paired difference searched - this row, same seeds; None for the searched row itself."""
     difference_half_width: float | None
+    detectable: float | None = param(
+        None, doc="true difference that as many seeds, as spread as these, declare in four comparisons of five"
+    )
     n_failed: int = 0
     train: dict[str, Any] = param(dict, doc="searched training settings that go with the schedule")
     last_ten: float | None = number(

@@ -38,7 +38,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.settings = settings
-    app.state.database = Database(settings.database_url)
+    app.state.database = Database(settings.database_url, pool=settings.database_pool, wait_s=settings.database_wait_s)
     app.state.keys = KeyRing(api_key) if api_key else None
     app.state.stopping = threading.Event()
     problems.install(app)

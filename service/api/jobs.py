@@ -18,8 +18,10 @@ from s2e.parts import KINDS
 from s2e.words import JobSpec, replace, to_json
 from s2e.words.answers import Fan, JobRound, Progress
 from s2e.words.answers import Job as JobAnswer
+from service.api.admission import admit
 from service.api.lookup import StoredJobs
 from service.api.stored import if_known, spec_of
+from service.settings import Settings
 from service.store import queries, repository
 from service.store.models import Job, SearchRound
 
@@ -27,9 +29,10 @@ FAN_POINTS = 60
 QUANTILE_NAMES = ("q05", "q25", "q50", "q75", "q95")
 
 
-def submit(session: Session, body: Any, idempotency_key: str | None) -> tuple[JobAnswer, bool]:
+def submit(session: Session, body: Any, idempotency_key: str | None, settings: Settings) -> tuple[JobAnswer, bool]:
     """Create the job a body asks for; (job, False) when its key made it before. Raises SpecError, Conflict."""
     spec = parse_job(body, StoredJobs(session))
+    admit(spec, settings)
     # What was asked, and not what the jobs it starts from have become; the report of a search does not change.
     asked = replace(spec, search=replace(spec.search, earlier=())) if spec.search.warm_start else spec
     request_hash = hashlib.sha256(json.dumps(to_json(asked), sort_keys=True).encode()).hexdigest()
@@ -119,7 +122,7 @@ def _most_rounds(job: Job, spec: JobSpec | None) -> int:
 
 def round_out(job: Job, round_: SearchRound, n_trials: int) -> JobRound:
     """A round with theta and the fan of R(t) under it."""
-    theta = None if round_.state is None else tuple(round_.state["theta"])
+    theta = tuple(round_.state["theta"]) if round_.state is not None and round_.kind == "search" else None
     spec, _ = spec_of(job)
     return JobRound(
         round=round_.round,

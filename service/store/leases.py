@@ -58,6 +58,12 @@ def renew_leases(session: Session, owner: str, job_ids: Sequence[str], lease_s: 
     return frozenset(held)
 
 
+def led_states(session: Session, owner: str) -> dict[str, tuple[str, int]]:
+    """State and trials done of every job that ``owner`` leads: what users and external trainers change beside it."""
+    query = select(Job.id, Job.state, Job.n_trials_done).where(Job.lease_owner == owner)
+    return {job_id: (state, n_done) for job_id, state, n_done in session.execute(query)}
+
+
 def release_leases(session: Session, owner: str, job_ids: Sequence[str]) -> None:
     """Let others take these jobs at once."""
     session.execute(

@@ -182,6 +182,8 @@ class Attempt(Base):
     lease: Mapped[str | None] = mapped_column(String(64), unique=True)
     """Token that an external trainer shows with every report; null for trials the dispatcher gives to its backend."""
     lease_until: Mapped[datetime | None]
+    request_hash: Mapped[str | None] = mapped_column(String(64))
+    """Of the request that leased it under an idempotency key; null without one."""
 
 
 class Epoch(Base):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import func, insert, select, update
@@ -62,6 +62,7 @@ def _attempt(trial: Trial) -> dict[str, Any]:
         "created_at": utc_now(),
         "lease": None,
         "lease_until": None,
+        "request_hash": None,
     }
 
 
@@ -94,12 +95,15 @@ def record_events(session: Session, job_id: str, owner: str | None, events: Iter
     _insert_epochs(session, job, populations, epochs)
 
 
-def orphan_populations(session: Session, job_id: str, owner: str, reason: str) -> int:
-    """Put back all populations that were under way when their dispatcher went; the number of trials put back."""
+def orphan_populations(
+    session: Session, job_id: str, owner: str, reason: str, under_way: Collection[tuple[int, int]] = ()
+) -> int:
+    """Put back the populations whose dispatcher went, all but those (round, group) that are still under way; the number
+    of trials put back."""
     job = lock_job(session, job_id, owner)
-    trials = session.scalars(
-        select(Trial).where(Trial.job_id == job_id, Trial.state.in_(TRIAL_IN_FLIGHT)).order_by(Trial.round, Trial.k)
-    ).all()
+    query = select(Trial).where(Trial.job_id == job_id, Trial.state.in_(TRIAL_IN_FLIGHT))
+    in_flight = session.scalars(query.order_by(Trial.round, Trial.k))
+    trials = [trial for trial in in_flight if (trial.round, trial.group) not in under_way]
     _close_attempts(session, trials, "orphaned", reason)
     move_trials(session, job, trials, "lost", reason)
     move_trials(session, job, trials, "pending", reason)

@@ -14,7 +14,7 @@ from s2e.words.answers import Curves, Job, JobRound, JobSchedule, JobTrial, Page
 from s2e.words.states import JOB_STATES
 from service.api import curves, events, jobs, schedules
 from service.api.body import JsonBody, body_schema
-from service.api.deps import DatabaseDep, ExistingJob, JobId, MaxPoints, ReadSession, WriteSession
+from service.api.deps import DatabaseDep, ExistingJob, JobId, MaxPoints, ReadSession, SettingsDep, WriteSession
 from service.api.formats import CSV, JSON, also, csv_answer, format_of, one_of
 from service.api.paging import Paging
 from service.api.reports import AnyReport, report_out
@@ -40,10 +40,14 @@ _SEEN = {200: {"model": Job, "description": "The job this Idempotency-Key made b
     openapi_extra=body_schema("JobSpec"),
 )
 def create_job(
-    session: WriteSession, body: JsonBody, response: Response, idempotency_key: IdempotencyKey = None
+    session: WriteSession,
+    settings: SettingsDep,
+    body: JsonBody,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
 ) -> Job:
     """Submit a job. The same Idempotency-Key with the same body answers 200 with the same job."""
-    job, created = jobs.submit(session, body, idempotency_key)
+    job, created = jobs.submit(session, body, idempotency_key, settings)
     response.status_code = 201 if created else 200
     response.headers["Location"] = f"/api/v1/jobs/{job.id}"
     return job

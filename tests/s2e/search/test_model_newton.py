@@ -2,6 +2,7 @@
 
 import dataclasses
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,8 +32,8 @@ def objective(points: list[Point], n_epochs: int = 40) -> list[float]:
     return (0.3 + (curves[:, n_epochs // 3 :].mean(axis=1) - 0.4) ** 2).tolist()
 
 
-def searched(n_rounds: int, seed: int = 0) -> tuple[ModelNewton, list[SearchState]]:
-    searcher = ModelNewton(S2E, seed, 40)
+def searched(n_rounds: int, seed: int = 0, **settings: Any) -> tuple[ModelNewton, list[SearchState]]:
+    searcher = ModelNewton(S2E, seed, 40, **settings)
     states = [searcher.init()]
     for _ in range(n_rounds):
         points = [searcher.ask(states[-1], k) for k in range(6)]
@@ -102,8 +103,8 @@ def test_no_trial_is_repeated_within_a_round() -> None:
     assert len(set(points)) == 24
 
 
-def test_one_trial_in_six_is_a_free_draw_from_p_theta() -> None:
-    searcher, states = searched(2, seed=9)
+def test_one_trial_in_six_is_a_free_draw_from_p_theta_where_a_job_asks_for_it() -> None:
+    searcher, states = searched(2, seed=9, free_every=6)
     x = S2E.sample(states[-1].theta, np.random.default_rng([9, 2, 4]), 1)[0]
     assert searcher.ask(states[-1], 4) == S2E.point(x)
 
@@ -142,18 +143,25 @@ def test_trials_in_flight_are_not_asked_again() -> None:
     assert left < variance
 
 
-def test_noise_brings_replicates_and_its_absence_none() -> None:
-    """Objectives that are pure noise: every third trial re-trains a point of the history."""
+@pytest.mark.parametrize(("replicate_every", "free_every"), [(3, 6), (1, 0), (2, 0), (0, 0)])
+def test_noise_brings_replicates_and_its_absence_none(replicate_every: int, free_every: int) -> None:
+    """Objectives that are pure noise: one trial in so many re-trains a point of the history, none by default."""
     rng = np.random.default_rng(0)
-    searcher = ModelNewton(S2E, 3, 40)
+    searcher = ModelNewton(S2E, 3, 40, replicate_every=replicate_every, free_every=free_every)
     state = searcher.init()
     for _ in range(8):
         points = [searcher.ask(state, k) for k in range(6)]
         state = searcher.tell(state, [Observation(k, p, float(rng.normal())) for k, p in enumerate(points)])
     assert Hyperparameters(*state.memory["hyperparameters"]).noise_share > model_newton.REPLICATE_NOISE
     asked = [list(searcher.ask(state, k).values) in state.memory["points"] for k in range(6)]
-    assert asked == [(8 + k) % 3 == 1 and (8 + k) % 6 != 0 for k in range(6)]
-    quiet, states = searched(4)
+    expected = {
+        (3, 6): [(8 + k) % 3 == 1 and (8 + k) % 6 != 0 for k in range(6)],
+        (1, 0): [True] * 6,
+        (2, 0): [(8 + k) % 2 == 1 for k in range(6)],
+        (0, 0): [False] * 6,
+    }
+    assert asked == expected[replicate_every, free_every]
+    quiet, states = searched(4, replicate_every=replicate_every)
     assert not any(list(quiet.ask(states[-1], k).values) in states[-1].memory["points"] for k in range(6))
 
 
@@ -240,3 +248,19 @@ def test_a_density_around_a_point_has_its_mode_there() -> None:
     near = S2E.sample(S2E.around(x, 200.0), np.random.default_rng(4), 400)
     assert np.abs(near - x).mean() < 0.05
     np.testing.assert_allclose(S2E.mean(S2E.around(x, 1e7)), x, atol=1e-5)
+
+
+def test_trials_of_a_round_are_remembered_as_such_unless_the_job_says_they_share_nothing() -> None:
+    _, states = searched(3)
+    assert states[-1].memory["rounds"] == [0] * 6 + [1] * 6 + [2] * 6
+    _, without = searched(3, round_effect=False)
+    assert "rounds" not in without[-1].memory
+
+
+def test_a_state_of_before_rounds_were_kept_goes_on() -> None:
+    searcher, states = searched(2)
+    old = dataclasses.replace(states[-1], memory={k: v for k, v in states[-1].memory.items() if k != "rounds"})
+    told = [
+        Observation(k, p, f) for k, p in enumerate([searcher.ask(old, k) for k in range(2)]) for f in objective([p])
+    ]
+    assert searcher.tell(old, told).memory["rounds"] == [-1] * 12 + [2, 2]
