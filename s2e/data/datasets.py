@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from s2e.data.encoder import TableEncoder
 from s2e.data.human import human_labels
 from s2e.data.noise import draw
 from s2e.data.root import environment_root
@@ -35,6 +36,10 @@ class Dataset:
     train_labels: torch.Tensor
     test_images: torch.Tensor
     test_labels: torch.Tensor
+    encoder: TableEncoder | None = None
+    """Of a table: what its rows are encoded by."""
+    class_names: tuple[str, ...] = ()
+    """By class number, where the data say them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +65,8 @@ class SplitData:
     """Rows that ``validation`` holds of the set it was taken from."""
     clean: Part | None = None
     """Trusted samples (``data.n_clean``), where there are any."""
+    encoder: TableEncoder | None = None
+    class_names: tuple[str, ...] = ()
 
 
 def load_split(spec: DataSpec, data_root: str | None = None) -> SplitData:
@@ -85,6 +92,8 @@ def _load_split(spec: DataSpec, data_root: str | None) -> SplitData:
         torch.from_numpy(chosen.train),
         torch.from_numpy(chosen.validation),
         _part(*train, chosen.clean) if len(chosen.clean) else None,
+        whole.encoder,
+        whole.class_names,
     )
 
 

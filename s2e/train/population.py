@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from s2e.data.datasets import Part, load_split
+from s2e.data.inputs import inputs_of
 from s2e.data.open_set import foreign_images
 from s2e.data.transition import true_transition
 from s2e.door.train import train_problems
@@ -67,6 +68,8 @@ class StackedTrials:
         self.init_seeds = [trial.init_seed for trial in trials]
         self.order_seeds = [trial.order_seed for trial in trials]
         self.shares_order = len(set(self.order_seeds)) == 1
+        self.inputs = inputs_of(data, statistics)
+        """What turns new rows into samples: it goes with every model."""
         self.augmentation = CropFlip(n_samples, self.draw) if train.augment == "crop_flip" else None
         self.keep_KT = torch.from_numpy(n_keep([trial.keep_rate for trial in trials], train.batch_size)).to(device)
         self.keep_rate_KT = torch.tensor([trial.keep_rate for trial in trials], dtype=torch.float64, device=device)

@@ -79,6 +79,13 @@ class CsvSpec:
         None, max_length=200, doc="name of the label's column, or its number from 0; null: the last column"
     )
     delimiter: str = param("comma", choices=("comma", "semicolon", "tab"), doc="what separates cells")
+    image: tuple[int, ...] = param(
+        (),
+        max_length=3,
+        ge=1,
+        le=1_024,
+        doc="rows are images: depth, height and width; columns are pixels, whole numbers from 0 to 255, row by row",
+    )
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def _require_noise_rate(spec: JobSpec) -> None:
     """A job in this process estimates the noise of given labels by itself; here nothing that trains asks first."""
     if needs_estimate(spec):
         allowed = (
-            "the share of wrong labels, for data.labels = given: s2e estimate-noise JOB estimates it where the data are; "
+            "the share of wrong labels, for data.labels = given: s2e estimate-noise estimates it where the data are; "
             "with validation_labels = noisy_corrected or a method that is given T, data.estimate too"
         )
         raise SpecError(Problem("report.tau", spec.report.tau, allowed))

@@ -46,7 +46,7 @@ BAD_FIELDS = [
     ({"name": "x" * 121}, "name", None, "120"),
     ({"data": {"n_validation": 5000}}, "data.n_validation", 5000, ""),
     ({"data": {"name": "csv", "csv": {"path": "t.csv"}}}, "report.tau", None, "s2e estimate-noise"),
-    ({"data": {"name": "csv", "csv": {"path": "t.csv"}, "noise": {"noise_rate": 0.2}}}, "data.noise.noise_rate", "0.2", "only beside"),
+    ({"data": {"name": "csv", "noise": {"noise_rate": 0.2}}}, "data.noise.noise_rate", "0.2", "only beside"),
 ]
 
 
