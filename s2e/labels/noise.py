@@ -14,7 +14,7 @@ Legend: S samples, C classes, F folds, M steps of an epoch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,8 @@ Progress = Callable[[float], None]
 
 WARM_UP_STEPS = 300
 """Training on the labels as given: long enough to tell classes apart, too short to learn labels by heart."""
+N_WARM_UPS = 3
+"""Networks of each fold whose predictions are averaged: the scatter of single ones hides the clusters."""
 STEPS_PER_FIT = 120
 """Between two fits of T."""
 MAX_FITS = 20
@@ -122,13 +124,20 @@ class _Folds:
         fold_S[~unknown_S] = -1
         self.fold_S = fold_S
 
-    def stack(self, purpose: str, n_copies: int = 1) -> Stack:
-        """Fresh networks: the folds, ``n_copies`` times, equal weights and orders in each copy."""
+    def warm_up_stack(self) -> Stack:
+        """Every fold ``N_WARM_UPS`` times, from other weights each time."""
+        return self._stack([each for i in range(N_WARM_UPS) for each in self._members(f"warm-up {i}")])
+
+    def forward_stack(self, n_starts: int) -> Stack:
+        """The folds once for every start, with equal weights and orders."""
+        return self._stack(self._members("forward") * n_starts)
+
+    def _members(self, purpose: str) -> list[Member]:
         trusted = np.flatnonzero(~self.unknown_S)
-        members = [
-            Member(member.rows, member.seed, trusted) for member in fold_members(self.fold_S, self.seed, purpose)
-        ]
-        return Stack(self.samples, self.network, members * n_copies, self.train)
+        return [Member(member.rows, member.seed, trusted) for member in fold_members(self.fold_S, self.seed, purpose)]
+
+    def _stack(self, members: Sequence[Member]) -> Stack:
+        return Stack(self.samples, self.network, members, self.train)
 
     def unknown(self, p_SC: Array) -> Array:
         """Predictions of the rows whose labels may be wrong. Raises DataError where a network has lost its numbers."""
@@ -154,7 +163,7 @@ class _Course:
     def run(self) -> tuple[_Fit, Mapping[str, float]]:
         """The best fit, and the noise rate of each start when one was chosen."""
         guesses = self._warm_up()
-        stack = self.folds.stack("forward", len(guesses))
+        stack = self.folds.forward_stack(len(guesses))
         for _ in range(N_RACING):
             fits = self._fits(stack, guesses)
             guesses = {fit.start: fit.fit.T_CC for fit in fits}
@@ -171,7 +180,7 @@ class _Course:
         return best, rates
 
     def _warm_up(self) -> dict[str, Array]:
-        stack = self.folds.stack("warm-up")
+        stack = self.folds.warm_up_stack()
         n_epochs = max(4, -(-WARM_UP_STEPS // stack.n_steps))
         held_out = stack.run([Rule()] * len(stack.members), n_epochs, n_averaged=n_epochs // 2)
         self._count(stack, n_epochs)

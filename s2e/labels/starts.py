@@ -23,6 +23,8 @@ SHARPNESS = 20.0
 """How many labels a prediction counts for, when it is compared with a cluster's."""
 SMALLEST = 1e-4
 N_ITERATIONS = 100
+N_RESTARTS = 10
+TOLERANCE = 1e-5
 MARGIN = 1.1
 """A label is this much likelier of its own class than of any other, in training."""
 LARGEST = 0.9
@@ -44,25 +46,56 @@ def clusters(p_SC: Array, label_S: Labels) -> tuple[Array, Array]:
 
         r_si ~ pi_i exp(-n KL(p_s || t_i)),   t_i = mean of p_s, weighted by r_si,   n = ``SHARPNESS``
 
-    each begun at its own class. T then counts the given labels of a cluster's members: what they were not trained on.
+    begun at the classes' own corners and at rows drawn far from each other; the likeliest mixture counts. With pair
+    noise near one half two classes often share the cluster of one corner. T then counts the given labels of a
+    cluster's members, what they were not trained on, and clusters are named so that most labels are right.
     """
     n_classes = p_SC.shape[1]
     p_SC = np.clip(p_SC, SMALLEST, 1)
     p_SC /= p_SC.sum(1, keepdims=True)
-    center_CC = 0.6 * np.eye(n_classes) + 0.4 / n_classes
+    rng = np.random.default_rng(0)
+    corners_CC = 0.6 * np.eye(n_classes) + 0.4 / n_classes
+    begun = [corners_CC, *(_spread(p_SC, n_classes, rng) for _ in range(N_RESTARTS))]
+    _, r_SC = max((_mixture(p_SC, center_CC) for center_CC in begun), key=lambda fitted: fitted[0])
+    count_CC = np.stack([r_SC[label_S == j].sum(0) for j in range(n_classes)], axis=1) + SMALLEST
+    T_CC, share_C = count_CC / count_CC.sum(1, keepdims=True), r_SC.mean(0)
+    order_C = naming(T_CC, share_C)
+    return T_CC[order_C], share_C[order_C]
+
+
+def _spread(p_SC: Array, n_classes: int, rng: np.random.Generator) -> Array:
+    """Rows as first centers, each drawn by its divergence from those before (k-means++)."""
+    log_p_SC, entropy_S = np.log(p_SC), (p_SC * np.log(p_SC)).sum(1)
+    picks = [int(rng.integers(len(p_SC)))]
+    nearest_S = np.full(len(p_SC), np.inf)
+    while len(picks) < n_classes:
+        nearest_S = np.minimum(nearest_S, (entropy_S - p_SC @ log_p_SC[picks[-1]]).clip(min=0))
+        total = nearest_S.sum()
+        picks.append(int(rng.choice(len(p_SC), p=nearest_S / total if total > 0 else None)))
+    return p_SC[picks]
+
+
+def _mixture(p_SC: Array, center_CC: Array) -> tuple[float, Array]:
+    """The mean log-likelihood of the mixture that EM ends with, and its memberships."""
+    n_classes = len(center_CC)
     share_C = np.full(n_classes, 1 / n_classes)
+    before = -np.inf
     for _ in range(N_ITERATIONS):
-        r_SC = _memberships(p_SC, center_CC, share_C)
+        value, r_SC = _memberships(p_SC, center_CC, share_C)
         share_C = r_SC.mean(0)
         center_CC = (r_SC.T @ p_SC + SMALLEST) / (r_SC.sum(0)[:, None] + n_classes * SMALLEST)
-    count_CC = np.stack([r_SC[label_S == j].sum(0) for j in range(n_classes)], axis=1) + SMALLEST
-    return count_CC / count_CC.sum(1, keepdims=True), share_C
+        if value - before < TOLERANCE:
+            break
+        before = value
+    return value, r_SC
 
 
-def _memberships(p_SC: Array, center_CC: Array, share_C: Array) -> Array:
+def _memberships(p_SC: Array, center_CC: Array, share_C: Array) -> tuple[float, Array]:
     log_r_SC = np.log(np.maximum(share_C, SMALLEST)) + SHARPNESS * p_SC @ np.log(np.clip(center_CC, SMALLEST, 1)).T
-    r_SC = np.exp(log_r_SC - log_r_SC.max(1, keepdims=True))
-    return np.asarray(r_SC / r_SC.sum(1, keepdims=True))
+    largest_S1 = log_r_SC.max(1, keepdims=True)
+    r_SC = np.exp(log_r_SC - largest_S1)
+    total_S1 = r_SC.sum(1, keepdims=True)
+    return float((np.log(total_S1) + largest_S1).mean()), np.asarray(r_SC / total_S1)
 
 
 def _mended(T_CC: Array, share_C: Array, confident_CC: Array, label_S: Labels) -> Array:

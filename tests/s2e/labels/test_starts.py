@@ -69,3 +69,20 @@ def test_names_make_most_labels_right(seed, n_classes):
         return sum(share_C[k] * T_CC[k, i] for i, k in enumerate(order))
 
     assert right(order_C) == pytest.approx(max(map(right, permutations(range(n_classes)))))
+
+
+def test_two_classes_that_share_a_corner_are_told_apart():
+    """Class 0 is labelled 1 more often than 0: begun at the corners alone, its rows and those of class 1 make one
+    cluster, and the corner of 0 is left to half of another class."""
+    T_CC = pair(6, 0.45)
+    T_CC[0, :2] = 0.42, 0.58
+    p_SC, label_S = predictions_of_labels(T_CC, spread=30.0)
+    found_CC, share_C = clusters(p_SC, label_S)
+    np.testing.assert_allclose(found_CC, T_CC, atol=0.08)
+    np.testing.assert_allclose(share_C, 1 / 6, atol=0.04)
+
+
+def test_constant_predictions_make_some_clusters():
+    T_CC, share_C = clusters(np.full((30, 3), 1 / 3), np.arange(30) % 3)
+    assert np.isfinite(T_CC).all()
+    assert share_C.sum() == pytest.approx(1)
