@@ -327,3 +327,37 @@ def test_a_whole_search_of_both_sides_is_timed_beside_what_it_found(benchmark: A
     assert min(row["test_accuracy"].values()) > 20
     difference = row["test_accuracy"]["engine"] - row["test_accuracy"]["rival"]
     assert row["difference"]["mean"] == pytest.approx(difference)
+
+
+def test_the_audit_is_measured_beside_cleanlab_at_no_less_compute(
+    benchmark: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("cleanlab")
+    bench, cells = benchmark("bench_labels"), benchmark("label_cells")
+    rng = np.random.default_rng(0)
+    true_S = np.arange(400) % 3
+    x_SF = (4 * np.eye(3)[true_S] + rng.normal(size=(400, 3))).astype(np.float32)
+    given_S = np.where(rng.random(400) < 0.3, (true_S + 1) % 3, true_S)
+    T_CC = np.stack([np.bincount(given_S[true_S == i], minlength=3) / (true_S == i).sum() for i in range(3)])
+    cell = cells.Cell("clouds", 3, x_SF[:300], given_S[:300], true_S[:300], x_SF[300:], true_S[300:], T_CC, None)
+    monkeypatch.setattr(bench, "make_cell", lambda name, seed: cell)
+    monkeypatch.setattr(bench, "N_EPOCHS", 4)
+    result = json.loads(json.dumps(bench.measured(["clouds"], [1])))
+    (run,) = result["runs"]
+    assert run["audit"]["cleanlab"]["passes"] >= run["passes"] > 0
+    assert run["audit"]["cleanlab"]["ap"] == max(run["audit"]["cleanlab"]["scores"].values())
+    assert run["forward"].keys() == {"estimated", "true", "confident"}
+    assert abs(run["noise"]["rate_error"]) < 0.1
+    assert run["audit"]["ap"] > 0.8
+    assert result["cells"]["clouds"]["ap"] == run["audit"]["ap"]
+    assert result["machine"].keys() >= MACHINE
+
+
+def test_differences_of_labels_by_hand(benchmark: Any) -> None:
+    bench = benchmark("bench_labels")
+    found = bench.difference([1.0, 2.0, 3.0])
+    assert found["mean"] == 2
+    assert found["half_95"] == pytest.approx(4.3027 / np.sqrt(3), abs=1e-3)
+    wrong_S = np.array([True, True, False, False])
+    assert bench.calibration_error(np.array([1.0, 1.0, 0.0, 0.0]), wrong_S) == 0
+    assert bench.calibration_error(np.array([0.95, 0.95, 0.95, 0.95]), wrong_S) == pytest.approx(0.45)

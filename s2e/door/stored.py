@@ -16,6 +16,8 @@ Upgrader = Callable[[dict[str, Any]], dict[str, Any]]
 BEFORE_2: Mapping[str, Mapping[str, Any]] = {"decoupling": {"floor": 0.0}, "sigua_sl": {"fewest_bad": 0}}
 """Settings of methods that version 1 did not have, at the value that trains as its release did."""
 SEARCHERS_BEFORE_2 = ("model_newton", "model_newton_rung")
+PLAN_BEFORE_2 = {"step": "torch", "test_every": 1}
+"""Version 1 knew torch's step only, and measured test accuracy in every epoch."""
 POLICIES_BEFORE_2 = {"free_every": 6, "replicate_every": 3, "round_effect": False, "start": "spread"}
 """Settings of these searchers, likewise."""
 
@@ -30,6 +32,8 @@ def _second(spec: dict[str, Any]) -> dict[str, Any]:
         params = search.get("params", {})
         settings = {**POLICIES_BEFORE_2, **params} if isinstance(params, Mapping) else params
         spec = spec | {"search": {**search, "params": settings}}
+    if isinstance(plan := spec.get("plan"), Mapping):
+        spec = spec | {"plan": {**PLAN_BEFORE_2, **plan}}
     entries = compare.get("entries") if isinstance(compare, Mapping) else None
     if isinstance(compare, Mapping) and isinstance(entries, list):
         spec = spec | {"compare": {**compare, "entries": [_with_settings(entry) for entry in entries]}}

@@ -11,6 +11,7 @@ from statistics import fmean
 from s2e.data.validation import validation_warning
 from s2e.jobs.sequential import POWER, confidence_at, detectable, for_all, interval, looks, worth_more
 from s2e.words import (
+    DataSpec,
     JobSpec,
     Report,
     ReportRow,
@@ -36,7 +37,13 @@ def make_report(spec: JobSpec, history: Sequence[RoundRecord], recommended: tupl
     succeeded = [(trial, result) for trial, result in _pairs(history, "search") if result.objective is not None]
     succeeded = of_highest_fidelity(succeeded, lambda pair: pair[0].share)
     best = min(succeeded, key=lambda pair: pair[1].objective or 0.0, default=None)
-    rows = rows_of(spec, history)
+    rows, measured = rows_of(spec, history), _measured(_pairs(history, "retrain"))
+    said = (
+        _rests_on(measured),
+        _verdict(rows, recommended),
+        accuracy_warning(spec.data),
+        validation_warning(spec.data),
+    )
     first = next((r for t, r in _pairs(history, "retrain") if t.label == "searched" and r.model), None)
     return Report(
         recommended=recommended,
@@ -46,9 +53,20 @@ def make_report(spec: JobSpec, history: Sequence[RoundRecord], recommended: tupl
         recommended_model=None if first is None else first.model,
         keep_rate=rows[0].keep_rate,
         rows=rows,
-        verdict=" ".join(filter(None, (_verdict(rows, recommended), validation_warning(spec.data)))),
+        verdict=" ".join(filter(None, said)),
         train=rows[0].train,
         basis=_basis(spec, history),
+        measured=measured,
+        accuracy="validation accuracy" if measured == "validation_accuracy" else spec.data.accuracy_title,
+    )
+
+
+def accuracy_warning(data: DataSpec) -> str:
+    """The weakness of accuracies that rest on labels nobody has checked; empty where the truth is known."""
+    if data.truth_is_known:
+        return ""
+    return (
+        "Accuracy is against the given labels, test samples included: it may prefer a network that repeats their noise."
     )
 
 
@@ -92,11 +110,13 @@ def _row(spec: JobSpec, label: str, retrained: Sequence[tuple[TrialSpec, TrialRe
     confidence = confidence_at(spec.report, _n_seeds(label, retrained))
     mean, half_width = interval(list(accuracy.values()))
     difference, difference_half_width = interval(differences, confidence)
+    values, has_test = tuple(accuracy.values()), _measured(retrained) == "test_accuracy"
     return ReportRow(
         label=label,
         title=TITLES[label],
         keep_rate=mine[0][0].keep_rate,
-        test_accuracy=tuple(accuracy.values()),
+        test_accuracy=values if has_test else (),
+        validation_accuracy=() if has_test else values,
         mean=mean,
         half_width=half_width,
         difference=difference,
@@ -108,9 +128,27 @@ def _row(spec: JobSpec, label: str, retrained: Sequence[tuple[TrialSpec, TrialRe
     )
 
 
+def _measured(retrained: Sequence[tuple[TrialSpec, TrialResult]]) -> str:
+    """The accuracy that the comparison rests on: test accuracy, unless whoever trained measured validation alone."""
+    has_test = any(result.test_accuracy is not None for _, result in retrained)
+    has_validation = any(result.validation_accuracy is not None for _, result in retrained)
+    return "validation_accuracy" if has_validation and not has_test else "test_accuracy"
+
+
+def _rests_on(measured: str) -> str:
+    if measured == "test_accuracy":
+        return ""
+    return (
+        "No test accuracy was reported, so this compares validation accuracy, by which the searched and the tuned "
+        "schedule were chosen: it flatters both."
+    )
+
+
 def _accuracies(label: str, retrained: Sequence[tuple[TrialSpec, TrialResult]]) -> dict[int, float]:
-    """Test accuracy of a schedule by seed, without those that failed."""
-    return {t.repeat: r.test_accuracy for t, r in retrained if t.label == label and r.test_accuracy is not None}
+    """Accuracy of a schedule by seed, without those that failed."""
+    name = _measured(retrained)
+    mine = {trial.repeat: getattr(result, name) for trial, result in retrained if trial.label == label}
+    return {seed: accuracy for seed, accuracy in mine.items() if accuracy is not None}
 
 
 def _differences(label: str, retrained: Sequence[tuple[TrialSpec, TrialResult]]) -> list[float]:
@@ -160,8 +198,10 @@ def _with_interval(row: ReportRow) -> str:
 
 def _least_seen(row: ReportRow) -> str:
     """The true difference that would probably have been declared."""
-    n, points = len(row.test_accuracy), 100 * (row.detectable or 0)
-    return f"A true difference of {points:.1f} points to it would show in {100 * POWER:.0f} % of comparisons on {n} seeds."
+    n, points = len(row.of_seeds), 100 * (row.detectable or 0)
+    return (
+        f"A true difference of {points:.1f} points to it would show in {100 * POWER:.0f} % of comparisons on {n} seeds."
+    )
 
 
 def _outcome(row: ReportRow) -> str:
@@ -178,7 +218,10 @@ def _basis(spec: JobSpec, history: Sequence[RoundRecord]) -> str:
     searched = sum(trial.share for trial, _ in _pairs(history, "search"))
     n_tuned, seeds = len(_pairs(history, "tune")), looks(spec.report)
     fewer = " (fewer: a quick look, not an even contest)" if n_tuned < searched else ""
-    parts = [f"The search spent {searched:.4g} full trainings, tuning eq. (1) {n_tuned}{fewer}."]
+    parts = [
+        estimate_words(spec.data),
+        f"The search spent {searched:.4g} full trainings, tuning eq. (1) {n_tuned}{fewer}.",
+    ]
     if _pairs(history, "choose"):
         parts.append(
             f"On each side fresh seeds chose, by validation accuracy, among the {spec.report.n_candidates} schedules "
@@ -194,7 +237,17 @@ def _basis(spec: JobSpec, history: Sequence[RoundRecord]) -> str:
             f"unlikely to be, so each difference has the t interval of its look ({levels} %), and all looks together "
             "95 %. Differences that are declared, above all early, are on average larger than the true ones."
         )
-    return " ".join(parts)
+    return " ".join(filter(None, parts))
+
+
+def estimate_words(data: DataSpec) -> str:
+    """What was estimated of given labels, and what speaks against it; empty where nothing was."""
+    estimate = data.estimate
+    if data.truth_is_known or estimate is None:
+        return ""
+    rate, low, high = (f"{100 * value:.1f}" for value in (estimate.noise_rate, estimate.low, estimate.high))
+    said = f"Of {estimate.n_rows} given labels an estimated {rate} % are wrong (95 % interval {low} to {high} %)."
+    return " ".join((said, *(f"{alarm[:1].upper()}{alarm[1:]}." for alarm in estimate.alarms)))
 
 
 def _listed(rows: Sequence[ReportRow]) -> str:

@@ -65,6 +65,7 @@ class Job:
     started_at: datetime | None
     finished_at: datetime | None
     progress: Progress
+    last_event_id: int = param(0, doc="the newest event that this answer knows of: the stream goes on behind it")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from fastapi.sse import ServerSentEvent
 from s2e.words.states import JOB_ENDED
 from service.store import queries
 from service.store.engine import Database
+from service.store.outage import OUTAGES, reason_of
 
 POLL_S = 0.3
 BATCH = 500
@@ -49,5 +50,11 @@ async def stream(
 
 
 def _fetch(database: Database, job_id: str, last_id: int) -> Found:
-    with database.read() as session:
-        return queries.events_after(session, job_id, last_id, BATCH)
+    """Nothing while the database is away: the stream stays open and goes on behind the last event sent."""
+    try:
+        with database.read() as session:
+            return queries.events_after(session, job_id, last_id, BATCH)
+    except OUTAGES as error:
+        if reason_of(error) is None:
+            raise
+        return []

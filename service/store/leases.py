@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Insert, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, Insert, and_, delete, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from s2e.words import SPEC_VERSION
 from s2e.words.states import JOB_ENDED, TRIAL_IN_FLIGHT
 from service.store.changes import utc_now
-from service.store.models import Job, Trial, WorkerRow
+from service.store.models import JOB_LED, JOB_LIVE, TRIAL_UNDONE, Job, Trial, WorkerRow
 from workers.backend import WorkerInfo
 
 WORKER_FORGOTTEN_S = 60.0
@@ -30,10 +30,12 @@ def claimable_jobs(session: Session, limit: int) -> list[str]:
 
     One whose spec is of a later version is left to a dispatcher of that release, unless it only has to be cancelled.
     """
-    in_flight = select(Trial.id).where(Trial.job_id == Job.id, Trial.state.in_(TRIAL_IN_FLIGHT)).exists()
+    undone = select(Trial.id).where(Trial.job_id == Job.id, text(f"trials.{TRIAL_UNDONE}"))
+    in_flight = undone.where(Trial.state.in_(TRIAL_IN_FLIGHT)).exists()
     goes_on = or_(Job.state.in_(("queued", "running")), and_(Job.state == "paused", in_flight))
     needs = or_(Job.state == "cancelling", and_(goes_on, Job.spec_version <= SPEC_VERSION))
-    return list(session.scalars(select(Job.id).where(needs, _free()).order_by(Job.id).limit(limit)))
+    live = text(f"jobs.{JOB_LIVE}")
+    return list(session.scalars(select(Job.id).where(live, needs, _free()).order_by(Job.id).limit(limit)))
 
 
 def acquire_lease(session: Session, job_id: str, owner: str, lease_s: float) -> bool:
@@ -56,6 +58,12 @@ def renew_leases(session: Session, owner: str, job_ids: Sequence[str], lease_s: 
         .returning(Job.id)
     )
     return frozenset(held)
+
+
+def led_states(session: Session, owner: str) -> dict[str, tuple[str, int]]:
+    """State and trials done of every job that ``owner`` leads: what users and external trainers change beside it."""
+    query = select(Job.id, Job.state, Job.n_trials_done).where(Job.lease_owner == owner, text(f"jobs.{JOB_LED}"))
+    return {job_id: (state, n_done) for job_id, state, n_done in session.execute(query)}
 
 
 def release_leases(session: Session, owner: str, job_ids: Sequence[str]) -> None:

@@ -71,6 +71,7 @@ def test_a_released_spec_is_read_as_it_was_and_asks_for_the_same_first_round(nam
     data, trial = SPECS[name]["spec"], SPECS[name]["last_trial_of_first_round"]
     spec = read_job(data, 1)
     assert contains(to_json(spec), data)
+    assert (spec.plan.step, spec.plan.test_every) == ("torch", 1)  # version 1 knew nothing else
     round_ = loop.next_round(spec, [])
     assert round_ is not None
     again = round_.trials[-1]
