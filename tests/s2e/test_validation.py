@@ -98,7 +98,8 @@ def test_trials_and_results_survive(values: list[float], numbers: tuple[float | 
 def test_an_empty_job_is_the_documented_default() -> None:
     spec = parse_job({})
     unset = {"train": replace(spec.train, params={}), "search": replace(spec.search, params={})}
-    assert replace(spec, **unset) == JobSpec()  # parse_job writes the parameters out
+    unset["plan"] = replace(spec.plan, step="auto")
+    assert replace(spec, **unset) == JobSpec()  # parse_job writes the parameters out, and the step that trains
 
 
 @pytest.mark.parametrize(
