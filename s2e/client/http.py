@@ -116,6 +116,10 @@ class S2EClient:
     def resume(self, job_id: str) -> Job:
         return self._ask(Job, "POST", f"/jobs/{job_id}/resume")
 
+    def retry(self, job_id: str) -> Job:
+        """Another try at a failed job, which trains only what failed."""
+        return self._ask(Job, "POST", f"/jobs/{job_id}/retry")
+
     def rounds(self, job_id: str) -> Iterator[JobRound]:
         """All rounds of a job, in order."""
         return self._pages(Page[JobRound], f"/jobs/{job_id}/rounds", {})

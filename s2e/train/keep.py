@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from s2e.artifacts import checkpoint_path, resolve, save_model, save_noise, write_atomic
 from s2e.data.record import noise_record
@@ -16,6 +17,7 @@ from s2e.train.trial import PopulationEnd, PopulationEpoch, train_population
 from s2e.words import Population, TrialResult, TrialSpec, replace
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class Keeper(Protocol):
@@ -34,18 +36,44 @@ class Keeper(Protocol):
         """The results, each with the path of its model where that was kept."""
 
 
+@dataclass(frozen=True)
+class NotKept:
+    """Something could not be written; it is tried again when the next step is asked for."""
+
+    error: OSError
+
+
 def train_kept(
     population: Population, keeper: Keeper, data_root: str | None
 ) -> Iterator[PopulationEpoch | PopulationEnd]:
     """:func:`train_population` with a keeper; the results at its end name the models that were kept."""
-    keeper.begin(population)
+    for step in train_patiently(population, keeper, data_root):
+        if isinstance(step, NotKept):
+            raise step.error
+        yield step
+
+
+def train_patiently(
+    population: Population, keeper: Keeper, data_root: str | None
+) -> Iterator[PopulationEpoch | PopulationEnd | NotKept]:
+    """:func:`train_kept` for a disk that may be full for a while: what was trained waits until it can be written."""
+    yield from _kept(partial(keeper.begin, population))
     for step in train_population(population, data_root=data_root, start=_start(population, keeper)):
         if isinstance(step, PopulationEnd):
-            yield replace(step, results=keeper.keep_models(population, step))
+            results = yield from _kept(partial(keeper.keep_models, population, step))
+            yield replace(step, results=results)
             continue
         if step.epochs[0].epoch + 1 == population.n_epochs_run < population.train.n_epochs:
-            _keep_checkpoints(population, keeper, step)
+            yield from _kept(partial(_keep_checkpoints, population, keeper, step))
         yield step
+
+
+def _kept(write: Callable[[], T]) -> Generator[NotKept, None, T]:
+    while True:
+        try:
+            return write()
+        except OSError as error:
+            yield NotKept(error)
 
 
 def _start(population: Population, keeper: Keeper) -> list[Checkpoint] | None:

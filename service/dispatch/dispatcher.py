@@ -176,7 +176,8 @@ class Dispatcher:
         if time.monotonic() < self._workers_at_s:
             return
         with self._database.write() as session:
-            leases.record_workers(session, self._backend.workers())
+            quarantined = self._orchestrator.breaker.quarantined()
+            leases.record_workers(session, self._backend.workers(), quarantined if self._led else None)
         self._workers_at_s = time.monotonic() + WORKERS_S
 
 

@@ -11,15 +11,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import count
 
 from s2e.jobs import loop
-from s2e.words import JobSpec, PlanSpec, Round, RoundRecord, UnreadableError
+from s2e.words import Estimate, JobSpec, PlanSpec, Population, Round, RoundRecord, UnreadableError, replace
 from s2e.words.states import JOB_ENDED, TRIAL_IN_FLIGHT
+from service.dispatch.breaker import Breaker
 from service.store import external, populations, repository, rounds
 from service.store.changes import lock_job
 from service.store.engine import Database
 from service.store.rounds import JobStatus
-from workers.backend import Event, TrialBackend, WorkerInfo
+from workers.backend import (
+    OUT_OF_MEMORY,
+    Event,
+    PopulationChecked,
+    PopulationFinished,
+    PopulationHeld,
+    PopulationKey,
+    PopulationLost,
+    PopulationStarted,
+    TrialBackend,
+    WorkerInfo,
+)
 
 
 class Step(Enum):
@@ -30,24 +43,52 @@ class Step(Enum):
     DONE = "nothing is left to do for a dispatcher"
 
 
+CHECK = -1
+"""The round of a population that is only checked."""
+
+
 @dataclass
 class _Known:
-    """What never changes once stored, kept to read it only once."""
+    """What never changes once stored, kept to read it only once, and what is under way."""
 
     spec: JobSpec
     history: list[RoundRecord] = field(default_factory=list)
     round: Round | None = None
+    in_flight: dict[PopulationKey, _InFlight] = field(default_factory=dict)
+    checks: list[Population] | None = None
+    """Populations still to be checked before the first round; None: not begun."""
+    lacking: bool = False
+    """It was blocked because nothing could hold it, so a place that can is all it needs."""
+
+
+@dataclass
+class _InFlight:
+    """A population in the hands of the backend."""
+
+    population: Population
+    place: str = ""
+    held: str = ""
+    """Why it waits with what it has trained; empty while it gets on."""
 
 
 class Orchestrator:
     """Advances the jobs that ``owner`` holds the lease of. Every method may raise LeaseLostError."""
 
-    def __init__(self, database: Database, backend: TrialBackend, owner: str, max_attempts: int = 3) -> None:
+    def __init__(
+        self,
+        database: Database,
+        backend: TrialBackend,
+        owner: str,
+        max_attempts: int = 3,
+        breaker: Breaker | None = None,
+    ) -> None:
         self._database = database
         self._backend = backend
         self._owner = owner
         self._max_attempts = max_attempts
+        self.breaker = breaker or Breaker()
         self._known: dict[str, _Known] = {}
+        self._n_checks = count(1)
 
     def take_over(self, job_id: str) -> None:
         """Begin to lead a job: what was under way in other hands, or in a failed step of ours, is put back."""
@@ -59,14 +100,63 @@ class Orchestrator:
     def drop(self, job_id: str) -> None:
         """Stop what the backend does for a job, and forget what is known of it."""
         self._known.pop(job_id, None)
+        self.breaker.forget(job_id)
         for key in self._backend.running():
             if key.job_id == job_id:
                 self._backend.cancel(key)
 
     def record(self, job_id: str, events: Iterable[Event]) -> None:
         """Write down everything one poll brought about one job, in one transaction."""
+        events = list(events)
         with self._database.write() as session:
-            populations.record_events(session, job_id, self._owner, events, self._max_attempts)
+            trained = [event for event in events if event.key.round != CHECK]
+            populations.record_events(session, job_id, self._owner, trained, self._max_attempts)
+        known = self._known.get(job_id)
+        if known is not None:
+            for event in events:
+                self._note(job_id, known, event)
+
+    def _note(self, job_id: str, known: _Known, event: Event) -> None:
+        """Keep in mind what an event says of the place, and of a check."""
+        flight = known.in_flight.get(event.key)
+        if flight is None:
+            return
+        flight.held = event.reason if isinstance(event, PopulationHeld) else ""
+        match event:
+            case PopulationStarted():
+                flight.place = event.place
+            case PopulationFinished():
+                self.breaker.went_well(job_id, flight.place)
+            case PopulationChecked():
+                self.breaker.went_well(job_id, flight.place)
+                self._checked(job_id, known, replace(event.estimate, place=flight.place))
+            case PopulationLost():
+                self._lost(job_id, known, event, flight.population)
+        if isinstance(event, PopulationFinished | PopulationChecked | PopulationLost):
+            del known.in_flight[event.key]
+
+    def _lost(self, job_id: str, known: _Known, event: PopulationLost, population: Population) -> None:
+        n_trials, is_check = len(population.trials), event.key.round == CHECK
+        if event.retryable and event.cause == OUT_OF_MEMORY and n_trials > 1:
+            if is_check:
+                with self._database.write() as session:
+                    repository.halve_check(session, job_id, self._owner, -(-n_trials // 2))
+                known.checks = None
+        elif event.retryable:
+            self.breaker.lost(job_id, event.cause, event.reason, event.place or "")
+        elif is_check:
+            self.fail(job_id, event.reason)
+
+    def _checked(self, job_id: str, known: _Known, estimate: Estimate) -> None:
+        """One population can be trained; when all can, the job runs."""
+        assert known.checks
+        known.checks.pop(0)
+        if not known.checks:
+            places = capacity(self._backend.workers(), known.spec.plan) - 1
+            n_populations = -(-loop.n_trials(known.spec) // known.spec.plan.population)
+            job_s = estimate.epoch_s * known.spec.train.n_epochs * -(-n_populations // places)
+            with self._database.write() as session:
+                repository.start_job(session, job_id, self._owner, replace(estimate, job_s=job_s))
 
     def advance(self, job_id: str) -> bool:
         """Take all steps that are possible now; True when a dispatcher has nothing more to do for the job."""
@@ -89,7 +179,7 @@ class Orchestrator:
         if status.state == "cancelling":
             return self._cancel(job_id)
         if status.state == "queued":
-            return self._begin(job_id)
+            return self._begin(job_id, status)
         if self._is_external(job_id) and self._take_back(job_id):
             return Step.AGAIN
         in_flight, pending = status.in_state(*TRIAL_IN_FLIGHT), status.in_state("pending")
@@ -97,9 +187,11 @@ class Orchestrator:
             return Step.WAIT if in_flight else Step.DONE
         if pending and self._is_external(job_id):
             return Step.WAIT
-        if pending:
-            return self._start(job_id, status, len(in_flight))
-        return Step.WAIT if in_flight else self._next_round(job_id, status.n_rounds)
+        if not status.checked and not self._is_external(job_id):
+            return self._check(job_id)
+        if pending and self._start(job_id, status, len(in_flight)) is Step.AGAIN:
+            return Step.AGAIN
+        return self._wait(job_id) if in_flight or pending else self._next_round(job_id, status.n_rounds)
 
     def _cancel(self, job_id: str) -> Step:
         self.drop(job_id)
@@ -107,16 +199,36 @@ class Orchestrator:
             repository.finish_cancel(session, job_id, self._owner)
         return Step.DONE
 
-    def _begin(self, job_id: str) -> Step:
+    def _begin(self, job_id: str, status: JobStatus) -> Step:
+        runs = status.checked or self._is_external(job_id)
+        begin = repository.start_job if runs else repository.check_job_first
         with self._database.write() as session:
-            repository.start_job(session, job_id, self._owner)
+            begin(session, job_id, self._owner)
         return Step.AGAIN
+
+    def _check(self, job_id: str) -> Step:
+        """Let a worker see whether the job can be trained, before anything is asked: one population of each kind."""
+        known = self._recall(job_id)
+        if known.in_flight:
+            return Step.WAIT
+        if known.checks is None:
+            first = loop.next_round(known.spec, ())
+            assert first is not None
+            with self._database.read() as session:
+                most = rounds.most_in_population(session, job_id)
+            known.checks = _of_each_kind(loop.populations(known.spec, first, most))
+        if self._is_obstructed(job_id, known):
+            return Step.WAIT
+        key = PopulationKey(job_id, CHECK, 0, next(self._n_checks))
+        self._give(known, key, known.checks[0], check=True)
+        return Step.WAIT
 
     def _start(self, job_id: str, status: JobStatus, n_in_flight: int) -> Step:
         """Lease pending populations, as many as have a place, and give them to the backend."""
         known = self._recall(job_id)
-        room = capacity(self._backend.workers(), known.spec.plan) - n_in_flight
-        if room <= 0:
+        places = [worker for worker in self._backend.workers() if worker.name not in self.breaker.quarantined()]
+        room = capacity(places, known.spec.plan) - n_in_flight
+        if room <= 0 or self._is_obstructed(job_id, known):
             return Step.WAIT
         m = status.n_rounds - 1
         if known.round is None or known.round.index != m:
@@ -124,10 +236,46 @@ class Orchestrator:
                 known.round = rounds.load_round(session, job_id, m)
         with self._database.write() as session:
             keys = populations.lease_populations(session, job_id, self._owner, m, status.in_state("pending")[:room])
-        groups = loop.populations(known.spec, known.round)
+            groups = rounds.load_groups(session, job_id, m)
+        trials = {trial.k: trial for trial in known.round.trials}
         for key in keys:
-            self._backend.start(key, groups[key.group])
+            self._give(known, key, loop.population_of(known.spec, known.round, [trials[k] for k in groups[key.group]]))
         return Step.WAIT if keys else Step.AGAIN  # no keys: a user has moved the job meanwhile
+
+    def _give(self, known: _Known, key: PopulationKey, population: Population, *, check: bool = False) -> None:
+        known.in_flight[key] = _InFlight(population)
+        self._backend.start(key, population, avoid=frozenset(self.breaker.quarantined()), check=check)
+
+    def _is_obstructed(self, job_id: str, known: _Known) -> bool:
+        """Whether nothing of the job can be started now; it is blocked then, unless something of it still gets on."""
+        plan, avoid = known.spec.plan, self.breaker.quarantined()
+        lacks = self._backend.lacks(plan)
+        is_shut = bool(avoid) and bool(self._backend.lacks(plan, frozenset(avoid)))
+        if not lacks and not is_shut and not self.breaker.waits(job_id):
+            if known.lacking:
+                known.lacking = False
+                with self._database.write() as session:
+                    repository.unblock_job(session, job_id, self._owner)
+            return False
+        trouble = self.breaker.trouble(job_id)
+        if is_shut and not trouble:
+            trouble = "; ".join(f"{place} is quarantined: {why.reason}" for place, why in sorted(avoid.items()))
+        self._block(job_id, known, lacks or trouble, lacking=bool(lacks))
+        return True
+
+    def _block(self, job_id: str, known: _Known, reason: str, *, lacking: bool = False) -> None:
+        if not reason or any(not flight.held for flight in known.in_flight.values()):
+            return
+        known.lacking = lacking
+        with self._database.write() as session:
+            repository.block_job(session, job_id, self._owner, reason)
+
+    def _wait(self, job_id: str) -> Step:
+        """Nothing to do but wait; where all that is under way is held, the job is blocked for that reason."""
+        known = self._recall(job_id)
+        if known.in_flight and all(flight.held for flight in known.in_flight.values()):
+            self._block(job_id, known, next(iter(known.in_flight.values())).held)
+        return Step.WAIT
 
     def _next_round(self, job_id: str, n_rounds: int) -> Step:
         """All results are there: ask for the next round, or end with the report."""
@@ -135,6 +283,8 @@ class Orchestrator:
         if len(known.history) < n_rounds:
             with self._database.read() as session:
                 known.history += rounds.load_history(session, job_id, first=len(known.history))
+        if reason := loop.hopeless(known.history):
+            return self._give_up(job_id, reason)
         round_ = loop.next_round(known.spec, known.history)
         if round_ is None:
             return self._finish(job_id, known)
@@ -142,7 +292,13 @@ class Orchestrator:
             rounds.insert_round(session, job_id, self._owner, known.spec, round_)
         return Step.AGAIN
 
+    def _give_up(self, job_id: str, reason: str) -> Step:
+        self.fail(job_id, reason)
+        return Step.DONE
+
     def _finish(self, job_id: str, known: _Known) -> Step:
+        if reason := loop.nothing_trained(known.history):
+            return self._give_up(job_id, reason)
         report = loop.report_of(known.spec, known.history)
         with self._database.write() as session:
             repository.finish_job(session, job_id, self._owner, report)
@@ -172,6 +328,14 @@ class Orchestrator:
             with self._database.read() as session:
                 self._known[job_id] = _Known(rounds.load_spec(session, job_id))
         return self._known[job_id]
+
+
+def _of_each_kind(groups: Sequence[Population]) -> list[Population]:
+    """One population for each method and network, that with the largest batches and the most trials."""
+    kinds: dict[tuple[str, str], Population] = {}
+    for group in sorted(groups, key=lambda group: (group.train.batch_size, len(group.trials)), reverse=True):
+        kinds.setdefault((group.train.method, group.train.network), group)
+    return list(kinds.values())
 
 
 def capacity(workers: Sequence[WorkerInfo], plan: PlanSpec) -> int:

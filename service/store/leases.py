@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Insert, and_, delete, or_, select, update
@@ -11,8 +12,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from s2e.words import SPEC_VERSION
-from s2e.words.states import JOB_ENDED, TRIAL_IN_FLIGHT
-from service.store.changes import utc_now
+from s2e.words.states import JOB_ENDED, JOB_LED, TRIAL_IN_FLIGHT
+from service.store.changes import clean, utc_now
 from service.store.models import Job, Trial, WorkerRow
 from workers.backend import WorkerInfo
 
@@ -31,7 +32,7 @@ def claimable_jobs(session: Session, limit: int) -> list[str]:
     One whose spec is of a later version is left to a dispatcher of that release, unless it only has to be cancelled.
     """
     in_flight = select(Trial.id).where(Trial.job_id == Job.id, Trial.state.in_(TRIAL_IN_FLIGHT)).exists()
-    goes_on = or_(Job.state.in_(("queued", "running")), and_(Job.state == "paused", in_flight))
+    goes_on = or_(Job.state.in_(JOB_LED), and_(Job.state == "paused", in_flight))
     needs = or_(Job.state == "cancelling", and_(goes_on, Job.spec_version <= SPEC_VERSION))
     return list(session.scalars(select(Job.id).where(needs, _free()).order_by(Job.id).limit(limit)))
 
@@ -65,12 +66,26 @@ def release_leases(session: Session, owner: str, job_ids: Sequence[str]) -> None
     )
 
 
-def record_workers(session: Session, workers: Sequence[WorkerInfo]) -> None:
-    """What was just seen of the places that train; those unseen for a minute are forgotten."""
+@dataclass(frozen=True)
+class Quarantine:
+    """Why nothing is placed at a place, and until when."""
+
+    reason: str
+    until: datetime
+
+
+def record_workers(
+    session: Session, workers: Sequence[WorkerInfo], quarantined: Mapping[str, Quarantine] | None = None
+) -> None:
+    """What was just seen of the places that train; those unseen for a minute are forgotten. A dispatcher that leads
+    nothing knows of no quarantine (None), and leaves what another wrote."""
     at = utc_now()
     session.execute(delete(WorkerRow).where(WorkerRow.seen_at < at - timedelta(seconds=WORKER_FORGOTTEN_S)))
     for worker in sorted(workers, key=lambda worker: worker.name):
         values = {"cpus": worker.cpus, "gpus": worker.gpus, "busy": worker.busy, "seen_at": at}
+        if quarantined is not None:
+            why = quarantined.get(worker.name)
+            values |= {"trouble": clean(why.reason) if why else "", "quarantined_until": why.until if why else None}
         session.execute(_upsert_worker(session, worker.name[:200], values))
 
 
@@ -79,4 +94,6 @@ def _upsert_worker(session: Session, name: str, values: dict[str, Any]) -> Inser
         statement: sqlite.Insert | postgresql.Insert = sqlite.insert(WorkerRow)
     else:
         statement = postgresql.insert(WorkerRow)
-    return statement.values(name=name, **values).on_conflict_do_update(index_elements=["name"], set_=values)
+    return statement.values(**{"trouble": "", **values}, name=name).on_conflict_do_update(
+        index_elements=["name"], set_=values
+    )

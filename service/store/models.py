@@ -82,6 +82,10 @@ class Job(Base):
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    estimate: Mapped[dict[str, Any] | None]
+    """Estimate as JSON: what the check found. Null: not checked yet."""
+    population: Mapped[int | None]
+    """Most trials of a population, where memory held fewer than the plan says; part of the plan from then on."""
     lease_owner: Mapped[str | None] = mapped_column(String(80))
     lease_until: Mapped[datetime | None]
 
@@ -241,6 +245,9 @@ class WorkerRow(Base):
     cpus: Mapped[float]
     gpus: Mapped[float]
     busy: Mapped[int]
+    trouble: Mapped[str] = mapped_column(Text, default="")
+    """Why nothing is placed there until ``quarantined_until``."""
+    quarantined_until: Mapped[datetime | None]
     seen_at: Mapped[datetime]
 
 

@@ -35,6 +35,8 @@ class JobStatus:
     state: str
     n_rounds: int
     groups: tuple[GroupStatus, ...]
+    checked: bool = False
+    """Whether a worker has seen that the job can be trained."""
 
     def in_state(self, *states: str) -> tuple[int, ...]:
         """The groups of the last round that are in one of ``states``."""
@@ -51,17 +53,18 @@ def load_spec(session: Session, job_id: str) -> JobSpec:
 
 def job_status(session: Session, job_id: str) -> JobStatus:
     """State of a job and of the populations of its last round. Raises NotFound."""
-    state = session.scalar(select(Job.state).where(Job.id == job_id))
-    if state is None:
+    row = session.execute(select(Job.state, Job.estimate.is_not(None)).where(Job.id == job_id)).one_or_none()
+    if row is None:
         raise NotFound("job", job_id)
+    state, checked = row
     last = session.scalar(select(func.max(SearchRound.round)).where(SearchRound.job_id == job_id))
     if last is None:
-        return JobStatus(state, 0, ())
+        return JobStatus(state, 0, (), checked)
     rows = session.execute(
         select(Trial.group, Trial.state, Trial.attempt).distinct().where(Trial.job_id == job_id, Trial.round == last)
     )
     groups = {g: GroupStatus(g, "ended" if s in TRIAL_ENDED else s, attempt) for g, s, attempt in rows}
-    return JobStatus(state, last + 1, tuple(groups[g] for g in sorted(groups)))
+    return JobStatus(state, last + 1, tuple(groups[g] for g in sorted(groups)), checked)
 
 
 def load_round(session: Session, job_id: str, index: int) -> Round:
@@ -71,6 +74,20 @@ def load_round(session: Session, job_id: str, index: int) -> Round:
         raise NotFound("round", index)
     specs = session.scalars(select(Trial.spec).where(Trial.job_id == job_id, Trial.round == index).order_by(Trial.k))
     return _round(row, specs.all())
+
+
+def most_in_population(session: Session, job_id: str) -> int | None:
+    """Most trials of a population, where memory held fewer than the plan says."""
+    return session.scalar(select(Job.population).where(Job.id == job_id))
+
+
+def load_groups(session: Session, job_id: str, index: int) -> dict[int, tuple[int, ...]]:
+    """Which trials (k) of a round each population trains."""
+    groups: dict[int, tuple[int, ...]] = {}
+    rows = select(Trial.group, Trial.k).where(Trial.job_id == job_id, Trial.round == index).order_by(Trial.k)
+    for group, k in session.execute(rows):
+        groups[group] = (*groups.get(group, ()), k)
+    return groups
 
 
 def load_history(session: Session, job_id: str, first: int = 0) -> list[RoundRecord]:
@@ -109,7 +126,7 @@ def _result(trial: Trial) -> TrialResult:
 def insert_round(session: Session, job_id: str, owner: str, spec: JobSpec, round_: Round) -> None:
     """Write what a round asks for: its state before, its trials, and which of them train together."""
     job = lock_job(session, job_id, owner)
-    groups = loop.populations(spec, round_)
+    groups = loop.populations(spec, round_, job.population)
     group_of = {trial.k: group for group, population in enumerate(groups) for trial in population.trials}
     session.add(
         SearchRound(

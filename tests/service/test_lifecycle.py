@@ -53,7 +53,7 @@ def test_every_state_is_reached_ends_and_what_has_ended_stays(
 
 def test_states_are_those_of_the_design() -> None:
     assert set(states.JOB_STATES) == {
-        "queued", "running", "paused", "cancelling", "cancelled", "completed", "failed",
+        "queued", "checking", "running", "blocked", "paused", "cancelling", "cancelled", "completed", "failed",
     }  # fmt: skip
     assert set(states.TRIAL_STATES) == {
         "pending", "leased", "running", "succeeded", "failed", "cancelled", "lost",

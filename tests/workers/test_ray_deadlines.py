@@ -98,7 +98,7 @@ def test_no_place_in_time_is_a_retryable_loss_though_a_node_is_big_enough(
     backend = RayBackend(tmp_path, placement_timeout_s=0.0)
     backend.start(KEY, make_population(plan=PlanSpec(threads=2)))
     (lost,) = backend.poll()
-    assert lost == PopulationLost(KEY, "no place with 2 CPU within 0 s: none was free", retryable=True)
+    assert lost == PopulationLost(KEY, "no place with 2 CPU within 0 s: none was free", True, "no place")
     assert ray.cancels == [False]
     assert backend.running() == frozenset()
 
