@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     poll_s: float = Field(default=0.2, gt=0)
     """Longest wait of the dispatcher for an event of the backend."""
     max_attempts: int = Field(default=3, ge=1)
-    """Tries at an external trial whose program goes silent, before it fails. What we train ourselves has no such end."""
+    """Tries at an external trial whose program goes silent, before it fails."""
 
     @model_validator(mode="after")
     def _fill_places(self) -> Self:
