@@ -29,6 +29,9 @@ class Settings(BaseSettings):
     ray_address: str | None = None
     ray_num_cpus: int | None = Field(default=None, ge=1)
 
+    worker_env: str = ""
+    """Names of environment variables, with commas between, that trainers see beside those they need anyway."""
+
     lease_s: float = Field(default=5.0, gt=0)
     """A dispatcher that is silent for this long loses its jobs to another."""
     poll_s: float = Field(default=0.2, gt=0)

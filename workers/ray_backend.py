@@ -7,6 +7,7 @@ the items of two runs, so a lost population is an event and whoever drives decid
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,10 +75,16 @@ class RayBackend:
         cancel_grace_s: float = CANCEL_GRACE_S,
         object_store_bytes: int = _OBJECT_STORE_BYTES,
         warm_processes: int = 2,
+        pass_on: Iterable[str] = (),
     ) -> None:
-        self._ray, self._owns_ray = connect(
-            address, num_cpus=num_cpus, num_gpus=num_gpus, object_store_bytes=object_store_bytes
+        self._connection = connect(
+            address,
+            num_cpus=num_cpus,
+            num_gpus=num_gpus,
+            object_store_bytes=object_store_bytes,
+            pass_on=pass_on,
         )
+        self._ray = self._connection.ray
         self._train = self._ray.remote(num_returns="streaming", max_retries=0)(run_on_ray)
         self._roots = (
             str(Path(artifact_root).resolve()),
@@ -89,7 +96,7 @@ class RayBackend:
         self._flights: dict[PopulationKey, _Flight] = {}
         self._cancelled: list[tuple[Any, float]] = []
         self._looked_s = 0.0
-        if self._owns_ray and address is None:
+        if self._connection.is_own:
             self._warm(warm_processes)
 
     def start(
@@ -147,8 +154,7 @@ class RayBackend:
     def close(self) -> None:
         for key in list(self._flights):
             self.cancel(key)
-        if self._owns_ray:
-            self._ray.shutdown()
+        self._connection.close()
 
     def _warm(self, n_processes: int) -> None:
         """Let new trainer processes import the engine at once, and not when their first population waits for them."""

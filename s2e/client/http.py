@@ -85,11 +85,16 @@ class S2EClient:
         self._http.close()
 
     def ready(self) -> bool:
-        """Whether the service answers, with its database at the newest migration."""
+        """Whether a job that is submitted now is going to be trained: the service answers, and a dispatcher works."""
+        return not self.not_ready()
+
+    def not_ready(self) -> str:
+        """Why the service cannot work now; empty when it can."""
         try:
-            return self._http.get("/readyz").is_success
-        except httpx.TransportError:
-            return False
+            response = self._http.get("/readyz")
+        except httpx.TransportError as error:
+            return f"no service answers at {self.url} ({type(error).__name__})"
+        return "" if response.is_success else refusal(response).detail
 
     def submit(self, job: JobSpec | Mapping[str, Any], idempotency_key: str | None = None) -> Job:
         """Submit a job; with the key of an earlier submission of the same body, that job again.

@@ -345,6 +345,7 @@ class Readiness:
     status: str = param(choices=("ready",), doc="the service can work")
     database: str = param(choices=("ok",), doc="it answers")
     migrations: str = param(choices=("head",), doc="its schema is the one this program was written for")
+    dispatcher: str = param(choices=("ok",), doc="one lives, and its backend is there")
 
 
 @dataclass(frozen=True)

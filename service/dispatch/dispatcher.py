@@ -20,6 +20,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from s2e.words import S2EError
 from service.dispatch.backends import make_backend
+from service.dispatch.heartbeat import Heartbeat
 from service.dispatch.orchestrator import Orchestrator
 from service.settings import Settings
 from service.store import leases
@@ -49,21 +50,25 @@ class Dispatcher:
         lease_s: float = 5.0,
         poll_s: float = 0.2,
         max_attempts: int = 3,
+        owner: str = "",
+        heartbeat: Heartbeat | None = None,
     ) -> None:
-        self.owner = f"{socket.gethostname()[:48]}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.owner = owner or new_owner()
         self._database = database
         self._backend = backend
         self._lease_s = lease_s
         self._poll_s = poll_s
         self._orchestrator = Orchestrator(database, backend, self.owner, max_attempts)
+        self.heartbeat = heartbeat or Heartbeat(database, self.owner, lease_s)
         self._led: set[str] = set()
         self._errors: Counter[str] = Counter()
-        self._renew_at_s = 0.0
         self._workers_at_s = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set; then let go of everything in order."""
         log.info("dispatcher started", owner=self.owner)
+        self.heartbeat.works()
+        self.heartbeat.start()
         try:
             while not stop.is_set():
                 began_s = time.monotonic()
@@ -79,11 +84,17 @@ class Dispatcher:
                     stop.wait(max(0.0, self._poll_s - (time.monotonic() - began_s)))
         finally:
             self.close()
+            with suppress(*DATABASE_AWAY):
+                self.heartbeat.stop()
 
     def step(self) -> int:
         """One pass over leases, events and jobs; the number of events of the backend."""
-        self._renew()
+        self.heartbeat.beat_if_due()
+        for job_id in self.heartbeat.take_lost() & self._led:
+            log.warning("lease lost", job=job_id)
+            self._drop(job_id)
         self._claim()
+        self.heartbeat.leads(self._led)
         events = self._backend.poll(self._poll_s if self._led else 0.0)
         for job_id, of_job in _by_job(events).items():
             if job_id in self._led:
@@ -93,6 +104,7 @@ class Dispatcher:
             with self._guard(job_id):
                 self._advance(job_id)
         self._record_workers()
+        self.heartbeat.leads(self._led)
         return len(events)
 
     def close(self) -> None:
@@ -117,17 +129,9 @@ class Dispatcher:
             if taken:
                 log.info("job taken", job=job_id)
                 self._led.add(job_id)
+                self.heartbeat.leads(self._led)
                 with self._guard(job_id):
                     self._orchestrator.take_over(job_id)
-
-    def _renew(self) -> None:
-        if not self._led or time.monotonic() < self._renew_at_s:
-            return
-        with self._database.write() as session:
-            held = leases.renew_leases(session, self.owner, sorted(self._led), self._lease_s)
-        self._renew_at_s = time.monotonic() + self._lease_s / 3
-        for job_id in self._led - held:
-            self._drop(job_id)
 
     def _advance(self, job_id: str) -> None:
         if self._orchestrator.advance(job_id):
@@ -181,6 +185,11 @@ class Dispatcher:
         self._workers_at_s = time.monotonic() + WORKERS_S
 
 
+def new_owner() -> str:
+    """A name for one dispatcher: host, process, and what tells it from the one before it."""
+    return f"{socket.gethostname()[:48]}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
 def _by_job(events: Iterable[Event]) -> dict[str, list[Event]]:
     """The events of each job, in order."""
     found: dict[str, list[Event]] = {}
@@ -215,14 +224,32 @@ def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
     database = Database(settings.database_url)
+    owner = new_owner()
+    heartbeat = Heartbeat(database, owner, settings.lease_s)
     try:
+        backend = _backend_or_trouble(settings, heartbeat)
         dispatcher = Dispatcher(
             database,
-            make_backend(settings),
+            backend,
             lease_s=settings.lease_s,
             poll_s=settings.poll_s,
             max_attempts=settings.max_attempts,
+            owner=owner,
+            heartbeat=heartbeat,
         )
         dispatcher.run(stop)
     finally:
         database.close()
+
+
+def _backend_or_trouble(settings: Settings, heartbeat: Heartbeat) -> TrialBackend:
+    """The backend; where it cannot be had, the reason is left for ``/readyz`` and the process ends."""
+    try:
+        with suppress(*DATABASE_AWAY):
+            heartbeat.beat()
+        return make_backend(settings)
+    except Exception as error:
+        log.exception("no backend", backend=settings.backend)
+        with suppress(*DATABASE_AWAY):
+            heartbeat.stop(f"backend {settings.backend}: {type(error).__name__}: {str(error)[:500]}")
+        raise SystemExit(1) from error

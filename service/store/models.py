@@ -251,6 +251,17 @@ class WorkerRow(Base):
     seen_at: Mapped[datetime]
 
 
+class DispatcherRow(Base):
+    """A dispatcher that was alive when last seen."""
+
+    __tablename__ = "dispatchers"
+
+    name: Mapped[str] = mapped_column(String(200), primary_key=True)
+    trouble: Mapped[str] = mapped_column(Text, default="")
+    """Why it cannot work; empty when it can."""
+    seen_at: Mapped[datetime]
+
+
 def _number_columns(table: type[Base], words: type) -> tuple[str, ...]:
     """Give ``table`` a column for each number that ``words`` declares; their names."""
     hints, names = get_type_hints(words), tuple(number.name for number in numbers_of(words))
