@@ -13,7 +13,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 import tomllib
@@ -26,7 +25,7 @@ from service.cli.options import out
 from service.cli.reports import draw_report
 from service.cli.saving import save_report
 from service.cli.terminal import print_places, watch
-from service.dispatch.supervisor import PARENT_PID
+from service.dispatch.supervisor import PARENT_PID, command
 
 HERE = Path(__file__).resolve().parent
 PATIENCE_S = 90.0
@@ -44,8 +43,7 @@ def start_service(home: Path, port: int) -> subprocess.Popen[bytes]:
     home.mkdir(parents=True, exist_ok=True)
     log = (home / "serve.log").open("ab")
     environment = os.environ | {"S2E_HOME": str(home), "S2E_PORT": str(port), PARENT_PID: str(os.getpid())}
-    command = [str(Path(sys.executable).with_name("s2e")), "serve"]
-    return subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    return subprocess.Popen(command("serve"), env=environment, stdout=log, stderr=log, start_new_session=True)
 
 
 def wait_until_ready(client: S2EClient, process: subprocess.Popen[bytes]) -> None:
