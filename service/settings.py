@@ -34,6 +34,8 @@ class Settings(BaseSettings):
 
     lease_s: float = Field(default=5.0, gt=0)
     """A dispatcher that is silent for this long loses its jobs to another."""
+    stall_s: float = Field(default=3600.0, gt=0)
+    """A population that says nothing for this long is lost and tried again elsewhere; longer than any epoch."""
     poll_s: float = Field(default=0.2, gt=0)
     """Longest wait of the dispatcher for an event of the backend."""
     max_attempts: int = Field(default=3, ge=1)

@@ -36,16 +36,16 @@ class Breaker:
     """The circuits of every job and every place that one dispatcher knows."""
 
     def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
-        self._now_s = now_s
+        self.now_s = now_s
         self._jobs: dict[str, _Circuit] = {}
         self._places: dict[str, _Circuit] = {}
 
     def lost(self, job_id: str, cause: str, reason: str, place: str) -> None:
         """A population of the job was lost at ``place`` (empty: nobody knows where), which is not its own fault."""
         words = reason if cause in reason else f"{cause}: {reason}"
-        _count(self._jobs.setdefault(job_id, _Circuit()), words, self._now_s(), BACK_OFF_S, 1)
+        _count(self._jobs.setdefault(job_id, _Circuit()), words, self.now_s(), BACK_OFF_S, 1)
         if place:
-            _count(self._places.setdefault(place, _Circuit()), words, self._now_s(), QUARANTINE_S, OPEN_AFTER)
+            _count(self._places.setdefault(place, _Circuit()), words, self.now_s(), QUARANTINE_S, OPEN_AFTER)
 
     def went_well(self, job_id: str, place: str) -> None:
         """A population of the job ended at ``place``, well or with failures of its own."""
@@ -59,7 +59,7 @@ class Breaker:
     def waits(self, job_id: str) -> bool:
         """Whether the next try of the job has to wait."""
         circuit = self._jobs.get(job_id)
-        return circuit is not None and self._now_s() < circuit.until_s
+        return circuit is not None and self.now_s() < circuit.until_s
 
     def trouble(self, job_id: str) -> str:
         """Why the job does not get on; empty before it failed often enough to say so."""
@@ -68,7 +68,7 @@ class Breaker:
 
     def quarantined(self) -> dict[str, Quarantine]:
         """The places that get nothing now."""
-        now_s, now = self._now_s(), datetime.now(UTC)
+        now_s, now = self.now_s(), datetime.now(UTC)
         return {
             place: Quarantine(circuit.reason, now + timedelta(seconds=circuit.until_s - now_s))
             for place, circuit in self._places.items()

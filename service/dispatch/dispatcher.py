@@ -20,8 +20,9 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from s2e.words import S2EError
 from service.dispatch.backends import make_backend
+from service.dispatch.guarded import BackendAwayError, GuardedBackend
 from service.dispatch.heartbeat import Heartbeat
-from service.dispatch.orchestrator import Orchestrator
+from service.dispatch.orchestrator import STALL_S, Orchestrator
 from service.settings import Settings
 from service.store import leases
 from service.store.changes import LeaseLostError
@@ -50,15 +51,16 @@ class Dispatcher:
         lease_s: float = 5.0,
         poll_s: float = 0.2,
         max_attempts: int = 3,
+        stall_s: float = STALL_S,
         owner: str = "",
         heartbeat: Heartbeat | None = None,
     ) -> None:
         self.owner = owner or new_owner()
         self._database = database
-        self._backend = backend
+        self._backend: TrialBackend = GuardedBackend(backend)
         self._lease_s = lease_s
         self._poll_s = poll_s
-        self._orchestrator = Orchestrator(database, backend, self.owner, max_attempts)
+        self._orchestrator = Orchestrator(database, self._backend, self.owner, max_attempts, stall_s=stall_s)
         self.heartbeat = heartbeat or Heartbeat(database, self.owner, lease_s)
         self._led: set[str] = set()
         self._errors: Counter[str] = Counter()
@@ -111,7 +113,8 @@ class Dispatcher:
         """Stop what trains and let others take the jobs at once."""
         led = sorted(self._led)
         self._drop_all()
-        self._backend.close()
+        with suppress(BackendAwayError):
+            self._backend.close()
         if led:
             # A database that is away keeps no other dispatcher waiting for longer than a lease.
             with suppress(*DATABASE_AWAY), self._database.write() as session:
@@ -150,6 +153,11 @@ class Dispatcher:
         except LeaseLostError as error:
             log.warning("lease lost", job=job_id, detail=str(error))
             self._drop(job_id)
+        except BackendAwayError as error:  # not the job's fault, however often
+            log.warning("backend away", job=job_id, detail=str(error))
+            with suppress(LeaseLostError):
+                self._orchestrator.block(job_id, f"the backend does not answer: {error}")
+            self._drop(job_id)  # the lease is the pause before the next try
         except S2EError as error:  # the job itself is at fault, another try would end the same way
             self._fail(job_id, error)
         except Exception as error:
@@ -170,7 +178,8 @@ class Dispatcher:
 
     def _drop(self, job_id: str) -> None:
         self._led.discard(job_id)
-        self._orchestrator.drop(job_id)
+        with suppress(BackendAwayError):  # what cannot be told to stop is fenced off by its attempt
+            self._orchestrator.drop(job_id)
 
     def _drop_all(self) -> None:
         for job_id in sorted(self._led):
@@ -234,6 +243,7 @@ def run(settings: Settings) -> None:
             lease_s=settings.lease_s,
             poll_s=settings.poll_s,
             max_attempts=settings.max_attempts,
+            stall_s=settings.stall_s,
             owner=owner,
             heartbeat=heartbeat,
         )

@@ -43,6 +43,8 @@ class Step(Enum):
     DONE = "nothing is left to do for a dispatcher"
 
 
+STALL_S = 3600.0
+"""A population that began and says nothing for this long is lost."""
 CHECK = -1
 """The round of a population that is only checked."""
 
@@ -69,6 +71,8 @@ class _InFlight:
     place: str = ""
     held: str = ""
     """Why it waits with what it has trained; empty while it gets on."""
+    seen_s: float = 0.0
+    """When it was last heard of."""
 
 
 class Orchestrator:
@@ -81,12 +85,14 @@ class Orchestrator:
         owner: str,
         max_attempts: int = 3,
         breaker: Breaker | None = None,
+        stall_s: float = STALL_S,
     ) -> None:
         self._database = database
         self._backend = backend
         self._owner = owner
         self._max_attempts = max_attempts
         self.breaker = breaker or Breaker()
+        self._stall_s = stall_s
         self._known: dict[str, _Known] = {}
         self._n_checks = count(1)
 
@@ -122,6 +128,7 @@ class Orchestrator:
         if flight is None:
             return
         flight.held = event.reason if isinstance(event, PopulationHeld) else ""
+        flight.seen_s = self.breaker.now_s()
         match event:
             case PopulationStarted():
                 flight.place = event.place
@@ -170,6 +177,11 @@ class Orchestrator:
         with self._database.write() as session:
             repository.fail_job(session, job_id, self._owner, reason)
 
+    def block(self, job_id: str, reason: str) -> None:
+        """No place can train the job now."""
+        with self._database.write() as session:
+            repository.block_job(session, job_id, self._owner, reason)
+
     def _step(self, job_id: str) -> Step:
         with self._database.read() as session:
             status = rounds.job_status(session, job_id)
@@ -210,7 +222,7 @@ class Orchestrator:
         """Let a worker see whether the job can be trained, before anything is asked: one population of each kind."""
         known = self._recall(job_id)
         if known.in_flight:
-            return Step.WAIT
+            return self._wait(job_id)
         if known.checks is None:
             first = loop.next_round(known.spec, ())
             assert first is not None
@@ -267,15 +279,25 @@ class Orchestrator:
         if not reason or any(not flight.held for flight in known.in_flight.values()):
             return
         known.lacking = lacking
-        with self._database.write() as session:
-            repository.block_job(session, job_id, self._owner, reason)
+        self.block(job_id, reason)
 
     def _wait(self, job_id: str) -> Step:
         """Nothing to do but wait; where all that is under way is held, the job is blocked for that reason."""
         known = self._recall(job_id)
+        self._give_up_stalled(job_id, known)
         if known.in_flight and all(flight.held for flight in known.in_flight.values()):
             self._block(job_id, known, next(iter(known.in_flight.values())).held)
         return Step.WAIT
+
+    def _give_up_stalled(self, job_id: str, known: _Known) -> None:
+        """What began and has been silent for too long is lost, as if its place had said so."""
+        until_s = self.breaker.now_s() - self._stall_s
+        silent = [key for key, flight in known.in_flight.items() if flight.place and flight.seen_s <= until_s]
+        for key in silent:
+            self._backend.cancel(key)
+        if silent:
+            reason = f"it said nothing for {self._stall_s:g} s"
+            self.record(job_id, [PopulationLost(k, reason, True, "stalled", known.in_flight[k].place) for k in silent])
 
     def _next_round(self, job_id: str, n_rounds: int) -> Step:
         """All results are there: ask for the next round, or end with the report."""

@@ -191,6 +191,27 @@ def test_a_place_that_fails_three_times_is_quarantined_and_the_others_go_on(
     assert driver.report() == quick_search.report
 
 
+def test_a_population_that_falls_silent_is_tried_again(database: Database, quick_search: Any) -> None:
+    """The first one begins and never reports; its late word changes nothing."""
+    driver = Driver(database, quick_search)
+    driver.orchestrator._stall_s = 30.0
+    plan, silenced = driver.backend._plan, []
+
+    def silent_once(key: PopulationKey, population: Any) -> Any:
+        events = plan(key, population)
+        if silenced:
+            return events
+        silenced.append(key)
+        return events[:1]
+
+    driver.backend._plan = silent_once  # type: ignore[method-assign]
+    driver.run()
+    assert driver.report() == quick_search.report
+    with database.read() as session:
+        reasons = select(Attempt.reason).where(Attempt.outcome == "lost")
+        assert set(session.scalars(reasons)) == {"it said nothing for 30 s"}
+
+
 # --- the breaker alone ------------------------------------------------------------------------------------------------
 
 
