@@ -27,6 +27,8 @@ from workers.wire import encode
 
 log = logging.getLogger(__name__)
 
+CHECKPOINT_S = 10.0
+"""Between two checkpoints of a population: what a lost trainer costs, or one epoch where that takes longer."""
 HOLD_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Between two tries to write what was trained; the last one again and again."""
 HOLD_S = 3600.0
@@ -114,7 +116,7 @@ def _train(key: PopulationKey, population: Population, artifact_root: str, data_
     from s2e.train.keep import BelowRoot, NotKept, train_patiently
     from s2e.train.trial import PopulationEpoch
 
-    keeper, holding = BelowRoot(artifact_root, key.job_id, key.attempt, data_root), _Holding()
+    keeper, holding = BelowRoot(artifact_root, key.job_id, key.attempt, data_root, CHECKPOINT_S), _Holding()
     for step in train_patiently(population, keeper, data_root):
         if isinstance(step, NotKept):
             yield PopulationHeld(key, _held(step.error, artifact_root))

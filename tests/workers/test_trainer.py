@@ -169,6 +169,62 @@ def test_a_disk_that_stays_full_gives_the_population_to_another_place(
     assert (lost.retryable, lost.cause) == (True, "disk failed")
 
 
+@pytest.mark.parametrize("ks", [(0,), (3, 1)], ids=["one trial", "two trials"])
+def test_a_lost_trainer_costs_one_epoch_and_no_number(
+    tmp_path: Path, make_population: MakePopulation, monkeypatch: pytest.MonkeyPatch, ks: tuple[int, ...]
+) -> None:
+    """The first attempt is left after its fourth epoch was told: the second tells three again and trains the others."""
+    from s2e.train import trial, unfinished
+
+    monkeypatch.setattr(trainer, "CHECKPOINT_S", 0.0)
+    monkeypatch.setattr(unfinished, "SHARE", 1e9)  # epochs of milliseconds would not be worth it
+    population, trained = make_population(ks=ks, n_epochs=6), []
+    calm = events_of(population, tmp_path / "calm")
+    run_epoch = trial.run_epoch
+
+    def counted(trials: Any, t: int, **more: Any) -> Any:
+        trained.append(t)
+        return run_epoch(trials, t, **more)
+
+    monkeypatch.setattr(trial, "run_epoch", counted)
+    attempt = run_population(to_json(KEY), to_json(population), str(tmp_path / "lost"), None)
+    for _ in range(5):  # started, and four epochs
+        next(attempt)
+    del attempt
+    assert trained == [0, 1, 2, 3]
+    trained.clear()
+    again = events_of(population, tmp_path / "lost")
+    assert trained == [3, 4, 5]
+    assert [event for event in again if isinstance(event, EpochReported)] == [
+        event for event in calm if isinstance(event, EpochReported)
+    ]
+    assert again[-1] == calm[-1]
+    assert not list(tmp_path.rglob("unfinished-*"))
+
+
+def test_a_checkpoint_that_cannot_be_read_or_written_costs_only_its_epochs(
+    tmp_path: Path, make_population: MakePopulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from s2e.train import unfinished
+
+    monkeypatch.setattr(trainer, "CHECKPOINT_S", 0.0)
+    population = make_population(n_epochs=4)
+    calm = events_of(population, tmp_path / "calm")
+    attempt = run_population(to_json(KEY), to_json(population), str(tmp_path / "lost"), None)
+    for _ in range(4):
+        next(attempt)
+    attempt.close()
+    (left,) = (tmp_path / "lost").rglob("unfinished-*")
+    left.write_bytes(left.read_bytes()[:100])
+    assert events_of(population, tmp_path / "lost")[1:] == calm[1:]
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(unfinished, "write_atomic", full)
+    assert events_of(population, tmp_path / "full")[1:] == calm[1:]
+
+
 def test_data_that_are_missing_are_the_jobs_fault_and_a_missing_root_is_the_places(
     tmp_path: Path, make_population: MakePopulation
 ) -> None:
