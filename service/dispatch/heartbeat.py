@@ -90,8 +90,9 @@ class Heartbeat:
             self._lost |= frozenset() if stalled else led - held
 
     def _run(self) -> None:
-        while not self._stop.wait(self._beat_s):
+        while not self._stop.is_set():
             try:
                 self.beat()
             except SQLAlchemyError as error:  # it tries again; a lease that runs out meanwhile is noticed then
                 log.warning("no heartbeat", error=type(error).__name__, detail=str(error)[:400])
+            self._stop.wait(self._beat_s)
