@@ -43,13 +43,14 @@ def prepared(spec: JobSpec, data_root: str | None = None) -> JobSpec:
         raise DataError(
             f"{error}. With what you know of their noise rate as report.tau, no estimate is made"
         ) from error
-    estimate = _in_words(fit.estimate)
+    estimate = in_words(fit.estimate)
     spec = replace(spec, data=replace(spec.data, estimate=estimate))
     _require_correction(spec)
     return spec
 
 
-def _in_words(found: NoiseEstimate) -> EstimatedNoise:
+def in_words(found: NoiseEstimate) -> EstimatedNoise:
+    """An estimate as a spec holds it."""
     low, high = found.interval
     return EstimatedNoise(
         noise_rate=min(found.noise_rate, MOST),
