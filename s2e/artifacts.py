@@ -3,6 +3,7 @@
     <job>/round-<m>/trial-<k>-attempt-<a>.safetensors    the trained networks of one trial
     <job>/round-<m>/trial-<k>-attempt-<a>.json           what they are: network, data, schedule, result
     <job>/round-<m>/trial-<k>.checkpoint.safetensors     where a trial stopped that may be continued
+    <job>/round-<m>/unfinished-<population>.safetensors  where a population is while it trains
     <job>/noise-<seed>.json                              a noise draw: matrix, flipped samples, realised rate
     <job>/schedule.json                                  the recommended R(t) of a search without a service
 
@@ -15,6 +16,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -50,9 +52,21 @@ def checkpoint_path(job_id: str, m: int, k: int) -> str:
     return f"{job_folder(job_id)}/round-{m:d}/trial-{k:d}.checkpoint.safetensors"
 
 
+def unfinished_path(job_id: str, m: int, population: str) -> str:
+    """Path of where a population of round m is, while it trains. Raises ArtifactError for a bad job id."""
+    return f"{job_folder(job_id)}/round-{m:d}/unfinished-{population}.safetensors"
+
+
 def noise_path(job_id: str, noise_seed: int) -> str:
     """Path of a noise draw's record below the root. Raises ArtifactError for a bad job id."""
     return f"{job_folder(job_id)}/noise-{noise_seed:d}.json"
+
+
+def delete_files(root: str | Path, job_id: str) -> None:
+    """Delete all files of a job; nothing happens where it has none. Raises ArtifactError for a bad job id."""
+    folder = Path(root) / job_folder(job_id)
+    if folder.is_dir() and not folder.is_symlink():
+        shutil.rmtree(folder)
 
 
 def job_folder(job_id: str) -> str:

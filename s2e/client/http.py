@@ -96,11 +96,16 @@ class S2EClient:
         self._http.close()
 
     def ready(self) -> bool:
-        """True if the service answers, with its database at the newest migration."""
+        """True if a job that is submitted now is going to be trained: the service answers, and a dispatcher works."""
+        return not self.not_ready()
+
+    def not_ready(self) -> str:
+        """Why the service cannot work now; empty when it can."""
         try:
-            return self._http.get("/readyz").is_success
-        except httpx.TransportError:
-            return False
+            response = self._http.get("/readyz")
+        except httpx.TransportError as error:
+            return f"no service answers at {self.url} ({type(error).__name__})"
+        return "" if response.is_success else refusal(response).detail
 
     def submit(self, job: JobSpec | Mapping[str, Any], idempotency_key: str | None = None) -> Job:
         """Submit a job; with the key of an earlier submission of the same body, that job again.
@@ -126,6 +131,14 @@ class S2EClient:
 
     def resume(self, job_id: str) -> Job:
         return self._ask(Job, "POST", f"/jobs/{job_id}/resume")
+
+    def delete(self, job_id: str) -> None:
+        """Delete a job that has ended, with its files. Raises NotFound, Conflict."""
+        self._request("DELETE", f"/jobs/{job_id}")
+
+    def retry(self, job_id: str) -> Job:
+        """Another try at a failed job, which trains only what failed."""
+        return self._ask(Job, "POST", f"/jobs/{job_id}/retry")
 
     def rounds(self, job_id: str) -> Iterator[JobRound]:
         """All rounds of a job, in order."""
@@ -226,7 +239,10 @@ class S2EClient:
         return self._ask(Items[Worker], "GET", "/workers").items
 
     def events(self, job_id: str, last_id: int = 0) -> Iterator[JobEvent]:
-        """Events behind ``last_id`` until the job's end, over lost connections; Unreachable when none comes back."""
+        """Events behind ``last_id`` until the job's end, over lost connections; Unreachable when none comes back.
+
+        0 begins with the first; ``job(job_id).last_event_id`` with what is news to who has that answer.
+        """
         n_failures = 0
         while True:
             try:
@@ -245,7 +261,7 @@ class S2EClient:
 
     def wait(self, job_id: str) -> Job:
         """The job once it has ended."""
-        for _ in self.events(job_id):
+        for _ in self.events(job_id, self.job(job_id).last_event_id):
             pass
         return self.job(job_id)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from s2e.data.validation import validation_warning
-from s2e.jobs.sequential import POWER, confidence_at, detectable, interval, looks, worth_more
+from s2e.jobs.sequential import POWER, confidence_at, detectable, for_all, interval, looks, worth_more
 from s2e.words import (
     DataSpec,
     JobSpec,
@@ -37,7 +37,13 @@ def make_report(spec: JobSpec, history: Sequence[RoundRecord], recommended: tupl
     succeeded = [(trial, result) for trial, result in _pairs(history, "search") if result.objective is not None]
     succeeded = of_highest_fidelity(succeeded, lambda pair: pair[0].share)
     best = min(succeeded, key=lambda pair: pair[1].objective or 0.0, default=None)
-    rows = rows_of(spec, history)
+    rows, measured = rows_of(spec, history), _measured(_pairs(history, "retrain"))
+    said = (
+        _rests_on(measured),
+        _verdict(rows, recommended),
+        accuracy_warning(spec.data),
+        validation_warning(spec.data),
+    )
     first = next((r for t, r in _pairs(history, "retrain") if t.label == "searched" and r.model), None)
     return Report(
         recommended=recommended,
@@ -47,12 +53,11 @@ def make_report(spec: JobSpec, history: Sequence[RoundRecord], recommended: tupl
         recommended_model=None if first is None else first.model,
         keep_rate=rows[0].keep_rate,
         rows=rows,
-        verdict=" ".join(
-            filter(None, (_verdict(rows, recommended), accuracy_warning(spec.data), validation_warning(spec.data)))
-        ),
+        verdict=" ".join(filter(None, said)),
         train=rows[0].train,
         basis=_basis(spec, history),
-        accuracy=spec.data.accuracy_title,
+        measured=measured,
+        accuracy="validation accuracy" if measured == "validation_accuracy" else spec.data.accuracy_title,
     )
 
 
@@ -72,22 +77,20 @@ def rows_of(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[ReportRow, .
 
 
 def undecided(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[str, ...]:
-    """The rows that get more seeds, the searched one first; none once the rows that matter have had enough.
+    """The rows that get more seeds, the searched one first; none once the rows that decide have had enough.
 
-    The tuned eq. (1) matters, and so does the rival that the searched schedule is least ahead of. While one of them is
-    worth more seeds, so is every row that is open.
+    The tuned eq. (1) decides, and so does the rival that the searched schedule is least ahead of. While one of them is
+    worth more seeds, so is every other row that is open, up to :func:`s2e.jobs.sequential.for_all`.
     """
     retrained, report = _pairs(history, "retrain"), spec.report
     differences = {label: _differences(label, retrained) for label in TITLES if label != "searched"}
     n_seeds = {label: _n_seeds(label, retrained) for label in differences}
     open_ = [label for label, values in differences.items() if worth_more(report, values, n_seeds[label])]
-    least = min(
-        (label for label, values in differences.items() if values),
-        key=lambda label: fmean(differences[label]),
-        default=None,
-    )
+    trained = [label for label, values in differences.items() if values]
+    least = min(trained, key=lambda label: fmean(differences[label]), default=None)
     deciding = {least} if report.rules == 1 else {least, "tuned"}
-    return ("searched", *open_) if deciding.intersection(open_) else ()
+    more = [label for label in open_ if label in deciding or n_seeds[label] < for_all(report)]
+    return ("searched", *more) if deciding.intersection(open_) else ()
 
 
 def _pairs(history: Sequence[RoundRecord], kind: str) -> list[tuple[TrialSpec, TrialResult]]:
@@ -107,11 +110,13 @@ def _row(spec: JobSpec, label: str, retrained: Sequence[tuple[TrialSpec, TrialRe
     confidence = confidence_at(spec.report, _n_seeds(label, retrained))
     mean, half_width = interval(list(accuracy.values()))
     difference, difference_half_width = interval(differences, confidence)
+    values, has_test = tuple(accuracy.values()), _measured(retrained) == "test_accuracy"
     return ReportRow(
         label=label,
         title=TITLES[label],
         keep_rate=mine[0][0].keep_rate,
-        test_accuracy=tuple(accuracy.values()),
+        test_accuracy=values if has_test else (),
+        validation_accuracy=() if has_test else values,
         mean=mean,
         half_width=half_width,
         difference=difference,
@@ -123,9 +128,27 @@ def _row(spec: JobSpec, label: str, retrained: Sequence[tuple[TrialSpec, TrialRe
     )
 
 
+def _measured(retrained: Sequence[tuple[TrialSpec, TrialResult]]) -> str:
+    """The accuracy that the comparison rests on: test accuracy, unless whoever trained measured validation alone."""
+    has_test = any(result.test_accuracy is not None for _, result in retrained)
+    has_validation = any(result.validation_accuracy is not None for _, result in retrained)
+    return "validation_accuracy" if has_validation and not has_test else "test_accuracy"
+
+
+def _rests_on(measured: str) -> str:
+    if measured == "test_accuracy":
+        return ""
+    return (
+        "No test accuracy was reported, so this compares validation accuracy, by which the searched and the tuned "
+        "schedule were chosen: it flatters both."
+    )
+
+
 def _accuracies(label: str, retrained: Sequence[tuple[TrialSpec, TrialResult]]) -> dict[int, float]:
-    """Test accuracy of a schedule by seed, without those that failed."""
-    return {t.repeat: r.test_accuracy for t, r in retrained if t.label == label and r.test_accuracy is not None}
+    """Accuracy of a schedule by seed, without those that failed."""
+    name = _measured(retrained)
+    mine = {trial.repeat: getattr(result, name) for trial, result in retrained if trial.label == label}
+    return {seed: accuracy for seed, accuracy in mine.items() if accuracy is not None}
 
 
 def _differences(label: str, retrained: Sequence[tuple[TrialSpec, TrialResult]]) -> list[float]:
@@ -175,7 +198,7 @@ def _with_interval(row: ReportRow) -> str:
 
 def _least_seen(row: ReportRow) -> str:
     """The true difference that would probably have been declared."""
-    n, points = len(row.test_accuracy), 100 * (row.detectable or 0)
+    n, points = len(row.of_seeds), 100 * (row.detectable or 0)
     return f"A true difference of {points:.1f} points to it would show in {POWER:.0%} of comparisons on {n} seeds."
 
 

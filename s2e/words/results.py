@@ -143,6 +143,9 @@ class ReportRow:
     difference: float | None
     """Mean paired difference searched - this row, same seeds; None for the searched row itself."""
     difference_half_width: float | None
+    validation_accuracy: tuple[float, ...] = param(
+        (), doc="of each seed, where the report is measured by it; test_accuracy is empty then"
+    )
     detectable: float | None = param(
         None, doc="true difference that as many seeds, as spread as these, declare in four comparisons of five"
     )
@@ -167,6 +170,11 @@ class ReportRow:
         doc="at the first epoch with the best validation accuracy, mean over the seeds",
     )
 
+    @property
+    def of_seeds(self) -> tuple[float, ...]:
+        """The accuracies that are compared."""
+        return self.test_accuracy or self.validation_accuracy
+
 
 @dataclass(frozen=True)
 class Report:
@@ -189,6 +197,11 @@ class Report:
     train: dict[str, Any] = param(dict, doc="searched training settings of the recommended schedule")
     basis: str = ""
     """The evidence behind the numbers, in words: the budgets of both sides, and how seeds were spent."""
+    measured: str = param(
+        "test_accuracy",
+        choices=("test_accuracy", "validation_accuracy"),
+        doc="what mean and difference are of: validation accuracy where no re-training has a test accuracy",
+    )
     accuracy: str = "test accuracy"
     """What the accuracies of the rows are, in words: against true labels, or against given ones."""
     kind: Literal["search"] = "search"

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from s2e.extras import needs, require
 from service.api.auth import check_exposure
-from service.cli.options import NotReadyError
+from service.cli.options import FAILED, AsJson, NotReadyError
 from service.dispatch.supervisor import Child, command, end_with_parent, supervise
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ Port = Annotated[int | None, typer.Option(min=0, max=65_535, help="Port to liste
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    for function in (serve, api, dispatcher, migrate, openapi):
+    for function in (serve, api, dispatcher, migrate, doctor, openapi):
         app.command(rich_help_panel=_PANEL)(function)
 
 
@@ -40,6 +42,7 @@ def serve(
     here set the same things. Each part can also be started alone: s2e api, s2e dispatcher.
     """
     require("server")
+    end_with_parent()  # where another program supervises this one, such as the demo
     settings = _settings(host, port, home)
     if settings.backend == "ray":
         require("worker")
@@ -85,6 +88,27 @@ def migrate() -> None:
     with needs("server"):
         _migrate(_settings())
     typer.echo("the database schema is up to date")
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Look for what keeps the service from working here: packages, key, disks, data, database, dispatcher, api.
+
+    Changes nothing. Exit code 1 if something is wrong.
+    """
+    with needs("server"):
+        from service.doctor import WRONG, examine
+
+    findings = list(examine(_settings()))
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
+    else:
+        width = max(len(finding.name) for finding in findings)
+        for finding in findings:
+            typer.echo(f"{finding.state:<8} {finding.name:<{width}}  {finding.detail}")
+            if finding.state != "ok":
+                typer.echo(f"{'':<8} {'':<{width}}  -> {finding.remedy}")
+    if any(finding.state == WRONG for finding in findings):
+        raise typer.Exit(FAILED)
 
 
 def openapi() -> None:

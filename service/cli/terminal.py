@@ -67,7 +67,7 @@ def comparison(rows: Sequence[ReportRow], accuracy: str = "test accuracy") -> Ta
     for heading in (_in_two_lines(f"{accuracy} %"), *precision, "searched\n− this", "\nseeds"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        seeds = str(len(row.test_accuracy)) + (f" (+{row.n_failed} failed)" if row.n_failed else "")
+        seeds = str(len(row.of_seeds)) + (f" (+{row.n_failed} failed)" if row.n_failed else "")
         difference = percent(row.difference, row.difference_half_width, "+") if row.label != "searched" else ""
         selected = [percent(row.label_precision)] if has_precision else []
         table.add_row(row.title, percent(row.mean, row.half_width), *selected, difference, seeds)
@@ -165,12 +165,18 @@ def part_lines(parts: Sequence[Listed], *, with_settings: bool) -> Iterator[str]
 
 
 def watch(client: S2EClient, job_id: str, console: Console | None = None) -> Job:
-    """Follow a job to its end under a progress bar; the job as it ended."""
-    progress = client.job(job_id).progress
+    """Follow a job to its end under a progress bar; the job as it ended. What was before is read once, not replayed."""
+    job = client.job(job_id)
+    progress = job.progress
     n_epochs = progress.epochs_total // max(1, progress.trials_total)
     console = console or Console(highlight=False)
     with JobProgress(console, progress.rounds_total, progress.trials_total, n_epochs) as live:
-        for event in client.events(job_id):
+        for trial in client.trials(job_id):
+            if trial.state in TRIAL_ENDED:
+                live.ended(trial.id, trial.label, trial.share, trial.validation_accuracy)
+        for round_ in list(client.rounds(job_id))[-1:]:
+            live.round(round_.round, round_.kind)
+        for event in client.events(job_id, job.last_event_id):
             _show_event(live, event)
     return client.job(job_id)
 

@@ -94,4 +94,4 @@ function model({ models }, path) {
   return h("p", { class: "small links" }, h("a", { href: `${href}?format=safetensors`, download: "" }, "Model file"), h("a", { href: `${href}?format=json`, download: "" }, "What it is"), h("code", {}, path));
 }
 
-const ofSeeds = ({ test_accuracy, mean, half_width }) => ({ values: test_accuracy, mean, half_width });
+const ofSeeds = ({ test_accuracy, validation_accuracy, mean, half_width }) => ({ values: test_accuracy.length ? test_accuracy : validation_accuracy, mean, half_width });

@@ -37,7 +37,9 @@ class Database:
 
     def __init__(self, url: str, *, pool: int = POOL, wait_s: float = WAIT_S) -> None:
         self.engine = make_engine(url, pool=pool, wait_s=wait_s)
-        reader = self.engine.execution_options(**{_READ_ONLY: True, "postgresql_readonly": True})
+        # A reader sees one state of the database from its first statement to its last, as SQLite's readers do anyway.
+        snapshot = {} if self.engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+        reader = self.engine.execution_options(**{_READ_ONLY: True, "postgresql_readonly": True, **snapshot})
         self._reader = sessionmaker(reader, expire_on_commit=False)
         self._writer = sessionmaker(self.engine, expire_on_commit=False)
 

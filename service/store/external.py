@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, and_, select, text
 from sqlalchemy.orm import Session
 
 from s2e.outcome import result_of
@@ -21,7 +21,7 @@ from s2e.words import EpochMetrics, Problem, TrialResult, TrialSpec, read, repla
 from s2e.words.states import TRIAL_IN_FLIGHT
 from service.errors import Conflict, Invalid, NotFound
 from service.store.changes import clean, lock_job, utc_now
-from service.store.models import EPOCH_NUMBERS, Attempt, Epoch, Job, SearchRound, Trial
+from service.store.models import ATTEMPT_OPEN, EPOCH_NUMBERS, TRIAL_PENDING, Attempt, Epoch, Job, SearchRound, Trial
 from service.store.populations import GIVEN_UP, open_attempts, record_events
 from service.store.rounds import load_spec
 from workers.backend import EpochReported, Event, PopulationFinished, PopulationKey, PopulationLost, PopulationStarted
@@ -62,7 +62,7 @@ def ask(
     if job.state != "running":
         return job.state, []
     whole = select(SearchRound.id).where(SearchRound.job_id == job_id, SearchRound.round == Trial.round)
-    pending = select(Trial).where(Trial.job_id == job_id, Trial.state == "pending", whole.exists())
+    pending = select(Trial).where(Trial.job_id == job_id, text(f"trials.{TRIAL_PENDING}"), whole.exists())
     trials = session.scalars(pending.order_by(Trial.round, Trial.k).limit(n_trials)).all()
     if not trials:
         return job.state, []
@@ -177,7 +177,7 @@ def expire_leases(session: Session, job: Job, max_attempts: int) -> None:
 
 
 def _expired(job_id: str) -> ColumnElement[bool]:
-    return (Attempt.job_id == job_id) & (Attempt.outcome == "") & (Attempt.lease_until < utc_now())
+    return and_(Attempt.job_id == job_id, text(f"attempts.{ATTEMPT_OPEN}"), Attempt.lease_until < utc_now())
 
 
 def _leased(session: Session, which: ColumnElement[bool]) -> Leased:

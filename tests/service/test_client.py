@@ -46,7 +46,9 @@ def client(service: Any) -> Iterator[S2EClient]:
 def test_a_job_from_submission_to_report(client: S2EClient, dispatching: None) -> None:
     job = client.submit(SMALL)
     events = list(client.events(job.id))
-    assert [e.data["state"] for e in events if e.kind == "job"] == ["queued", "running", "completed"]
+    assert [e.data["state"] for e in events if e.kind == "job"] == [
+        "queued", "checking", "running", "completed",
+    ]  # fmt: skip
     assert [e.data["round"] for e in events if e.kind == "round"] == [0, 1, 2, 3]
     assert events[-1].is_end
     assert [e.id for e in events] == sorted({e.id for e in events})
@@ -74,6 +76,18 @@ def test_a_job_from_submission_to_report(client: S2EClient, dispatching: None) -
     assert client.trial(recommended.id).keep_rate == report.keep_rate
     curves = client.epochs(recommended.id, max_points=3)
     assert (curves.total, curves.epochs) == (6, (0, 2, 5))
+
+
+def test_who_opens_a_job_hears_only_what_is_news(client: S2EClient, dispatching: None) -> None:
+    job_id = client.wait(client.submit(SMALL).id).id
+    told = list(client.events(job_id))
+    for seen in (told[0], told[len(told) // 2]):
+        assert [event.id for event in client.events(job_id, seen.id)] == [e.id for e in told if e.id > seen.id]
+    opened = client.job(job_id)
+    assert opened.last_event_id == told[-1].id
+    assert list(client.events(job_id, opened.last_event_id)) == []
+    [listed] = client.jobs()
+    assert listed == opened
 
 
 def test_a_spec_object_and_its_json_are_the_same_request(client: S2EClient) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+from rich.console import Console
 from sqlalchemy import func, select
 
 from s2e.client import own_loop
@@ -24,6 +25,7 @@ from s2e.client.own_loop import own_trials
 from s2e.door import parse_job
 from s2e.jobs import loop
 from s2e.words import EpochMetrics, JobSpec, TrialResult, replace
+from service.cli.terminal import print_report
 from service.dispatch.orchestrator import Orchestrator
 from service.errors import Conflict as ServiceConflict
 from service.errors import NotFound
@@ -398,6 +400,27 @@ def test_a_number_of_one_s_own_stands_in_for_epochs_that_were_not_reported(led: 
     with led.database.write() as session:
         end = external.result(session, attempt.lease or "", trial.id, 0.75)
     assert (end.objective, end.validation_accuracy, end.final, end.failed) == (0.25, 0.75, None, False)
+
+
+def test_the_loop_of_the_readme_ends_in_a_report_of_what_is_known(client: S2EClient, dispatching: None) -> None:
+    """It reports validation accuracy alone: the comparison rests on that, and says so."""
+    job = client.submit(SMALL)
+    for trial in own_trials(client, job.id):
+        with trial:
+            for epoch, _ in trial.schedule:
+                trial.report(validation_accuracy=accuracy(trial.keep_rate, epoch) + trial.init_seed % 97 / 10_000)
+    report = client.report(job.id)
+    assert report.measured == "validation_accuracy"
+    for row in report.rows:
+        assert row.test_accuracy == ()
+        assert len(row.validation_accuracy) == 2
+        assert row.mean == pytest.approx(sum(row.validation_accuracy) / 2)
+    assert report.rows[1].difference is not None
+    assert report.verdict.startswith("No test accuracy was reported")
+    assert "to the end" not in report.verdict
+    console = Console(record=True, width=120)
+    print_report(report, console)
+    assert "validation" in console.export_text()
 
 
 # --- loops that live on, and loops that die ---------------------------------------------------------------------------

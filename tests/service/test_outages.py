@@ -129,16 +129,13 @@ def test_what_is_an_outage_and_what_a_bug(tmp_path: Any) -> None:
     with pytest.raises(OUTAGES) as bug, engine.connect() as connection:
         connection.execute(text("SELECT * FROM nowhere"))
     assert reason_of(bug.value) is None
-    engine.dispose()
-    path = tmp_path / "read-only.db"
-    writable = sqlite3.connect(path)
-    writable.execute("CREATE TABLE t (x)")
-    writable.close()
-    reader = make_engine(f"sqlite:///file:{path}?mode=ro&uri=true", wait_s=0.05)
-    with pytest.raises(OUTAGES) as read_only, reader.connect() as connection:
-        connection.execute(text("INSERT INTO t VALUES (1)"))
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE t (x)"))
+        connection.execute(text("PRAGMA query_only=ON"))
+        with pytest.raises(OUTAGES) as read_only:
+            connection.execute(text("INSERT INTO t VALUES (1)"))
     assert "read-only" in (reason_of(read_only.value) or "")
-    reader.dispose()
+    engine.dispose()
     assert reason_of(ValueError()) is None
 
 

@@ -1,0 +1,178 @@
+"""What may keep a service from working on this machine, looked at one by one: ``s2e doctor``.
+
+Nothing is changed and nothing is left behind. Each finding says what to do about it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import httpx
+from sqlalchemy import func, make_url, select, text, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from s2e.words.states import JOB_LED
+from service.api.auth import ExposedWithoutKeyError, check_exposure
+from service.settings import Settings
+from service.store.changes import utc_now
+from service.store.engine import Database
+from service.store.models import JOB_LIVE, Job, WorkerRow
+from service.store.outage import reason_of
+
+OK, WARNING, WRONG = "ok", "warning", "wrong"
+LITTLE_BYTES, FULL_BYTES = 2 * 10**9, 10**8
+"""Free space of a disk that is worth a warning, and that stops the service."""
+SHORT_KEY = 24
+NEEDS_DISPATCHER = (*JOB_LED, "cancelling")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. ``state``: ok, warning or wrong."""
+
+    name: str
+    state: str
+    detail: str
+    remedy: str = ""
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Every finding, in the order in which they explain each other."""
+    yield from _packages(settings)
+    yield _exposure(settings)
+    yield from _artifacts(settings.artifact_root)
+    yield _data(settings.data_root)
+    yield from _database(settings)
+    yield _api(settings)
+
+
+def _packages(settings: Settings) -> Iterator[Finding]:
+    wanted = {"torch": "worker", "ray": "worker"} if settings.backend == "ray" else {}
+    for name, extra in {"fastapi": "server", "uvicorn": "server", **wanted}.items():
+        try:
+            yield Finding(name, OK, version(name))
+        except PackageNotFoundError:
+            yield Finding(name, WRONG, "not installed", f"pip install 's2e[{extra}]'")
+
+
+def _exposure(settings: Settings) -> Finding:
+    key = settings.api_key.get_secret_value() if settings.api_key else ""
+    make = "set S2E_API_KEY to the output of: openssl rand -hex 32"
+    try:
+        check_exposure(settings.host, key)
+    except ExposedWithoutKeyError as error:
+        return Finding("api key", WRONG, str(error), make)
+    if key and len(key) < SHORT_KEY:
+        return Finding("api key", WARNING, f"{len(key)} characters can be guessed", make)
+    return Finding("api key", OK, "set" if key else f"none; the service listens on {settings.host} only")
+
+
+def _artifacts(root: Path) -> Iterator[Finding]:
+    remedy = "set S2E_ARTIFACT_ROOT to a folder that this user may write to"
+    existing = next(folder for folder in (root, *root.parents) if folder.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing) as file:
+            file.write(b"s2e")
+            file.flush()
+    except OSError as error:
+        yield Finding("artifacts", WRONG, f"{existing} cannot be written to: {error.strerror}", remedy)
+        return
+    yield Finding("artifacts", OK, f"{root} can be written to")
+    yield _room(existing, "disk of the artifacts")
+
+
+def _room(folder: Path, name: str) -> Finding:
+    free = shutil.disk_usage(folder).free
+    state = WRONG if free < FULL_BYTES else WARNING if free < LITTLE_BYTES else OK
+    return Finding(name, state, f"{free / 1e9:.1f} GB free", "" if state == OK else "delete jobs: s2e delete ID")
+
+
+def _data(root: Path | None) -> Finding:
+    if root is None:
+        return Finding("data", OK, "no data root; the digits need none", "set S2E_DATA_ROOT for other data sets")
+    try:
+        names = sorted(path.name for path in root.iterdir())
+    except OSError as error:
+        return Finding("data", WRONG, f"{root} cannot be read: {error.strerror}", "set S2E_DATA_ROOT to a folder")
+    return Finding("data", OK, f"{root}: {', '.join(names[:12])}{', ...' if names[12:] else ''}")
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    if (file := _sqlite_file(settings.database_url)) is not None and not file.exists():
+        yield Finding("sqlite database", WRONG, f"there is none at {file} yet", "run: s2e migrate, or s2e serve")
+        return
+    database = Database(settings.database_url, wait_s=min(settings.database_wait_s, 2.0))
+    name = f"{database.engine.dialect.name} database"
+    try:
+        if not database.at_head():
+            yield Finding(name, WRONG, "its schema is not the one of this release", "run: s2e migrate")
+            return
+        yield _writable(database, name)
+        yield from _integrity(database)
+        yield from _jobs(database, settings.artifact_root)
+    except SQLAlchemyError as error:
+        detail = reason_of(error) or f"{type(error).__name__}: {str(error)[:200]}"
+        yield Finding(name, WRONG, detail, "see S2E_DATABASE_URL, and what else uses it")
+    finally:
+        database.close()
+
+
+def _sqlite_file(url: str) -> Path | None:
+    parsed = make_url(url)
+    return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
+
+
+def _writable(database: Database, name: str) -> Finding:
+    with database.write() as session:  # takes the lock of a writer and changes no row
+        session.execute(update(Job).where(Job.id == "").values(name=""))
+    return Finding(name, OK, "answers, can be written to, and has the newest schema")
+
+
+def _integrity(database: Database) -> Iterator[Finding]:
+    if database.engine.dialect.name != "sqlite":
+        return
+    with database.read() as session:
+        said = session.scalar(text("PRAGMA quick_check(1)"))
+    file = Path(database.engine.url.database or "")
+    if said != "ok":
+        yield Finding("database file", WRONG, str(said)[:200], f"restore {file} from a copy")
+    else:
+        yield Finding("database file", OK, f"{file}, {file.stat().st_size / 1e6:.1f} MB, sound")
+        yield _room(file.parent, "disk of the database")
+
+
+def _jobs(database: Database, artifact_root: Path) -> Iterator[Finding]:
+    with database.read() as session:
+        waiting = select(func.count()).where(text(f"jobs.{JOB_LIVE}"), Job.state.in_(NEEDS_DISPATCHER))
+        led = session.scalar(waiting.where(Job.lease_until > utc_now())) or 0
+        n_waiting = session.scalar(waiting) or 0
+        n_workers = session.scalar(select(func.count()).select_from(WorkerRow)) or 0
+        known = set(session.scalars(select(Job.id)))
+    if n_waiting and not led:
+        detail = f"{n_waiting} jobs wait or run, and none of them is led"
+        yield Finding("dispatcher", WRONG, detail, "start one: s2e serve, or s2e dispatcher")
+    else:
+        yield Finding("dispatcher", OK, f"{led} of {n_waiting} open jobs are led; {n_workers} places were seen")
+    folders = [path for path in artifact_root.iterdir() if path.is_dir()] if artifact_root.is_dir() else []
+    if orphans := sorted(path.name for path in folders if path.name not in known):
+        names = ", ".join(orphans[:3]) + (", ..." if orphans[3:] else "")
+        yield Finding(
+            "artifacts of no job", WARNING, f"{len(orphans)} folders: {names}", "delete them if nobody needs them"
+        )
+
+
+def _api(settings: Settings) -> Finding:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{host}:{settings.port}"
+    try:
+        answer = httpx.get(f"{url}/readyz", timeout=5)
+    except httpx.HTTPError as error:
+        return Finding("api", WARNING, f"nothing answers at {url} ({type(error).__name__})", "start it: s2e serve")
+    if answer.is_success:
+        return Finding("api", OK, f"{url} is ready")
+    return Finding("api", WRONG, f"{url} answers {answer.status_code}: {answer.text[:200]}", "see its log")
