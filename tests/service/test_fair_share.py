@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, make_url, select
 from structlog.testing import capture_logs
 
 from s2e.door import parse_job
 from s2e.jobs import loop
 from s2e.words import JobSpec
+from service.api.admission import EPOCH_BYTES, TRIAL_BYTES, cost_of
 from service.dispatch import orchestrator
 from service.dispatch.dispatcher import Dispatcher
 from service.dispatch.orchestrator import Orchestrator, Step
@@ -203,3 +207,35 @@ def test_a_new_small_job_is_served_at_once_beside_a_huge_one_and_two_hundred_oth
         assert session.get_one(Job, huge).state == "running"
         assert session.scalar(select(func.count()).where(Job.lease_owner == dispatcher.owner)) > 100
     dispatcher.close()
+
+
+def test_the_cost_of_a_job_is_what_it_comes_to(sqlite_url: str, quiet: None) -> None:
+    """Rows of a simulated job, in a file without a free page, against the estimate that admits it."""
+    spec = parse_job({"train": {"n_epochs": 50}, "search": {"searcher": "random", "n_rounds": 2}})
+    path, database = Path(make_url(sqlite_url).database or ""), Database(sqlite_url)
+    before = path.stat().st_size
+    job_id, dispatcher = submit(database, spec), Dispatcher(database, SimulatedBackend(measure), poll_s=0.001)
+    while n_open(database, job_id):
+        dispatcher.step()
+    database.close()
+    with closing(sqlite3.connect(path)) as connection:
+        n_trials, n_epochs = (
+            connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("trials", "epochs")
+        )
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    real = path.stat().st_size - before
+    estimate = n_trials * TRIAL_BYTES + n_epochs * EPOCH_BYTES
+    assert 0.5 * estimate < real < estimate
+    assert n_trials <= cost_of(spec).trials
+    assert cost_of(spec).epochs == 50 * cost_of(spec).trials
+
+
+def measure(trial: Any) -> SimulatedTrial:
+    """Numbers with as many digits as measured ones."""
+    values = tuple(0.1 + (t * 0.618 + trial.init_seed / 2**64) % 0.8 for t in range(len(trial.keep_rate)))
+    return SimulatedTrial(values, values, values)
+
+
+def n_open(database: Database, job_id: str) -> bool:
+    with database.read() as session:
+        return session.get_one(Job, job_id).state in ("queued", "running")
