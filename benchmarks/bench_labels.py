@@ -72,7 +72,7 @@ def measured(names: Sequence[str], seeds: Sequence[int]) -> dict[str, Any]:
         for name in names:
             runs.append(one_run(name, seed))
             print(json.dumps(runs[-1]), flush=True)
-    return {"machine": machine(), "seeds": list(seeds), "runs": runs, "cells": summaries(names, runs)}
+    return summarised(runs)
 
 
 def one_run(name: str, seed: int) -> dict[str, Any]:
@@ -179,9 +179,18 @@ def calibration_error(probability_S: Matrix, wrong_S: NDArray[np.bool_], n_bins:
     return round(sum(gaps), 4)
 
 
-def summaries(names: Sequence[str], runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Of each cell: means, worst run, and paired differences with their 95 % interval by Student's t."""
-    return {name: _summary([run for run in runs if run["cell"] == name]) for name in names}
+def summarised(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The runs, and a summary of each cell and of each kind of noise over its cells."""
+    cells = {run["cell"]: [each for each in runs if each["cell"] == run["cell"]] for run in runs}
+    kinds: dict[str, list[dict[str, Any]]] = {}
+    for name, own in cells.items():
+        kinds.setdefault(name.partition("-")[2].rstrip("0123456789"), []).extend(own)
+    return {
+        "machine": machine(),
+        "runs": list(runs),
+        "cells": {name: _summary(own) for name, own in cells.items()},
+        "kinds": {kind: _summary(own) for kind, own in kinds.items()},
+    }
 
 
 def _summary(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -208,11 +217,13 @@ def _summary(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def difference(values: Sequence[float]) -> dict[str, float]:
-    """Mean, half of its 95 % interval, and the smallest."""
+def difference(values: Sequence[float]) -> dict[str, float | None]:
+    """Mean, half of its 95 % interval (None for a single value), and the smallest."""
     n = len(values)
-    half = float(student.ppf(0.975, n - 1)) * float(np.std(values, ddof=1)) / math.sqrt(n) if n > 1 else math.nan
-    return {"mean": _mean(values), "half_95": round(half, 4), "smallest": round(min(values), 4)}
+    half = None
+    if n > 1:
+        half = round(float(student.ppf(0.975, n - 1)) * float(np.std(values, ddof=1)) / math.sqrt(n), 4)
+    return {"mean": _mean(values), "half_95": half, "smallest": round(min(values), 4), "n": n}
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -24,9 +24,10 @@ from s2e.extras import needs
 from s2e.words import DataError, Population, Report, S2EError, TrainSpec, TrialResult, TrialSpec, read, to_json
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from s2e.data.record import NoiseRecord
+    from s2e.model import Model
     from s2e.train.trial import NetworkShape
 
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
@@ -100,7 +101,7 @@ def save_model(
     path = resolve(root, relative)
     described = {
         "model": relative,
-        "noise": noise_path(job_id, trial.noise_seed),
+        "noise": noise_path(job_id, trial.noise_seed) if population.data.truth_is_known else None,
         "job_id": job_id,
         "attempt": attempt,
         "network": population.train.network,
@@ -174,16 +175,19 @@ def read_model(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise DataError(f"{error.filename} is missing: a model is a .safetensors file and a .json beside it") from error
 
 
-def load_model(path: str | Path, network: int = 0) -> nn.Module:
+def load_model(path: str | Path, network: int = 0) -> Model:
     """Network number ``network`` of a trial (Co-teaching has two) from its model file, in evaluation mode.
 
         model = s2e.load_model("s2e-output/search/round-7/trial-0-attempt-1.safetensors")
-        classes = model(images).argmax(-1)      # float32 in [0, 1], of the shape that the JSON file states
+        labels = model.predict(rows)            # rows of the table, or pixels as the data set has them
+        classes = model(images).argmax(-1)      # the plain torch module: samples of the shape that the JSON file states
 
-    Images were divided by ``shape.max_value`` of the JSON file and normalised as its ``data.normalise`` says. Raises
-    DataError for a file that is missing, or a number that the trial does not have.
+    Everything that new rows need, means and categories of a table's columns, the scale of pixels and the names of the
+    classes, stands in the JSON file. Raises DataError for a file that is missing, or a number that the trial does not
+    have.
     """
     tensors, described = read_model(path)
+    from s2e.model import Model
     from s2e.networks.build import build
 
     prefix = f"network{network}."
@@ -194,4 +198,4 @@ def load_model(path: str | Path, network: int = 0) -> nn.Module:
     shape = described["shape"]
     module = build(read(TrainSpec, described["train"]), shape["input_shape"], shape["n_classes"]).make_module()
     module.load_state_dict(state, strict=False)  # batch norm's step counter is not stored
-    return module.eval()
+    return Model(module, described)

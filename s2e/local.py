@@ -25,6 +25,7 @@ from s2e.local_pool import Ended, Kept, LocalPool, Rows
 from s2e.machine import usable_cores
 from s2e.parts import DATASETS, KINDS, METHODS, NETWORKS
 from s2e.parts.registry import Registry
+from s2e.prepare import needs_estimate, prepared
 from s2e.words import (
     CompareReport,
     JobSpec,
@@ -112,6 +113,10 @@ def run(
 ) -> tuple[list[RoundRecord], Any]:
     """Every round of a job with its results, and the report. ``progress`` may be a listener of one's own."""
     root = environment_root() if data_root is None else str(data_root)
+    require("train")
+    if needs_estimate(spec):
+        _say("Estimating how wrong the given labels are", progress)
+        spec = prepared(spec, root)
     with _listener(spec, progress) as listener, _trainer(spec, output, root, workers) as train:
 
         def run_round(round_: Round, populations: tuple[Population, ...]) -> list[TrialResult]:
@@ -128,6 +133,14 @@ def run(
     if output is not None:
         _write(spec, Path(output), history, report)
     return history, report
+
+
+def _say(text: str, progress: bool | Listener) -> None:
+    """A line on standard error, before there is a bar."""
+    if progress is True:
+        from rich.console import Console
+
+        Console(file=sys.stderr, highlight=False).print(text)
 
 
 Trainer = Callable[[Sequence[Population]], Iterator[Rows | Ended]]

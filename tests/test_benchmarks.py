@@ -242,6 +242,16 @@ def test_a_later_run_extends_the_result(benchmark: Any) -> None:
     assert (rows["newton"]["accuracy"], rows["newton"]["trials_to_random"]) == ([0.2, 0.2], 6)
 
 
+def test_verdicts_are_simulated_by_the_product_s_own_rules(benchmark: Any) -> None:
+    """Two points at 1.8 points between seeds: the rules of today find them in nearly all comparisons."""
+    bench = benchmark("bench_verdict")
+    before, now = (bench.measured(rules, 2.0, 1.8, 60) for rules in (1, 2))
+    assert before["beats"] < 0.95 < now["beats"]
+    assert now["whole_job_most"] == 30 + 30 + 12 + 4 * 10 + 3 * 30
+    assert 72 + 20 <= now["whole_job"] <= now["whole_job_most"]
+    assert bench.table_of([{"gain": 1, **now}]).count("\n") == 2
+
+
 def test_the_trials_to_random_s_level_have_a_bootstrap_interval(benchmark: Any) -> None:
     """A rule that is at random's last level after 12 trials in every repeat, one that is in half of them, and never."""
     bench = benchmark("bench_search")

@@ -1,4 +1,4 @@
-"""Data sets as tensors in memory: raw bytes or features, and clean labels; their splits and their noisy labels.
+"""Data sets as tensors in memory: raw bytes or features, and labels as they came; their splits and their noisy labels.
 
 S samples, H x W pixels, D channels, F features. A loader is named by its data set's declaration
 (:data:`s2e.parts.DATASETS`) and never downloads.
@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from s2e.data.encoder import TableEncoder
 from s2e.data.human import human_labels
 from s2e.data.noise import draw
 from s2e.data.root import environment_root
@@ -22,7 +23,7 @@ from s2e.words import DataError, DataSpec, NoiseSpec, derive_seed, replace
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A training and a test set with clean labels int64 [S].
+    """A training and a test set with labels int64 [S]; ``data.labels`` says what is known of them.
 
     Images are uint8 [S, D, H, W] holding 0..``max_value``; feature vectors are float32 [S, F], and
     ``max_value`` is 1. The engine divides by it and does nothing else.
@@ -35,11 +36,15 @@ class Dataset:
     train_labels: torch.Tensor
     test_images: torch.Tensor
     test_labels: torch.Tensor
+    encoder: TableEncoder | None = None
+    """Of a table: what its rows are encoded by."""
+    class_names: tuple[str, ...] = ()
+    """By class number, where the data say them."""
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Images uint8 [S, D, H, W], or features float32 [S, F], and clean labels int64 [S]."""
+    """Images uint8 [S, D, H, W], or features float32 [S, F], and labels int64 [S] before any injected noise."""
 
     images: torch.Tensor
     labels: torch.Tensor
@@ -47,7 +52,7 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class SplitData:
-    """The samples a trial trains, validates and tests on. Training labels are clean; noise is drawn per trial."""
+    """The samples a trial trains, validates and tests on, with labels as they came; noise is injected per trial."""
 
     n_classes: int
     max_value: int
@@ -60,12 +65,15 @@ class SplitData:
     """Rows that ``validation`` holds of the set it was taken from."""
     clean: Part | None = None
     """Trusted samples (``data.n_clean``), where there are any."""
+    encoder: TableEncoder | None = None
+    class_names: tuple[str, ...] = ()
 
 
 def load_split(spec: DataSpec, data_root: str | None = None) -> SplitData:
     """The samples a job trains, validates and tests on; kept in the process for the next population."""
     return _load_split(
-        replace(spec, noise=NoiseSpec(), normalise="none", validation_labels="clean"), data_root or environment_root()
+        replace(spec, noise=NoiseSpec(), normalise="none", validation_labels="clean", labels="injected", estimate=None),
+        data_root or environment_root(),
     )
 
 
@@ -84,6 +92,8 @@ def _load_split(spec: DataSpec, data_root: str | None) -> SplitData:
         torch.from_numpy(chosen.train),
         torch.from_numpy(chosen.validation),
         _part(*train, chosen.clean) if len(chosen.clean) else None,
+        whole.encoder,
+        whole.class_names,
     )
 
 
@@ -117,7 +127,7 @@ def checked(data: Dataset) -> Dataset:
 
 @lru_cache(maxsize=64)
 def noisy_labels(spec: DataSpec, noise_seed: int, data_root: str | None = None) -> torch.Tensor:
-    """The training labels [S] a trial sees: the clean ones through the noise drawn from ``noise_seed``."""
+    """The training labels [S] a trial sees: those that came, through the noise drawn from ``noise_seed``."""
     data = load_split(spec, data_root)
     if spec.noise.kind == "human":
         return _human_labels(spec, data_root or environment_root())[data.train_rows]

@@ -14,6 +14,8 @@ Labels = NDArray[np.int64]
 
 def draw(data: DataSpec, label_S: Labels, n_classes: int, seed: int) -> Labels:
     """The labels [S] that noise made from a matrix turns ``label_S`` into. Raises SpecError for human labels."""
+    if data.noise.kind == "none":
+        return label_S
     T_CC = matrix(data, n_classes)
     if data.noise.kind == "symmetric_inclusive":
         return redraw(label_S, n_classes, data.noise.noise_rate, seed)

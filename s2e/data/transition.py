@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2e.parts import NOISE
-from s2e.words import DataSpec, Problem, SpecError
+from s2e.words import DataError, DataSpec, EstimatedNoise, Problem, SpecError
 
 Matrix = NDArray[np.float64]
 Rows = tuple[tuple[float, ...], ...]
@@ -70,13 +70,31 @@ def matrix(data: DataSpec, n_classes: int) -> Matrix:
 
 
 def true_transition(data: DataSpec, n_classes: int) -> Matrix | None:
-    """The matrix of the injected noise; None where it is not known but must be estimated."""
+    """The matrix of the noise: injected, or for labels that are given the estimated one; None where nobody knows it.
+
+    Raises DataError for an estimate of another number of classes: the data are not those it was made for.
+    """
+    if not data.truth_is_known:
+        return None if data.estimate is None else _estimated(data.estimate, n_classes)
     kind = NOISE.find(data.noise.kind, "data.noise.kind")
     return np.asarray(kind().transition(data, n_classes)) if kind.has_matrix else None
 
 
-def injected_noise_rate(data: DataSpec) -> float:
-    """Expected share of wrong labels, classes equally frequent: the tau of eq. (1) where a job names none."""
+def _estimated(estimate: EstimatedNoise, n_classes: int) -> Matrix:
+    if len(estimate.transition) != n_classes:
+        raise DataError(f"{n_classes} classes, but the noise of {len(estimate.transition)} was estimated")
+    return normalised(estimate.transition, n_classes)
+
+
+def noise_rate(data: DataSpec) -> float:
+    """Expected share of wrong labels: of injected noise with classes equally frequent, of given labels as estimated.
+
+    The tau of eq. (1) where a job names none. Raises DataError where nothing is estimated yet.
+    """
+    if not data.truth_is_known:
+        if data.estimate is None:
+            raise DataError("the noise rate of labels that are given is not known before it is estimated")
+        return data.estimate.noise_rate
     return NOISE.find(data.noise.kind, "data.noise.kind")().rate(data)
 
 

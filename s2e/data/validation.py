@@ -40,7 +40,7 @@ def standard_error(T_CC: Matrix, n_samples: int) -> float:
 
 def validation_warning(data: DataSpec) -> str:
     """A warning where noisy validation labels may rank schedules otherwise than clean ones would; empty elsewhere."""
-    if data.validation_labels == "clean" or data.noise.kind == "none":
+    if data.validation_labels == "clean" or (data.truth_is_known and data.noise.kind == "none"):
         return ""
     T_CC = known_transition(data)
     if T_CC is None:
@@ -73,7 +73,9 @@ def n_validation_of(data: DataSpec) -> int | None:
 
 
 def known_transition(data: DataSpec) -> Matrix | None:
-    """T where it can be known before the data set is read: of a table only if the job gives it."""
+    """T where it can be known before the data set is read: of a table only if the job gives it, or it was estimated."""
+    if not data.truth_is_known:
+        return None if data.estimate is None else true_transition(data, len(data.estimate.transition))
     if data.noise.kind == "matrix" and data.noise.matrix is not None:
         return true_transition(data, len(data.noise.matrix))
     n_classes = DATASETS[data.name].n_classes

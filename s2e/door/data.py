@@ -1,10 +1,72 @@
-"""Rules that join fields of the data: a table that is not asked for, validation labels under the noise."""
+"""Rules that join fields of the data: what is known of the labels, a table that is not asked for, validation labels
+under the noise."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from s2e.data.validation import known_transition, scores
-from s2e.parts import NOISE
-from s2e.words import DataSpec, Problem, SpecError
+from s2e.parts import DATASETS, NOISE
+from s2e.words import DataSpec, JobSpec, Problem, SpecError
+
+_DEFAULT_DATASET = DataSpec().name
+
+
+def with_label_contract(job: Any) -> Any:
+    """The plain JSON of a job with what its data set says of its labels, where the job itself does not.
+
+    No noise is injected into labels that are given or trusted, and given ones validate as they are. Whoever asks for a
+    kind of noise takes the labels for right. What is malformed is handed on, for the validator to name. Raises
+    SpecError for a setting of noise without its kind, which says neither.
+    """
+    data = job.get("data", {}) if isinstance(job, Mapping) else None
+    noise = data.get("noise", {}) if isinstance(data, Mapping) else None
+    if not isinstance(data, Mapping) or not isinstance(noise, Mapping):
+        return job
+    name = data.get("name", _DEFAULT_DATASET)
+    if not isinstance(name, str) or name not in DATASETS:
+        return job
+    labels = data.get("labels", DATASETS[name].labels if noise.get("kind", "none") == "none" else "injected")
+    more: dict[str, Any] = {"labels": labels}
+    if labels in ("given", "trusted") and "kind" not in noise:
+        _refuse_half_asked(labels, noise)
+        more["noise"] = {"kind": "none"}
+    if labels == "given" and "validation_labels" not in data:
+        more["validation_labels"] = "noisy"
+    return {**job, "data": {**data, **more}}
+
+
+def _refuse_half_asked(labels: str, noise: Mapping[str, Any]) -> None:
+    """A setting of noise without a kind: to inject noise, or to say how wrong the labels are?"""
+    allowed = (
+        f"only beside data.noise.kind: no noise is injected into labels that are {labels} unless a kind is asked for; "
+        "what you know of their noise rate is report.tau"
+    )
+    if problems := [Problem(f"data.noise.{field}"[:200], str(value)[:80], allowed) for field, value in noise.items()]:
+        raise SpecError(*problems)
+
+
+def label_problems(job: JobSpec) -> list[Problem]:
+    """Claims about labels that contradict each other, or that need a truth which nobody has."""
+    data, problems = job.data, []
+    if data.labels != "injected" and data.noise.kind != "none":
+        allowed = (
+            f"none for labels that are {data.labels}; data.labels = injected takes them for right and injects noise"
+        )
+        problems.append(Problem("data.noise.kind", data.noise.kind, allowed))
+    if data.truth_is_known:
+        return problems
+    if data.validation_labels == "clean":
+        allowed = "noisy or noisy_corrected for labels that are given: nobody knows which of them are right"
+        problems.append(Problem("data.validation_labels", "clean", allowed))
+    if data.n_clean:
+        allowed = "0 for labels that are given: nobody knows which samples have a right one"
+        problems.append(Problem("data.n_clean", data.n_clean, allowed))
+    if job.trials == "external" and job.report.tau is None:
+        allowed = "the share of wrong labels, which s2e estimate-noise estimates: the service does not see your data"
+        problems.append(Problem("report.tau", None, allowed))
+    return problems
 
 
 def table_problems(data: DataSpec) -> list[Problem]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from s2e.door.data import table_problems, validation_problems
+from s2e.door.data import label_problems, table_problems, validation_problems, with_label_contract
 from s2e.door.plan import settled
 from s2e.door.protocols import expand
 from s2e.door.train import train_problems
@@ -29,7 +29,7 @@ def parse_job(body: Any, lookup: Lookup | None = None) -> JobSpec:
     The settings of every part, and all that a protocol stands for, come back complete: a stored job keeps its numbers
     when a default changes. ``lookup`` finds the other jobs that this one names.
     """
-    spec = parse(JobSpec, expand(body))
+    spec = parse(JobSpec, with_label_contract(expand(body)))
     kind, problems = KINDS[spec.kind], list[Problem]()
     spec, parts = _completed(spec, problems)
     try:
@@ -38,7 +38,7 @@ def parse_job(body: Any, lookup: Lookup | None = None) -> JobSpec:
         problems += error.problems
     for part in parts:
         problems += part.problems(spec)
-    problems += train_problems(spec.train) + table_problems(spec.data)
+    problems += train_problems(spec.train) + table_problems(spec.data) + label_problems(spec)
     if not any(problem.field.startswith("data.") for problem in problems):
         problems += validation_problems(spec.data)
     try:

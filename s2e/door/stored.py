@@ -18,7 +18,7 @@ BEFORE_2: Mapping[str, Mapping[str, Any]] = {"decoupling": {"floor": 0.0}, "sigu
 SEARCHERS_BEFORE_2 = ("model_newton", "model_newton_rung")
 PLAN_BEFORE_2 = {"step": "torch", "test_every": 1}
 """Version 1 knew torch's step only, and measured test accuracy in every epoch."""
-POLICIES_BEFORE_2 = {"free_every": 6, "replicate_every": 3, "round_effect": False}
+POLICIES_BEFORE_2 = {"free_every": 6, "replicate_every": 3, "round_effect": False, "start": "spread"}
 """Settings of these searchers, likewise."""
 
 

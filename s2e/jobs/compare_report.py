@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from s2e.jobs.compare import entries_of, schedule_words, uses_schedule
+from s2e.jobs.search_report import accuracy_warning, estimate_words
 from s2e.jobs.sequential import CONFIDENCE, interval
 from s2e.words import Compared, CompareReport, CompareRow, JobSpec, RoundRecord, TrialResult, numbers_of, value_at
 
@@ -38,7 +39,10 @@ def make_compare_report(spec: JobSpec, record: RoundRecord) -> CompareReport:
         )
         for entry in entries
     )
-    return CompareReport(rows, _verdict(rows), baseline, n_seeds)
+    verdict = " ".join(
+        filter(None, (_verdict(rows, spec.data.accuracy_title), accuracy_warning(spec.data), estimate_words(spec.data)))
+    )
+    return CompareReport(rows, verdict, baseline, n_seeds, spec.data.accuracy_title)
 
 
 def _compared(source: str, mine: Sequence[TrialResult], theirs: Sequence[TrialResult] | None) -> Compared:
@@ -52,7 +56,7 @@ def _paired(mine: Sequence[float | None], theirs: Sequence[float | None]) -> lis
     return [a - b for a, b in zip(mine, theirs, strict=True) if a is not None and b is not None]
 
 
-def _verdict(rows: Sequence[CompareRow]) -> str:
+def _verdict(rows: Sequence[CompareRow], accuracy: str) -> str:
     """The claim that the paired differences of the last ten epochs support, all of them together (Bonferroni)."""
     baseline, rivals = rows[0], rows[1:]
     if not rivals:
@@ -69,7 +73,7 @@ def _verdict(rows: Sequence[CompareRow]) -> str:
     if sorted_["unknown"]:
         parts.append(f"No seed trained both {_quoted(baseline)} and {_listed(sorted_['unknown'])} to the end.")
     together = f"all {len(rivals)} differences together" if len(rivals) > 1 else "the difference"
-    basis = "Test accuracy of the last ten epochs, mean over the networks, paired by seed"
+    basis = f"{accuracy.capitalize()} of the last ten epochs, mean over the networks, paired by seed"
     return " ".join(parts) + f" ({basis}; {CONFIDENCE:.0%} for {together}.)"
 
 

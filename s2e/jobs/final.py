@@ -21,7 +21,7 @@ from typing import Any
 from s2e.jobs.recommendation import best_bets, succeeded
 from s2e.jobs.rival import make_rival, rival_state
 from s2e.jobs.search_report import undecided
-from s2e.jobs.sequential import looks
+from s2e.jobs.sequential import looks, most_trainings
 from s2e.jobs.trials import (
     coteaching_schedule,
     default_keep_rate,
@@ -68,7 +68,7 @@ def n_final_rounds(spec: JobSpec) -> int:
 def n_final_trials(spec: JobSpec) -> int:
     """Most trials that follow the search."""
     candidates = spec.report.n_candidates if spec.report.n_candidates > 1 else 0
-    return n_tuned(spec) + len(SIDES) * candidates * spec.report.n_choice_seeds + 4 * looks(spec.report)[-1]
+    return n_tuned(spec) + len(SIDES) * candidates * spec.report.n_choice_seeds + most_trainings(spec.report)
 
 
 # --- tune -------------------------------------------------------------------------------------------------------------

@@ -15,7 +15,9 @@ from s2e.search.spaces import EXPONENTS
 from s2e.words import JobSpec, Observation, Point, RoundRecord, SearchState, TrialResult, derive_seed, replace
 
 RULE = "model_newton"
-SETTINGS: Mapping[str, Any] = {"free_every": 0, "replicate_every": 0, "round_effect": True}
+SETTINGS: Mapping[str, Any] = {
+    "free_every": 0, "replicate_every": 0, "round_effect": True, "start": "portfolio", "tau": None,
+}  # fmt: skip
 """Of the rule, where the search has another: a stored job must not depend on today's defaults."""
 
 

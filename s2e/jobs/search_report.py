@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from s2e.data.validation import validation_warning
-from s2e.jobs.sequential import POWER, confidence_at, detectable, interval, looks, worth_more
+from s2e.jobs.sequential import POWER, confidence_at, detectable, for_all, interval, looks, worth_more
 from s2e.words import (
+    DataSpec,
     JobSpec,
     Report,
     ReportRow,
@@ -37,7 +38,12 @@ def make_report(spec: JobSpec, history: Sequence[RoundRecord], recommended: tupl
     succeeded = of_highest_fidelity(succeeded, lambda pair: pair[0].share)
     best = min(succeeded, key=lambda pair: pair[1].objective or 0.0, default=None)
     rows, measured = rows_of(spec, history), _measured(_pairs(history, "retrain"))
-    said = _rests_on(measured), _verdict(rows, recommended), validation_warning(spec.data)
+    said = (
+        _rests_on(measured),
+        _verdict(rows, recommended),
+        accuracy_warning(spec.data),
+        validation_warning(spec.data),
+    )
     first = next((r for t, r in _pairs(history, "retrain") if t.label == "searched" and r.model), None)
     return Report(
         recommended=recommended,
@@ -51,6 +57,16 @@ def make_report(spec: JobSpec, history: Sequence[RoundRecord], recommended: tupl
         train=rows[0].train,
         basis=_basis(spec, history),
         measured=measured,
+        accuracy="validation accuracy" if measured == "validation_accuracy" else spec.data.accuracy_title,
+    )
+
+
+def accuracy_warning(data: DataSpec) -> str:
+    """The weakness of accuracies that rest on labels nobody has checked; empty where the truth is known."""
+    if data.truth_is_known:
+        return ""
+    return (
+        "Accuracy is against the given labels, test samples included: it may prefer a network that repeats their noise."
     )
 
 
@@ -61,22 +77,20 @@ def rows_of(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[ReportRow, .
 
 
 def undecided(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[str, ...]:
-    """The rows that get more seeds, the searched one first; none once the rows that matter have had enough.
+    """The rows that get more seeds, the searched one first; none once the rows that decide have had enough.
 
-    The tuned eq. (1) matters, and so does the rival that the searched schedule is least ahead of. While one of them is
-    worth more seeds, so is every row that is open.
+    The tuned eq. (1) decides, and so does the rival that the searched schedule is least ahead of. While one of them is
+    worth more seeds, so is every other row that is open, up to :func:`s2e.jobs.sequential.for_all`.
     """
     retrained, report = _pairs(history, "retrain"), spec.report
     differences = {label: _differences(label, retrained) for label in TITLES if label != "searched"}
     n_seeds = {label: _n_seeds(label, retrained) for label in differences}
     open_ = [label for label, values in differences.items() if worth_more(report, values, n_seeds[label])]
-    least = min(
-        (label for label, values in differences.items() if values),
-        key=lambda label: fmean(differences[label]),
-        default=None,
-    )
+    trained = [label for label, values in differences.items() if values]
+    least = min(trained, key=lambda label: fmean(differences[label]), default=None)
     deciding = {least} if report.rules == 1 else {least, "tuned"}
-    return ("searched", *open_) if deciding.intersection(open_) else ()
+    more = [label for label in open_ if label in deciding or n_seeds[label] < for_all(report)]
+    return ("searched", *more) if deciding.intersection(open_) else ()
 
 
 def _pairs(history: Sequence[RoundRecord], kind: str) -> list[tuple[TrialSpec, TrialResult]]:
@@ -202,7 +216,10 @@ def _basis(spec: JobSpec, history: Sequence[RoundRecord]) -> str:
     searched = sum(trial.share for trial, _ in _pairs(history, "search"))
     n_tuned, seeds = len(_pairs(history, "tune")), looks(spec.report)
     fewer = " (fewer: a quick look, not an even contest)" if n_tuned < searched else ""
-    parts = [f"The search spent {searched:.4g} full trainings, tuning eq. (1) {n_tuned}{fewer}."]
+    parts = [
+        estimate_words(spec.data),
+        f"The search spent {searched:.4g} full trainings, tuning eq. (1) {n_tuned}{fewer}.",
+    ]
     if _pairs(history, "choose"):
         parts.append(
             f"On each side fresh seeds chose, by validation accuracy, among the {spec.report.n_candidates} schedules "
@@ -218,7 +235,17 @@ def _basis(spec: JobSpec, history: Sequence[RoundRecord]) -> str:
             f"unlikely to be, so each difference has the t interval of its look ({levels} %), and all looks together "
             "95 %. Differences that are declared, above all early, are on average larger than the true ones."
         )
-    return " ".join(parts)
+    return " ".join(filter(None, parts))
+
+
+def estimate_words(data: DataSpec) -> str:
+    """What was estimated of given labels, and what speaks against it; empty where nothing was."""
+    estimate = data.estimate
+    if data.truth_is_known or estimate is None:
+        return ""
+    rate, low, high = (f"{100 * value:.1f}" for value in (estimate.noise_rate, estimate.low, estimate.high))
+    said = f"Of {estimate.n_rows} given labels an estimated {rate} % are wrong (95 % interval {low} to {high} %)."
+    return " ".join((said, *(f"{alarm[:1].upper()}{alarm[1:]}." for alarm in estimate.alarms)))
 
 
 def _listed(rows: Sequence[ReportRow]) -> str:

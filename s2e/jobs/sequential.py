@@ -43,6 +43,16 @@ def looks(report: ReportSpec) -> tuple[int, ...]:
     return (*seeds, most)
 
 
+def for_all(report: ReportSpec) -> int:
+    """Seeds up to which every open row gets more; beyond, those only that decide when the comparison ends."""
+    return looks(report)[-1] if report.rules == 1 else min(2 * report.n_seeds, looks(report)[-1])
+
+
+def most_trainings(report: ReportSpec) -> int:
+    """Most trainings of a comparison: four rows, then the searched one, the tuned eq. (1) and the best rival."""
+    return 4 * for_all(report) + 3 * (looks(report)[-1] - for_all(report))
+
+
 def confidence_at(report: ReportSpec, n_seeds: int) -> float:
     """Confidence of an interval over ``n_seeds`` seeds: that of the look at which they are complete."""
     planned = looks(report)

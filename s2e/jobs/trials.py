@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from s2e.data.transition import injected_noise_rate
+from s2e.data.transition import noise_rate
 from s2e.parts import SPACES
 from s2e.schedule import coteaching_keep_rate
 from s2e.search.parameters import parse_parameters
@@ -30,10 +30,13 @@ def make_rival_space(spec: JobSpec) -> Space:
 
 
 def default_tau(spec: JobSpec) -> float:
-    """tau of the default Co-teaching schedule: given, or the expected share of wrong labels."""
+    """tau of the default Co-teaching schedule: given, or the expected share of wrong labels.
+
+    Raises DataError where that is to be estimated and is not yet.
+    """
     if spec.report.tau is not None:
         return spec.report.tau
-    return injected_noise_rate(spec.data)
+    return noise_rate(spec.data)
 
 
 def default_keep_rate(spec: JobSpec) -> tuple[float, ...]:

@@ -39,11 +39,24 @@ class DatasetPart(Part):
     """The same within true superclasses."""
     human_noise: ClassVar[Mapping[str, float]] = {}
     """Share of wrong labels in each label set made by people."""
+    labels: ClassVar[str] = "injected"
+    """What is known of the labels, where a job does not say: ``data.labels``."""
 
     @classmethod
-    def has_images(cls) -> bool | None:
-        """True for images, False for feature vectors, None where only reading the data tells."""
-        return None if cls.shape is None else len(cls.shape) == 3
+    def notes(cls) -> list[str]:
+        return ["labels as given: no noise is injected unless asked for"] if cls.labels == "given" else []
+
+    @classmethod
+    def shape_of(cls, data: DataSpec) -> tuple[int | None, ...] | None:  # noqa: ARG003 - for sets whose job says it
+        """The shape of one sample in a job: what is declared, where the job has no say."""
+        return cls.shape
+
+    @classmethod
+    def has_images(cls, data: DataSpec | None = None) -> bool | None:
+        """True for images, False for feature vectors, None where only reading the data tells; in a job, where one is
+        given."""
+        shape = cls.shape if data is None else cls.shape_of(data)
+        return None if shape is None else len(shape) == 3
 
     def read(self, data: DataSpec, data_root: str | None) -> Any:  # noqa: ARG002 - csv has a section of its own
         """The whole data set."""
@@ -82,7 +95,7 @@ class DatasetPart(Part):
         return [Problem("data.normalise", data.normalise, allowed)]
 
     def _unaugmented(self, job: JobSpec) -> list[Problem]:
-        if job.train.augment == "none" or self.has_images() is not False:
+        if job.train.augment == "none" or self.has_images(job.data) is not False:
             return []
         allowed = f"none: {self.name} samples are feature vectors, not images"
         return [Problem("train.augment", job.train.augment, allowed)]
@@ -159,7 +172,8 @@ def dataset(
 ) -> Callable[[type[D]], type[D]]:
     """Declare a data set; ``load`` is where the function that reads it is, ``package.module:function``.
 
-    ``published``: ``mean_std``, ``confused``, ``confused_in_superclass``, ``human_noise`` of :class:`DatasetPart`.
+    ``published``: ``mean_std``, ``confused``, ``confused_in_superclass``, ``human_noise``, ``labels`` of
+    :class:`DatasetPart`.
     """
     facts = {"n_train": n_train, "n_test": n_test, "n_classes": n_classes, "shape": shape, **published}
 

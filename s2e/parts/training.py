@@ -65,7 +65,7 @@ class NetworkPart(Part):
         return self.load()(input_shape, n_classes, self, variant=variant, data_root=data_root)
 
     def rules(self, job: JobSpec) -> list[Problem]:
-        shape = DATASETS[job.data.name].shape
+        shape = DATASETS[job.data.name].shape_of(job.data)
         return [*self.misfits(shape, job.train.network), *self.check(job)]
 
     @classmethod

@@ -11,7 +11,9 @@ few trials. The first trials are spread over the uniform density by the mean of 
 
    thompson    the minimum of one joint posterior draw over a pool of its own: half p_theta, a quarter uniform, a
                quarter mutations of the elite;
-   spread      the first N_START: uniform draws spread by the mean of their curve, in place of 1 to 3;
+   portfolio   the first N_START: points whose curves are nearest to eq. (1) at values of tau that cover what is not
+               known, in place of 1 to 3 (:mod:`s2e.search.portfolio`);
+   spread      the same, uniform draws spread by the mean of their curve;
    replicate   one of the elite again, by Thompson sampling, where seeds explain most of the objective;
    free        a draw from p_theta.
 
@@ -35,6 +37,7 @@ import numpy as np
 from s2e.search.distributions import Array
 from s2e.search.history import History
 from s2e.search.newton import centred
+from s2e.search.portfolio import nearest, portfolio
 from s2e.search.relaxation import Relaxation, scaled
 from s2e.search.space import THETA_MAX, THETA_MIN, Space
 from s2e.search.surrogate import NO_ROUND, RELATEDNESS, Hyperparameters, Surrogate, standardised
@@ -77,8 +80,11 @@ class ModelNewton(Relaxation):
         free_every: int = 0,
         replicate_every: int = 0,
         round_effect: bool = True,
+        start: str = "portfolio",
+        tau: float | None = None,
     ) -> None:
         super().__init__(space, seed, n_epochs)
+        self._start, self._tau = start, tau
         self._n_epochs = n_epochs
         self._free_every, self._replicate_every, self._round_effect = free_every, replicate_every, round_effect
         points = [space.vectors([Point(values) for values in one.points]) for one in earlier]
@@ -99,7 +105,9 @@ class ModelNewton(Relaxation):
         """The k-th trial of the round. ``pending``, trials in flight, are expected to end with their posterior mean."""
         history = History.of(state.memory, self._space.n_x)
         if self._earlier_features_WG is None and (not len(history) or len(history) + k < N_START):
-            return self._spread(state, len(history), k)
+            has_curves = len(self._space.blocks) > len(self._space.parameters)
+            first = self._from_portfolio if self._start == "portfolio" and has_curves else self._spread
+            return first(state, len(history), k)
         surrogate = self._fit(history, Hyperparameters(*state.memory["hyperparameters"]))
         policy = self._policy(state, k, surrogate, len(history))
         if policy == "free":
@@ -134,6 +142,14 @@ class ModelNewton(Relaxation):
         theta_D = self._moved(np.array(state.theta), surrogate, rng)
         memory = {**history.to_memory(), "hyperparameters": list(surrogate.hyperparameters)}
         return SearchState(state.round + 1, tuple(theta_D.tolist()), memory)
+
+    def _from_portfolio(self, state: SearchState, n_told: int, k: int) -> Point:
+        """The point nearest to the next curve of the portfolio; a uniform draw once that has ended."""
+        rng = np.random.default_rng([self._seed, state.round, k])
+        curves_ST = portfolio(self._n_epochs, self._tau)
+        if n_told + k >= len(curves_ST):
+            return super().ask(state, k)
+        return self._space.point(nearest(self._space, curves_ST[n_told + k], self._n_epochs, rng))
 
     def _spread(self, state: SearchState, n_told: int, k: int) -> Point:
         """A uniform draw whose mean feature is near a given value; the values of successive trials cover all there are.

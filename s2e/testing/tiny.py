@@ -92,9 +92,9 @@ def _images(size: int) -> Any:
 
     generator = torch.Generator().manual_seed(0)
     pattern_CDHW = torch.randint(0, 128, (N_CLASSES, 3, size, size), generator=generator)
-    parts = []
+    parts: list[torch.Tensor] = []
     for n_samples in (112, 24):
         labels = torch.arange(n_samples) % N_CLASSES
         pixels = torch.randint(0, 128, (n_samples, 3, size, size), generator=generator)
         parts += [(pattern_CDHW[labels] + pixels).to(torch.uint8), labels]
-    return Dataset("tiny", N_CLASSES, 255, *parts)
+    return Dataset("tiny", N_CLASSES, 255, parts[0], parts[1], parts[2], parts[3])

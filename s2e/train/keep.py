@@ -95,6 +95,8 @@ class BelowRoot:
         self._root, self._job_id, self._attempt, self._data_root = root, job_id, attempt, data_root
 
     def begin(self, population: Population) -> None:
+        if not population.data.truth_is_known:
+            return  # nothing is drawn, and nobody knows what is wrong
         for seed in dict.fromkeys(trial.noise_seed for trial in population.trials):
             make = partial(noise_record, population.data, seed, self._data_root)
             save_noise(self._root, self._job_id, seed, make)

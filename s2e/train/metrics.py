@@ -37,11 +37,13 @@ class Measured(EpochNumbers):
 
 def selection(trials: StackedTrials, order: torch.Tensor, weight_MKNB: torch.Tensor) -> Columns:
     """Fraction kept, label precision and label recall, each over all samples of the epoch; precision is NaN where
-    nothing was selected."""
-    clean_KS = trials.label_KS == trials.seen.true_label_KS
-    clean_MKB = pick_all(clean_KS, order)
+    nothing was selected. Where nobody knows which labels are right, only the fraction kept is measured."""
     selected_MKNB = weight_MKNB > 0
     n_selected = selected_MKNB.sum((0, 2, 3))
+    if not trials.truth_is_known:
+        return {"kept": n_selected.double() / selected_MKNB[:, 0].numel()}
+    clean_KS = trials.label_KS == trials.seen.true_label_KS
+    clean_MKB = pick_all(clean_KS, order)
     n_clean = clean_MKB.sum((0, 2)) * trials.method.n_networks
     n_both = (selected_MKNB & clean_MKB[:, :, None]).sum((0, 2, 3))
     n_seen = selected_MKNB[:, 0].numel()
@@ -53,11 +55,16 @@ def selection(trials: StackedTrials, order: torch.Tensor, weight_MKNB: torch.Ten
 
 
 def memorisation(trials: StackedTrials) -> Columns:
-    """Training accuracy and the split of ELR Fig. 1, over the samples seen this epoch and the trial's networks."""
+    """Training accuracy and the split of ELR Fig. 1, over the samples seen this epoch and the trial's networks.
+
+    No split where nobody knows which labels are right.
+    """
     predicted_KNS, label_K1S = trials.predicted_KNS, trials.label_KS[:, None]
     true_K1S = trials.seen.true_label_KS[:, None]
     seen_KNS = predicted_KNS != NEVER_SEEN
     given_KNS = predicted_KNS == label_K1S
+    if not trials.truth_is_known:
+        return {"train_accuracy": _share(given_KNS, seen_KNS, (2,))}
     right_KNS = predicted_KNS == true_K1S
     clean_KNS = seen_KNS & (label_K1S == true_K1S)
     wrong_KNS = seen_KNS & (label_K1S != true_K1S)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from s2e.data.datasets import Part, load_split
+from s2e.data.inputs import inputs_of
 from s2e.data.open_set import foreign_images
 from s2e.data.transition import true_transition
 from s2e.door.train import train_problems
@@ -41,6 +42,7 @@ class StackedTrials:
     ) -> None:
         _check(population)
         train, trials = population.train, population.trials
+        self.truth_is_known = population.data.truth_is_known
         data = load_split(population.data, data_root)
         data, rows = share_of(data, population.data_share, population.data.split_seed)
         n_samples = len(data.train.labels)
@@ -66,6 +68,8 @@ class StackedTrials:
         self.init_seeds = [trial.init_seed for trial in trials]
         self.order_seeds = [trial.order_seed for trial in trials]
         self.shares_order = len(set(self.order_seeds)) == 1
+        self.inputs = inputs_of(data, statistics)
+        """What turns new rows into samples: it goes with every model."""
         self.augmentation = CropFlip(n_samples, self.draw) if train.augment == "crop_flip" else None
         self.keep_KT = torch.from_numpy(n_keep([trial.keep_rate for trial in trials], train.batch_size)).to(device)
         self.keep_rate_KT = torch.tensor([trial.keep_rate for trial in trials], dtype=torch.float64, device=device)

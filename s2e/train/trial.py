@@ -8,6 +8,7 @@ from functools import partial
 
 import torch
 
+from s2e.data.inputs import Inputs
 from s2e.outcome import result_of
 from s2e.train.checkpoint import Checkpoint, restore, take
 from s2e.train.epoch import run_epoch
@@ -36,6 +37,8 @@ class NetworkShape:
     input_shape: tuple[int, ...]
     max_value: int
     n_classes: int
+    inputs: Inputs = Inputs()
+    """What turns new rows into such samples."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ def _end(population: Population, trials: StackedTrials, progress: Sequence[_Prog
     stacked = {trial: k for k, trial in enumerate(trials.trial)}
     models = tuple(None if mine.reason else trials.export(stacked[i]) for i, mine in enumerate(progress))
     network = trials.network
-    shape = NetworkShape(network.input_shape, trials.data.max_value, network.n_classes)
+    shape = NetworkShape(network.input_shape, trials.data.max_value, network.n_classes, trials.inputs)
     tail = population.tail_epochs
     results = tuple(result_of(mine.spec, mine.history, tail, mine.reason) for mine in progress)
     return PopulationEnd(results, models, shape)

@@ -9,7 +9,7 @@ was checked once already. Nothing here imports anything but the standard library
 from dataclasses import replace
 
 from s2e.words.compare import MOST_ENTRIES, MOST_LABEL, CompareSpec, EntrySpec, ScheduleSpec
-from s2e.words.data import MAX_CLASSES, CsvSpec, DataSpec, NoiseSpec
+from s2e.words.data import MAX_CLASSES, CsvSpec, DataSpec, EstimatedNoise, NoiseSpec
 from s2e.words.earlier import MOST_TRIALS, EarlierTrials
 from s2e.words.errors import (
     DataError,
@@ -47,7 +47,8 @@ from s2e.words.trial import Observation, Point, Population, Round, RoundRecord, 
 __all__ = [
     "FULL", "MAX_CLASSES", "MOST_ENTRIES", "MOST_LABEL", "MOST_TRIALS", "SPEC_VERSION",
     "CompareReport", "CompareRow", "CompareSpec", "Compared", "CsvSpec", "DataError", "DataSpec", "EarlierTrials",
-    "EntrySpec", "EpochMetrics", "EpochNumbers", "Fidelity", "FinalAccuracies", "FinalAccuracy", "JobSpec",
+    "EntrySpec", "EpochMetrics", "EpochNumbers", "EstimatedNoise",
+    "Fidelity", "FinalAccuracies", "FinalAccuracy", "JobSpec",
     "MissingExtraError", "NoiseSpec", "Number", "Observation", "PlanSpec", "Point", "Population", "Problem", "Report",
     "ReportRow", "ReportSpec", "Round", "RoundRecord", "S2EError", "ScheduleSpec", "SearchError", "SearchSpec",
     "SearchState", "SpecError", "TrainSpec", "TrialError", "TrialNumbers", "TrialResult", "TrialSpec",

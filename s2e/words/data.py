@@ -21,10 +21,11 @@ class NoiseSpec:
     kind: str = param(
         "symmetric",
         names="noise",
-        doc="none; symmetric: uniform over the other classes; symmetric_inclusive: exactly noise_rate x S labels "
-        "re-drawn over all classes; pair: the next class; asymmetric: similar classes (mnist, cifar10, cifar100); "
-        "matrix: the one given; human: CIFAR-N label sets below the data root; open_set: images of another set replace "
-        "exactly noise_rate x S of the images, labels kept",
+        doc="none (the default for labels that are given or trusted); symmetric: uniform over the other classes; "
+        "symmetric_inclusive: exactly noise_rate x S labels re-drawn over all classes; pair: the next class; "
+        "asymmetric: similar classes (mnist, cifar10, cifar100); matrix: the one given; human: CIFAR-N label sets "
+        "below the data root; open_set: images of another set replace exactly noise_rate x S of the images, labels "
+        "kept",
     )
     noise_rate: float = param(
         0.5,
@@ -78,6 +79,28 @@ class CsvSpec:
         None, max_length=200, doc="name of the label's column, or its number from 0; null: the last column"
     )
     delimiter: str = param("comma", choices=("comma", "semicolon", "tab"), doc="what separates cells")
+    image: tuple[int, ...] = param(
+        (),
+        max_length=3,
+        ge=1,
+        le=1_024,
+        doc="rows are images: depth, height and width; columns are pixels, whole numbers from 0 to 255, row by row",
+    )
+
+
+@dataclass(frozen=True)
+class EstimatedNoise:
+    """How wrong given labels are, estimated without a true one before the first round."""
+
+    noise_rate: float = param(ge=0, lt=1, doc="share of wrong labels")
+    low: float = param(ge=0, le=1, doc="95 % interval of noise_rate")
+    high: float = param(ge=0, le=1, doc="95 % interval of noise_rate")
+    transition: tuple[tuple[float, ...], ...] = param(
+        max_length=MAX_CLASSES, ge=0, le=1, doc="T, one row per class, T[i][j] = P(label j | class i)"
+    )
+    kind: str = param("full", choices=("symmetric", "full"), doc="symmetric: one rate stands for the whole matrix")
+    n_rows: int = param(0, ge=0, doc="labels the estimate rests on")
+    alarms: tuple[str, ...] = param((), max_length=20, doc="what speaks against the estimate, in words")
 
 
 @dataclass(frozen=True)
@@ -112,8 +135,29 @@ class DataSpec:
         "clean",
         choices=("clean", "noisy", "noisy_corrected"),
         doc="noisy: validation labels go through the same noise, drawn from a seed of their own; noisy_corrected: so "
-        "do they, and validation accuracy is carried back to clean labels by the inverse of the noise's matrix",
+        "do they, and validation accuracy is carried back to clean labels by the inverse of the noise's matrix. Labels "
+        "that are given validate as they are (noisy, the default there), or corrected by the estimated matrix",
     )
     params: dict[str, Any] = param(
         dict, doc="settings of the data set, by name; what is missing gets defaults (csv has a section of its own)"
     )
+    labels: str = param(
+        "injected",
+        choices=("given", "injected", "trusted"),
+        doc="what is known of the data set's labels. given: wrong to an unknown degree; nothing is injected, and their "
+        "noise is estimated; the default of data of your own. injected: right, until noise is injected into those that "
+        "train; the default elsewhere, and wherever a noise.kind is asked for. trusted: right, and nothing is injected",
+    )
+    estimate: EstimatedNoise | None = param(
+        None, doc="noise of labels that are given, estimated before the first round; leave it out"
+    )
+
+    @property
+    def truth_is_known(self) -> bool:
+        """False where nobody knows which labels are right, so that no number may rest on it."""
+        return self.labels != "given"
+
+    @property
+    def accuracy_title(self) -> str:
+        """What accuracy on the test samples is, for people."""
+        return "test accuracy" if self.truth_is_known else "accuracy against the given labels"

@@ -34,7 +34,10 @@ class EpochNumbers:
         None, title="validation accuracy", searched=True, live=True, networks=True, doc="what the search sees"
     )
     test_accuracy: float | None = number(
-        None, title="test accuracy", networks=True, doc="measured and shown, never fed back"
+        None,
+        title="test accuracy",
+        networks=True,
+        doc="measured and shown, never fed back; against the given labels where the job's labels are given",
     )
     validation_ensemble: float | None = number(
         None,
@@ -99,7 +102,10 @@ class TrialNumbers:
         None, title="validation accuracy", searched=True, over="tail", live=True, doc="what the search sees"
     )
     test_accuracy: float | None = number(
-        None, title="test accuracy (shown only)", over="tail", doc="measured and shown, never fed back"
+        None,
+        title="test accuracy (shown only)",
+        over="tail",
+        doc="measured and shown, never fed back; against the given labels where the job's labels are given",
     )
     label_precision: float | None = number(None, title="label precision", over="tail", doc="clean among selected")
     objective: float | None = number(
@@ -196,6 +202,8 @@ class Report:
         choices=("test_accuracy", "validation_accuracy"),
         doc="what mean and difference are of: validation accuracy where no re-training has a test accuracy",
     )
+    accuracy: str = "test accuracy"
+    """What the accuracies of the rows are, in words: against true labels, or against given ones."""
     kind: Literal["search"] = "search"
 
 
@@ -278,4 +286,6 @@ class CompareReport:
     verdict: str
     baseline: str
     n_seeds: int
+    accuracy: str = "test accuracy"
+    """As in Report."""
     kind: Literal["compare"] = "compare"

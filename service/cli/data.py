@@ -55,8 +55,8 @@ def estimate(
             seed=spec.seed,
             progress=lambda share: bar.update(task, completed=share),
         )
-    injected = spec.data.noise.kind != "none"
-    realised = float((job.samples.label_S != job.true_label_S).mean()) if injected else None
+    known = spec.data.truth_is_known and spec.data.noise.kind != "none"
+    realised = float((job.samples.label_S != job.true_label_S).mean()) if known else None
     if as_json:
         typer.echo(json.dumps(to_json(fit.estimate) | {"realised_noise_rate": realised}, indent=1))
     else:

@@ -57,19 +57,28 @@ def settings(train: Mapping[str, Any]) -> str:
     return ", ".join(shown)
 
 
-def comparison(rows: Sequence[ReportRow], measured: str = "test_accuracy") -> Table:
-    """The final table: every schedule on the same fresh seeds."""
-    accuracy = f"{measured.removesuffix('_accuracy')}\naccuracy %"
+def comparison(rows: Sequence[ReportRow], accuracy: str = "test accuracy") -> Table:
+    """The final table: every schedule on the same fresh seeds; no label precision where nobody can know it."""
     title = "Re-trained on fresh seeds, with 95 % intervals\n"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("\nschedule", no_wrap=True)
-    for heading in (accuracy, "label\nprecision %", "searched\n− this", "\nseeds"):
+    has_precision = any(row.label_precision is not None for row in rows)
+    precision = ("label\nprecision %",) if has_precision else ()
+    for heading in (_in_two_lines(f"{accuracy} %"), *precision, "searched\n− this", "\nseeds"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         seeds = str(len(row.of_seeds)) + (f" (+{row.n_failed} failed)" if row.n_failed else "")
         difference = percent(row.difference, row.difference_half_width, "+") if row.label != "searched" else ""
-        table.add_row(row.title, percent(row.mean, row.half_width), percent(row.label_precision), difference, seeds)
+        selected = [percent(row.label_precision)] if has_precision else []
+        table.add_row(row.title, percent(row.mean, row.half_width), *selected, difference, seeds)
     return table
+
+
+def _in_two_lines(heading: str) -> str:
+    """A heading broken at the blank that makes both lines most alike."""
+    blanks = [i for i, letter in enumerate(heading) if letter == " " and heading[i + 1 :] != "%"]
+    middle = min(blanks, key=lambda i: abs(2 * i - len(heading)))
+    return f"{heading[:middle]}\n{heading[middle + 1 :]}"
 
 
 def print_report(report: Report, console: Console | None = None) -> None:
@@ -81,7 +90,7 @@ def print_report(report: Report, console: Console | None = None) -> None:
     if report.train:
         console.print(f"with {settings(report.train)}", markup=False)
     console.print()
-    console.print(comparison(report.rows, report.measured))
+    console.print(comparison(report.rows, report.accuracy))
     console.print(report.verdict, markup=False)
     if report.basis:
         console.print(f"\n{report.basis}", markup=False)

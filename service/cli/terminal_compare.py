@@ -16,10 +16,10 @@ _BESIDE = ("best", "at_best_validation", "ensemble_last_ten")
 """Figures beside the last ten epochs, whose differences the verdict is about."""
 
 
-def comparison(rows: Sequence[CompareRow]) -> Table:
-    """Every entry on the same seeds, test accuracy in per cent."""
+def comparison(rows: Sequence[CompareRow], accuracy: str = "test accuracy") -> Table:
+    """Every entry on the same seeds, accuracy in per cent."""
     titles = {number.name: fill(number.title, 10) for number in numbers_of(CompareRow)}
-    title = "Test accuracy %, with 95 % intervals over the seeds\n"
+    title = f"{accuracy.capitalize()} %, with 95 % intervals over the seeds\n"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("\nentry", overflow="fold")
     for heading in (titles["last_ten"], "− baseline", *(titles[name] for name in _BESIDE)):
@@ -46,7 +46,7 @@ def print_comparison(report: CompareReport, console: Console | None = None) -> N
     """The table, what it supports in words, and which schedule each entry had."""
     console = console or Console(highlight=False)
     console.print()
-    console.print(comparison(report.rows))
+    console.print(comparison(report.rows, report.accuracy))
     console.print(report.verdict, markup=False)
     console.print("\nSchedules")
     for row in report.rows:

@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { Chart, figure, lineLegend, shareAxis, xAxis } from "./charts.js";
 import { byId, h, setText, throttle } from "./dom.js";
-import { labelWords, percent, trialName } from "./format.js";
+import { accuracyWords, labelWords, percent, trialName } from "./format.js";
 import { VIEWS } from "./views.js";
 
 const REFRESH_MS = 1000;
@@ -88,7 +88,7 @@ export class CurvesPanel {
     setText(byId("trial-about"), about);
     if (this.drawn === undefined) return;
     const { trial, answer } = this.drawn;
-    this.lines = lines(answer).filter(({ values }) => values.some((value) => value !== null));
+    this.lines = lines(answer, accuracyWords(this.model.job)).filter(({ values }) => values.some((value) => value !== null));
     this.legend.replaceChildren(lineLegend(this.lines));
     this.chart.setLines(this.lines, [answer.epochs, ...this.lines.map(({ values }) => values)]);
     this.figure.say(this.words(trial, answer.epochs.length));

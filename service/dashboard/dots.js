@@ -17,14 +17,14 @@ export function dotScale(rows) {
 }
 
 /** The dots of one row; `kind` names its look in the style sheet. */
-export function dots(kind, title, { values, mean, half_width }, { x }) {
+export function dots(kind, title, { values, mean, half_width }, { x }, accuracy = "test accuracy") {
   const middle = DOTS.height / 2;
   const seeds = known(values).map((value) => svg("circle", { cx: x(value), cy: middle, r: 4.5, class: "dot" }));
   const interval = mean === null || half_width === null ? [] : [
     svg("line", { x1: x(mean - half_width), x2: x(mean + half_width), y1: middle, y2: middle, class: "dot-interval" }),
     svg("line", { x1: x(mean), x2: x(mean), y1: 4, y2: DOTS.height - 4, class: "dot-mean" })];
   return svg("svg", { class: `dots dots-${kind}`, viewBox: `0 0 ${DOTS.width} ${DOTS.height}`, role: "img",
-    "aria-label": `${title}, test accuracy of each seed: ${known(values).map(percent).join(", ")}` }, ...interval, ...seeds);
+    "aria-label": `${title}, ${accuracy} of each seed: ${known(values).map(percent).join(", ")}` }, ...interval, ...seeds);
 }
 
 /** The ends of the shared axis, to stand below the dots. */

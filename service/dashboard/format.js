@@ -98,11 +98,25 @@ export function specLine({ spec, unreadable }) {
   if (unreadable) return "stored by another release";
   const { data, train } = spec;
   const method = spec.kind === "compare" ? `${spec.compare.entries.length} entries compared` : train.method;
-  return `${data.name}, ${noiseWords(data.noise)}, ${method}, ${train.network}`;
+  return `${data.name}, ${noiseWords(data)}, ${method}, ${train.network}`;
+}
+
+/** Words that begin a line. */
+export function capital(words) {
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** What accuracy on the test samples is: nobody knows the truth of labels that are given. */
+export function accuracyWords({ spec, unreadable }) {
+  return !unreadable && spec.data.labels === "given" ? "accuracy against the given labels" : "test accuracy";
 }
 
 /** The noise of a job in words; a matrix and human labels bring their own rate. */
-function noiseWords(noise) {
+function noiseWords({ noise, labels, estimate }) {
+  if (labels === "given") {
+    return estimate ? `given labels, about ${percent(estimate.noise_rate)} wrong (${percent(estimate.low)} to ${percent(estimate.high)})` : "given labels";
+  }
+  if (labels === "trusted") return "trusted labels";
   if (noise.kind === "none") return "no injected noise";
   if (noise.kind === "human") return `human labels (${noise.human_labels})`;
   if (noise.kind === "open_set") return `${(100 * noise.noise_rate).toFixed(0)}\u202f% images of ${noise.open_set}`;

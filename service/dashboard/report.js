@@ -2,7 +2,7 @@
 
 import { byId, h, notice } from "./dom.js";
 import { dotEnds, dots, dotScale } from "./dots.js";
-import { percent, percentInterval, points, settingsWords, shapeWords } from "./format.js";
+import { capital, percent, percentInterval, points, settingsWords, shapeWords } from "./format.js";
 
 const MEANWHILE = "It is made after the last round of the search. Until then the schedules below are provisional.";
 
@@ -52,20 +52,21 @@ export class ReportPanel extends EndPanel {
       this.table(report), this.cards(report)];
   }
 
-  table({ rows, measured }) {
+  table({ rows, accuracy = "test accuracy" }) {
     const scale = dotScale(rows.map(ofSeeds));
-    const heads = [["Schedule", ""], [`${measured === "validation_accuracy" ? "Validation" : "Test"} accuracy ±\u00a095\u00a0%`, "num"], ["Label precision", "num"],
+    const hasPrecision = rows.some((row) => row.label_precision !== null);
+    const heads = [["Schedule", ""], [`${capital(accuracy)} ±\u00a095\u00a0%`, "num"], ...(hasPrecision ? [["Label precision", "num"]] : []),
       ["Searched − this, points ±\u00a095\u00a0%", "num"], ["Each seed", ""]];
     const body = rows.map((row) => h("tr", { "data-label": row.label, class: row.label === "searched" ? "row-strong" : null },
       h("th", { scope: "row" }, row.title, row.n_failed ? h("span", { class: "muted small" }, ` (${row.n_failed} failed)`) : null),
       h("td", { class: "num" }, percentInterval(row.mean, row.half_width)),
-      h("td", { class: "num" }, percent(row.label_precision)),
+      hasPrecision ? h("td", { class: "num" }, percent(row.label_precision)) : null,
       h("td", { class: "num" }, points(row.difference, row.difference_half_width)),
-      h("td", {}, dots(row.label, row.title, ofSeeds(row), scale))));
+      h("td", {}, dots(row.label, row.title, ofSeeds(row), scale, accuracy))));
     return h("div", { class: "scroll" }, h("table", { id: "comparison" },
       h("thead", {}, h("tr", {}, ...heads.map(([head, kind]) => h("th", { scope: "col", class: kind }, head)))),
       h("tbody", {}, ...body),
-      h("tfoot", {}, h("tr", {}, h("td", { colspan: 4 }), h("td", {}, dotEnds(scale))))));
+      h("tfoot", {}, h("tr", {}, h("td", { colspan: heads.length - 1 }), h("td", {}, dotEnds(scale))))));
   }
 
   cards(report) {

@@ -1,4 +1,4 @@
-// What can be drawn of one trial: the lines of each view, from the answer of /trials/{id}/epochs.
+// What can be drawn of one trial: the lines of each view, from the answer of /trials/{id}/epochs, and what its accuracy is.
 
 /** A line: the style sheet's colour, its words, its look, and its values. */
 const line = (name, words, values, width = 2, dash = undefined) => ({ name, words, values, width, dash });
@@ -21,9 +21,9 @@ export const VIEWS = {
   overview: {
     title: "accuracy and selection",
     about: "Means over its networks. Click a curve, a point or a row to choose another.",
-    lines: ({ series }) => [
+    lines: ({ series }, accuracy) => [
       line("validation", "validation accuracy", series.validation_accuracy, 2.4),
-      line("test", "test accuracy (shown, never searched on)", series.test_accuracy, 1.8, [6, 4]),
+      line("test", `${accuracy} (shown, never searched on)`, series.test_accuracy, 1.8, [6, 4]),
       line("precision", "label precision (clean among selected)", series.label_precision),
       line("keep", "keep rate R(t)", series.keep_rate, 1.6, [2, 3])],
     range: () => [0, 1],

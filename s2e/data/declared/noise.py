@@ -105,7 +105,7 @@ class OpenSet(NoisePart):
 
     def check(self, job: JobSpec) -> list[Problem]:
         own, source = DATASETS[job.data.name], job.data.noise.open_set
-        if own.has_images() is False:
+        if own.has_images(job.data) is False:
             return [Problem("data.noise.kind", "open_set", f"only for images, not for {own.name}")]
         fitting = [
             name for name, other in DATASETS.items() if name != own.name and other.shape == own.shape is not None

@@ -25,11 +25,12 @@ class Newsgroups20(DatasetPart):
     """20 Newsgroups: 11,314 + 7,532 posts as log counts of 5,000 terms, from the data root."""
 
 
-@dataset("csv", load="s2e.data.tabular:load_csv", shape=(None,))
+@dataset("csv", load="s2e.data.tabular:load_csv", shape=(None,), labels="given")
 class Csv(DatasetPart):
     """A table of your own: the CSV file data.csv.path below the data root.
 
-    Its settings are the job's section ``data.csv``.
+    Its settings are the job's section ``data.csv``. Its labels are what somebody gave: nothing is injected into them
+    unless a job asks for it.
     """
 
     section = "data.csv"
@@ -41,11 +42,17 @@ class Csv(DatasetPart):
     def read(self, data: DataSpec, data_root: str | None) -> Any:
         return self.load()(data_root, data.csv)
 
+    @classmethod
+    def shape_of(cls, data: DataSpec) -> tuple[int | None, ...] | None:
+        return data.csv.image or cls.shape
+
     def check(self, job: JobSpec) -> list[Problem]:
-        """A table without a file, or one whose path leaves the data root."""
+        """A table without a file, one whose path leaves the data root, images that are not D x H x W."""
         from s2e.data.root import leaves_root
 
         table = job.data.csv
+        if len(table.image) not in (0, 3):
+            return [Problem("data.csv.image", list(table.image), "depth, height and width, or nothing")]
         if not table.path:
             return [Problem("data.csv.path", table.path, "required for data set csv: a path below the data root")]
         return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from s2e.parts import MethodPart, method, param
+from s2e.words import JobSpec, Problem
 
 
 @method("standard", rule="s2e.methods.plain:Standard")
@@ -105,6 +106,12 @@ class StopGrad(MethodPart):
     normalise: str = param(
         "batch", choices=("batch", "group"), doc="batch: sums over B, eq. (3); group: mean of each group"
     )
+
+    def check(self, job: JobSpec) -> list[Problem]:
+        """An oracle where nobody knows the true labels."""
+        if self.good != "oracle" or job.data.truth_is_known:
+            return []
+        return [Problem("train.params.good", "oracle", "small_loss: which labels are right is not known (data.labels)")]
 
 
 @method("sigua", rule="s2e.methods.sigua:Sigua", scheduled=True)

@@ -26,6 +26,18 @@ class ModelNewton(SearcherPart):
         le=1_000,
         doc="while seeds explain most of the objective, one trial in so many trains one of the best again; 0: none",
     )
+    start: str = param(
+        "portfolio",
+        choices=("portfolio", "spread"),
+        doc="first six trials. portfolio: the curves nearest to eq. (1) at six values of tau; spread: uniform draws "
+        "whose mean keep rates cover the range",
+    )
+    tau: float | None = param(
+        None,
+        gt=0,
+        lt=1,
+        doc="share of wrong labels, known or estimated, around which the portfolio lies; null: unknown",
+    )
     round_effect: bool = param(True, doc="the surrogate knows that the trials of a round share the data order")
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from s2e.data.declared.images import CIFAR100_SUPERCLASS
 from s2e.data.transition import (
-    injected_noise_rate,
     matrix,
     matrix_problems,
+    noise_rate,
     pair,
     symmetric,
     symmetric_inclusive,
@@ -91,7 +91,7 @@ def test_superclasses_are_those_of_the_published_file():
     ],
 )
 def test_the_expected_share_of_wrong_labels(name, noise, share):
-    assert injected_noise_rate(DataSpec(name=name, noise=noise)) == pytest.approx(share)
+    assert noise_rate(DataSpec(name=name, noise=noise)) == pytest.approx(share)
 
 
 def test_the_true_matrix_is_known_for_injected_noise_only():

@@ -359,6 +359,25 @@ def test_what_is_decided_gets_no_more_seeds() -> None:
     assert n_seeds == {"searched": 12, "default": 3, "tuned": 12, "all": 3}
 
 
+def test_beyond_twice_the_first_seeds_only_what_decides_gets_more() -> None:
+    """All rivals are open to the end; the tuned eq. (1) and the one of smallest difference go on, R = 1 does not."""
+    ahead = {"default": 0.0, "tuned": 0.01, "all": 0.02}
+
+    def evaluate(trial: TrialSpec) -> TrialResult:
+        error = 0.3 + (0.0 if trial.label == "searched" else AHEAD[trial.repeat - 1] + ahead.get(trial.label, 0.0))
+        return measured(trial, by_end(trial).objective or 0.0, error)
+
+    spec = job(max_seeds=12)
+    history, report = run(spec, evaluate)
+    assert {row.label: len(row.test_accuracy) for row in report.rows} == {
+        "searched": 12,
+        "default": 12,
+        "tuned": 12,
+        "all": 6,
+    }
+    assert sum(len(record.round.trials) for record in history) == n_trials(spec)
+
+
 def test_two_rows_of_the_same_training_are_not_trained_for_ever() -> None:
     """Every tuning trial failed, so the tuned eq. (1) is the default schedule, and so is the searched one."""
 

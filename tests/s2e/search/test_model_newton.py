@@ -11,7 +11,10 @@ from s2e.search import model_newton
 from s2e.search.history import History
 from s2e.search.model_newton import KL_MAX, ModelNewton, relaxed_derivatives, whitened_step, within_kl
 from s2e.search.newton import centred
+from s2e.search.parameters import parse_parameters
+from s2e.search.portfolio import portfolio
 from s2e.search.space import S2E, THETA_MIN
+from s2e.search.spaces import fixed
 from s2e.search.surrogate import (
     JITTER,
     CurveSurrogate,
@@ -113,7 +116,7 @@ def test_one_trial_in_six_is_a_free_draw_from_p_theta_where_a_job_asks_for_it() 
 def test_first_trials_cover_the_mean_keep_rates_of_the_space(n_trials: int) -> None:
     """Six in all, in one round or one by one: every third of the range has one, and every half at least two."""
     for seed in range(5):
-        searcher = ModelNewton(S2E, seed, 40)
+        searcher = ModelNewton(S2E, seed, 40, start="spread")
         state, means = searcher.init(), []
         for _ in range(6 // n_trials):
             points = [searcher.ask(state, k) for k in range(n_trials)]
@@ -264,3 +267,28 @@ def test_a_state_of_before_rounds_were_kept_goes_on() -> None:
         Observation(k, p, f) for k, p in enumerate([searcher.ask(old, k) for k in range(2)]) for f in objective([p])
     ]
     assert searcher.tell(old, told).memory["rounds"] == [-1] * 12 + [2, 2]
+
+
+@pytest.mark.parametrize("tau", [None, 0.3])
+def test_the_first_six_trials_are_the_portfolio_and_the_seventh_is_not(tau: float | None) -> None:
+    searcher = ModelNewton(S2E, 2, 40, tau=tau)
+    wanted = segment_means(portfolio(40, tau))
+    for n_trials in (1, 3, 6):
+        state, asked = searcher.init(), []
+        for _ in range(6 // n_trials):
+            points = [searcher.ask(state, k) for k in range(n_trials)]
+            asked += points
+            told = [Observation(k, p, f) for k, (p, f) in enumerate(zip(points, objective(points), strict=True))]
+            state = searcher.tell(state, told)
+        means = segment_means(S2E.curves(S2E.vectors(asked), 40))
+        assert np.sqrt(np.square(means - wanted).mean(axis=1)).max() < 0.05
+    assert searcher.ask(state, 0) not in asked
+    assert len({searcher.ask(searcher.init(), k) for k in range(12)}) == 12  # a first round of more than six
+
+
+def test_where_no_curve_is_searched_the_first_trials_are_spread_over_the_parameters() -> None:
+    rate = parse_parameters({"train.learning_rate": {"kind": "log", "low": 1e-4, "high": 1e-2}})
+    space = fixed((1.0, 0.5)).with_parameters(rate)
+    state, rules = SearchState(0, (1.0, 1.0), {}), [ModelNewton(space, 0, 2, start=s) for s in ("portfolio", "spread")]
+    first, second = ([rule.ask(state, k) for k in range(6)] for rule in rules)
+    assert first == second

@@ -1,0 +1,164 @@
+"""A table's rows as feature vectors, by what was fitted on its training rows: plain JSON, kept with every model.
+
+Numbers minus mean over deviation (missing: 0, the mean), text as one indicator per category (a category unseen in
+training: all 0); or, where rows are images, pixels as they are. S rows, F features.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2e.words import DataError
+
+MAX_FEATURES = 10_000
+MAX_CATEGORIES = 200
+MAX_PIXEL = 255
+MISSING = frozenset({"", "?", "na", "nan", "null"})
+Cells = Sequence[str]
+
+
+@dataclass(frozen=True)
+class EncodedColumn:
+    """One column that is not the label, as its training rows have it."""
+
+    name: str
+    """Of the header; without one, its number from 0."""
+    kind: str
+    """number, text or pixel."""
+    mean: float = 0.0
+    scale: float = 1.0
+    """What a number is divided by: the standard deviation, 1 for a constant."""
+    categories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TableEncoder:
+    """The columns of a table but its label, in their order."""
+
+    columns: tuple[EncodedColumn, ...]
+    image: tuple[int, ...] = ()
+    """(D, H, W) where a row is an image."""
+
+    def encode(self, rows: Sequence[Cells], origin: str = "", first: int = 1) -> NDArray[Any]:
+        """Features float32 [S, F], or pixels uint8 [S, D, H, W]. Raises DataError that names ``origin``, the row
+        counted from ``first``, and the column."""
+        at = f"{origin}, " if origin else ""
+        blocks = [self._encode(j, [row[j] for row in rows], at, first) for j in range(len(self.columns))]
+        if self.image:
+            return np.asarray(np.concatenate(blocks, axis=1).astype(np.uint8).reshape(len(rows), *self.image))
+        return np.asarray(np.concatenate(blocks, axis=1), dtype=np.float32)
+
+    def _encode(self, j: int, cells: Cells, at: str, first: int) -> NDArray[Any]:
+        column = self.columns[j]
+        if column.kind == "text":
+            return np.asarray(np.array(cells)[:, None] == np.array(column.categories), dtype=np.float32)
+        number_S = np.array([_number(cell) for cell in cells])
+        if column.kind == "pixel":
+            bad_S = ~((number_S >= 0) & (number_S <= MAX_PIXEL) & (number_S == np.floor(number_S)))
+            wanted = f"a whole number from 0 to {MAX_PIXEL}, a pixel"
+        else:
+            bad_S, wanted = np.isinf(number_S), "a finite number"
+        if bad_S.any():
+            i = int(bad_S.argmax())
+            raise DataError(f"{at}row {first + i}, column {column.name}: {cells[i][:40]!r} is not {wanted}")
+        if column.kind == "pixel":
+            return number_S[:, None]
+        return np.nan_to_num((number_S - column.mean) / column.scale, nan=0.0)[:, None]
+
+    def cells_of(self, rows: Any) -> list[list[str]]:
+        """Rows as a user has them, a data frame, mappings by column or sequences in their order, as cells of text.
+
+        A mapping may have more columns, such as the label. Raises DataError for a row without one of them.
+        """
+        if hasattr(rows, "to_dict") and hasattr(rows, "columns"):
+            rows = rows.to_dict("records")
+        return [self._cells(row, i) for i, row in enumerate(rows)]
+
+    def _cells(self, row: Any, i: int) -> list[str]:
+        names = [column.name for column in self.columns]
+        if isinstance(row, Mapping):
+            by_name = {str(name): cell for name, cell in row.items()}
+            if missing := [name for name in names if name not in by_name]:
+                raise DataError(f"row {i}: no column {missing[0]!r}; the model needs {_listed(names)}")
+            return [_text(by_name[name]) for name in names]
+        if isinstance(row, str) or not hasattr(row, "__len__"):
+            raise DataError(f"row {i}: {str(row)[:40]!r} is no row; give a list of rows")
+        if len(row) != len(names):
+            raise DataError(f"row {i}: {len(row)} cells instead of {len(names)}: {_listed(names)}")
+        return [_text(cell) for cell in row]
+
+
+def fit_encoder(
+    rows: Sequence[Cells], names: Sequence[str], image: tuple[int, ...] = (), origin: str = ""
+) -> TableEncoder:
+    """What the training rows say of each column. Raises DataError for a column that cannot be encoded."""
+    if image:
+        if math.prod(image) != len(names):
+            shape = " x ".join(map(str, image))
+            raise DataError(f"data.csv.image = {shape}: {math.prod(image)} pixels, but {len(names)} feature columns")
+        return TableEncoder(tuple(EncodedColumn(name, "pixel") for name in names), image)
+    columns, n_features = [], 0
+    for j, name in enumerate(names):
+        column = _fit_column(name, [row[j] for row in rows], f"{origin}, " if origin else "")
+        columns.append(column)
+        n_features += len(column.categories) or 1
+        if n_features > MAX_FEATURES:
+            raise DataError(f"more than {MAX_FEATURES} features up to column {name}")
+    return TableEncoder(tuple(columns))
+
+
+def is_number(cell: str) -> bool:
+    """True for what Python reads as a float, NaN and infinity among it."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def is_missing(cell: str) -> bool:
+    return cell.lower() in MISSING
+
+
+def _fit_column(name: str, cells: Cells, at: str) -> EncodedColumn:
+    known = [cell for cell in cells if not is_missing(cell)]
+    if not known:
+        raise DataError(f"{at}column {name}: every training cell is empty; leave the column out")
+    if all(is_number(cell) for cell in known):
+        # NaN and infinity are named, with their row, where the cells are encoded
+        numbers = np.array([float(cell) for cell in known])
+        numbers = numbers[np.isfinite(numbers)]
+        deviation = float(numbers.std()) if len(numbers) else 0.0
+        return EncodedColumn(name, "number", float(numbers.mean()) if len(numbers) else 0.0, deviation or 1.0)
+    categories = sorted(set(cells))
+    if len(categories) > MAX_CATEGORIES:
+        raise DataError(f"{at}column {name}: {len(categories)} different texts, at most {MAX_CATEGORIES} are encoded")
+    return EncodedColumn(name, "text", categories=tuple(categories))
+
+
+def _number(cell: str) -> float:
+    """NaN for a missing cell, infinity for one that is no finite number."""
+    if is_missing(cell):
+        return math.nan
+    value = float(cell) if is_number(cell) else math.inf
+    return value if math.isfinite(value) else math.inf
+
+
+def _text(cell: Any) -> str:
+    """A cell as the file would have it: 3 for 3.0, nothing for None and NaN."""
+    if cell is None or cell != cell:
+        return ""
+    if isinstance(cell, float | np.floating) and float(cell).is_integer():
+        return str(int(cell))
+    return str(cell).strip()
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:12])
+    return shown if len(names) <= 12 else f"{shown}, ... ({len(names)} columns)"

@@ -1,0 +1,28 @@
+"""What turns new rows into a network's samples, and its outputs into labels: kept with every model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from s2e.data.datasets import SplitData
+from s2e.data.encoder import TableEncoder
+from s2e.parts import Statistics
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Plain JSON, beside the shape and the largest value of a sample."""
+
+    encoder: TableEncoder | None = None
+    """Of a table; None where samples are numbers already."""
+    mean: tuple[float, ...] = ()
+    """Taken from each channel of pixels in [0, 1], where the job normalises."""
+    deviation: tuple[float, ...] = ()
+    class_names: tuple[str, ...] = ()
+    """By class number; empty: the numbers themselves."""
+
+
+def inputs_of(data: SplitData, statistics: Statistics | None) -> Inputs:
+    """What the samples of ``data`` are made by, normalised by ``statistics`` where there are some."""
+    mean, deviation = statistics or ((), ())
+    return Inputs(data.encoder, tuple(mean), tuple(deviation), data.class_names)

@@ -1,0 +1,81 @@
+"""A trained network and all that new rows need, from the file of a model: see :func:`s2e.load_model`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from s2e.data.inputs import Inputs
+from s2e.words import DataError, read
+
+BATCH = 500
+
+
+class Model(nn.Module):
+    """One network of a trial, in evaluation mode; called with samples as it reads them, it gives logits [S, C].
+
+    ``classes_``, the labels in the order of the columns of :meth:`predict_proba`.
+    """
+
+    def __init__(self, network: nn.Module, described: Mapping[str, Any]) -> None:
+        super().__init__()
+        shape = described["shape"]
+        self.network = network.eval()
+        self.described = described
+        self._shape, self._max_value = tuple(shape["input_shape"]), int(shape["max_value"])
+        self._inputs = read(Inputs, shape.get("inputs", {}))
+        names = self._inputs.class_names
+        self.classes_: NDArray[Any] = np.array(names) if names else np.arange(shape["n_classes"])
+
+    def forward(self, samples: torch.Tensor) -> torch.Tensor:
+        """Logits [S, C]."""
+        logits: torch.Tensor = self.network(samples)
+        return logits
+
+    def predict(self, rows: Any) -> NDArray[Any]:
+        """The most probable label of each row [S]; see :meth:`predict_proba`."""
+        return np.asarray(self.classes_[self.predict_proba(rows).argmax(1)])
+
+    @torch.inference_mode()
+    def predict_proba(self, rows: Any) -> NDArray[np.float64]:
+        """Probability of each class [S, C].
+
+        ``rows`` of a table are a data frame, mappings by column, or sequences of cells in the order of its columns, the
+        label left out; numbers, text and missing cells as in the table. Elsewhere they are an array: features, or
+        pixels as the data set has them, not divided by anything. Raises DataError for rows that do not fit.
+        """
+        chunks = self.samples(rows).split(BATCH)
+        return torch.cat([self(chunk).double().softmax(-1) for chunk in chunks]).numpy()
+
+    def samples(self, rows: Any) -> torch.Tensor:
+        """The rows as the network reads them, float32 [S, ...]."""
+        encoder = self._inputs.encoder
+        if encoder is not None:
+            cells = encoder.cells_of(rows)
+            if not cells:
+                raise DataError("no row to predict")
+            x = torch.from_numpy(encoder.encode(cells, first=0)).float()
+        else:
+            x = self._array(rows)
+        x = x / self._max_value
+        if self._inputs.mean:
+            per_channel = (-1, 1, 1)
+            x = (x - torch.tensor(self._inputs.mean).view(per_channel)) / torch.tensor(self._inputs.deviation).view(
+                per_channel
+            )
+        return x
+
+    def _array(self, rows: Any) -> torch.Tensor:
+        try:
+            x = torch.as_tensor(np.asarray(rows, dtype=np.float32))
+        except (TypeError, ValueError) as error:
+            raise DataError(f"rows must be numbers of shape [rows, {', '.join(map(str, self._shape))}]") from error
+        if x.dim() < 1 or not len(x) or x[0].numel() != int(np.prod(self._shape)):
+            wanted = ", ".join(map(str, self._shape))
+            raise DataError(f"rows of shape {tuple(x.shape)}, the model was trained on [rows, {wanted}]")
+        return x.reshape(len(x), *self._shape)

@@ -1,0 +1,75 @@
+"""What a job has to know of its data before its first round: how wrong labels are that somebody gave.
+
+The estimate becomes part of the spec, so whatever follows is a pure function of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from s2e.words import DataError, EstimatedNoise, JobSpec, SpecError, replace
+
+if TYPE_CHECKING:
+    from s2e.labels.verdict import NoiseEstimate
+
+MOST = 0.999
+"""tau stays below 1."""
+
+
+def needs_estimate(spec: JobSpec) -> bool:
+    """True if something of the job follows the noise of given labels, and nobody has estimated it yet."""
+    data = spec.data
+    if data.truth_is_known or data.estimate is not None or spec.trials == "external":
+        return False
+    trained = [spec.train.params, *(entry.params for entry in (spec.compare.entries if spec.compare else ()))]
+    uses_matrix = any(params.get("transition") == "given" for params in trained)
+    return spec.report.tau is None or data.validation_labels == "noisy_corrected" or uses_matrix
+
+
+def prepared(spec: JobSpec, data_root: str | None = None) -> JobSpec:
+    """The job with the noise of its given labels, where it needs that: the same bits wherever the same machine asks.
+
+    Raises DataError where the noise cannot be estimated, SpecError where it leaves nothing to correct by.
+    """
+    if not needs_estimate(spec):
+        return spec
+    from s2e.labels.job import job_samples
+    from s2e.labels.noise import estimate_noise
+
+    job = job_samples(spec, data_root)
+    try:
+        fit = estimate_noise(job.samples, job.network, spec.train, seed=spec.seed)
+    except DataError as error:
+        raise DataError(
+            f"{error}. With what you know of their noise rate as report.tau, no estimate is made"
+        ) from error
+    estimate = _in_words(fit.estimate)
+    spec = replace(spec, data=replace(spec.data, estimate=estimate))
+    _require_correction(spec)
+    return spec
+
+
+def _in_words(found: NoiseEstimate) -> EstimatedNoise:
+    low, high = found.interval
+    return EstimatedNoise(
+        noise_rate=min(found.noise_rate, MOST),
+        low=low,
+        high=high,
+        transition=found.transition,
+        kind=found.kind,
+        n_rows=found.n_rows,
+        alarms=tuple(alarm.text for alarm in found.alarms),
+    )
+
+
+def _require_correction(spec: JobSpec) -> None:
+    if spec.data.validation_labels != "noisy_corrected":
+        return
+    from s2e.data.validation import known_transition, scores
+
+    T_CC = known_transition(spec.data)
+    assert T_CC is not None
+    try:
+        scores(T_CC)
+    except SpecError as error:
+        raise DataError(f"the estimated noise cannot be corrected: {error}") from error
