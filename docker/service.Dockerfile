@@ -15,5 +15,5 @@ USER 10001
 ENV S2E_HOME=/data S2E_HOST=0.0.0.0
 EXPOSE 8642
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
-  CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8642/readyz', timeout=2)"]
+  CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8642/healthz', timeout=2)"]
 CMD ["s2e", "api"]

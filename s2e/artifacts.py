@@ -3,6 +3,7 @@
     <job>/round-<m>/trial-<k>-attempt-<a>.safetensors    the trained networks of one trial
     <job>/round-<m>/trial-<k>-attempt-<a>.json           what they are: network, data, schedule, result
     <job>/round-<m>/trial-<k>.checkpoint.safetensors     where a trial stopped that may be continued
+    <job>/round-<m>/unfinished-<population>.safetensors  where a population is while it trains
     <job>/noise-<seed>.json                              a noise draw: matrix, flipped samples, realised rate
     <job>/schedule.json                                  the recommended R(t) of a search without a service
 
@@ -49,6 +50,11 @@ def checkpoint_path(job_id: str, m: int, k: int) -> str:
     has ended; a trial whose checkpoint is missing is trained from the beginning.
     """
     return f"{job_folder(job_id)}/round-{m:d}/trial-{k:d}.checkpoint.safetensors"
+
+
+def unfinished_path(job_id: str, m: int, population: str) -> str:
+    """Path of where a population of round m is, while it trains. Raises ArtifactError for a bad job id."""
+    return f"{job_folder(job_id)}/round-{m:d}/unfinished-{population}.safetensors"
 
 
 def noise_path(job_id: str, noise_seed: int) -> str:

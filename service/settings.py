@@ -39,12 +39,17 @@ class Settings(BaseSettings):
     ray_address: str | None = None
     ray_num_cpus: int | None = Field(default=None, ge=1)
 
+    worker_env: str = ""
+    """Names of environment variables, with commas between, that trainers see beside those they need anyway."""
+
     lease_s: float = Field(default=5.0, gt=0)
     """A dispatcher that is silent for this long loses its jobs to another."""
+    stall_s: float = Field(default=3600.0, gt=0)
+    """A population that says nothing for this long is lost and tried again elsewhere; longer than any epoch."""
     poll_s: float = Field(default=0.2, gt=0)
     """Longest wait of the dispatcher for an event of the backend."""
     max_attempts: int = Field(default=3, ge=1)
-    """Tries at one trial before it is failed; a restart of the dispatcher does not use one up."""
+    """Tries at an external trial whose program goes silent, before it fails."""
 
     @model_validator(mode="after")
     def _fill_places(self) -> Self:

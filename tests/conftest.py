@@ -59,12 +59,12 @@ def ray_cluster() -> Iterator[Any]:
         pytest.skip("ray is not installed")
     from workers.ray_start import connect
 
-    ray, _ = connect(None, num_cpus=2, num_gpus=0, object_store_bytes=100 * 2**20)
-    yield ray
+    connection = connect(None, num_cpus=2, num_gpus=0, object_store_bytes=100 * 2**20)
+    yield connection.ray
     with warnings.catch_warnings():
         # Ray leaves the handles of its own processes to the garbage collector.
         warnings.simplefilter("ignore", ResourceWarning)
-        ray.shutdown()
+        connection.close()
         gc.collect()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from s2e.words import EpochMetrics, Population, TrialResult
+from s2e.words import EpochMetrics, Estimate, PlanSpec, Population, TrialResult
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,19 @@ class PopulationKey:
     attempt: int
 
 
+OUT_OF_MEMORY = "out of memory"
+"""The one cause of a loss that has a cure of its own: a smaller population."""
+LOST_TRAINER = "trainer lost"
+"""The cause of a loss that nobody could tell the cause of: the process or its node is gone."""
+
+
 @dataclass(frozen=True)
 class PopulationStarted:
-    """Training began on ``worker`` (a name for people: host and process)."""
+    """Training began on ``worker`` (a name for people: host and process), at ``place`` (a name of ``workers()``)."""
 
     key: PopulationKey
     worker: str
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,15 +54,37 @@ class PopulationFinished:
 
 
 @dataclass(frozen=True)
+class PopulationHeld:
+    """A population is trained, or about to be, and waits where it is with all it has: what is to be kept cannot be
+    written, for ``reason``. It tries again by itself; the next event of another kind says that it goes on."""
+
+    key: PopulationKey
+    reason: str
+
+
+@dataclass(frozen=True)
 class PopulationLost:
-    """A population ended without results. ``retryable``: the cause was the place, not the training."""
+    """A population ended without results. ``retryable``: the cause was the place, not the training.
+
+    ``cause`` names what was wrong with the place in a few words, alike for all losses of that kind.
+    """
 
     key: PopulationKey
     reason: str
     retryable: bool
+    cause: str = ""
+    place: str = ""
 
 
-Event = PopulationStarted | EpochReported | PopulationFinished | PopulationLost
+@dataclass(frozen=True)
+class PopulationChecked:
+    """A population can be trained where it was tried."""
+
+    key: PopulationKey
+    estimate: Estimate
+
+
+Event = PopulationStarted | EpochReported | PopulationFinished | PopulationHeld | PopulationLost | PopulationChecked
 
 
 @dataclass(frozen=True)
@@ -71,12 +100,19 @@ class WorkerInfo:
 class TrialBackend(Protocol):
     """Every method returns quickly but ``poll``."""
 
-    def start(self, key: PopulationKey, population: Population) -> None:
-        """Begin a population, or queue it for a place. A key once seen, running or ended, changes nothing."""
+    def start(
+        self, key: PopulationKey, population: Population, *, avoid: frozenset[str] = frozenset(), check: bool = False
+    ) -> None:
+        """Begin a population, or queue it for a place that is not in ``avoid``. A key once seen, running or ended,
+        changes nothing. ``check``: only see whether it can be trained; it ends as checked or lost."""
+
+    def lacks(self, plan: PlanSpec, avoid: frozenset[str] = frozenset()) -> str:
+        """Why no place but those in ``avoid`` could ever hold a population of this plan; empty when one can."""
 
     def poll(self, timeout_s: float = 0.0) -> list[Event]:
         """Events since the last poll: waits at most ``timeout_s`` for a first event, and not at all while
-        nothing runs. A population is started, reports each epoch in order, and is finished or lost once."""
+        nothing runs. A population is started, reports each epoch in order, and is finished or lost once; it may be held
+        any number of times between."""
 
     def cancel(self, key: PopulationKey) -> None:
         """Stop a population; no further event of it is delivered. An unknown key changes nothing."""

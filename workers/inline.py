@@ -7,8 +7,16 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from s2e.words import Population, to_json
-from workers.backend import Event, PopulationFinished, PopulationKey, PopulationLost, WorkerInfo
+from s2e.words import PlanSpec, Population, replace, to_json
+from workers.backend import (
+    Event,
+    PopulationChecked,
+    PopulationFinished,
+    PopulationKey,
+    PopulationLost,
+    PopulationStarted,
+    WorkerInfo,
+)
 from workers.trainer import run_population, worker_name
 from workers.wire import decode
 
@@ -25,18 +33,31 @@ class InlineBackend:
         self._known: set[PopulationKey] = set()
         self._queue: dict[PopulationKey, Generator[dict[str, Any]]] = {}
 
-    def start(self, key: PopulationKey, population: Population) -> None:
+    def start(
+        self,
+        key: PopulationKey,
+        population: Population,
+        *,
+        avoid: frozenset[str] = frozenset(),  # noqa: ARG002  there is one place, and lacks() tells of it
+        check: bool = False,
+    ) -> None:
         if key in self._known:
             return
         self._known.add(key)
-        self._queue[key] = run_population(to_json(key), to_json(population), self._artifact_root, self._data_root)
+        where = self._artifact_root, self._data_root
+        self._queue[key] = run_population(to_json(key), to_json(population), *where, check)
+
+    def lacks(self, plan: PlanSpec, avoid: frozenset[str] = frozenset()) -> str:  # noqa: ARG002  trains what it can
+        return "this process is to be avoided" if worker_name() in avoid else ""
 
     def poll(self, timeout_s: float = 0.0) -> list[Event]:  # noqa: ARG002  the work is done here, there is no waiting
         if not self._queue:
             return []
         key, events = next(iter(self._queue.items()))
         event = decode(next(events))
-        if isinstance(event, PopulationFinished | PopulationLost):
+        if isinstance(event, PopulationStarted | PopulationLost):
+            event = replace(event, place=worker_name())
+        if isinstance(event, PopulationFinished | PopulationLost | PopulationChecked):
             self.cancel(key)
         return [event]
 

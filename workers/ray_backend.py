@@ -7,12 +7,23 @@ the items of two runs, so a lost population is an event and whoever drives decid
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from s2e.words import PlanSpec, Population, to_json
-from workers.backend import Event, PopulationFinished, PopulationKey, PopulationLost, WorkerInfo
+from s2e.words import PlanSpec, Population, replace, to_json
+from workers.backend import (
+    LOST_TRAINER,
+    OUT_OF_MEMORY,
+    Event,
+    PopulationChecked,
+    PopulationFinished,
+    PopulationKey,
+    PopulationLost,
+    PopulationStarted,
+    WorkerInfo,
+)
 from workers.ray_start import connect
 from workers.trainer import run_on_ray, warm_up
 from workers.wire import decode
@@ -35,7 +46,9 @@ class _Flight:
     since_s: float
     """When it began to wait for a place."""
     node: str = ""
-    """Where it was placed; empty while it waits."""
+    """The id of the node it was placed on; empty while it waits."""
+    place: str = ""
+    """The name of that node."""
 
 
 def resources(plan: PlanSpec) -> dict[str, float]:
@@ -62,10 +75,16 @@ class RayBackend:
         cancel_grace_s: float = CANCEL_GRACE_S,
         object_store_bytes: int = _OBJECT_STORE_BYTES,
         warm_processes: int = 2,
+        pass_on: Iterable[str] = (),
     ) -> None:
-        self._ray, self._owns_ray = connect(
-            address, num_cpus=num_cpus, num_gpus=num_gpus, object_store_bytes=object_store_bytes
+        self._connection = connect(
+            address,
+            num_cpus=num_cpus,
+            num_gpus=num_gpus,
+            object_store_bytes=object_store_bytes,
+            pass_on=pass_on,
         )
+        self._ray = self._connection.ray
         self._train = self._ray.remote(num_returns="streaming", max_retries=0)(run_on_ray)
         self._roots = (
             str(Path(artifact_root).resolve()),
@@ -77,17 +96,30 @@ class RayBackend:
         self._flights: dict[PopulationKey, _Flight] = {}
         self._cancelled: list[tuple[Any, float]] = []
         self._looked_s = 0.0
-        if self._owns_ray and address is None:
+        if self._connection.is_own:
             self._warm(warm_processes)
 
-    def start(self, key: PopulationKey, population: Population) -> None:
+    def start(
+        self, key: PopulationKey, population: Population, *, avoid: frozenset[str] = frozenset(), check: bool = False
+    ) -> None:
         if key in self._known:
             return
         self._known.add(key)
         asks = resources(population.plan)
-        options = {"num_cpus": asks.get("CPU", 0), "num_gpus": asks.get("GPU", 0)}
-        generator = self._train.options(**options).remote(to_json(key), to_json(population), *self._roots)
+        options: dict[str, Any] = {"num_cpus": asks.get("CPU", 0), "num_gpus": asks.get("GPU", 0)}
+        if avoided := sorted(node["NodeID"] for node in self._nodes() if _name(node) in avoid):
+            options["label_selector"] = {"ray.io/node-id": f"!in({','.join(avoided)})"}
+        generator = self._train.options(**options).remote(to_json(key), to_json(population), *self._roots, check)
         self._flights[key] = _Flight(key, generator, asks, time.monotonic())
+
+    def lacks(self, plan: PlanSpec, avoid: frozenset[str] = frozenset()) -> str:
+        asks, nodes = resources(plan), self._nodes()
+        able = [node for node in nodes if _fits(node["Resources"], asks)]
+        if any(_name(node) not in avoid for node in able):
+            return ""
+        if able:
+            return f"{_words(asks)} only on {', '.join(sorted(map(_name, able)))}"
+        return f"no node has {_words(asks)}" if nodes else "no node is there"
 
     def poll(self, timeout_s: float = 0.0) -> list[Event]:
         self._force_cancelled()
@@ -111,7 +143,7 @@ class RayBackend:
         busy = [flight.node for flight in self._flights.values()]
         return [
             WorkerInfo(
-                name=f"{node['NodeManagerHostname']} {node['NodeID'][:8]}",
+                name=_name(node),
                 cpus=node["Resources"].get("CPU", 0.0),
                 gpus=node["Resources"].get("GPU", 0.0),
                 busy=busy.count(node["NodeID"]),
@@ -122,8 +154,7 @@ class RayBackend:
     def close(self) -> None:
         for key in list(self._flights):
             self.cancel(key)
-        if self._owns_ray:
-            self._ray.shutdown()
+        self._connection.close()
 
     def _warm(self, n_processes: int) -> None:
         """Let new trainer processes import the engine at once, and not when their first population waits for them."""
@@ -138,16 +169,25 @@ class RayBackend:
             try:
                 item = self._ray.get(next(flight.generator))
             except self._ray.exceptions.RayError as error:
-                item = None
-                events.append(PopulationLost(flight.key, _reason(error), retryable=True))
-            if item is not None and item["kind"] == "placed":
-                flight.node = item["node"]
-                continue
-            if item is not None:
-                events.append(decode(item))
-            if isinstance(events[-1], PopulationFinished | PopulationLost):
+                event: Event = PopulationLost(flight.key, _reason(error), True, self._cause(error))
+            else:
+                if item["kind"] == "placed":
+                    flight.node, flight.place = item["node"], self._place(item["node"])
+                    continue
+                event = decode(item)
+            if isinstance(event, PopulationStarted | PopulationLost):
+                event = replace(event, place=flight.place)
+            events.append(event)
+            if isinstance(event, PopulationFinished | PopulationLost | PopulationChecked):
                 del self._flights[flight.key]
         return events
+
+    def _cause(self, error: Exception) -> str:
+        """Ray ends the trainers of a host that runs out of memory, and says so."""
+        return OUT_OF_MEMORY if isinstance(error, self._ray.exceptions.OutOfMemoryError) else LOST_TRAINER
+
+    def _place(self, node_id: str) -> str:
+        return next((_name(node) for node in self._ray.nodes() if node["NodeID"] == node_id), node_id[:8])
 
     def _give_up_unplaced(self) -> list[Event]:
         now_s = time.monotonic()
@@ -155,22 +195,20 @@ class RayBackend:
         if not waiting or now_s - self._looked_s < min(_LONGEST_WAIT_S, self.placement_timeout_s):
             return []
         self._looked_s = now_s
-        totals = [node["Resources"] for node in self._nodes()]
         training = len(waiting) < len(self._flights)
         events: list[Event] = []
         for flight in waiting:
-            fits = any(all(total.get(name, 0) >= n for name, n in flight.asks.items()) for total in totals)
+            fits = any(_fits(node["Resources"], flight.asks) for node in self._nodes())
             if fits and training:
                 flight.since_s = now_s
             elif now_s - flight.since_s >= self.placement_timeout_s:
                 self.cancel(flight.key)
-                events.append(PopulationLost(flight.key, self._unplaced(flight, fits), retryable=True))
+                events.append(PopulationLost(flight.key, self._unplaced(flight, fits), True, "no place"))
         return events
 
     def _unplaced(self, flight: _Flight, fits: bool) -> str:
-        asked = ", ".join(f"{n:g} {name}" for name, n in flight.asks.items())
         why = "none was free" if fits else "no node has that much"
-        return f"no place with {asked} within {self.placement_timeout_s:g} s: {why}"
+        return f"no place with {_words(flight.asks)} within {self.placement_timeout_s:g} s: {why}"
 
     def _cancel(self, flight: _Flight) -> None:
         self._ray.cancel(flight.generator)
@@ -191,6 +229,19 @@ class RayBackend:
 
     def _nodes(self) -> list[dict[str, Any]]:
         return [node for node in self._ray.nodes() if node["Alive"]]
+
+
+def _name(node: dict[str, Any]) -> str:
+    return f"{node['NodeManagerHostname']} {node['NodeID'][:8]}"
+
+
+def _fits(total: dict[str, float], asks: dict[str, float]) -> bool:
+    return all(total.get(name, 0) >= n for name, n in asks.items())
+
+
+def _words(asks: dict[str, float]) -> str:
+    """What a population asks for, in words."""
+    return "a GPU" if "GPU" in asks else f"{asks['CPU']:g} CPU"
 
 
 def _reason(error: Exception) -> str:

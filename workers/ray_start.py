@@ -2,27 +2,62 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
+import re
 import secrets
+import shutil
 import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import chdir, contextmanager
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import chdir, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
 
 from s2e.extras import needs
 
+_OURS = frozenset(
+    {
+        "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_USAGE_STATS_ENABLED",
+        "RAY_ENABLE_UV_RUN_RUNTIME_ENV", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO",
+        "RAY_USE_TLS", "RAY_TLS_SERVER_CERT", "RAY_TLS_SERVER_KEY", "RAY_TLS_CA_CERT",
+    }
+)  # fmt: skip
+"""What a user may say of Ray in the environment, beside its tuning (``RAY_`` and a small letter). Whatever else is set
+belongs to another cluster: its address, session, job or node."""
+_PASSED = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|PYTHON\w*|VIRTUAL_ENV|CONDA_\w+|LD_\w+"
+    r"|(OMP|MKL|OPENBLAS|KMP|GOMP|GOTO|NUMEXPR|ATEN|ONEDNN|DNNL|TORCH|PYTORCH|CUBLAS|CUDNN|NVIDIA|NCCL|ROCR|ROCM|HIP|RAY)"
+    r"_\w+|TORCH\w+|CUDA\w*|XDG_\w+|S2E_DATA_ROOT"
+)
+"""What trainers are told of this process's environment; its secrets and settings are none of their business."""
+_PREFIX = "s2e-ray-"
+_LONGEST_FOLDER = 30
+"""Ray puts sockets deep below its folder, and the path of a socket has at most 107 characters."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """The ``ray`` module, connected; ``close`` undoes what connecting did, which is nothing where it was connected."""
+
+    ray: Any
+    is_own: bool
+    close: Callable[[], None]
+
 
 def set_environment(address: str | None) -> None:
-    """Set what Ray reads when it is imported; a value already set by the user stands.
+    """Set what Ray reads when it is imported, and forget what other clusters left; a user's own choice stands.
 
     Token authentication is on unless the user chose otherwise: Ray listens on every interface, and an open port runs
     anybody's code. A cluster of our own gets a token that lives and dies with this process. To join a cluster, set
     RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH as on its nodes; without either, the cluster is taken to be open.
     """
+    for name in [name for name in os.environ if re.match("RAY_[^a-z]", name) and name not in _OURS]:
+        del os.environ[name]
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     # The behaviour announced for the next release; unset, Ray warns at each start.
@@ -36,38 +71,94 @@ def set_environment(address: str | None) -> None:
 
 
 def connect(
-    address: str | None, *, num_cpus: int | None, num_gpus: int | None, object_store_bytes: int
-) -> tuple[Any, bool]:
-    """The ``ray`` module, connected, and whether this call connected it (and so has to disconnect it)."""
+    address: str | None,
+    *,
+    num_cpus: int | None,
+    num_gpus: int | None,
+    object_store_bytes: int,
+    pass_on: Iterable[str] = (),
+) -> Connection:
+    """Connect this process: to the cluster at ``address``, or to one of its own, which nothing that lies about on the
+    machine can be taken for. Trainers of its own cluster see ``pass_on`` of the environment beside what they need."""
     set_environment(address)
     with needs("worker"):
         import ray
 
     if ray.is_initialized():
-        return ray, False
+        return Connection(ray, False, lambda: None)
     on_sigterm = signal.getsignal(signal.SIGTERM)
-    with _in_empty_folder():
-        if address is None:
-            ray.init(
-                num_cpus=num_cpus,
-                num_gpus=num_gpus,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.WARNING,
-                object_store_memory=object_store_bytes,
-            )
+    folder = _Folder() if address is None else None
+    try:
+        if folder is not None:
+            with chdir(folder.empty()), _without_secrets(frozenset(pass_on)):
+                ray.init(
+                    address="local",
+                    _temp_dir=str(folder.path),
+                    num_cpus=num_cpus,
+                    num_gpus=num_gpus,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.WARNING,
+                    object_store_memory=object_store_bytes,
+                )
         else:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
+            with chdir(tempfile.mkdtemp(prefix="s2e-empty-")):
+                ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
+    except BaseException:
+        if folder is not None:
+            folder.remove()
+        raise
     if callable(on_sigterm) and threading.current_thread() is threading.main_thread():
         # ray.init puts its own handler over that of the program it serves.
         signal.signal(signal.SIGTERM, on_sigterm)
-    return ray, True
+
+    def close() -> None:
+        ray.shutdown()
+        if folder is not None:
+            folder.remove()
+
+    return Connection(ray, folder is not None, close)
 
 
 @contextmanager
-def _in_empty_folder() -> Iterator[None]:
-    """Ray puts the folder in which a driver connects first on its trainers' search path, and starts them there: a
-    ``workers.py`` of the user's own would be taken for this package. So it is connected in a folder that holds nothing,
-    which is left behind for as long as the trainers may live."""
-    with chdir(tempfile.mkdtemp(prefix="s2e-empty-")):
+def _without_secrets(pass_on: frozenset[str]) -> Iterator[None]:
+    """Ray's processes, and all trainers with them, inherit the environment as it is when the cluster starts."""
+    hidden = {
+        name: os.environ.pop(name) for name in list(os.environ) if not (_PASSED.fullmatch(name) or name in pass_on)
+    }
+    try:
         yield
+    finally:
+        for name, value in hidden.items():
+            os.environ.setdefault(name, value)
+
+
+class _Folder:
+    """Ray's temporary folder of one cluster of ours. A lock says that its process lives, so that the next one can
+    remove what a killed one left behind."""
+
+    def __init__(self) -> None:
+        base = tempfile.gettempdir()
+        base = base if len(base) <= _LONGEST_FOLDER else "/tmp"  # noqa: S108  mkdtemp's folders are nobody else's
+        _sweep(Path(base))
+        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
+        self._lock: IO[bytes] = (self.path / "lock").open("wb")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    def empty(self) -> Path:
+        """Ray puts the folder in which a driver connects first on its trainers' search path, and starts them there: a
+        ``workers.py`` of the user's own would be taken for this package. So it connects in one that holds nothing."""
+        (self.path / "empty").mkdir()
+        return self.path / "empty"
+
+    def remove(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+        self._lock.close()
+
+
+def _sweep(base: Path) -> None:
+    """Remove the folders of clusters whose process is gone."""
+    for lock in base.glob(f"{_PREFIX}*/lock"):
+        with suppress(OSError), lock.open("rb") as file:  # another user's, or held: it lives
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(lock.parent, ignore_errors=True)

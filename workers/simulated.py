@@ -9,16 +9,19 @@ from dataclasses import dataclass
 from itertools import count
 
 from s2e.outcome import result_of
-from s2e.words import EpochMetrics, Population, TrialResult, TrialSpec
+from s2e.words import EpochMetrics, Estimate, PlanSpec, Population, TrialResult, TrialSpec
 from workers.backend import (
     EpochReported,
     Event,
+    PopulationChecked,
     PopulationFinished,
     PopulationKey,
     PopulationLost,
     PopulationStarted,
     WorkerInfo,
 )
+
+_Waiting = tuple[PopulationKey, Population, frozenset[str], bool]
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Loss:
     after_epochs: int
     reason: str = "simulated loss"
     retryable: bool = True
+    cause: str = "simulated"
 
 
 def never_lost(key: PopulationKey) -> Loss | None:  # noqa: ARG001  the signature of the ``lost`` argument
@@ -70,7 +74,7 @@ class SimulatedBackend:
         self._lost = lost
         self._epoch_s = epoch_s
         self._known: set[PopulationKey] = set()
-        self._queue: deque[tuple[PopulationKey, Population]] = deque()
+        self._queue: deque[_Waiting] = deque()
         self._free = list(range(n_workers))
         self._busy: dict[PopulationKey, int] = {}
         self._events: list[tuple[float, int, Event]] = []
@@ -79,12 +83,17 @@ class SimulatedBackend:
         self.now_s = 0.0
         """The virtual clock."""
 
-    def start(self, key: PopulationKey, population: Population) -> None:
+    def start(
+        self, key: PopulationKey, population: Population, *, avoid: frozenset[str] = frozenset(), check: bool = False
+    ) -> None:
         if key in self._known:
             return
         self._known.add(key)
-        self._queue.append((key, population))
+        self._queue.append((key, population, avoid, check))
         self._place()
+
+    def lacks(self, plan: PlanSpec, avoid: frozenset[str] = frozenset()) -> str:  # noqa: ARG002  it holds any plan
+        return "" if any(_name(worker) not in avoid for worker in range(self._n_workers)) else "every worker is avoided"
 
     def poll(self, timeout_s: float = 0.0) -> list[Event]:  # noqa: ARG002  virtual time costs no waiting
         if not self._events:
@@ -93,7 +102,7 @@ class SimulatedBackend:
         events: list[Event] = []
         while self._events and self._events[0][0] == self.now_s:
             event = heapq.heappop(self._events)[2]
-            if isinstance(event, PopulationFinished | PopulationLost):
+            if isinstance(event, PopulationFinished | PopulationLost | PopulationChecked):
                 self._release(event.key)
             events.append(event)
         self._place()
@@ -108,7 +117,7 @@ class SimulatedBackend:
             self._place()
 
     def running(self) -> frozenset[PopulationKey]:
-        return frozenset(self._busy) | {key for key, _ in self._queue}
+        return frozenset(self._busy) | {waiting[0] for waiting in self._queue}
 
     def workers(self) -> list[WorkerInfo]:
         busy = set(self._busy.values())
@@ -119,10 +128,16 @@ class SimulatedBackend:
             self.cancel(key)
 
     def _place(self) -> None:
-        while self._free and self._queue:
-            key, population = self._queue.popleft()
-            self._busy[key] = heapq.heappop(self._free)
-            for after_s, event in self._plan(key, population):
+        for waiting in list(self._queue):
+            key, population, avoid, check = waiting
+            worker = next((free for free in sorted(self._free) if _name(free) not in avoid), None)
+            if worker is None:
+                continue
+            self._queue.remove(waiting)
+            self._free.remove(worker)
+            heapq.heapify(self._free)
+            self._busy[key] = worker
+            for after_s, event in self._plan_check(key) if check else self._plan(key, population):
                 heapq.heappush(self._events, (self.now_s + after_s, next(self._order), event))
 
     def _release(self, key: PopulationKey) -> None:
@@ -132,7 +147,9 @@ class SimulatedBackend:
         """Everything that is going to happen to a population, with its time after the start."""
         n_epochs, loss = population.n_epochs_run, self._lost(key)
         trials = [(trial, self._evaluate(trial)) for trial in population.trials]
-        events: list[tuple[float, Event]] = [(0.0, PopulationStarted(key, _name(self._busy[key])))]
+        events: list[tuple[float, Event]] = [
+            (0.0, PopulationStarted(key, _name(self._busy[key]), _name(self._busy[key])))
+        ]
         for epoch in range(n_epochs if loss is None else min(loss.after_epochs, n_epochs)):
             rows = tuple(_metrics(t, s, epoch) for t, s in trials if not s.reason or epoch < len(s.validation_accuracy))
             events.append((self._epoch_s * (epoch + 1), EpochReported(key, rows)))
@@ -140,7 +157,20 @@ class SimulatedBackend:
         if loss is None:
             results = tuple(_result(trial, simulated, population) for trial, simulated in trials)
             return [*events, (end_s, PopulationFinished(key, results))]
-        return [*events, (end_s, PopulationLost(key, loss.reason, loss.retryable))]
+        return [*events, (end_s, self._lost_event(key, loss))]
+
+    def _plan_check(self, key: PopulationKey) -> list[tuple[float, Event]]:
+        """A check takes no virtual time; it can be lost like a training."""
+        started = (0.0, PopulationStarted(key, _name(self._busy[key]), _name(self._busy[key])))
+        loss = self._lost(key)
+        if loss is not None:
+            return [started, (0.0, self._lost_event(key, loss))]
+        estimate = Estimate(worker=_name(self._busy[key]), epoch_s=self._epoch_s, memory_bytes=0)
+        return [started, (0.0, PopulationChecked(key, estimate))]
+
+    def _lost_event(self, key: PopulationKey, loss: Loss) -> PopulationLost:
+        cause = loss.cause if loss.retryable else ""
+        return PopulationLost(key, loss.reason, loss.retryable, cause, _name(self._busy[key]))
 
 
 def _name(worker: int) -> str:

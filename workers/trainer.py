@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import socket
+import time
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any
 
-from s2e.words import Population, S2EError, TrialError, read
+from s2e.words import DataError, Estimate, Population, S2EError, TrialError, read
 from workers.backend import (
+    OUT_OF_MEMORY,
     EpochReported,
     Event,
+    PopulationChecked,
     PopulationFinished,
+    PopulationHeld,
     PopulationKey,
     PopulationLost,
     PopulationStarted,
@@ -21,8 +27,19 @@ from workers.wire import encode
 
 log = logging.getLogger(__name__)
 
-_OF_THE_PLACE = (OSError, MemoryError, ImportError)
-_OF_THE_DEVICE = frozenset({"OutOfMemoryError", "AcceleratorError"})
+CHECKPOINT_S = 10.0
+"""Between two checkpoints of a population: what a lost trainer costs, or one epoch where that takes longer."""
+HOLD_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+"""Between two tries to write what was trained; the last one again and again."""
+HOLD_S = 3600.0
+"""After this somebody else may train it: the disk of another machine may not be full."""
+_DISKS = {
+    errno.ENOSPC: "artifact disk full",
+    errno.EDQUOT: "artifact disk quota used up",
+    errno.EROFS: "artifact disk read-only",
+    errno.EACCES: "artifact disk not writable",
+}
+_OF_THE_DEVICE = {"OutOfMemoryError": OUT_OF_MEMORY, "AcceleratorError": "device failed"}
 """torch's names; torch itself may be what could not be imported."""
 
 
@@ -32,22 +49,31 @@ def worker_name() -> str:
 
 
 def run_population(
-    key_json: dict[str, Any], population_json: dict[str, Any], artifact_root: str, data_root: str | None
+    key_json: dict[str, Any],
+    population_json: dict[str, Any],
+    artifact_root: str,
+    data_root: str | None,
+    check: bool = False,
 ) -> Generator[dict[str, Any]]:
-    """Train one population; the events of :mod:`workers.wire`, the last one ``finished`` or ``lost``."""
+    """Train or check one population; the events of :mod:`workers.wire`, the last one finished, checked or lost."""
     key = PopulationKey(**key_json)
     yield encode(PopulationStarted(key, worker_name()))
     try:
         population = read(Population, population_json)
-        for event in _train(key, population, artifact_root, data_root):
+        for event in (_check if check else _train)(key, population, artifact_root, data_root):
             yield encode(event)
     except Exception as error:
         log.exception("population %s was lost", key)
-        yield encode(PopulationLost(key, _reason(error), _retryable(error)))
+        cause = cause_of(error, data_root)
+        yield encode(PopulationLost(key, _reason(error, cause, data_root), bool(cause), cause))
 
 
 def run_on_ray(
-    key_json: dict[str, Any], population_json: dict[str, Any], artifact_root: str, data_root: str | None
+    key_json: dict[str, Any],
+    population_json: dict[str, Any],
+    artifact_root: str,
+    data_root: str | None,
+    check: bool = False,
 ) -> Generator[dict[str, Any]]:
     """``run_population`` as the body of a Ray task, led by the id of the node it was placed on."""
     import ray
@@ -57,7 +83,7 @@ def run_on_ray(
         # Ray leaves the variable unset for a task without GPUs, and such a task would see all of them.
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     warm_up()
-    yield from run_population(key_json, population_json, artifact_root, data_root)
+    yield from run_population(key_json, population_json, artifact_root, data_root, check)
 
 
 def warm_up() -> None:
@@ -71,23 +97,67 @@ def warm_up() -> None:
         os._exit(1)
 
 
+def cause_of(error: Exception, data_root: str | None) -> str:
+    """What is wrong with this place, in a few words; empty where the training itself is at fault."""
+    if isinstance(error, TrialError):
+        return "place failed" if error.retryable else ""
+    if isinstance(error, DataError):
+        return "data root missing" if data_root is not None and not Path(data_root).is_dir() else ""
+    if isinstance(error, MemoryError):
+        return OUT_OF_MEMORY
+    if isinstance(error, ImportError):
+        return "installation incomplete"
+    if isinstance(error, OSError):
+        return OUT_OF_MEMORY if error.errno == errno.ENOMEM else "disk failed"
+    return _OF_THE_DEVICE.get(type(error).__name__, "")
+
+
 def _train(key: PopulationKey, population: Population, artifact_root: str, data_root: str | None) -> Iterator[Event]:
-    from s2e.train.keep import BelowRoot, train_kept
+    from s2e.train.keep import BelowRoot, NotKept, train_patiently
     from s2e.train.trial import PopulationEpoch
 
-    for step in train_kept(population, BelowRoot(artifact_root, key.job_id, key.attempt, data_root), data_root):
+    keeper, holding = BelowRoot(artifact_root, key.job_id, key.attempt, data_root, CHECKPOINT_S), _Holding()
+    for step in train_patiently(population, keeper, data_root):
+        if isinstance(step, NotKept):
+            yield PopulationHeld(key, _held(step.error, artifact_root))
+            holding.wait(step.error)
+            continue
+        holding = _Holding()
         if isinstance(step, PopulationEpoch):
             yield EpochReported(key, step.epochs)
         else:
             yield PopulationFinished(key, step.results)
 
 
-def _reason(error: Exception) -> str:
+class _Holding:
+    """How long something that could not be written has waited."""
+
+    def __init__(self) -> None:
+        self._began_s, self._n = time.monotonic(), 0
+
+    def wait(self, error: OSError) -> None:
+        """Until the next try. Raises ``error`` after the last."""
+        if time.monotonic() - self._began_s > HOLD_S:
+            raise error
+        time.sleep(HOLD_AGAIN_S[min(self._n, len(HOLD_AGAIN_S) - 1)])
+        self._n += 1
+
+
+def _check(key: PopulationKey, population: Population, artifact_root: str, data_root: str | None) -> Iterator[Event]:
+    from s2e.train.check import check_population
+
+    Path(artifact_root).mkdir(parents=True, exist_ok=True)
+    measured = check_population(population, data_root)
+    estimate = Estimate(worker=worker_name(), epoch_s=measured.epoch_s, memory_bytes=measured.memory_bytes)
+    yield PopulationChecked(key, estimate)
+
+
+def _held(error: OSError, artifact_root: str) -> str:
+    said = f"{error.strerror or error} ({artifact_root} on {socket.gethostname()})"
+    return f"{_DISKS.get(error.errno or 0, 'artifact disk failed')}: {said}"
+
+
+def _reason(error: Exception, cause: str, data_root: str | None) -> str:
+    if cause == "data root missing":
+        return f"data root {data_root} missing on {socket.gethostname()}"
     return str(error) if isinstance(error, S2EError) else f"{type(error).__name__}: {error}"
-
-
-def _retryable(error: Exception) -> bool:
-    """True if the cause was the place (disk, memory, device, installation) and not the training itself."""
-    if isinstance(error, TrialError):
-        return error.retryable
-    return isinstance(error, _OF_THE_PLACE) or type(error).__name__ in _OF_THE_DEVICE

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from s2e.words import EpochMetrics, TrialResult, read, to_json
+from s2e.words import EpochMetrics, Estimate, TrialResult, read, to_json
 from workers.backend import (
     EpochReported,
     Event,
+    PopulationChecked,
     PopulationFinished,
+    PopulationHeld,
     PopulationKey,
     PopulationLost,
     PopulationStarted,
@@ -18,7 +20,9 @@ _KINDS: dict[type[Event], str] = {
     PopulationStarted: "started",
     EpochReported: "epochs",
     PopulationFinished: "finished",
+    PopulationHeld: "held",
     PopulationLost: "lost",
+    PopulationChecked: "checked",
 }
 
 
@@ -32,13 +36,17 @@ def decode(data: dict[str, Any]) -> Event:
     key = PopulationKey(**data["key"])
     match data["kind"]:
         case "started":
-            return PopulationStarted(key, data["worker"])
+            return PopulationStarted(key, data["worker"], data["place"])
         case "epochs":
             return EpochReported(key, tuple(_epoch(row) for row in data["epochs"]))
         case "finished":
             return PopulationFinished(key, read(tuple[TrialResult, ...], data["results"]))
         case "lost":
-            return PopulationLost(key, data["reason"], data["retryable"])
+            return PopulationLost(key, data["reason"], data["retryable"], data["cause"], data["place"])
+        case "held":
+            return PopulationHeld(key, data["reason"])
+        case "checked":
+            return PopulationChecked(key, read(Estimate, data["estimate"]))
         case kind:
             raise ValueError(f"unknown kind of event: {kind!r}")
 

@@ -96,11 +96,16 @@ class S2EClient:
         self._http.close()
 
     def ready(self) -> bool:
-        """True if the service answers, with its database at the newest migration."""
+        """True if a job that is submitted now is going to be trained: the service answers, and a dispatcher works."""
+        return not self.not_ready()
+
+    def not_ready(self) -> str:
+        """Why the service cannot work now; empty when it can."""
         try:
-            return self._http.get("/readyz").is_success
-        except httpx.TransportError:
-            return False
+            response = self._http.get("/readyz")
+        except httpx.TransportError as error:
+            return f"no service answers at {self.url} ({type(error).__name__})"
+        return "" if response.is_success else refusal(response).detail
 
     def submit(self, job: JobSpec | Mapping[str, Any], idempotency_key: str | None = None) -> Job:
         """Submit a job; with the key of an earlier submission of the same body, that job again.
@@ -130,6 +135,10 @@ class S2EClient:
     def delete(self, job_id: str) -> None:
         """Delete a job that has ended, with its files. Raises NotFound, Conflict."""
         self._request("DELETE", f"/jobs/{job_id}")
+
+    def retry(self, job_id: str) -> Job:
+        """Another try at a failed job, which trains only what failed."""
+        return self._ask(Job, "POST", f"/jobs/{job_id}/retry")
 
     def rounds(self, job_id: str) -> Iterator[JobRound]:
         """All rounds of a job, in order."""

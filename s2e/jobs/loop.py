@@ -7,12 +7,13 @@ What its rounds are, each kind of job says itself (:data:`s2e.parts.KINDS`).
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from s2e.door.overrides import merged
 from s2e.parts import KINDS
-from s2e.words import JobSpec, Population, Round, RoundRecord, TrialResult, TrialSpec, replace
+from s2e.words import JobSpec, Population, Round, RoundRecord, TrialError, TrialResult, TrialSpec, replace
 
 
 def next_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
@@ -35,35 +36,67 @@ def report_of(spec: JobSpec, history: Sequence[RoundRecord]) -> Any:
     return KINDS[spec.kind].report_of(spec, history)
 
 
-def populations(spec: JobSpec, round_: Round) -> tuple[Population, ...]:
+def hopeless(history: Sequence[RoundRecord]) -> str:
+    """Why a job cannot go on after these rounds; empty when it can.
+
+    Trials that fail are results a search lives with; a whole round of them that failed alike, where none before
+    succeeded, says that the job itself is at fault.
+    """
+    if not history or any(not result.failed for record in history for result in record.results):
+        return ""
+    reasons = [result.reason for result in history[-1].results]
+    if len(reasons) < 2 or len(set(reasons)) > 1:
+        return ""
+    return f"all {len(reasons)} trials of round {history[-1].round.index + 1} failed alike: {reasons[0]}"
+
+
+def nothing_trained(history: Sequence[RoundRecord]) -> str:
+    """Why a job that has run all its rounds has nothing to report; empty when a trial succeeded."""
+    results = [result for record in history for result in record.results]
+    if any(not result.failed for result in results):
+        return ""
+    (reason, n), *_ = Counter(result.reason for result in results).most_common(1) or [("no trial was asked for", 0)]
+    return f"none of {len(results)} trials could be trained; {n} of them: {reason}"
+
+
+def populations(spec: JobSpec, round_: Round, most: int | None = None) -> tuple[Population, ...]:
     """The trials of a round in the groups that train together: a plan, the same wherever and however often it runs.
 
     A stacked program has one set of training settings and one stretch of epochs, so only trials that agree in both
-    share a group; such groups are as even as the limit ``plan.population`` allows. An external trial is leased by
-    itself, so it is a group by itself.
+    share a group; such groups are as even as the limit allows: ``plan.population``, or ``most`` where memory held
+    fewer. An external trial is leased by itself, so it is a group by itself.
     """
+    limit = 1 if spec.trials == "external" else min(spec.plan.population, most or spec.plan.population)
+    groups = (trials for alike in _alike(round_.trials) for trials in _evenly(alike, limit))
+    return tuple(population_of(spec, round_, trials) for trials in groups)
+
+
+def population_of(spec: JobSpec, round_: Round, trials: Sequence[TrialSpec]) -> Population:
+    """Trials of a round that agree in settings and epochs, with all that their training depends on."""
     kind = KINDS[spec.kind]
     plan, every = spec.plan, {"validate_every": spec.plan.validate_every, "test_every": spec.plan.test_every}
     if round_.kind in kind.exact_rounds and plan.dtype != "float64":
         plan = replace(plan, dtype="float32")
     if round_.kind in kind.measured_rounds:
         every = {"validate_every": 1, "test_every": 1}
-    most = 1 if spec.trials == "external" else plan.population
-    return tuple(
-        Population(spec.data, merged(spec.train, trials[0].train), plan, spec.tail_epochs, trials, **every)
-        for alike in _alike(round_.trials)
-        for trials in _evenly(alike, most)
-    )
+    return Population(spec.data, merged(spec.train, trials[0].train), plan, spec.tail_epochs, tuple(trials), **every)
 
 
 def run_search(
     spec: JobSpec, run_round: Callable[[Round, tuple[Population, ...]], Sequence[TrialResult]]
 ) -> tuple[list[RoundRecord], Any]:
-    """A whole job of any kind in this process, and its report; ``run_round`` trains the populations of a round."""
+    """A whole job of any kind in this process, and its report; ``run_round`` trains the populations of a round.
+
+    Raises TrialError where nothing could be trained.
+    """
     history: list[RoundRecord] = []
     while (round_ := next_round(spec, history)) is not None:
         results = sorted(run_round(round_, populations(spec, round_)), key=lambda result: result.k)
         history.append(RoundRecord(round_, tuple(results)))
+        if reason := hopeless(history):
+            raise TrialError(reason)
+    if reason := nothing_trained(history):
+        raise TrialError(reason)
     return history, report_of(spec, history)
 
 

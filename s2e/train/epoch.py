@@ -27,7 +27,7 @@ def run_epoch(
     trials.predicted_KNS.fill_(NEVER_SEEN)
     trials.method.begin_epoch(trials, t)
     order = epoch_order(trials, t)
-    loss_MKN, weight_MKNB = (fused.train_epoch if fused.trains(trials) else _train)(trials, order, t)
+    loss_MKN, weight_MKNB = train_steps(trials, order, t)
     columns = {"loss": loss_MKN.mean((0, 2)), **selection(trials, order, weight_MKNB), **memorisation(trials)}
     finite_K = loss_MKN.isfinite().all(0).all(1)
     if measure_validation:
@@ -73,6 +73,11 @@ def train_step(trials: StackedTrials, index: torch.Tensor, keep_K: torch.Tensor)
     trials.method.after_step(trials)
     trials.step.add_(1)
     return loss_KN.detach(), weight_KNB
+
+
+def train_steps(trials: StackedTrials, order: torch.Tensor, t: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The mini-batches ``order`` [M, ...] of epoch t -> (loss_MKN, weight_MKNB)."""
+    return (fused.train_epoch if fused.trains(trials) else _train)(trials, order, t)
 
 
 def _train(trials: StackedTrials, order: torch.Tensor, t: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from s2e.artifacts import checkpoint_path, resolve, save_model, save_noise, write_atomic
 from s2e.data.record import noise_record
 from s2e.extras import needs
 from s2e.train.checkpoint import Checkpoint
 from s2e.train.trial import PopulationEnd, PopulationEpoch, train_population
+from s2e.train.unfinished import Unfinished
 from s2e.words import Population, TrialResult, TrialSpec, replace
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class Keeper(Protocol):
@@ -30,22 +33,61 @@ class Keeper(Protocol):
     def keep_checkpoint(self, trial: TrialSpec, checkpoint: Checkpoint) -> None:
         """A trial stopped that a later one may continue."""
 
+    def unfinished(self, population: Population) -> Unfinished | None:
+        """Where the population is kept while it trains; None: nowhere."""
+
     def keep_models(self, population: Population, end: PopulationEnd) -> tuple[TrialResult, ...]:
         """The results, each with the path of its model where that was kept."""
+
+
+@dataclass(frozen=True)
+class NotKept:
+    """Something could not be written; it is tried again when the next step is asked for."""
+
+    error: OSError
 
 
 def train_kept(
     population: Population, keeper: Keeper, data_root: str | None
 ) -> Iterator[PopulationEpoch | PopulationEnd]:
     """:func:`train_population` with a keeper; the results at its end name the models that were kept."""
-    keeper.begin(population)
-    for step in train_population(population, data_root=data_root, start=_start(population, keeper)):
+    for step in train_patiently(population, keeper, data_root):
+        if isinstance(step, NotKept):
+            raise step.error
+        yield step
+
+
+def train_patiently(
+    population: Population, keeper: Keeper, data_root: str | None
+) -> Iterator[PopulationEpoch | PopulationEnd | NotKept]:
+    """:func:`train_kept` for a disk that may be full for a while: what was trained waits until it can be written."""
+    yield from _kept(partial(keeper.begin, population))
+    unfinished = keeper.unfinished(population)
+    start = None if unfinished is None else unfinished.load()
+    if unfinished is not None and start is not None:
+        yield from unfinished.told_again(start)
+    elif (start := _start(population, keeper)) is not None and unfinished is not None:
+        unfinished.first = start[0].n_epochs_done
+    for step in train_population(population, data_root=data_root, start=start):
         if isinstance(step, PopulationEnd):
-            yield replace(step, results=keeper.keep_models(population, step))
+            results = yield from _kept(partial(keeper.keep_models, population, step))
+            if unfinished is not None:
+                unfinished.remove()
+            yield replace(step, results=results)
             continue
         if step.epochs[0].epoch + 1 == population.n_epochs_run < population.train.n_epochs:
-            _keep_checkpoints(population, keeper, step)
+            yield from _kept(partial(_keep_checkpoints, population, keeper, step))
         yield step
+        if unfinished is not None:
+            unfinished.keep_if_due(step)
+
+
+def _kept(write: Callable[[], T]) -> Generator[NotKept, None, T]:
+    while True:
+        try:
+            return write()
+        except OSError as error:
+            yield NotKept(error)
 
 
 def _start(population: Population, keeper: Keeper) -> list[Checkpoint] | None:
@@ -84,15 +126,24 @@ class InMemory:
     def keep_checkpoint(self, trial: TrialSpec, checkpoint: Checkpoint) -> None:
         self._checkpoints[trial.round, trial.k] = checkpoint
 
+    def unfinished(self, population: Population) -> Unfinished | None:  # noqa: ARG002  it ends with this process
+        return None
+
     def keep_models(self, population: Population, end: PopulationEnd) -> tuple[TrialResult, ...]:  # noqa: ARG002
         return end.results
 
 
 class BelowRoot:
-    """Keeps everything in files below an artifact root, in the folder of one job; ``attempt`` names the models."""
+    """Keeps everything in files below an artifact root, in the folder of one job; ``attempt`` names the models.
 
-    def __init__(self, root: str | Path, job_id: str, attempt: int, data_root: str | None) -> None:
+    ``every_s``: seconds between two looks at where a population is, from which another attempt goes on; None: none.
+    """
+
+    def __init__(
+        self, root: str | Path, job_id: str, attempt: int, data_root: str | None, every_s: float | None = None
+    ) -> None:
         self._root, self._job_id, self._attempt, self._data_root = root, job_id, attempt, data_root
+        self._every_s = every_s
 
     def begin(self, population: Population) -> None:
         if not population.data.truth_is_known:
@@ -100,6 +151,11 @@ class BelowRoot:
         for seed in dict.fromkeys(trial.noise_seed for trial in population.trials):
             make = partial(noise_record, population.data, seed, self._data_root)
             save_noise(self._root, self._job_id, seed, make)
+
+    def unfinished(self, population: Population) -> Unfinished | None:
+        if self._every_s is None:
+            return None
+        return Unfinished(self._root, self._job_id, population, self._every_s)
 
     def checkpoint(self, m: int, k: int) -> Checkpoint | None:
         path = resolve(self._root, checkpoint_path(self._job_id, m, k))

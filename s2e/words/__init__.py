@@ -21,6 +21,7 @@ from s2e.words.errors import (
     TrialError,
     UnreadableError,
 )
+from s2e.words.estimate import Estimate
 from s2e.words.fidelity import FULL, Fidelity, of_highest_fidelity
 from s2e.words.fields import field_lines, json_schema, param, parse, to_json
 from s2e.words.job import SPEC_VERSION, JobSpec, PlanSpec
@@ -47,8 +48,8 @@ from s2e.words.trial import Observation, Point, Population, Round, RoundRecord, 
 __all__ = [
     "FULL", "MAX_CLASSES", "MOST_ENTRIES", "MOST_LABEL", "MOST_TRIALS", "SPEC_VERSION",
     "CompareReport", "CompareRow", "CompareSpec", "Compared", "CsvSpec", "DataError", "DataSpec", "EarlierTrials",
-    "EntrySpec", "EpochMetrics", "EpochNumbers", "EstimatedNoise",
-    "Fidelity", "FinalAccuracies", "FinalAccuracy", "JobSpec",
+    "EntrySpec", "EpochMetrics", "EpochNumbers", "Estimate", "EstimatedNoise", "Fidelity", "FinalAccuracies",
+    "FinalAccuracy", "JobSpec",
     "MissingExtraError", "NoiseSpec", "Number", "Observation", "PlanSpec", "Point", "Population", "Problem", "Report",
     "ReportRow", "ReportSpec", "Round", "RoundRecord", "S2EError", "ScheduleSpec", "SearchError", "SearchSpec",
     "SearchState", "SpecError", "TrainSpec", "TrialError", "TrialNumbers", "TrialResult", "TrialSpec",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
+from s2e.words.estimate import Estimate
 from s2e.words.fields import param
 from s2e.words.numbers import Number
 from s2e.words.results import CompareReport, FinalAccuracies, Report, TrialNumbers
@@ -66,6 +67,10 @@ class Job:
     finished_at: datetime | None
     progress: Progress
     last_event_id: int = param(0, doc="the newest event that this answer knows of: the stream goes on behind it")
+    estimate: Estimate | None = param(None, doc="what a check on a worker measured before the first round")
+    population: int | None = param(
+        None, doc="most trials of a population where memory held fewer than spec.plan.population; null: it held them"
+    )
 
 
 @dataclass(frozen=True)
@@ -327,6 +332,8 @@ class Worker:
     gpus: float
     busy: int
     seen_at: datetime
+    trouble: str = param("", doc="why it is quarantined: it lost several populations in a row")
+    quarantined_until: datetime | None = param(None, doc="nothing is placed there until then; null: it is not")
 
 
 @dataclass(frozen=True)
@@ -339,6 +346,7 @@ class Readiness:
     status: str = param(choices=("ready",), doc="the service can work")
     database: str = param(choices=("ok",), doc="it answers")
     migrations: str = param(choices=("head",), doc="its schema is the one this program was written for")
+    dispatcher: str = param(choices=("ok",), doc="one lives, and its backend is there")
 
 
 @dataclass(frozen=True)

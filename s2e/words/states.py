@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 JOB_TRANSITIONS: dict[str, frozenset[str]] = {
-    "queued": frozenset({"running", "paused", "cancelling", "cancelled", "failed"}),
-    "running": frozenset({"paused", "cancelling", "completed", "failed"}),
+    "queued": frozenset({"checking", "running", "blocked", "paused", "cancelling", "cancelled", "failed"}),
+    "checking": frozenset({"running", "blocked", "paused", "cancelling", "failed"}),
+    "running": frozenset({"blocked", "paused", "cancelling", "completed", "failed"}),
+    "blocked": frozenset({"checking", "running", "paused", "cancelling", "failed"}),
     "paused": frozenset({"queued", "running", "cancelling", "cancelled", "failed"}),
     "cancelling": frozenset({"cancelled"}),
     "cancelled": frozenset(),
     "completed": frozenset(),
-    "failed": frozenset(),
+    "failed": frozenset({"queued"}),
 }
+"""``checking``: a worker looks whether the job can be trained at all. ``blocked``: no place can train it now, and it
+goes on by itself. ``failed`` leads to ``queued`` when somebody asks for another try."""
 TRIAL_TRANSITIONS: dict[str, frozenset[str]] = {
     "pending": frozenset({"leased", "cancelled"}),
     "leased": frozenset({"running", "succeeded", "failed", "lost", "cancelled"}),
     "running": frozenset({"succeeded", "failed", "lost", "cancelled"}),
     "lost": frozenset({"pending", "failed", "cancelled"}),
     "succeeded": frozenset(),
-    "failed": frozenset(),
-    "cancelled": frozenset(),
+    "failed": frozenset({"pending"}),
+    "cancelled": frozenset({"pending"}),
 }
+"""What had ended is ``pending`` again only by a retry of its failed job."""
 JOB_STATES = tuple(JOB_TRANSITIONS)
 TRIAL_STATES = tuple(TRIAL_TRANSITIONS)
 TRIAL_IN_FLIGHT = ("leased", "running")
 """Given to a backend: lost when it is."""
-JOB_ENDED = frozenset(state for state, following in JOB_TRANSITIONS.items() if not following)
-TRIAL_ENDED = frozenset(state for state, following in TRIAL_TRANSITIONS.items() if not following)
+JOB_LED = ("queued", "checking", "running", "blocked")
+"""A dispatcher has something to do."""
+JOB_ENDED = frozenset({"cancelled", "completed", "failed"})
+TRIAL_ENDED = frozenset({"succeeded", "failed", "cancelled"})

@@ -18,7 +18,7 @@ from s2e.jobs import loop
 from s2e.jobs.trials import make_space
 from s2e.parts import KINDS
 from s2e.prepare import needs_estimate
-from s2e.words import JobSpec, Problem, SpecError, replace, to_json
+from s2e.words import Estimate, JobSpec, Problem, SpecError, read, replace, to_json
 from s2e.words.answers import Fan, JobRound, Progress
 from s2e.words.answers import Job as JobAnswer
 from service.api.admission import admit
@@ -73,6 +73,12 @@ def resume(session: Session, job_id: str) -> JobAnswer:
     return get(session, job_id)
 
 
+def retry(session: Session, job_id: str) -> JobAnswer:
+    """Try a failed job again. Raises NotFound, IllegalTransition."""
+    repository.retry_job(session, job_id)
+    return get(session, job_id)
+
+
 def delete(database: Database, artifact_root: Path, job_id: str) -> None:
     """Delete an ended job, its files first: while they are there, so is the job. Raises NotFound, Conflict."""
     with database.write() as session:
@@ -113,7 +119,14 @@ def _job_out(job: Job, rounds_done: int, running_epochs: int, now: datetime) -> 
         started_at=job.started_at,
         finished_at=job.finished_at,
         progress=_progress(job, spec, rounds_done, running_epochs, now),
+        estimate=estimate_of(job),
+        population=job.population,
     )
+
+
+def estimate_of(job: Job) -> Estimate | None:
+    """What the check of a job measured; None before it."""
+    return None if job.estimate is None else read(Estimate, job.estimate)
 
 
 def _title(spec: JobSpec) -> str:
@@ -125,7 +138,9 @@ def _progress(job: Job, spec: JobSpec | None, rounds_done: int, running_epochs: 
     n_epochs = 0 if spec is None else spec.train.n_epochs
     epochs_done = min(job.n_trials_done * n_epochs + running_epochs, job.n_trials * n_epochs)
     epochs_total = job.n_trials * n_epochs
-    eta_s = None
+    eta_s, estimate = None, estimate_of(job)
+    if job.state == "running" and epochs_done == 0 and estimate is not None:
+        eta_s = estimate.job_s
     if job.state == "running" and job.started_at is not None and epochs_done > 0:
         elapsed_s = (now - job.started_at).total_seconds()
         eta_s = round(max(0.0, elapsed_s) * (epochs_total - epochs_done) / epochs_done, 1)

@@ -24,7 +24,7 @@ _PANEL = "Jobs"
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    for function in (submit, jobs, show, watch, report, model, cancel, pause, resume, delete):
+    for function in (submit, jobs, show, watch, report, model, cancel, pause, resume, retry, delete):
         app.command(rich_help_panel=_PANEL)(function)
 
 
@@ -168,6 +168,12 @@ def resume(job_id: JobId, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """Go on with a paused job."""
     with S2EClient(url, key) as client:
         typer.echo(client.resume(job_id).state)
+
+
+def retry(job_id: JobId, url: Url = DEFAULT_URL, key: Key = None) -> None:
+    """Try a failed job again. What ended well is kept; only what failed is trained."""
+    with S2EClient(url, key) as client:
+        typer.echo(client.retry(job_id).state)
 
 
 def delete(

@@ -42,6 +42,7 @@ def serve(
     here set the same things. Each part can also be started alone: s2e api, s2e dispatcher.
     """
     require("server")
+    end_with_parent()  # where another program supervises this one, such as the demo
     settings = _settings(host, port, home)
     if settings.backend == "ray":
         require("worker")

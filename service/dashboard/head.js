@@ -5,9 +5,10 @@ import { byId, confirmed, h, setText } from "./dom.js";
 import { dateTime, duration, specLine } from "./format.js";
 
 const VERBS = [
-  { verb: "pause", label: "Pause", from: ["queued", "running"], text: "No further population is started; trials that train now end first. The job can be resumed." },
+  { verb: "pause", label: "Pause", from: ["queued", "checking", "running", "blocked"], text: "No further population is started; trials that train now end first. The job can be resumed." },
   { verb: "resume", label: "Resume", from: ["paused"], text: "The job goes on from the round it was in." },
-  { verb: "cancel", label: "Cancel", from: ["queued", "running", "paused"], text: "Trials that train now are stopped. A cancelled job cannot be resumed and gets no report." },
+  { verb: "cancel", label: "Cancel", from: ["queued", "checking", "running", "blocked", "paused"], text: "Trials that train now are stopped. A cancelled job cannot be resumed and gets no report." },
+  { verb: "retry", label: "Try again", from: ["failed"], text: "What ended well is kept; only what failed is trained again." },
 ];
 
 const PARTS = { data: "Data", train: "Training", search: "Search", report: "Final comparison", plan: "Execution plan" };
@@ -26,6 +27,7 @@ export class HeadPanel {
     try {
       this.refusal = "";
       await this.model.loadJob(post(`/jobs/${this.model.id}/${verb}`));
+      if (verb === "retry") location.reload(); // its stream ended when it failed
     } catch (error) {
       this.refusal = error.message;
     }

@@ -16,6 +16,7 @@ def make_backend(settings: Settings) -> TrialBackend:
             settings.data_root,
             address=settings.ray_address,
             num_cpus=settings.ray_num_cpus,
+            pass_on=settings.worker_env.split(","),
         )
     if settings.backend == "inline":
         from workers.inline import InlineBackend

@@ -19,7 +19,9 @@ import structlog
 
 from s2e.words import S2EError
 from service.dispatch.backends import make_backend
-from service.dispatch.orchestrator import Orchestrator, Step
+from service.dispatch.guarded import BackendAwayError, GuardedBackend
+from service.dispatch.heartbeat import Heartbeat
+from service.dispatch.orchestrator import STALL_S, Orchestrator, Step
 from service.dispatch.turns import Turns
 from service.settings import Settings
 from service.store import leases
@@ -53,26 +55,31 @@ class Dispatcher:
         lease_s: float = 5.0,
         poll_s: float = 0.2,
         max_attempts: int = 3,
+        stall_s: float = STALL_S,
+        owner: str = "",
+        heartbeat: Heartbeat | None = None,
     ) -> None:
-        self.owner = f"{socket.gethostname()[:48]}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.owner = owner or new_owner()
         self._database = database
-        self._backend = backend
+        self._backend: TrialBackend = GuardedBackend(backend)
         self._lease_s = lease_s
         self._poll_s = poll_s
-        self._orchestrator = Orchestrator(database, backend, self.owner, max_attempts)
+        self._orchestrator = Orchestrator(database, self._backend, self.owner, max_attempts, stall_s=stall_s)
+        self.heartbeat = heartbeat or Heartbeat(database, self.owner, lease_s)
         self._led: set[str] = set()
         self._turns = Turns()
         self._told: list[Event] = []
         """What the backend told and the database does not have yet."""
         self._away = False
         self._errors: Counter[str] = Counter()
-        self._renew_at_s = 0.0
         self._workers_at_s = 0.0
         self._visit_at_s = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set; then let go of everything in order."""
         log.info("dispatcher started", owner=self.owner)
+        self.heartbeat.works()
+        self.heartbeat.start()
         try:
             while not stop.is_set():
                 began_s = time.monotonic()
@@ -85,6 +92,8 @@ class Dispatcher:
                     stop.wait(max(0.0, self._poll_s - (time.monotonic() - began_s)))
         finally:
             self.close()
+            with suppress(*OUTAGES):
+                self.heartbeat.stop()
 
     def _wait_out(self, error: Exception, stop: threading.Event) -> None:
         """While the database is away, what trains goes on and its events are kept; only an error of ours passes."""
@@ -92,13 +101,17 @@ class Dispatcher:
         if reason is None:
             raise error
         log.warning("the database is away", reason=reason, jobs=len(self._led), events_kept=len(self._told))
-        self._away, self._renew_at_s = True, 0.0
+        self._away = True
         stop.wait(min(self._lease_s / 3, AWAY_S))
 
     def step(self) -> int:
         """One pass over leases, events and jobs; the number of events of the backend."""
-        self._renew()
+        self.heartbeat.beat_if_due()
+        for job_id in self.heartbeat.take_lost() & self._led:
+            log.warning("lease lost", job=job_id)
+            self._drop(job_id)
         self._claim()
+        self.heartbeat.leads(self._led)
         events = self._backend.poll(self._poll_s if self._led and not self._turns.pressing else 0.0)
         self._told += events
         self._record()
@@ -108,13 +121,15 @@ class Dispatcher:
             with self._guard(job_id):
                 self._advance(job_id)
         self._record_workers()
+        self.heartbeat.leads(self._led)
         return len(events)
 
     def close(self) -> None:
         """Stop what trains and let others take the jobs at once."""
         led = sorted(self._led)
         self._drop_all()
-        self._backend.close()
+        with suppress(BackendAwayError):
+            self._backend.close()
         if led:
             # A database that is away keeps no other dispatcher waiting for longer than a lease.
             with suppress(*OUTAGES), self._database.write() as session:
@@ -131,18 +146,10 @@ class Dispatcher:
             if taken:
                 log.info("job taken", job=job_id)
                 self._led.add(job_id)
+                self.heartbeat.leads(self._led)
                 self._turns.wake(job_id)
                 with self._guard(job_id):
                     self._orchestrator.take_over(job_id)
-
-    def _renew(self) -> None:
-        if not self._led or time.monotonic() < self._renew_at_s:
-            return
-        with self._database.write() as session:
-            held = leases.renew_leases(session, self.owner, sorted(self._led), self._lease_s)
-        self._renew_at_s = time.monotonic() + self._lease_s / 3
-        for job_id in self._led - held:
-            self._drop(job_id)
 
     def _record(self) -> None:
         """Write down what the backend told; it is forgotten only once it is written."""
@@ -200,6 +207,11 @@ class Dispatcher:
         except LeaseLostError as error:
             log.warning("lease lost", job=job_id, detail=str(error))
             self._drop(job_id)
+        except BackendAwayError as error:  # not the job's fault, however often
+            log.warning("backend away", job=job_id, detail=str(error))
+            with suppress(LeaseLostError):
+                self._orchestrator.block(job_id, f"the backend does not answer: {error}")
+            self._drop(job_id)  # the lease is the pause before the next try
         except S2EError as error:  # the job itself is at fault, another try would end the same way
             self._fail(job_id, error)
         except Exception as error:
@@ -223,7 +235,8 @@ class Dispatcher:
     def _drop(self, job_id: str) -> None:
         self._led.discard(job_id)
         self._turns.forget(job_id)
-        self._orchestrator.drop(job_id)
+        with suppress(BackendAwayError):  # what cannot be told to stop is fenced off by its attempt
+            self._orchestrator.drop(job_id)
 
     def _drop_all(self) -> None:
         for job_id in sorted(self._led):
@@ -233,8 +246,14 @@ class Dispatcher:
         if time.monotonic() < self._workers_at_s:
             return
         with self._database.write() as session:
-            leases.record_workers(session, self._backend.workers())
+            quarantined = self._orchestrator.breaker.quarantined()
+            leases.record_workers(session, self._backend.workers(), quarantined if self._led else None)
         self._workers_at_s = time.monotonic() + WORKERS_S
+
+
+def new_owner() -> str:
+    """A name for one dispatcher: host, process, and what tells it from the one before it."""
+    return f"{socket.gethostname()[:48]}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 def _by_job(events: Iterable[Event]) -> dict[str, list[Event]]:
@@ -271,14 +290,33 @@ def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
     database = Database(settings.database_url, pool=settings.database_pool, wait_s=settings.database_wait_s)
+    owner = new_owner()
+    heartbeat = Heartbeat(database, owner, settings.lease_s)
     try:
+        backend = _backend_or_trouble(settings, heartbeat)
         dispatcher = Dispatcher(
             database,
-            make_backend(settings),
+            backend,
             lease_s=settings.lease_s,
             poll_s=settings.poll_s,
             max_attempts=settings.max_attempts,
+            stall_s=settings.stall_s,
+            owner=owner,
+            heartbeat=heartbeat,
         )
         dispatcher.run(stop)
     finally:
         database.close()
+
+
+def _backend_or_trouble(settings: Settings, heartbeat: Heartbeat) -> TrialBackend:
+    """The backend; where it cannot be had, the reason is left for ``/readyz`` and the process ends."""
+    try:
+        with suppress(*OUTAGES):
+            heartbeat.beat()
+        return make_backend(settings)
+    except Exception as error:
+        log.exception("no backend", backend=settings.backend)
+        with suppress(*OUTAGES):
+            heartbeat.stop(f"backend {settings.backend}: {type(error).__name__}: {str(error)[:500]}")
+        raise SystemExit(1) from error

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Insert, and_, delete, or_, select, text, update
@@ -11,18 +12,22 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from s2e.words import SPEC_VERSION
-from s2e.words.states import JOB_ENDED, TRIAL_IN_FLIGHT
-from service.store.changes import utc_now
-from service.store.models import JOB_LED, JOB_LIVE, TRIAL_UNDONE, Job, Trial, WorkerRow
+from s2e.words.states import JOB_ENDED, JOB_LED, TRIAL_IN_FLIGHT
+from service.store.changes import clean
+from service.store.clock import database_now
+from service.store.models import JOB_LEASED, JOB_LIVE, TRIAL_UNDONE, DispatcherRow, Job, Trial, WorkerRow
 from workers.backend import WorkerInfo
 
 WORKER_FORGOTTEN_S = 60.0
+DISPATCHER_SILENT_S = 15.0
+"""A dispatcher that has not written for this long is not counted on."""
+STARTING = "it is starting"
+"""What a dispatcher says of itself until its backend is there."""
 
 
-def _free(owner: str | None = None) -> ColumnElement[bool]:
-    """Lease times are the dispatchers' clocks: skew may delay a take-over, but the row lock and owner keep it safe."""
+def _free(now: datetime, owner: str | None = None) -> ColumnElement[bool]:
     mine = [] if owner is None else [Job.lease_owner == owner]
-    return or_(Job.lease_owner.is_(None), Job.lease_until < utc_now(), *mine)
+    return or_(Job.lease_owner.is_(None), Job.lease_until < now, *mine)
 
 
 def claimable_jobs(session: Session, limit: int) -> list[str]:
@@ -32,18 +37,19 @@ def claimable_jobs(session: Session, limit: int) -> list[str]:
     """
     undone = select(Trial.id).where(Trial.job_id == Job.id, text(f"trials.{TRIAL_UNDONE}"))
     in_flight = undone.where(Trial.state.in_(TRIAL_IN_FLIGHT)).exists()
-    goes_on = or_(Job.state.in_(("queued", "running")), and_(Job.state == "paused", in_flight))
+    goes_on = or_(Job.state.in_(JOB_LED), and_(Job.state == "paused", in_flight))
     needs = or_(Job.state == "cancelling", and_(goes_on, Job.spec_version <= SPEC_VERSION))
-    live = text(f"jobs.{JOB_LIVE}")
-    return list(session.scalars(select(Job.id).where(live, needs, _free()).order_by(Job.id).limit(limit)))
+    live, free = text(f"jobs.{JOB_LIVE}"), _free(database_now(session))
+    return list(session.scalars(select(Job.id).where(live, needs, free).order_by(Job.id).limit(limit)))
 
 
 def acquire_lease(session: Session, job_id: str, owner: str, lease_s: float) -> bool:
     """Become the one dispatcher of a job; False when another is."""
+    now = database_now(session)
     changed = session.execute(
         update(Job)
-        .where(Job.id == job_id, Job.state.not_in(JOB_ENDED), _free(owner))
-        .values(lease_owner=owner, lease_until=utc_now() + timedelta(seconds=lease_s))
+        .where(Job.id == job_id, Job.state.not_in(JOB_ENDED), _free(now, owner))
+        .values(lease_owner=owner, lease_until=now + timedelta(seconds=lease_s))
         .returning(Job.id)
     )
     return changed.first() is not None
@@ -54,7 +60,7 @@ def renew_leases(session: Session, owner: str, job_ids: Sequence[str], lease_s: 
     held = session.scalars(
         update(Job)
         .where(Job.id.in_(job_ids), Job.lease_owner == owner)
-        .values(lease_until=utc_now() + timedelta(seconds=lease_s))
+        .values(lease_until=database_now(session) + timedelta(seconds=lease_s))
         .returning(Job.id)
     )
     return frozenset(held)
@@ -62,7 +68,7 @@ def renew_leases(session: Session, owner: str, job_ids: Sequence[str], lease_s: 
 
 def led_states(session: Session, owner: str) -> dict[str, tuple[str, int]]:
     """State and trials done of every job that ``owner`` leads: what users and external trainers change beside it."""
-    query = select(Job.id, Job.state, Job.n_trials_done).where(Job.lease_owner == owner, text(f"jobs.{JOB_LED}"))
+    query = select(Job.id, Job.state, Job.n_trials_done).where(Job.lease_owner == owner, text(f"jobs.{JOB_LEASED}"))
     return {job_id: (state, n_done) for job_id, state, n_done in session.execute(query)}
 
 
@@ -73,18 +79,58 @@ def release_leases(session: Session, owner: str, job_ids: Sequence[str]) -> None
     )
 
 
-def record_workers(session: Session, workers: Sequence[WorkerInfo]) -> None:
-    """Record the places that train, as just seen; those unseen for a minute are forgotten."""
-    at = utc_now()
+@dataclass(frozen=True)
+class Quarantine:
+    """Why nothing is placed at a place, and until when."""
+
+    reason: str
+    until: datetime
+
+
+def record_workers(
+    session: Session, workers: Sequence[WorkerInfo], quarantined: Mapping[str, Quarantine] | None = None
+) -> None:
+    """Record the places that train, as just seen; those unseen for a minute are forgotten. A dispatcher that leads
+    nothing knows of no quarantine (None), and leaves what another wrote."""
+    at = database_now(session)
     session.execute(delete(WorkerRow).where(WorkerRow.seen_at < at - timedelta(seconds=WORKER_FORGOTTEN_S)))
     for worker in sorted(workers, key=lambda worker: worker.name):
         values = {"cpus": worker.cpus, "gpus": worker.gpus, "busy": worker.busy, "seen_at": at}
-        session.execute(_upsert_worker(session, worker.name[:200], values))
+        if quarantined is not None:
+            why = quarantined.get(worker.name)
+            values |= {"trouble": clean(why.reason) if why else "", "quarantined_until": why.until if why else None}
+        session.execute(_upsert(session, WorkerRow, worker.name[:200], values))
 
 
-def _upsert_worker(session: Session, name: str, values: dict[str, Any]) -> Insert:
+def record_dispatcher(session: Session, name: str, trouble: str = "") -> None:
+    """A dispatcher lives; ``trouble``: why it cannot work. Those unseen for a minute are forgotten."""
+    at = database_now(session)
+    session.execute(delete(DispatcherRow).where(DispatcherRow.seen_at < at - timedelta(seconds=WORKER_FORGOTTEN_S)))
+    session.execute(_upsert(session, DispatcherRow, name, {"trouble": clean(trouble), "seen_at": at}))
+
+
+def forget_dispatcher(session: Session, name: str) -> None:
+    """It has ended in order."""
+    session.execute(delete(DispatcherRow).where(DispatcherRow.name == name))
+
+
+def no_dispatcher(session: Session) -> str:
+    """Why no dispatcher works now; empty when one does."""
+    since = database_now(session) - timedelta(seconds=DISPATCHER_SILENT_S)
+    rows = session.scalars(select(DispatcherRow).order_by(DispatcherRow.seen_at.desc())).all()
+    if any(not row.trouble and row.seen_at >= since for row in rows):
+        return ""
+    troubles = [row.trouble for row in rows if row.trouble]
+    # One that has just been started again says so, while the one before it said why it ended.
+    told = [trouble for trouble in troubles if trouble != STARTING] or troubles
+    return f"the dispatcher does not work: {told[0]}" if told else "no dispatcher is alive; start one: s2e dispatcher"
+
+
+def _upsert(session: Session, table: type[WorkerRow | DispatcherRow], name: str, values: dict[str, Any]) -> Insert:
     if session.get_bind().dialect.name == "sqlite":
-        statement: sqlite.Insert | postgresql.Insert = sqlite.insert(WorkerRow)
+        statement: sqlite.Insert | postgresql.Insert = sqlite.insert(table)
     else:
-        statement = postgresql.insert(WorkerRow)
-    return statement.values(name=name, **values).on_conflict_do_update(index_elements=["name"], set_=values)
+        statement = postgresql.insert(table)
+    return statement.values(**{"trouble": "", **values}, name=name).on_conflict_do_update(
+        index_elements=["name"], set_=values
+    )

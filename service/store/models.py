@@ -73,7 +73,7 @@ def _where(condition: str) -> dict[str, Any]:
 
 
 JOB_LIVE = "state NOT IN ('cancelled', 'completed', 'failed')"
-JOB_LED = "lease_owner IS NOT NULL"
+JOB_LEASED = "lease_owner IS NOT NULL"
 TRIAL_PENDING = "state = 'pending'"
 TRIAL_UNDONE = "state NOT IN ('succeeded', 'failed')"
 ATTEMPT_OPEN = "outcome = ''"
@@ -85,7 +85,7 @@ class Job(Base):
         CheckConstraint(_one_of("state", JOB_STATES), name="state"),
         Index(None, "state", "id"),
         Index("ix_jobs_live", "id", **_where(JOB_LIVE)),
-        Index("ix_jobs_led", "lease_owner", **_where(JOB_LED)),
+        Index("ix_jobs_led", "lease_owner", **_where(JOB_LEASED)),
     )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
@@ -101,6 +101,10 @@ class Job(Base):
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    estimate: Mapped[dict[str, Any] | None]
+    """Estimate as JSON: what the check found. Null: not checked yet."""
+    population: Mapped[int | None]
+    """Most trials of a population, where memory held fewer than the plan says; part of the plan from then on."""
     lease_owner: Mapped[str | None] = mapped_column(String(80))
     lease_until: Mapped[datetime | None]
 
@@ -270,6 +274,20 @@ class WorkerRow(Base):
     cpus: Mapped[float]
     gpus: Mapped[float]
     busy: Mapped[int]
+    trouble: Mapped[str] = mapped_column(Text, default="")
+    """Why nothing is placed there until ``quarantined_until``."""
+    quarantined_until: Mapped[datetime | None]
+    seen_at: Mapped[datetime]
+
+
+class DispatcherRow(Base):
+    """A dispatcher that was alive when last seen."""
+
+    __tablename__ = "dispatchers"
+
+    name: Mapped[str] = mapped_column(String(200), primary_key=True)
+    trouble: Mapped[str] = mapped_column(Text, default="")
+    """Why it cannot work; empty when it can."""
     seen_at: Mapped[datetime]
 
 

@@ -16,9 +16,17 @@ from sqlalchemy.orm import Session
 
 from s2e.words import EpochMetrics, TrialResult, to_json
 from s2e.words.states import TRIAL_IN_FLIGHT
-from service.store.changes import clean, emit, lock_job, move_trials, utc_now
+from service.store.changes import clean, emit, lock_job, move_job, move_trials, utc_now
 from service.store.models import EPOCH_NUMBERS, TRIAL_NUMBERS, Attempt, Base, Epoch, Job, Trial
-from workers.backend import EpochReported, Event, PopulationFinished, PopulationKey, PopulationLost, PopulationStarted
+from workers.backend import (
+    OUT_OF_MEMORY,
+    EpochReported,
+    Event,
+    PopulationFinished,
+    PopulationKey,
+    PopulationLost,
+    PopulationStarted,
+)
 
 GIVEN_UP = ("lost", "orphaned", "cancelled")
 """Outcomes after which an attempt's events are late. ``orphaned``: its dispatcher went away; that is not the trial's
@@ -32,7 +40,7 @@ def lease_populations(
 ) -> list[PopulationKey]:
     """Open the next attempt of pending populations; none when a user has paused or cancelled the job meanwhile."""
     job = lock_job(session, job_id, owner)
-    if job.state != "running":
+    if job.state not in ("running", "blocked"):
         return []
     leased = {group: _trials(session, job_id, round_, group) for group in groups}
     open_attempts(session, job, [(trial, {}) for trials in leased.values() for trial in trials])
@@ -68,9 +76,11 @@ def _attempt(trial: Trial) -> dict[str, Any]:
 def record_events(session: Session, job_id: str, owner: str | None, events: Iterable[Event], max_attempts: int) -> None:
     """Write down what was reported of one job, in order. An event told twice, or too late, changes nothing.
 
-    ``owner`` is None for what an external trainer reports: its attempt is the fence then, not the job's lease.
+    ``owner`` is None for what an external trainer reports: its attempt is the fence then, not the job's lease, and it
+    has ``max_attempts``. What the service trains itself is tried until the place lets it: a place is no result.
     """
     job = lock_job(session, job_id, owner)
+    most = max_attempts if owner is None else None
     populations: dict[tuple[int, int], list[Trial]] = {}
     epochs: list[EpochReported] = []
     for event in events:
@@ -84,13 +94,13 @@ def record_events(session: Session, job_id: str, owner: str | None, events: Iter
             _record_started(session, job, trials, event)
         elif isinstance(event, EpochReported):
             epochs.append(event)
-        else:
+        elif isinstance(event, PopulationFinished | PopulationLost):
             _insert_epochs(session, job, populations, epochs)
             epochs.clear()
             if isinstance(event, PopulationFinished):
                 _record_finished(session, job, trials, event)
             else:
-                _record_lost(session, job, trials, event, max_attempts)
+                _record_lost(session, job, trials, event, most)
     _insert_epochs(session, job, populations, epochs)
 
 
@@ -150,6 +160,7 @@ def _insert_epochs(
     if not events:
         return
     # Thousands of rows a second: an id is read once, because each look at a mapped object costs as much as a number.
+    _goes_on(session, job)
     ids = {(trial.round, trial.k): trial.id for group in populations.values() for trial in group}
     known = _known_epochs(session, list(ids.values()), events)
     rows, told = [], []
@@ -194,6 +205,7 @@ def _epoch_events(job: Job, key: PopulationKey, new: Sequence[EpochMetrics]) -> 
 
 
 def _record_finished(session: Session, job: Job, trials: Sequence[Trial], event: PopulationFinished) -> None:
+    _goes_on(session, job)
     results = {result.k: result for result in event.results}
     ended: dict[tuple[str, str], list[Trial]] = {}
     for trial in trials:
@@ -210,17 +222,48 @@ def _record_finished(session: Session, job: Job, trials: Sequence[Trial], event:
         move_trials(session, job, alike, outcome, reason)
 
 
-def _record_lost(session: Session, job: Job, trials: Sequence[Trial], event: PopulationLost, max_attempts: int) -> None:
+def _goes_on(session: Session, job: Job) -> None:
+    """What trains is not blocked."""
+    if job.state == "blocked":
+        move_job(session, job, "running")
+
+
+def _record_lost(
+    session: Session, job: Job, trials: Sequence[Trial], event: PopulationLost, max_attempts: int | None
+) -> None:
     if not event.retryable:
+        _goes_on(session, job)
         _close_attempts(session, trials, "failed", event.reason)
         move_trials(session, job, trials, "failed", event.reason)
         return
     _close_attempts(session, trials, "lost", event.reason)
     move_trials(session, job, trials, "lost", event.reason)
-    n_lost = _n_lost(session, trials)
-    spent = [trial for trial in trials if n_lost[trial.id] >= max_attempts]
+    n_lost = Counter[str]() if max_attempts is None else _n_lost(session, trials)
+    spent = [trial for trial in trials if max_attempts is not None and n_lost[trial.id] >= max_attempts]
     move_trials(session, job, spent, "failed", f"given up after {max_attempts} attempts: {event.reason}")
     move_trials(session, job, [trial for trial in trials if trial not in spent], "pending", event.reason)
+    if event.cause == OUT_OF_MEMORY and len(trials) > 1:
+        _halve(session, job, trials[0].round, -(-len(trials) // 2))
+
+
+def _halve(session: Session, job: Job, round_: int, most: int) -> None:
+    """From now on populations of this job have at most ``most`` trials: those of the round that wait, and of all to
+    come. It is a part of the plan, so that whoever trains them again trains the same populations."""
+    job.population = most
+    rows = select(Trial).where(Trial.job_id == job.id, Trial.round == round_).order_by(Trial.k)
+    trials = session.scalars(rows).all()
+    groups: dict[int, list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault(trial.group, []).append(trial)
+    free = max(groups) + 1
+    for members in groups.values():
+        if len(members) <= most or members[0].state != "pending":
+            continue
+        n_parts = -(-len(members) // most)
+        for part in range(1, n_parts):
+            for trial in members[part::n_parts]:
+                trial.group = free
+            free += 1
 
 
 def _n_lost(session: Session, trials: Sequence[Trial]) -> Counter[str]:

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from s2e.jobs import loop
-from s2e.words import SPEC_VERSION, JobSpec, to_json
-from s2e.words.states import JOB_ENDED, TRIAL_ENDED, TRIAL_IN_FLIGHT
-from service.errors import Conflict
-from service.lifecycle import check_job
-from service.store.changes import emit, lock_job, move_job, move_trials, new_id, utc_now
-from service.store.models import Attempt, IdempotencyKey, Job, JobReport, Transition, Trial
+from s2e.words import SPEC_VERSION, Estimate, JobSpec, to_json
+from s2e.words.states import JOB_ENDED, JOB_TRANSITIONS, TRIAL_ENDED, TRIAL_IN_FLIGHT
+from service.errors import Conflict, IllegalTransition
+from service.store.changes import clean, emit, lock_job, move_job, move_trials, new_id, utc_now
+from service.store.models import Attempt, IdempotencyKey, Job, JobEvent, JobReport, SearchRound, Transition, Trial
 
 # --- what a user asks -------------------------------------------------------------------------------------------------
 
@@ -74,7 +73,9 @@ def _insert_job(session: Session, spec: JobSpec) -> str:
 def cancel_job(session: Session, job_id: str, reason: str = "cancelled by the user") -> None:
     """Ask for the end of a job; it comes at once when nothing trains. Raises NotFound, IllegalTransition."""
     job = lock_job(session, job_id)
-    if job.state in ("running", "cancelling") or (job.state == "paused" and _has_in_flight(session, job_id)):
+    if job.state in ("checking", "running", "blocked", "cancelling") or (
+        job.state == "paused" and _has_in_flight(session, job_id)
+    ):
         move_job(session, job, "cancelling", reason)
         return
     _cancel_open_trials(session, job, reason)
@@ -89,19 +90,89 @@ def pause_job(session: Session, job_id: str, reason: str = "paused by the user")
 def resume_job(session: Session, job_id: str) -> None:
     """Go on where a paused job stopped. Raises NotFound, IllegalTransition."""
     job = lock_job(session, job_id)
-    if job.state != "paused":
-        check_job(job.state, "queued")
+    if job.state != "paused":  # a failed job may be queued too, but by a retry only
+        raise IllegalTransition("job", job.state, "running", sorted(JOB_TRANSITIONS[job.state]))
     move_job(session, job, "queued" if job.started_at is None else "running")
+
+
+def retry_job(session: Session, job_id: str) -> None:
+    """Another try at a failed job: what was open when it failed is trained, and what has ended well is kept.
+
+    Trials that failed stay results of the search, unless nothing trained at all: then the first round is tried again,
+    and what was asked after it is forgotten. Raises NotFound, IllegalTransition.
+    """
+    job = lock_job(session, job_id)
+    if job.state != "failed":
+        raise IllegalTransition("job", job.state, "queued", sorted(JOB_TRANSITIONS[job.state]))
+    trials = session.scalars(select(Trial).where(Trial.job_id == job_id).order_by(Trial.round, Trial.k)).all()
+    anew = not any(trial.state == "succeeded" for trial in trials)
+    if anew:
+        for table in (Trial, SearchRound):
+            session.execute(delete(table).where(table.job_id == job_id, table.round > 0))
+        trials = [trial for trial in trials if trial.round == 0]
+    again = [trial for trial in trials if trial.state == "cancelled" or (anew and trial.state == "failed")]
+    move_trials(session, job, again, "pending", "tried again")
+    for trial in again:
+        trial.started_at = trial.finished_at = None
+    _forget_ends(session, job_id, None if anew else {trial.id for trial in again})
+    job.n_trials_done = sum(trial.state in ("succeeded", "failed") for trial in trials)
+    job.finished_at = job.started_at = job.estimate = None
+    move_job(session, job, "queued", "tried again")
+
+
+def _forget_ends(session: Session, job_id: str, trial_ids: set[str] | None) -> None:
+    """Take out of the stream, which a reader may begin anew, the ends that were none; transitions keep them. None: of
+    all trials."""
+    rows = session.execute(select(JobEvent.id, JobEvent.kind, JobEvent.data).where(JobEvent.job_id == job_id)).all()
+    gone = [
+        i
+        for i, kind, data in rows
+        if trial_ids is None or kind == "job" or (kind == "trial" and data["id"] in trial_ids)
+    ]
+    for first in range(0, len(gone), 500):
+        session.execute(delete(JobEvent).where(JobEvent.id.in_(gone[first : first + 500])))
 
 
 # --- beginning and end ------------------------------------------------------------------------------------------------
 
 
-def start_job(session: Session, job_id: str, owner: str) -> None:
-    """A queued job runs from now on; one that a user has moved meanwhile is left as it is."""
+def check_job_first(session: Session, job_id: str, owner: str) -> None:
+    """A worker looks at a queued job first; one that a user has moved meanwhile is left as it is."""
     job = lock_job(session, job_id, owner)
     if job.state == "queued":
+        move_job(session, job, "checking")
+
+
+def start_job(session: Session, job_id: str, owner: str, estimate: Estimate | None = None) -> None:
+    """A queued or checked job runs from now on; one that a user has moved meanwhile is left as it is."""
+    job = lock_job(session, job_id, owner)
+    if estimate is not None:
+        job.estimate = to_json(estimate)
+    if job.state in ("queued", "checking", "blocked"):
         move_job(session, job, "running")
+
+
+def block_job(session: Session, job_id: str, owner: str, reason: str) -> None:
+    """No place can train the job now, for ``reason``; one that a user has moved meanwhile is left as it is."""
+    job = lock_job(session, job_id, owner)
+    reason = clean(reason)
+    if job.state in ("queued", "checking", "running"):
+        move_job(session, job, "blocked", reason)
+    elif job.state == "blocked" and job.reason != reason:
+        job.reason = reason
+        emit(session, job, "job", {"state": "blocked", "reason": reason})
+
+
+def unblock_job(session: Session, job_id: str, owner: str) -> None:
+    """What the job lacked is there again."""
+    job = lock_job(session, job_id, owner)
+    if job.state == "blocked":
+        move_job(session, job, "running" if job.estimate is not None else "checking")
+
+
+def halve_check(session: Session, job_id: str, owner: str, most: int) -> None:
+    """The check ran out of memory: no population has more than ``most`` trials from now on."""
+    lock_job(session, job_id, owner).population = most
 
 
 def finish_job(session: Session, job_id: str, owner: str, report: Any) -> bool:

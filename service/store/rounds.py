@@ -46,6 +46,8 @@ class JobStatus:
     state: str
     n_rounds: int
     groups: tuple[GroupStatus, ...]
+    checked: bool = False
+    """Whether a worker has seen that the job can be trained."""
 
     def in_state(self, *states: str) -> tuple[int, ...]:
         """The groups of the last round that are in one of ``states``."""
@@ -62,17 +64,18 @@ def load_spec(session: Session, job_id: str) -> JobSpec:
 
 def job_status(session: Session, job_id: str) -> JobStatus:
     """State of a job and of the populations of its last round. Raises NotFound."""
-    state = session.scalar(select(Job.state).where(Job.id == job_id))
-    if state is None:
+    row = session.execute(select(Job.state, Job.estimate.is_not(None)).where(Job.id == job_id)).one_or_none()
+    if row is None:
         raise NotFound("job", job_id)
+    state, checked = row
     last = session.scalar(select(func.max(SearchRound.round)).where(SearchRound.job_id == job_id))
     if last is None:
-        return JobStatus(state, 0, ())
+        return JobStatus(state, 0, (), checked)
     rows = session.execute(
         select(Trial.group, Trial.state, Trial.attempt).distinct().where(Trial.job_id == job_id, Trial.round == last)
     )
     groups = {g: GroupStatus(g, "ended" if s in TRIAL_ENDED else s, attempt) for g, s, attempt in rows}
-    return JobStatus(state, last + 1, tuple(groups[g] for g in sorted(groups)))
+    return JobStatus(state, last + 1, tuple(groups[g] for g in sorted(groups)), checked)
 
 
 def load_round(session: Session, job_id: str, index: int) -> Round:
@@ -82,6 +85,20 @@ def load_round(session: Session, job_id: str, index: int) -> Round:
         raise NotFound("round", index)
     specs = session.scalars(select(Trial.spec).where(Trial.job_id == job_id, Trial.round == index).order_by(Trial.k))
     return _round(row, specs.all())
+
+
+def most_in_population(session: Session, job_id: str) -> int | None:
+    """Most trials of a population, where memory held fewer than the plan says."""
+    return session.scalar(select(Job.population).where(Job.id == job_id))
+
+
+def load_groups(session: Session, job_id: str, index: int) -> dict[int, tuple[int, ...]]:
+    """Which trials (k) of a round each population trains."""
+    groups: dict[int, tuple[int, ...]] = {}
+    rows = select(Trial.group, Trial.k).where(Trial.job_id == job_id, Trial.round == index).order_by(Trial.k)
+    for group, k in session.execute(rows):
+        groups[group] = (*groups.get(group, ()), k)
+    return groups
 
 
 def load_history(session: Session, job_id: str, first: int = 0) -> list[RoundRecord]:
@@ -121,7 +138,8 @@ def insert_round(session: Session, job_id: str, owner: str, spec: JobSpec, round
     """Write what a round asks for: its state before, its trials, and which of them train together. Trials that
     :func:`insert_trials` wrote before are there already."""
     job = lock_job(session, job_id, owner)
-    _insert_trials(session, job_id, round_, loop.populations(spec, round_), 0, len(round_.trials))
+    groups = loop.populations(spec, round_, job.population)
+    _insert_trials(session, job_id, round_, groups, 0, len(round_.trials))
     session.add(
         SearchRound(
             job_id=job_id,

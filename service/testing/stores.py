@@ -43,6 +43,7 @@ from service.store.models import (
     WorkerRow,
 )
 from workers.backend import (
+    OUT_OF_MEMORY,
     EpochReported,
     Event,
     PopulationFinished,
@@ -372,18 +373,56 @@ class StoreContract:
             counts = session.execute(select(Attempt.k, Attempt.attempt, Attempt.n_stale)).all()
         assert sorted(tuple(row) for row in counts) == [(0, 1, 4), (0, 2, 0), (2, 1, 5), (2, 2, 0)]
 
-    def test_a_lost_population_is_tried_again_until_the_attempts_are_spent(self, database: Database) -> None:
+    def test_a_place_that_fails_ends_no_trial_however_often(self, database: Database) -> None:
         job_id = lead(database)
-        for attempt in (1, 2):
+        for attempt in range(1, 6):
             (key,) = lease_groups(database, job_id, [0])
             assert key.attempt == attempt
-            record(database, job_id, PopulationLost(key, "the node died", True), max_attempts=2)
-        assert states(database, job_id) == ["failed", "pending", "failed", "pending"]
+            record(database, job_id, PopulationLost(key, "the node died", True, "trainer lost"), max_attempts=2)
+        assert states(database, job_id) == ["pending"] * 4
         with database.read() as session:
-            trial = session.scalars(select(Trial).order_by(Trial.k)).first()
-            assert trial is not None
-            assert trial.reason == "given up after 2 attempts: the node died"
-            assert session.get_one(Job, job_id).n_trials_done == 2
+            assert session.get_one(Job, job_id).n_trials_done == 0
+
+    def test_out_of_memory_halves_what_waits_and_all_that_follows(self, database: Database) -> None:
+        """Of the populations (0, 2) and (1, 3) the first does not fit, while the second trains."""
+        job_id = lead(database)
+        first, second = lease_groups(database, job_id)
+        record(database, job_id, PopulationStarted(second, "host:1"))
+        record(database, job_id, PopulationLost(first, "CUDA out of memory", True, OUT_OF_MEMORY))
+        with database.read() as session:
+            assert rounds.load_groups(session, job_id, 0) == {0: (0,), 1: (1, 3), 2: (2,)}
+            assert rounds.most_in_population(session, job_id) == 1
+        record(database, job_id, epochs(second, 0, ks=(1, 3)), finished(second, ks=(1, 3)))
+        keys = lease_groups(database, job_id, [0, 2])
+        assert [(key.group, key.attempt) for key in keys] == [(0, 2), (2, 2)]
+        record(database, job_id, *(finished(key, ks=(key.group,)) for key in keys))
+        assert states(database, job_id) == ["succeeded"] * 4
+        with database.write() as session:
+            following = replace(
+                round_of(4), index=1, trials=tuple(replace(trial, round=1) for trial in round_of(4).trials)
+            )
+            rounds.insert_round(session, job_id, ME, SPEC, following)
+        with database.read() as session:
+            assert rounds.load_groups(session, job_id, 1) == {k: (k,) for k in range(4)}
+
+    def test_a_blocked_job_goes_on_with_the_first_epoch(self, database: Database) -> None:
+        job_id = lead(database)
+        with database.write() as session:
+            repository.block_job(session, job_id, ME, "artifact disk full\x00")
+            repository.block_job(session, job_id, ME, "artifact disk full")
+        with database.read() as session:
+            assert (session.get_one(Job, job_id).state, session.get_one(Job, job_id).reason) == (
+                "blocked",
+                "artifact disk full",
+            )
+            assert leases.claimable_jobs(session, 9) == []
+        (key,) = lease_groups(database, job_id, [0])
+        record(database, job_id, PopulationStarted(key, "host:1"))
+        with database.read() as session:
+            assert session.get_one(Job, job_id).state == "blocked"
+        record(database, job_id, epochs(key, 0))
+        with database.read() as session:
+            assert (session.get_one(Job, job_id).state, session.get_one(Job, job_id).reason) == ("running", "")
 
     def test_restarts_of_the_dispatcher_spend_no_attempt(self, database: Database) -> None:
         job_id = lead(database)
@@ -598,6 +637,21 @@ class StoreContract:
         in_threads(5, act)
         counts = {name: len(rows) for name, rows in dump(database).items()}
         assert (counts["epochs"], counts["jobs"]) == (16, 17)
+
+    def test_a_quarantine_is_written_by_who_knows_of_it_and_left_alone_by_others(self, database: Database) -> None:
+        worker, until = WorkerInfo("b", 2, 0, 1), utc_now() + timedelta(minutes=1)
+
+        def written(quarantined: dict[str, leases.Quarantine] | None) -> tuple[str, bool]:
+            with database.write() as session:
+                leases.record_workers(session, [worker], quarantined)
+            with database.read() as session:
+                row = session.get_one(WorkerRow, "b")
+                return row.trouble, row.quarantined_until == until
+
+        assert written(None) == ("", False)
+        assert written({"b": leases.Quarantine("trainer lost: killed", until)}) == ("trainer lost: killed", True)
+        assert written(None) == ("trainer lost: killed", True)
+        assert written({}) == ("", False)
 
     def test_workers_are_seen_and_forgotten(self, database: Database) -> None:
         with database.write() as session:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from s2e.client import S2EClient
+from s2e.words.states import JOB_ENDED
 
 ROOT = Path(__file__).parents[2]
 OWN = "raise RuntimeError('the user\\'s own module was imported')\n"
@@ -79,7 +80,7 @@ def until(met: Callable[[], bool], log: Path, patience_s: float = 120.0) -> None
 def test_a_service_started_there_runs_a_job_to_its_end(folder: Path, backend: str) -> None:
     with serving(folder, backend) as client:
         job = client.submit(JOB)
-        until(lambda: client.job(job.id).state not in ("queued", "running"), folder.parent / "log")
+        until(lambda: client.job(job.id).state in JOB_ENDED, folder.parent / "log")
         assert client.job(job.id).state == "completed"
         assert {trial.state for trial in client.trials(job.id)} == {"succeeded"}
     log = (folder.parent / "log").read_text()

@@ -25,6 +25,7 @@ from s2e.words import (
     Round,
     RoundRecord,
     SearchState,
+    TrialError,
     TrialResult,
     TrialSpec,
     parse,
@@ -141,17 +142,40 @@ def test_a_failed_trial_gets_the_worst_objective_of_its_round() -> None:
 
 
 @pytest.mark.parametrize("searcher", sorted(SEARCHERS))
-def test_a_search_in_which_everything_failed_still_ends(searcher: str) -> None:
+def test_a_search_whose_own_trials_all_failed_still_ends(searcher: str) -> None:
+    """Each for a reason of its own, and what is trained beside them does not fail."""
     spec = job(search={"searcher": searcher, "n_rounds": 3, "n_trials": 4})
-    history, report = run_search(spec, running(failed))
+
+    def train(trial: TrialSpec) -> TrialResult:
+        return (
+            replace(failed(trial), reason=f"loss is NaN at epoch {trial.k}")
+            if trial.label == "search"
+            else formula(trial)
+        )
+
+    history, report = run_search(spec, running(train))
     assert len(history) == n_rounds(spec)
     assert {o.objective for o in observations(history[0])} == {1.0}
     assert (report.recommended, report.best_run) == (None, None)
     default = coteaching_keep_rate(20, 0.5, 10)
-    assert [row.keep_rate for row in report.rows] == [default, default, default, (1.0,) * 20]
     assert report.keep_rate == default
+    assert [report.rows[i].keep_rate for i in (0, 1, 3)] == [default, default, (1.0,) * 20]
     assert report.verdict == "Every trial of the search failed; no schedule is recommended."
-    assert [row.n_failed for row in report.rows] == [3, 3, 3, 3]
+
+
+def test_a_first_round_that_fails_alike_ends_the_job_and_a_later_one_does_not() -> None:
+    spec = job()
+    with pytest.raises(TrialError, match="all 4 trials of round 1 failed alike: loss is NaN"):
+        run_search(spec, running(failed))
+    history, _ = run_search(spec, running(lambda trial: failed(trial) if trial.round == 1 else formula(trial)))
+    assert [result.failed for result in history[1].results] == [True] * 4
+
+
+def test_a_job_in_which_nothing_trained_ends_with_the_commonest_reason() -> None:
+    spec = job()
+    train = running(lambda trial: replace(failed(trial), reason="NaN" if trial.k else "no gradient"))
+    with pytest.raises(TrialError, match=r"none of \d+ trials could be trained; \d+ of them: NaN"):
+        run_search(spec, train)
 
 
 def test_only_the_search_rounds_are_recommended_from() -> None:

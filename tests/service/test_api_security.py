@@ -35,7 +35,7 @@ def test_every_address_of_the_api_needs_it(guarded: httpx.Client, assert_problem
     assert_problem(guarded.get(path), 401, "unauthorized")
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/docs", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/healthz", "/docs", "/openapi.json"])
 def test_health_and_documentation_need_none(guarded: httpx.Client, path: str) -> None:
     assert httpx.get(str(guarded.base_url).removesuffix("/api/v1/") + path).status_code == 200
 

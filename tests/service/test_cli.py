@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,11 @@ from s2e.words import to_json
 from service.api.app import openapi_text
 from service.cli.main import main
 from service.cli.options import BAD_INPUT, FAILED, REFUSED, UNREACHABLE
+from service.dispatch.dispatcher import Dispatcher
 from service.settings import Settings
 from service.store.engine import Database
+from workers.backend import PopulationKey
+from workers.simulated import Loss, SimulatedBackend, SimulatedTrial
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TINY = """
@@ -171,6 +175,38 @@ def test_a_job_is_shown_paused_resumed_and_cancelled(s2e: Run, at: S2EClient, jo
     watched = s2e("watch", job)
     assert watched.code == FAILED
     assert "cancelled by the user" in watched.out
+
+
+def test_a_job_that_cannot_be_trained_says_why_and_is_tried_again(
+    s2e: Run, at: S2EClient, job_file: Path, settings: Settings
+) -> None:
+    """The data are missing at first; a dispatcher on simulated trainers checks the job and trains it."""
+    data_are_there, stop = threading.Event(), threading.Event()
+
+    def lost(key: PopulationKey) -> Loss | None:
+        return None if data_are_there.is_set() else Loss(0, "mine.csv not found below S2E_DATA_ROOT", retryable=False)
+
+    backend = SimulatedBackend(lambda trial: SimulatedTrial.constant(0.5, len(trial.keep_rate)), lost=lost)
+    database = Database(settings.database_url)
+    thread = threading.Thread(target=Dispatcher(database, backend, poll_s=0.01).run, args=(stop,))
+    thread.start()
+    try:
+        refused = s2e("submit", job_file, "--watch")
+        [job] = at.jobs()
+        assert refused.code == FAILED
+        assert "the job ended as failed: mine.csv not found below S2E_DATA_ROOT" in " ".join(refused.out.split())
+        assert "failed: mine.csv not found" in s2e("show", job.id).out
+        assert (s2e("report", job.id).code, job.progress.trials_done) == (REFUSED, 0)
+        data_are_there.set()
+        assert s2e("retry", job.id).out == "queued\n"
+        assert s2e("watch", job.id).code == 0
+        assert at.job(job.id).estimate is not None
+        again = s2e("retry", job.id)
+        assert (again.code, "a job that is completed cannot become queued" in again.err) == (REFUSED, True)
+    finally:
+        stop.set()
+        thread.join(20)
+        database.close()
 
 
 def test_refusals_and_silence_have_their_own_exit_codes(s2e: Run, at: S2EClient) -> None:

@@ -46,7 +46,9 @@ def client(service: Any) -> Iterator[S2EClient]:
 def test_a_job_from_submission_to_report(client: S2EClient, dispatching: None) -> None:
     job = client.submit(SMALL)
     events = list(client.events(job.id))
-    assert [e.data["state"] for e in events if e.kind == "job"] == ["queued", "running", "completed"]
+    assert [e.data["state"] for e in events if e.kind == "job"] == [
+        "queued", "checking", "running", "completed",
+    ]  # fmt: skip
     assert [e.data["round"] for e in events if e.kind == "round"] == [0, 1, 2, 3]
     assert events[-1].is_end
     assert [e.id for e in events] == sorted({e.id for e in events})

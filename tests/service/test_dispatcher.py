@@ -141,7 +141,7 @@ def test_killed_after_each_transaction_the_job_ends_the_same(
         work(database, job_id, make_dispatcher(database))
         check_outcome(database, job_id, quick_job)
     database.close()
-    assert states == {"queued", "running", "completed"}
+    assert states == {"queued", "checking", "running", "completed"}
     # Submission, lease, take-over, beginning, end; and each round is written, leased and recorded.
     assert len(copies) >= 5 + 3 * loop.n_rounds(quick_job.spec)
 
@@ -270,21 +270,31 @@ def test_an_unexpected_error_is_tried_again_and_then_fails_only_its_job(
 def test_an_error_between_two_steps_is_repaired_by_taking_over(
     database: Database, quick_search: Any, make_dispatcher: MakeDispatcher
 ) -> None:
-    """The backend fails just when populations were leased: they are put back, not forgotten."""
+    """The backend fails just when populations were leased, again and again: they are put back, not forgotten, and no
+    number of such failures ends the job."""
     job_id = submit(database, quick_search)
     dispatcher = make_dispatcher(database)
-    backend = dispatcher._backend
-    start, failures = backend.start, iter([RuntimeError("no connection")])
+    backend = dispatcher._backend._backend  # type: ignore[attr-defined]
+    start, failures = backend.start, iter([RuntimeError("no connection")] * (MAX_ERRORS + 2))
 
-    def start_but_once(*args: Any) -> None:
+    def start_but_once(*args: Any, **more: Any) -> None:
         for failure in failures:
             raise failure
-        start(*args)
+        start(*args, **more)
 
+    while job(database, job_id).state != "running":
+        dispatcher.step()
+    let_leases_run_out(database)
+    dispatcher._drop(job_id)
     backend.start = start_but_once  # type: ignore[method-assign]
+    for _ in range(MAX_ERRORS + 1):
+        dispatcher.step()
+        with database.read() as session:
+            assert "leased" in set(session.scalars(select(Trial.state)))
+        assert job(database, job_id).state == "blocked"
+        assert job(database, job_id).reason == "the backend does not answer: RuntimeError: no connection"
+        let_leases_run_out(database)
     dispatcher.step()
-    with database.read() as session:
-        assert "leased" in set(session.scalars(select(Trial.state)))
     let_leases_run_out(database)
     work(database, job_id, dispatcher)
     check_outcome(database, job_id, quick_search)

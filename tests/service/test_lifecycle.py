@@ -23,7 +23,7 @@ from service.store import leases, populations, repository, rounds
 from service.store.changes import LeaseLostError
 from service.store.engine import Database
 from service.store.models import Attempt, Job, Transition, Trial
-from workers.backend import Event, PopulationFinished, PopulationKey, PopulationLost, PopulationStarted
+from workers.backend import Event, PopulationFinished, PopulationHeld, PopulationKey, PopulationLost, PopulationStarted
 
 OWNER = "test:1"
 TABLES = [(JOB_TRANSITIONS, JOB_ENDED, check_job), (TRIAL_TRANSITIONS, TRIAL_ENDED, check_trial)]
@@ -53,7 +53,7 @@ def test_every_state_is_reached_ends_and_what_has_ended_stays(
 
 def test_states_are_those_of_the_design() -> None:
     assert set(states.JOB_STATES) == {
-        "queued", "running", "paused", "cancelling", "cancelled", "completed", "failed",
+        "queued", "checking", "running", "blocked", "paused", "cancelling", "cancelled", "completed", "failed",
     }  # fmt: skip
     assert set(states.TRIAL_STATES) == {
         "pending", "leased", "running", "succeeded", "failed", "cancelled", "lost",
@@ -95,6 +95,25 @@ class JobUnderVerbs(RuleBasedStateMachine):
     def user(self, verb: Callable[..., None]) -> None:
         self.act(verb)
 
+    @rule(verb=st.sampled_from([repository.check_job_first, repository.unblock_job]))
+    def check(self, verb: Callable[..., None]) -> None:
+        self.act(verb, OWNER)
+
+    @rule()
+    def place_fails(self) -> None:
+        self.act(repository.block_job, OWNER, "artifact disk full")
+
+    @rule()
+    def retry(self) -> None:
+        """What had ended is open again, of a failed job only; leading it again is the next dispatcher's doing."""
+        with self.database.read() as session:
+            failed = session.get_one(Job, self.job_id).state == "failed"
+        self.act(repository.retry_job)
+        if failed:
+            self.ended = {key: value for key, value in self.ended.items() if "'succeeded'" in value}
+            with self.database.write() as session:
+                assert leases.acquire_lease(session, self.job_id, OWNER, 600)
+
     @rule(verb=st.sampled_from([repository.start_job, repository.finish_cancel]))
     def dispatcher(self, verb: Callable[..., None]) -> None:
         self.act(verb, OWNER)
@@ -114,7 +133,7 @@ class JobUnderVerbs(RuleBasedStateMachine):
         if group in status.in_state("pending"):
             self.act(populations.lease_populations, OWNER, 0, [group])
 
-    @rule(group=st.integers(0, 1), attempt=st.integers(1, 4), what=st.integers(0, 3))
+    @rule(group=st.integers(0, 1), attempt=st.integers(1, 4), what=st.integers(0, 4))
     def report(self, group: int, attempt: int, what: int) -> None:
         key = PopulationKey(self.job_id, 0, group, attempt)
         results = tuple(TrialResult(0, k, failed=k == 1, reason="no number") for k in self.groups[group])
@@ -123,6 +142,7 @@ class JobUnderVerbs(RuleBasedStateMachine):
             PopulationFinished(key, results),
             PopulationLost(key, "the node died", True),
             PopulationLost(key, "no such data", False),
+            PopulationHeld(key, "artifact disk full"),
         ]
         self.act(populations.record_events, OWNER, [events[what]], 2)
 

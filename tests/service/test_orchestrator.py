@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,60 +10,15 @@ from sqlalchemy import func, select
 from s2e.door import parse_job
 from s2e.jobs import loop
 from s2e.jobs.search import observations
-from s2e.words import CompareReport, PlanSpec, Report, read, replace, to_json
+from s2e.words import CompareReport, PlanSpec, read, replace, to_json
 from service.api import jobs
-from service.dispatch.orchestrator import Orchestrator, capacity
-from service.store import leases, repository, rounds
+from service.dispatch.orchestrator import capacity
+from service.store import repository
 from service.store.engine import Database
-from service.store.models import Attempt, Epoch, Job, JobEvent, JobReport, Trial
+from service.store.models import Attempt, Epoch, JobEvent, JobReport, Trial
+from service.testing.driver import Driver
 from workers.backend import PopulationKey, PopulationStarted, WorkerInfo
-from workers.simulated import Loss, SimulatedBackend, SimulatedTrial
-
-OWNER = "test:1"
-
-
-class Driver:
-    """Advances one job in one process, event by event."""
-
-    def __init__(self, database: Database, quick_search: Any, **backend: Any) -> None:
-        self.database = database
-        self.backend = SimulatedBackend(backend.pop("evaluate", quick_search.evaluate), n_workers=2, **backend)
-        self.orchestrator = Orchestrator(database, self.backend, OWNER, max_attempts=2)
-        with database.write() as session:
-            self.job_id, _ = repository.create_job(session, quick_search.spec)
-            leases.acquire_lease(session, self.job_id, OWNER, 600)
-        self.orchestrator.take_over(self.job_id)
-
-    def step(self) -> bool:
-        self.orchestrator.record(self.job_id, self.backend.poll())
-        return self.orchestrator.advance(self.job_id)
-
-    def run(self, until: Callable[[], bool] = lambda: False) -> None:
-        """Step until a dispatcher has nothing more to do, or ``until``."""
-        for _ in range(500):
-            if self.step() or until():
-                return
-        raise AssertionError("the job does not end")
-
-    def verb(self, function: Callable[..., None]) -> None:
-        with self.database.write() as session:
-            function(session, self.job_id)
-
-    def job(self) -> Job:
-        with self.database.read() as session:
-            return session.get_one(Job, self.job_id)
-
-    def trial_states(self) -> dict[str, int]:
-        with self.database.read() as session:
-            return dict(session.execute(select(Trial.state, func.count()).group_by(Trial.state)).all())
-
-    def report(self) -> Report:
-        with self.database.read() as session:
-            return read(Report, session.get_one(JobReport, self.job_id).report)
-
-    def history(self) -> list[Any]:
-        with self.database.read() as session:
-            return rounds.load_history(session, self.job_id)
+from workers.simulated import Loss, SimulatedTrial
 
 
 def test_a_whole_job_ends_as_it_does_in_process(each_database: Database, quick_search: Any) -> None:
@@ -175,20 +129,9 @@ def test_a_lost_population_is_trained_again_and_changes_no_number(database: Data
         assert set(session.scalars(select(Attempt.reason).where(Attempt.attempt == 1))) == {"the node died"}
 
 
-def test_a_population_that_is_always_lost_fails_after_the_last_attempt(database: Database, quick_search: Any) -> None:
-    def lost(key: PopulationKey) -> Loss | None:
-        return Loss(0, "the node died") if (key.round, key.group) == (0, 0) else None
-
-    driver = Driver(database, quick_search, lost=lost)
-    driver.run()
-    assert driver.job().state == "completed"
-    assert driver.trial_states() == {"failed": 2, "succeeded": loop.n_trials(quick_search.spec) - 2}
-    assert {r.reason for r in driver.history()[0].results if r.failed} == {"given up after 2 attempts: the node died"}
-
-
 def test_pausing_starts_nothing_new_and_resuming_ends_at_the_same_report(database: Database, quick_search: Any) -> None:
     driver = Driver(database, quick_search)
-    driver.step()
+    driver.run(until=driver.trial_states)  # behind the check
     driver.verb(repository.pause_job)
     driver.run()
     assert driver.job().state == "paused"
@@ -216,9 +159,7 @@ def test_cancelling_stops_what_trains_and_closes_every_trial(database: Database,
 
 def test_taking_over_puts_back_what_was_under_way(database: Database, quick_search: Any) -> None:
     driver = Driver(database, quick_search)
-    driver.step()
-    driver.step()
-    assert driver.trial_states() == {"running": 3}
+    driver.run(until=lambda: driver.trial_states() == {"running": 3})
     driver.orchestrator.take_over(driver.job_id)
     assert driver.trial_states() == {"pending": 3}
     assert not driver.backend.running()
@@ -228,7 +169,7 @@ def test_taking_over_puts_back_what_was_under_way(database: Database, quick_sear
 
 def test_a_late_event_after_a_take_over_is_only_counted(database: Database, quick_search: Any) -> None:
     driver = Driver(database, quick_search)
-    driver.step()
+    driver.run(until=driver.trial_states)
     driver.orchestrator.take_over(driver.job_id)
     driver.orchestrator.record(driver.job_id, [PopulationStarted(PopulationKey(driver.job_id, 0, 0, 1), "host:1")])
     assert driver.trial_states() == {"pending": 3}

@@ -129,7 +129,7 @@ def test_what_is_an_outage_and_what_a_bug(tmp_path: Any) -> None:
     with pytest.raises(OUTAGES) as bug, engine.connect() as connection:
         connection.execute(text("SELECT * FROM nowhere"))
     assert reason_of(bug.value) is None
-    with engine.connect() as connection:
+    with engine.begin() as connection:
         connection.execute(text("CREATE TABLE t (x)"))
         connection.execute(text("PRAGMA query_only=ON"))
         with pytest.raises(OUTAGES) as read_only:

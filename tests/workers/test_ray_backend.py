@@ -77,7 +77,7 @@ def test_a_killed_trainer_is_a_retryable_loss_and_the_next_attempt_gives_the_sam
 
 @pytest.mark.parametrize(
     ("plan", "asked"),
-    [(PlanSpec(threads=64), "64 CPU"), (PlanSpec(device="cuda"), "1 GPU")],
+    [(PlanSpec(threads=64), "64 CPU"), (PlanSpec(device="cuda"), "a GPU")],
     ids=["too many CPUs", "no GPU"],
 )
 def test_resources_nobody_has_end_in_a_loss_that_names_them(

@@ -12,6 +12,7 @@ from s2e.words import PlanSpec, Population
 from workers import ray_backend
 from workers.backend import PopulationKey, PopulationLost
 from workers.ray_backend import RayBackend
+from workers.ray_start import Connection
 
 KEY = PopulationKey("job", 0, 0, 1)
 MakePopulation = Callable[..., Population]
@@ -68,7 +69,11 @@ class SilentRay:
 @pytest.fixture
 def ray(monkeypatch: pytest.MonkeyPatch) -> SilentRay:
     silent = SilentRay()
-    monkeypatch.setattr(ray_backend, "connect", lambda address, **settings: (silent, True))
+
+    def connect(address: str | None, **_: Any) -> Connection:
+        return Connection(silent, address is None, silent.shutdown)
+
+    monkeypatch.setattr(ray_backend, "connect", connect)
     return silent
 
 
@@ -98,7 +103,7 @@ def test_no_place_in_time_is_a_retryable_loss_though_a_node_is_big_enough(
     backend = RayBackend(tmp_path, placement_timeout_s=0.0)
     backend.start(KEY, make_population(plan=PlanSpec(threads=2)))
     (lost,) = backend.poll()
-    assert lost == PopulationLost(KEY, "no place with 2 CPU within 0 s: none was free", retryable=True)
+    assert lost == PopulationLost(KEY, "no place with 2 CPU within 0 s: none was free", True, "no place")
     assert ray.cancels == [False]
     assert backend.running() == frozenset()
 

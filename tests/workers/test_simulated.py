@@ -91,7 +91,7 @@ def test_a_lost_attempt_ends_early_and_the_next_one_can_finish(
     backend.start(key(), make_population(n_epochs=5))
     events = collect(backend)
     assert [type(event) for event in events] == [PopulationStarted, EpochReported, EpochReported, PopulationLost]
-    assert events[-1] == PopulationLost(key(), "node gone", retryable=True)
+    assert events[-1] == PopulationLost(key(), "node gone", True, "simulated", "simulated:0")
     backend.start(key(attempt=2), make_population(n_epochs=5))
     assert isinstance(collect(backend)[-1], PopulationFinished)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,8 +12,19 @@ from typing import Any
 import pytest
 
 from s2e.artifacts import read_model
-from s2e.words import DataError, Population, Problem, SpecError, TrialError, TrialResult, to_json
-from workers.backend import EpochReported, Event, PopulationFinished, PopulationKey, PopulationLost, PopulationStarted
+from s2e.words import DataError, DataSpec, Population, Problem, SpecError, TrialError, TrialResult, replace, to_json
+from workers import trainer
+from workers.backend import (
+    OUT_OF_MEMORY,
+    EpochReported,
+    Event,
+    PopulationChecked,
+    PopulationFinished,
+    PopulationHeld,
+    PopulationKey,
+    PopulationLost,
+    PopulationStarted,
+)
 from workers.trainer import run_population, warm_up
 from workers.wire import decode
 
@@ -21,8 +33,9 @@ KEY = PopulationKey("job", 0, 0, 1)
 MakePopulation = Callable[..., Population]
 
 
-def events_of(population: Population, root: Path) -> list[Event]:
-    return [decode(data) for data in run_population(to_json(KEY), to_json(population), str(root), None)]
+def events_of(population: Population, root: Path, data_root: Path | None = None, check: bool = False) -> list[Event]:
+    data = None if data_root is None else str(data_root)
+    return [decode(event) for event in run_population(to_json(KEY), to_json(population), str(root), data, check)]
 
 
 def train_instead(monkeypatch: pytest.MonkeyPatch, steps: Callable[..., Iterator[Any]]) -> None:
@@ -79,16 +92,16 @@ def test_a_failed_trial_keeps_its_reason_and_gets_no_model(
 
 
 @pytest.mark.parametrize(
-    ("error", "reason", "retryable"),
+    ("error", "reason", "cause"),
     [
-        (SpecError(Problem("plan.dtype", "bfloat16", "float32 here")), "plan.dtype = 'bfloat16': float32 here", False),
-        (DataError("set S2E_DATA_ROOT"), "set S2E_DATA_ROOT", False),
-        (TrialError("the device vanished", retryable=True), "the device vanished", True),
-        (TrialError("no gradient"), "no gradient", False),
-        (OSError(28, "No space left on device"), "OSError: [Errno 28] No space left on device", True),
-        (MemoryError(), "MemoryError: ", True),
-        (torch.OutOfMemoryError("CUDA out of memory"), "OutOfMemoryError: CUDA out of memory", True),
-        (RuntimeError("shapes differ"), "RuntimeError: shapes differ", False),
+        (SpecError(Problem("plan.dtype", "bfloat16", "float32 here")), "plan.dtype = 'bfloat16': float32 here", ""),
+        (DataError("set S2E_DATA_ROOT"), "set S2E_DATA_ROOT", ""),
+        (TrialError("the device vanished", retryable=True), "the device vanished", "place failed"),
+        (TrialError("no gradient"), "no gradient", ""),
+        (OSError(5, "Input/output error"), "OSError: [Errno 5] Input/output error", "disk failed"),
+        (MemoryError(), "MemoryError: ", OUT_OF_MEMORY),
+        (torch.OutOfMemoryError("CUDA out of memory"), "OutOfMemoryError: CUDA out of memory", OUT_OF_MEMORY),
+        (RuntimeError("shapes differ"), "RuntimeError: shapes differ", ""),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
@@ -98,7 +111,7 @@ def test_an_error_becomes_an_event_that_says_whether_another_place_may_help(
     monkeypatch: pytest.MonkeyPatch,
     error: Exception,
     reason: str,
-    retryable: bool,
+    cause: str,
 ) -> None:
     def steps(population: Population, **_: Any) -> Iterator[Any]:
         raise error
@@ -107,7 +120,152 @@ def test_an_error_becomes_an_event_that_says_whether_another_place_may_help(
     train_instead(monkeypatch, steps)
     started, lost = events_of(make_population(), tmp_path)
     assert isinstance(started, PopulationStarted)
-    assert lost == PopulationLost(KEY, reason, retryable)
+    assert lost == PopulationLost(KEY, reason, bool(cause), cause)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("mounting a small disk needs root and the right to mount")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_artifact_disk_holds_what_was_trained_until_there_is_room(
+    small_disk: Path, make_population: MakePopulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full when the models are written, and emptied at the second time that this is told."""
+    monkeypatch.setattr(trainer, "HOLD_AGAIN_S", (0.01,))
+    ballast, events = small_disk / "ballast", []
+    ballast.write_bytes(bytes(900_000))
+    for data in run_population(to_json(KEY), to_json(make_population(n_epochs=3)), str(small_disk), None):
+        events.append(decode(data))
+        held = [event for event in events if isinstance(event, PopulationHeld)]
+        if len(held) == 2:
+            ballast.unlink(missing_ok=True)
+    assert [type(event) for event in events if not isinstance(event, PopulationHeld)] == [
+        PopulationStarted, *[EpochReported] * 3, PopulationFinished,
+    ]  # fmt: skip
+    assert held[0].reason.startswith("artifact disk full: No space left on device (")
+    assert isinstance(events[-2], PopulationHeld)  # all of it was trained before
+    finished = events[-1]
+    assert isinstance(finished, PopulationFinished)
+    assert all(result.model and (small_disk / result.model).exists() for result in finished.results)
+    assert not list(small_disk.rglob("*.tmp"))
+
+
+def test_a_disk_that_stays_full_gives_the_population_to_another_place(
+    small_disk: Path, make_population: MakePopulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "HOLD_S", -1.0)
+    (small_disk / "ballast").write_bytes(bytes(1_000_000))
+    *_, held, lost = events_of(make_population(n_epochs=1), small_disk)
+    assert isinstance(held, PopulationHeld)
+    assert isinstance(lost, PopulationLost)
+    assert (lost.retryable, lost.cause) == (True, "disk failed")
+
+
+@pytest.mark.parametrize("ks", [(0,), (3, 1)], ids=["one trial", "two trials"])
+def test_a_lost_trainer_costs_one_epoch_and_no_number(
+    tmp_path: Path, make_population: MakePopulation, monkeypatch: pytest.MonkeyPatch, ks: tuple[int, ...]
+) -> None:
+    """The first attempt is left after its fourth epoch was told: the second tells three again and trains the others."""
+    from s2e.train import trial, unfinished
+
+    monkeypatch.setattr(trainer, "CHECKPOINT_S", 0.0)
+    monkeypatch.setattr(unfinished, "SHARE", 1e9)  # epochs of milliseconds would not be worth it
+    population, trained = make_population(ks=ks, n_epochs=6), []
+    calm = events_of(population, tmp_path / "calm")
+    run_epoch = trial.run_epoch
+
+    def counted(trials: Any, t: int, **more: Any) -> Any:
+        trained.append(t)
+        return run_epoch(trials, t, **more)
+
+    monkeypatch.setattr(trial, "run_epoch", counted)
+    attempt = run_population(to_json(KEY), to_json(population), str(tmp_path / "lost"), None)
+    for _ in range(5):  # started, and four epochs
+        next(attempt)
+    del attempt
+    assert trained == [0, 1, 2, 3]
+    trained.clear()
+    again = events_of(population, tmp_path / "lost")
+    assert trained == [3, 4, 5]
+    assert [event for event in again if isinstance(event, EpochReported)] == [
+        event for event in calm if isinstance(event, EpochReported)
+    ]
+    assert again[-1] == calm[-1]
+    assert not list(tmp_path.rglob("unfinished-*"))
+
+
+def test_a_checkpoint_that_cannot_be_read_or_written_costs_only_its_epochs(
+    tmp_path: Path, make_population: MakePopulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from s2e.train import unfinished
+
+    monkeypatch.setattr(trainer, "CHECKPOINT_S", 0.0)
+    population = make_population(n_epochs=4)
+    calm = events_of(population, tmp_path / "calm")
+    attempt = run_population(to_json(KEY), to_json(population), str(tmp_path / "lost"), None)
+    for _ in range(4):
+        next(attempt)
+    attempt.close()
+    (left,) = (tmp_path / "lost").rglob("unfinished-*")
+    left.write_bytes(left.read_bytes()[:100])
+    assert events_of(population, tmp_path / "lost")[1:] == calm[1:]
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(unfinished, "write_atomic", full)
+    assert events_of(population, tmp_path / "full")[1:] == calm[1:]
+
+
+def test_data_that_are_missing_are_the_jobs_fault_and_a_missing_root_is_the_places(
+    tmp_path: Path, make_population: MakePopulation
+) -> None:
+    population = make_population(data=replace(DataSpec(), name="cifar10"))
+    (tmp_path / "data").mkdir()
+    for check in (False, True):
+        there = events_of(population, tmp_path, tmp_path / "data", check)[-1]
+        gone = events_of(population, tmp_path, tmp_path / "gone", check)[-1]
+        assert isinstance(there, PopulationLost)
+        assert isinstance(gone, PopulationLost)
+        assert (there.retryable, gone.retryable, gone.cause) == (False, True, "data root missing")
+        assert gone.reason.startswith(f"data root {tmp_path / 'gone'} missing on ")
+
+
+def test_a_check_trains_nothing_and_measures_memory_and_speed(tmp_path: Path, make_population: MakePopulation) -> None:
+    started, checked = events_of(make_population(n_epochs=5_000), tmp_path, check=True)
+    assert isinstance(started, PopulationStarted)
+    assert isinstance(checked, PopulationChecked)
+    assert 0 < checked.estimate.epoch_s < 60
+    assert checked.estimate.memory_bytes > 50 * 2**20  # torch alone is more than that
+    assert list(tmp_path.rglob("*.*")) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"batch_size": 5_000}, "fewer than one batch"),
+        ({"data": replace(DataSpec(), n_validation=1_790)}, "n_validation"),
+        ({"network": "cnn9"}, ""),
+    ],
+    ids=["batch", "n_validation", "network"],
+)
+def test_a_check_finds_what_the_training_would_find(
+    tmp_path: Path, make_population: MakePopulation, changes: dict[str, Any], told: str
+) -> None:
+    population = make_population(**changes)
+    checked, trained = events_of(population, tmp_path, check=True)[-1], events_of(population, tmp_path)[-1]
+    assert isinstance(checked, PopulationLost)
+    assert isinstance(trained, PopulationLost)
+    assert (checked.reason, checked.retryable) == (trained.reason, False)
+    assert told in checked.reason
 
 
 def test_a_population_that_cannot_be_read_is_lost_with_the_field_named(

@@ -24,7 +24,9 @@ from s2e.words import DataSpec, PlanSpec, Population, TrainSpec, TrialSpec, repl
 from workers.backend import (
     EpochReported,
     Event,
+    PopulationChecked,
     PopulationFinished,
+    PopulationHeld,
     PopulationKey,
     PopulationLost,
     PopulationStarted,
@@ -67,7 +69,8 @@ def collect(backend: TrialBackend, n: int = 1, limit_s: float = 120.0) -> list[E
     """Every event until ``n`` populations have ended."""
     events: list[Event] = []
     deadline_s = time.monotonic() + limit_s
-    while sum(isinstance(event, PopulationFinished | PopulationLost) for event in events) < n:
+    ends = PopulationFinished | PopulationLost | PopulationChecked
+    while sum(isinstance(event, ends) for event in events) < n:
         assert time.monotonic() < deadline_s, f"no end within {limit_s} s; seen: {events}"
         events += backend.poll(0.5)
     return events
@@ -144,8 +147,20 @@ class BackendContract:
 
     def test_every_event_is_plain_json(self, backend: TrialBackend) -> None:
         backend.start(key(), population(ks=(0, 1), n_epochs=1))
-        events = [*collect(backend), PopulationLost(key(), "the place vanished", retryable=True)]
-        kinds = {PopulationStarted, EpochReported, PopulationFinished, PopulationLost}
+        backend.start(key(1), population(ks=(0, 1), n_epochs=1), check=True)
+        events = [
+            *collect(backend, 2),
+            PopulationLost(key(), "the place vanished", retryable=True, cause="trainer lost", place="here"),
+            PopulationHeld(key(), "artifact disk full"),
+        ]
+        kinds = {
+            PopulationStarted,
+            EpochReported,
+            PopulationFinished,
+            PopulationLost,
+            PopulationHeld,
+            PopulationChecked,
+        }
         assert {type(event) for event in events} == kinds
         for event in events:
             assert decode(json.loads(json.dumps(encode(event), allow_nan=False))) == event
@@ -171,6 +186,28 @@ class BackendContract:
         backend.start(key(), population(data=replace(DataSpec(), name="cifar10")))
         lost = collect(backend)[-1]
         assert isinstance(lost, PopulationLost)
-        assert not lost.retryable
+        assert (lost.retryable, lost.cause) == (True, "data root missing")
+        assert lost.place in {worker.name for worker in backend.workers()}
         assert str(data_root) in lost.reason
         assert backend.running() == frozenset()
+        data_root.mkdir()
+        backend.start(key(1), population(data=replace(DataSpec(), name="cifar10")))
+        lost = collect(backend)[-1]
+        assert isinstance(lost, PopulationLost)
+        assert not lost.retryable
+        assert str(data_root) in lost.reason
+
+    def test_a_check_ends_with_an_estimate_and_trains_nothing(self, backend: TrialBackend) -> None:
+        backend.start(key(), population(n_epochs=2_000), check=True)
+        started, checked = collect(backend)
+        assert isinstance(started, PopulationStarted)
+        assert started.place in {worker.name for worker in backend.workers()}
+        assert isinstance(checked, PopulationChecked)
+        assert checked.estimate.epoch_s > 0
+        assert backend.running() == frozenset()
+        assert backend.poll(0.2) == []
+
+    def test_a_plan_is_lacking_when_every_place_for_it_is_avoided(self, backend: TrialBackend) -> None:
+        assert backend.lacks(PlanSpec()) == ""
+        assert backend.lacks(PlanSpec(), frozenset({"another place"})) == ""
+        assert backend.lacks(PlanSpec(), frozenset(worker.name for worker in backend.workers())) != ""

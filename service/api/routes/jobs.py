@@ -91,6 +91,12 @@ def resume_job(session: WriteSession, job_id: JobId) -> Job:
     return jobs.resume(session, job_id)
 
 
+@router.post("/{job_id}/retry", operation_id="retry_job")
+def retry_job(session: WriteSession, job_id: JobId) -> Job:
+    """Try a failed job again: what ended well is kept, and only what failed or was not begun is trained."""
+    return jobs.retry(session, job_id)
+
+
 @router.get("/{job_id}/rounds", operation_id="list_rounds", **FRESH)
 def list_rounds(session: ReadSession, job: ExistingJob, paging: Paging) -> Page[JobRound]:
     """Rounds in order, each with theta and the fan of R(t) under it."""

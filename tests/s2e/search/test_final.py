@@ -386,7 +386,7 @@ def test_two_rows_of_the_same_training_are_not_trained_for_ever() -> None:
             return measured(trial, 0.3 + 0.1 * luck(trial))
         if trial.label == "all":
             return measured(trial, 0.9 + 0.01 * luck(trial))
-        return TrialResult(trial.round, trial.k, failed=True, reason="loss is NaN")
+        return TrialResult(trial.round, trial.k, failed=True, reason=f"loss is NaN at epoch {trial.k}")
 
     history, report = run(job(max_seeds=12), failing)
     assert len(of_kind(history, "retrain")) == 1

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from alembic import command
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, insert, inspect, text
 from sqlalchemy.orm import Session
 
 from service.store.engine import Database, alembic_config, at_head, make_engine, migrate
-from service.store.models import Base
+from service.store.models import Base, WorkerRow
+
+WORKER = {"name": "a", "cpus": 0, "gpus": 0, "busy": 0, "seen_at": datetime(2026, 1, 1, tzinfo=UTC)}
 
 
 @pytest.fixture
@@ -85,7 +88,7 @@ def test_a_reader_waits_for_no_writer_and_sees_one_state(sqlite_url: str) -> Non
     with database.read() as reader:
         assert count(reader) == 0
         with database.write() as writer:
-            writer.execute(text("INSERT INTO workers VALUES ('a', 1, 0, 0, '2026-01-01')"))
+            writer.execute(insert(WorkerRow).values(WORKER))
             assert count(reader) == 0
         assert count(reader) == 0
     with database.read() as reader:
@@ -97,7 +100,7 @@ def test_two_writers_take_turns(sqlite_url: str) -> None:
     """Both read before they write: with a plain BEGIN one of them would fail as soon as the other commits."""
     database = Database(sqlite_url)
     with database.write() as session:
-        session.execute(text("INSERT INTO workers VALUES ('a', 0, 0, 0, '2026-01-01')"))
+        session.execute(insert(WorkerRow).values(WORKER))
 
     def add(_: int) -> None:
         for _ in range(10):

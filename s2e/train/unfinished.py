@@ -1,0 +1,95 @@
+"""Where a population is while it trains, in a file: whoever trains it after a lost trainer goes on from there.
+
+Every trial's checkpoint in one file, named for all that the training depends on, so nothing else can be taken for it.
+The epochs that are done are in it too: they are told again, as if they had been trained again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from s2e.artifacts import resolve, unfinished_path, write_atomic
+from s2e.extras import needs
+from s2e.train.checkpoint import Checkpoint
+from s2e.train.trial import PopulationEpoch
+from s2e.words import Population, replace, to_json
+
+log = logging.getLogger(__name__)
+
+SHARE = 0.05
+"""Most of the time that writing may take of the training."""
+
+
+class Unfinished:
+    """The file of one population below an artifact root, written every ``every_s`` seconds or less often."""
+
+    def __init__(self, root: str | Path, job_id: str, population: Population, every_s: float) -> None:
+        text = json.dumps(to_json(population), sort_keys=True)
+        name = hashlib.sha256(text.encode()).hexdigest()[:24]
+        self._path = resolve(root, unfinished_path(job_id, population.trials[0].round, name))
+        self._population, self._every_s = population, every_s
+        self._next_s = time.monotonic() + every_s
+        self.first = 0
+        """The first epoch this population trains itself; those before were trained by the trials it continues."""
+
+    def load(self) -> list[Checkpoint] | None:
+        """Where it stopped; None where nothing, or nothing readable, was left."""
+        if not self._path.exists():
+            return None
+        try:
+            return self._read()
+        except Exception:  # a file that cannot be read costs the epochs in it and nothing else
+            log.exception("cannot go on from %s", self._path)
+            return None
+
+    def keep_if_due(self, step: PopulationEpoch) -> None:
+        """Write where the population is after ``step``. A disk that is full costs no training."""
+        if time.monotonic() < self._next_s or step.epochs[0].epoch + 1 >= self._population.n_epochs_run:
+            return
+        began_s = time.monotonic()
+        checkpoints = [checkpoint for checkpoint in step.checkpoints() if checkpoint is not None]
+        if len(checkpoints) == len(self._population.trials):  # with a trial that failed it begins anew
+            try:
+                self._write(checkpoints)
+            except OSError as error:
+                log.warning("no checkpoint: %s", error)
+        now_s = time.monotonic()
+        self._next_s = now_s + max(self._every_s, (now_s - began_s) / SHARE)
+
+    def told_again(self, checkpoints: Sequence[Checkpoint]) -> Iterator[PopulationEpoch]:
+        """The epochs that are done."""
+        for epoch in range(self.first, checkpoints[0].n_epochs_done):
+            rows = zip(self._population.trials, checkpoints, strict=True)
+            yield PopulationEpoch(tuple(replace(kept.history[epoch], k=trial.k) for trial, kept in rows), tuple)
+
+    def remove(self) -> None:
+        """The population is trained."""
+        self._path.unlink(missing_ok=True)
+
+    def _read(self) -> list[Checkpoint]:
+        with needs("train"):
+            from safetensors import safe_open
+        with safe_open(self._path, framework="pt") as file:
+            header = file.metadata()
+            tensors: list[dict[str, object]] = [{} for _ in self._population.trials]
+            for name in file.keys():  # noqa: SIM118
+                i, _, rest = name.partition("/")
+                tensors[int(i)][rest] = file.get_tensor(name)
+        self.first = int(header["first"])
+        return [Checkpoint.from_file(of_trial, json.loads(header[str(i)])) for i, of_trial in enumerate(tensors)]  # type: ignore[arg-type]
+
+    def _write(self, checkpoints: Sequence[Checkpoint]) -> None:
+        with needs("train"):
+            from safetensors.torch import save
+        tensors = {
+            f"{i}/{name}": tensor.contiguous()
+            for i, checkpoint in enumerate(checkpoints)
+            for name, tensor in checkpoint.tensors.items()
+        }
+        header = {str(i): json.dumps(checkpoint.header()) for i, checkpoint in enumerate(checkpoints)}
+        write_atomic(self._path, save(tensors, header | {"first": str(self.first)}))

@@ -1,0 +1,18 @@
+"""What a check of a job on a worker measured, before its first round."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from s2e.words.fields import param
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A few steps of a population, and what they say of the whole job."""
+
+    worker: str = param(doc="the process that looked: host and process id")
+    place: str = param("", doc="the worker it belongs to, as /workers names it")
+    epoch_s: float = param(doc="seconds of one epoch of one population")
+    memory_bytes: int = param(doc="most memory of the device, or on a CPU of the whole process")
+    job_s: float | None = param(None, doc="seconds of the whole job on the places there were; null: not known")

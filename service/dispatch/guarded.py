@@ -1,0 +1,58 @@
+"""A backend whose own troubles are told from those of a job: whatever it raises is a place that does not answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from s2e.words import PlanSpec, Population
+from workers.backend import Event, PopulationKey, TrialBackend, WorkerInfo
+
+
+class BackendAwayError(Exception):
+    """The places that train cannot be reached; no job is at fault."""
+
+
+class GuardedBackend:
+    """``backend``, raising nothing but BackendAwayError."""
+
+    def __init__(self, backend: TrialBackend) -> None:
+        self._backend = backend
+
+    def start(
+        self, key: PopulationKey, population: Population, *, avoid: frozenset[str] = frozenset(), check: bool = False
+    ) -> None:
+        with _told():
+            self._backend.start(key, population, avoid=avoid, check=check)
+
+    def lacks(self, plan: PlanSpec, avoid: frozenset[str] = frozenset()) -> str:
+        with _told():
+            return self._backend.lacks(plan, avoid)
+
+    def poll(self, timeout_s: float = 0.0) -> list[Event]:
+        with _told():
+            return self._backend.poll(timeout_s)
+
+    def cancel(self, key: PopulationKey) -> None:
+        with _told():
+            self._backend.cancel(key)
+
+    def running(self) -> frozenset[PopulationKey]:
+        with _told():
+            return self._backend.running()
+
+    def workers(self) -> list[WorkerInfo]:
+        with _told():
+            return self._backend.workers()
+
+    def close(self) -> None:
+        with _told():
+            self._backend.close()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise BackendAwayError(f"{type(error).__name__}: {' '.join(str(error).split())[:400]}") from error

@@ -1,0 +1,98 @@
+"""The heartbeat of a dispatcher: a thread of its own renews its leases and says that it lives.
+
+So a slow step (an import, a large insert) loses no live job. It does not outlive the dispatcher's use: when no step has
+ended for ``stall_s``, the leases are left to run out, and another dispatcher goes on; the lease fences off what the
+first one writes afterwards.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.store import leases
+from service.store.engine import Database
+
+STALL_S = 300.0
+LONGEST_BEAT_S = 2.0
+
+log = structlog.get_logger("s2e.dispatcher")
+
+
+class Heartbeat:
+    """Renews what ``owner`` leads. Only the main thread calls :meth:`leads` and :meth:`take_lost`."""
+
+    def __init__(self, database: Database, owner: str, lease_s: float, stall_s: float = STALL_S) -> None:
+        self._database, self._owner, self._lease_s, self._stall_s = database, owner, lease_s, stall_s
+        self._beat_s = min(LONGEST_BEAT_S, lease_s / 3)
+        self._lock = threading.Lock()
+        self._led: frozenset[str] = frozenset()
+        self._lost: set[str] = set()
+        self._moved_s = self._next_s = time.monotonic()
+        self._trouble = leases.STARTING
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Beat until :meth:`stop`."""
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._thread.start()
+
+    def stop(self, trouble: str = "") -> None:
+        """End the thread; leave ``trouble`` as the last word, or no trace."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        with self._database.write() as session:
+            if trouble:
+                leases.record_dispatcher(session, self._owner, trouble)
+            else:
+                leases.forget_dispatcher(session, self._owner)
+
+    def works(self) -> None:
+        """The backend is there: from now on the dispatcher can be counted on."""
+        self._trouble = ""
+
+    def leads(self, job_ids: Collection[str]) -> None:
+        """A step begins or ends, with these jobs led."""
+        with self._lock:
+            self._led = frozenset(job_ids)
+            self._moved_s = time.monotonic()
+
+    def beat_if_due(self) -> None:
+        """A beat in the calling thread, where no thread of its own beats."""
+        if self._thread is None and time.monotonic() >= self._next_s:
+            self.beat()
+
+    def take_lost(self) -> set[str]:
+        """The jobs whose leases others have taken, told once."""
+        with self._lock:
+            lost, self._lost = self._lost, set()
+        return lost
+
+    def beat(self) -> None:
+        """Renew the leases and say that we live."""
+        self._next_s = time.monotonic() + self._beat_s
+        with self._lock:
+            led, stalled_s = self._led, time.monotonic() - self._moved_s
+        stalled = stalled_s > self._stall_s
+        trouble = f"no step has ended for {stalled_s:.0f} s" if stalled and not self._trouble else self._trouble
+        with self._database.write() as session:
+            held = frozenset[str]()
+            if led and not stalled:
+                held = leases.renew_leases(session, self._owner, sorted(led), self._lease_s)
+            leases.record_dispatcher(session, self._owner, trouble)
+        with self._lock:
+            self._lost |= frozenset() if stalled else led - held
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.beat()
+            except SQLAlchemyError as error:  # it tries again; a lease that runs out meanwhile is noticed then
+                log.warning("no heartbeat", error=type(error).__name__, detail=str(error)[:400])
+            self._stop.wait(self._beat_s)

@@ -1,0 +1,66 @@
+"""What an orchestrator keeps in memory of a job. It holds no truth: all of it can be read or found out again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from s2e.jobs import loop
+from s2e.words import JobSpec, Population, Round, RoundRecord
+from workers.backend import PopulationKey
+
+
+@dataclass
+class InFlight:
+    """A population in the hands of the backend."""
+
+    population: Population
+    place: str = ""
+    held: str = ""
+    """Why it waits with what it has trained; empty while it gets on."""
+    seen_s: float = 0.0
+    """When it was last heard of."""
+
+
+@dataclass
+class KnownJob:
+    """The parts of a job that never change once stored, read only once, and what is under way."""
+
+    spec: JobSpec
+    history: list[RoundRecord] = field(default_factory=list)
+    round: Round | None = None
+    """The last round, or the next one while it is being written."""
+    planned: tuple[Population, ...] = ()
+    """How the trials of a round that is being written train together."""
+    n_written: int = 0
+    """Trials of the next round that are in the database already."""
+    groups: dict[int, tuple[int, ...]] | None = None
+    """Which trials (k) each population of the round trains, as the database has it; None: to be read."""
+    in_flight: dict[PopulationKey, InFlight] = field(default_factory=dict)
+    checks: Sequence[Population] | None = None
+    """Populations still to be checked before the first round; None: not begun."""
+    lacking: bool = False
+    """It was blocked because nothing could hold it, so a place that can is all it needs."""
+
+    def take(self, round_: Round, planned: tuple[Population, ...] = ()) -> None:
+        """Go on to a round: one that is stored, or the next one with the populations it is written in."""
+        self.round, self.planned, self.n_written, self.groups = round_, planned, 0, None
+
+    def population(self, group: int) -> Population:
+        """A population of the round, in the groups read."""
+        assert self.round is not None
+        assert self.groups is not None
+        trials = {trial.k: trial for trial in self.round.trials}
+        return loop.population_of(self.spec, self.round, [trials[k] for k in self.groups[group]])
+
+    def forget(self) -> None:
+        """Everything large; it is read again when it is needed."""
+        self.history, self.round, self.planned, self.n_written, self.groups = [], None, (), 0, None
+
+
+def of_each_kind(groups: Sequence[Population]) -> list[Population]:
+    """One population for each method and network, that with the largest batches and the most trials."""
+    kinds: dict[tuple[str, str], Population] = {}
+    for group in sorted(groups, key=lambda group: (group.train.batch_size, len(group.trials)), reverse=True):
+        kinds.setdefault((group.train.method, group.train.network), group)
+    return list(kinds.values())
