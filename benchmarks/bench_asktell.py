@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure import machine, summary
-from s2e.search.model_newton import FREE_EVERY, REPLICATE_EVERY, ModelNewton
+from s2e.search.model_newton import ModelNewton
 from s2e.search.space import S2E
 from s2e.search.surrogate import recommend
 from s2e.words import Observation, Point, SearchState
@@ -58,9 +58,8 @@ def moments(searcher: ModelNewton, counts: Sequence[int]) -> dict[int, Moment]:
             seen += new
             state = searcher.tell(state, new)
         round_ = told([searcher.ask(state, k) for k in range(6)], rng)
-        k = next(k for k in range(6) if (state.round + k) % FREE_EVERY and (state.round + k) % REPLICATE_EVERY != 1)
         curves = S2E.curves(S2E.vectors([o.point for o in seen]), N_EPOCHS).tolist()
-        found[count] = Moment(state, round_, k, curves, [o.objective for o in seen])
+        found[count] = Moment(state, round_, 0, curves, [o.objective for o in seen])
     return found
 
 

@@ -1,4 +1,4 @@
-"""What it costs to begin a trial on Ray: from ``start`` until the trainer answers, and until its first epoch is back.
+"""The cost of starting a trial on Ray: from ``start`` until the trainer answers, and until its first epoch is back.
 
 Three figures: ``cold`` (a new local Ray and a first trial, one measurement), ``warm`` (the same trainer process again
 and again, p50 and p95), and ``in_process`` (the same trial without Ray, taking turns with the warm ones). Warm less

@@ -1,4 +1,4 @@
-"""What each method costs: its epoch time beside Standard's, on one network and the same samples, in one process.
+"""The cost of each method: its epoch time beside Standard's, on one network and the same samples, in one process.
 
 An epoch is 25 mini-batches of 128, then 500 validation and 500 test images. Methods take turns, epoch by epoch, and
 each is timed by the CPU time of the process. Beside the ratio stands what the method's passes through networks explain:

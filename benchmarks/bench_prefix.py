@@ -1,4 +1,4 @@
-"""What do prefix rungs buy? Hyperband and ASHA against rules with full trainings, at equal epochs, on recorded tables.
+"""The gain from prefix rungs: Hyperband and ASHA against rules with full trainings, at equal epochs, recorded.
 
     python -m benchmarks.bench_prefix [--repeats N] [--results FOLDER] [--tiny]
 
@@ -74,7 +74,7 @@ def search(table: RecordedTable, name: str, budget: int, seed: int) -> tuple[flo
 
 
 def _trained(table: RecordedTable, trial: TrialSpec, spec: JobSpec) -> TrialResult:
-    """What the nearest recorded training says after the trial's epochs."""
+    """The nearest recorded training after the trial's epochs."""
     n_epochs = trial.fidelity.epochs_of(N_EPOCHS)
     accuracy = table(trial).validation_accuracy[max(0, n_epochs - spec.tail_epochs) : n_epochs]
     mean = float(np.mean(accuracy))

@@ -36,7 +36,7 @@ from s2e.data.datasets import SplitData, load_split, noisy_labels
 from s2e.door import parse_job
 from s2e.jobs import loop
 from s2e.jobs.search import recommend_from
-from s2e.jobs.search_report import interval
+from s2e.jobs.sequential import interval
 from s2e.networks.library import instruction_set
 from s2e.schedule import coteaching_keep_rate
 from s2e.search.spaces import EXPONENTS

@@ -1,17 +1,20 @@
 """How many trials a search rule needs: every searcher of the catalog on tables of recorded trainings.
 
-    python -m benchmarks.bench_search [--parts main noise batch long] [--tables sym50 pair45] [--repeats N]
+    python -m benchmarks.bench_search [--parts main policies noise batch long] [--tables sym50 pair45] [--repeats N]
                                       [--searchers NAME ...] [--results FOLDER] [--tiny]
 
 The objectives are those of :mod:`benchmarks.search_objectives`. After each round the recommendation (lowest posterior
 mean, as in a job) is valued by the objective without noise. Parts:
 
 * ``main``    every rule on both tables and both objectives, 10 rounds of 6 trials, with the plot;
+* ``policies`` what ``model_newton`` may do beside Thompson sampling (VARIANTS), where the trials of a round share a
+              normal effect of a third of the standard deviation between seeds, as data orders do on 45 % pair noise;
 * ``noise``   the emulators with 3 and 6 times the noise;
 * ``batch``   the emulators with K = 4, 8, 12, 16 trials a round, about 60 trials in all;
 * ``long``    ``random``, on both objectives, to 240 trials.
 
-A rule is called worse than random search only where the 95 % interval of the mean difference over repeats excludes 0.
+Intervals are Student t over repeats; that of the trials to random search's level is a bootstrap over the repeats of
+both. A rule is called worse than random search only where the 95 % interval of the mean difference excludes 0.
 Shapes: R repeats, M rounds.
 """
 
@@ -29,6 +32,7 @@ from time import process_time
 from typing import Any
 
 import numpy as np
+from scipy.stats import t as student_t
 
 from benchmarks.measure import machine
 from benchmarks.plot_search import plot
@@ -43,7 +47,20 @@ TABLES = {"sym50": DIGITS_SYM50, "pair45": DIGITS_PAIR45}
 SHOWN = (6, 12, 18, 24, 30, 60, 120, 240)
 SLOW = {"tpe": 20, "gp": 5, "cmaes": 20}
 """Most repeats of rules whose library takes long."""
-PARTS = ("main", "noise", "batch", "long")
+PARTS = ("main", "policies", "noise", "batch", "long")
+ROUND_EFFECT = 1 / 3
+"""Standard deviation of what the trials of a round share, beside that between seeds: 1.4 and 4.3 points were measured
+where the recorded tables, which have an order of their own for each training, cannot show it."""
+VARIANTS: dict[str, dict[str, Any]] = {
+    "as before": {"free_every": 6, "replicate_every": 3, "round_effect": False},
+    "no free draws": {"replicate_every": 3, "round_effect": False},
+    "no replicates": {"free_every": 6, "round_effect": False},
+    "neither": {"round_effect": False},
+    "neither, round effect": {},
+    "replicates, round effect": {"replicate_every": 3},
+}
+"""Settings of ``model_newton`` that part ``policies`` compares."""
+N_BOOTSTRAP = 2_000
 
 
 @dataclass(frozen=True)
@@ -55,17 +72,25 @@ class Setting:
     noise: float = 1.0
     n_trials: int = 6
     n_rounds: int = 10
+    round_effect: float = 0.0
+    """In standard deviations between seeds."""
 
     @property
     def name(self) -> str:
         """For people and as a key of the result."""
-        return f"{self.table} {self.objective}, noise x {self.noise:g}, K = {self.n_trials}, M = {self.n_rounds}"
+        effect = ", round effect" if self.round_effect else ""
+        return (
+            f"{self.table} {self.objective}, noise x {self.noise:g}, K = {self.n_trials}, M = {self.n_rounds}{effect}"
+        )
 
 
 def settings(part: str) -> Iterator[Setting]:
     """The comparisons of a part."""
     if part == "main":
         yield from (Setting(table, objective) for table, objective in product(TABLES, OBJECTIVES))
+    if part == "policies":
+        pairs = product(TABLES, OBJECTIVES)
+        yield from (Setting(table, objective, round_effect=ROUND_EFFECT) for table, objective in pairs)
     if part == "noise":
         yield from (Setting(table, "emulator", noise=noise) for table, noise in product(TABLES, (3.0, 6.0)))
     if part == "batch":
@@ -84,15 +109,18 @@ def objective_of(table: str, objective: str, noise: float) -> Lookup | Emulator:
 def search(name: str, setting: Setting, seed: int) -> tuple[list[float], float]:
     """True value of the recommendation after each round, and CPU seconds spent in ask and tell."""
     objective, n_epochs = objective_of(setting.table, setting.objective, setting.noise), 60
-    searcher = SEARCHERS[name]().make(S2E, seed, n_epochs)
-    noise_rng = np.random.default_rng([seed, 77])
+    part = SEARCHERS["model_newton"](**VARIANTS[name]) if name in VARIANTS else SEARCHERS[name]()
+    searcher = part.make(S2E, seed, n_epochs)
+    noise_rng, round_rng = np.random.default_rng([seed, 77]), np.random.default_rng([seed, 78])
+    round_sd = setting.round_effect * seed_sd(setting) if setting.round_effect else 0.0
     state, curves, seen, values, cpu_s = searcher.init(), [], [], [], 0.0
     for m in range(setting.n_rounds):
         start = process_time()
         points = [searcher.ask(state, k) for k in range(setting.n_trials)]
         cpu_s += process_time() - start
         new = [S2E.schedule(point, n_epochs) for point in points]
-        observed = [objective.seen(curve, noise_rng) for curve in new]
+        shared = round_sd * float(round_rng.standard_normal())
+        observed = [objective.seen(curve, noise_rng) + shared for curve in new]
         told = [Observation(k, point, value) for k, (point, value) in enumerate(zip(points, observed, strict=True))]
         start = process_time()
         state = searcher.tell(state, told)
@@ -101,8 +129,15 @@ def search(name: str, setting: Setting, seed: int) -> tuple[list[float], float]:
         seen += observed
         # A long search is valued where it is shown only: the recommendation looks at all trials.
         shown = setting.n_rounds <= 20 or (m + 1) * setting.n_trials in SHOWN
-        values.append(objective.true(curves[recommend(curves, seen)]) if shown else math.nan)
+        rounds = [i // setting.n_trials for i in range(len(curves))] if setting.round_effect else None
+        values.append(objective.true(curves[recommend(curves, seen, rounds=rounds)]) if shown else math.nan)
     return values, cpu_s
+
+
+@lru_cache(maxsize=8)
+def seed_sd(setting: Setting) -> float:
+    """Standard deviation between trainings of one schedule, root mean square over the table."""
+    return objective_of(setting.table, setting.objective, setting.noise).facts()["seed_sd"]
 
 
 def trials_to_reach(level: float, mean_M: Sequence[float], n_trials: int) -> int | None:
@@ -114,7 +149,25 @@ def difference(value_RM: Array, random_RM: Array) -> tuple[Array, Array]:
     """Mean accuracy above random search's on the same seeds, and the half width of its 95 % interval: (M,), (M,)."""
     n = min(len(value_RM), len(random_RM))
     above_RM = random_RM[:n] - value_RM[:n]
-    return above_RM.mean(axis=0), 1.96 * above_RM.std(axis=0, ddof=1) / math.sqrt(n)
+    return above_RM.mean(axis=0), half_width(above_RM)
+
+
+def half_width(value_RM: Array) -> Array:
+    """Half the 95 % Student-t interval of the mean over repeats: (M,)."""
+    n = len(value_RM)
+    return np.asarray(student_t.ppf(0.975, n - 1) * value_RM.std(axis=0, ddof=1) / math.sqrt(n))
+
+
+def trials_interval(value_RM: Array, random_RM: Array, n_trials: int) -> list[int | None]:
+    """A 95 % bootstrap interval of the trials to random search's last mean: repeats of both are drawn anew, together
+    where they have the same seeds. None stands for never, beyond the last trial."""
+    rng, reached = np.random.default_rng(0), []
+    for _ in range(N_BOOTSTRAP):
+        own = rng.integers(len(value_RM), size=len(value_RM))
+        theirs = own if len(value_RM) == len(random_RM) else rng.integers(len(random_RM), size=len(random_RM))
+        level, mean_M = float(random_RM[theirs, -1].mean()), value_RM[own].mean(axis=0)
+        reached.append(trials_to_reach(level, mean_M.tolist(), n_trials) or math.inf)
+    return [None if math.isinf(n) else int(n) for n in np.quantile(reached, [0.025, 0.975], method="nearest")]
 
 
 def compared(setting: Setting, names: Sequence[str], repeats: int) -> dict[str, Any]:
@@ -127,17 +180,17 @@ def compared(setting: Setting, names: Sequence[str], repeats: int) -> dict[str, 
     rows = {}
     for name, value_RM in values.items():
         mean_M, (above_M, above_half_M) = value_RM.mean(axis=0), difference(value_RM, values["random"])
-        half_M = 1.96 * value_RM.std(axis=0, ddof=1) / math.sqrt(len(value_RM))
         rows[name] = {
             "repeats": len(value_RM),
             "accuracy": rounded(1 - mean_M),
-            "half_width": rounded(half_M),
+            "half_width": rounded(half_width(value_RM)),
             "above_random": rounded(above_M),
             "above_random_half_width": rounded(above_half_M),
             "worse_than_random_after": [
                 (m + 1) * setting.n_trials for m in np.flatnonzero(above_M + above_half_M < 0).tolist()
             ],
             "trials_to_random": trials_to_reach(level, mean_M.tolist(), setting.n_trials),
+            "trials_to_random_interval": trials_interval(value_RM, values["random"], setting.n_trials),
             "ask_tell_cpu_s": round(float(np.mean([run[1] for run in runs[name]])), 4),
         }
     facts = objective_of(setting.table, setting.objective, setting.noise).facts()
@@ -164,8 +217,16 @@ def table_of(result: dict[str, Any]) -> str:
     for name, row in sorted(result["searchers"].items(), key=lambda item: -item[1]["accuracy"][-1]):
         cells = [f"{100 * row['accuracy'][n // k - 1]:.2f} ± {100 * row['half_width'][n // k - 1]:.2f}" for n in shown]
         worse = ", ".join(str(n) for n in row["worse_than_random_after"]) or "none"
-        lines.append("| " + " | ".join([f"`{name}`", *cells, str(row["trials_to_random"] or "never"), worse]) + " |")
+        lines.append("| " + " | ".join([f"`{name}`", *cells, _reached_in_words(row), worse]) + " |")
     return "\n".join(lines)
+
+
+def _reached_in_words(row: dict[str, Any]) -> str:
+    """Trials to random search's level with their interval; rows of before it was kept have none."""
+    words = [
+        "never" if n is None else str(n) for n in (row["trials_to_random"], *row.get("trials_to_random_interval", []))
+    ]
+    return f"{words[0]} ({words[1]} to {words[2]})" if len(words) == 3 else words[0]
 
 
 def run(
@@ -177,6 +238,8 @@ def run(
         chosen = names if part == "main" else [name for name in names if name not in SLOW]
         if part == "long":
             chosen = ["random"]
+        if part == "policies":
+            chosen = list(VARIANTS)
         for setting in (setting for setting in settings(part) if setting.table in tables):
             found[setting.name] = compared(setting, chosen, repeats)
             print(f"{setting.name}\n{table_of(found[setting.name])}\n", flush=True)

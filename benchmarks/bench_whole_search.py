@@ -33,7 +33,7 @@ from s2e.data.datasets import load_split, noisy_labels
 from s2e.door import parse_job
 from s2e.jobs import loop
 from s2e.jobs.search import recommend_from
-from s2e.jobs.search_report import interval
+from s2e.jobs.sequential import interval
 from s2e.search.spaces import S2E
 from s2e.train.runtime import has_fast_bfloat16, prepare_process
 from s2e.words import JobSpec, PlanSpec, Round, RoundRecord, TrialSpec, derive_seed, replace

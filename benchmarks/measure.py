@@ -1,4 +1,4 @@
-"""What every benchmark shares: the machine it ran on, and how a list of times becomes a figure."""
+"""Shared by every benchmark: the machine it ran on, and how a list of times becomes a figure."""
 
 from __future__ import annotations
 

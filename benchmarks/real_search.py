@@ -34,7 +34,7 @@ from s2e.data.root import DATA_ROOT_VARIABLE
 from s2e.door import parse_job
 from s2e.jobs.loop import next_round, populations
 from s2e.jobs.search import recommend_from
-from s2e.jobs.search_report import interval
+from s2e.jobs.sequential import interval
 from s2e.parts import DATASETS
 from s2e.schedule import coteaching_keep_rate
 from s2e.train.trial import PopulationEnd, train_population
@@ -53,7 +53,7 @@ SEARCHES: dict[str, dict[str, Any]] = {
         "parameters": {"train.learning_rate": {"kind": "log", "low": 1e-3, "high": 1.6e-2}},
     },
 }
-"""What is searched: ``extended`` in Table 1 and eq. (1) together, ``learning_rate`` in Table 1 with the step size."""
+"""The space searched: ``extended`` in Table 1 and eq. (1) together, ``learning_rate`` in Table 1 with the step size."""
 N_TRAIN_FILE, N_TEST_FILE = 4_000, 2_000
 N_FRESH = 4
 RAMP = 5

@@ -41,7 +41,7 @@ class Objective(Protocol):
         """One training."""
 
     def facts(self) -> dict[str, float]:
-        """What to know about it when reading a figure."""
+        """Notes for reading a figure."""
 
 
 class _Recorded:

@@ -39,8 +39,8 @@ class EngineTrials:
     def run_epoch(self, epoch: int) -> None:
         """Train all trials on one pass over the data and evaluate them on validation and test images."""
         numbers = engine_epoch.run_epoch(self.trials, epoch)
-        self.test_accuracy = [row.numbers.test_accuracy for row in numbers]
-        self.label_precision = sum(row.numbers.label_precision for row in numbers) / len(numbers)
+        self.test_accuracy = [row.test_accuracy for row in numbers]
+        self.label_precision = sum(row.label_precision for row in numbers) / len(numbers)
 
     def evaluate(self) -> None:
         """Only the evaluation of an epoch."""

@@ -1,4 +1,4 @@
-"""A training loop that knows nothing of S2E but three lines: it trains scikit-learn's digits with 40 % wrong labels.
+"""A training loop that knows nothing of S2E but four lines: it trains scikit-learn's digits with 40 % wrong labels.
 
 Start a service first (s2e serve), then: python examples/own_loop.py [URL]. Others share the work of a job with
 python examples/own_loop.py URL JOB_ID.
@@ -49,15 +49,15 @@ with S2EClient(url) as client:
     job_id = job_id or client.submit(JOB).id
     print("job", job_id, flush=True)
     for trial in own_trials(client, job_id):
-        model = SGDClassifier(loss="log_loss", alpha=1e-4, random_state=trial.init_seed % 2**32)
-        y, rng = noisy_labels(trial.noise_seed), np.random.default_rng(trial.order_seed)
-        for _epoch, keep_rate in trial.schedule:
-            train_epoch(model, y, keep_rate, rng)
-            trial.report(
-                validation_accuracy=model.score(images[validation], labels[validation]),
-                test_accuracy=model.score(images[test], labels[test]),
-            )
-        print(
-            f"{trial.label:>10}  R(T) = {trial.keep_rate[-1]:.2f}  test {model.score(images[test], labels[test]):.3f}"
-        )
+        with trial:  # an exception below is the trial's failure
+            model = SGDClassifier(loss="log_loss", alpha=1e-4, random_state=trial.init_seed % 2**32)
+            y, rng = noisy_labels(trial.noise_seed), np.random.default_rng(trial.order_seed)
+            for _epoch, keep_rate in trial.schedule:
+                train_epoch(model, y, keep_rate, rng)
+                trial.report(
+                    validation_accuracy=model.score(images[validation], labels[validation]),
+                    test_accuracy=model.score(images[test], labels[test]),
+                )
+            accuracy = model.score(images[test], labels[test])
+            print(f"{trial.label:>10}  R(T) = {trial.keep_rate[-1]:.2f}  test {accuracy:.3f}")
     print(client.report(job_id).verdict)

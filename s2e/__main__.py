@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     except S2EError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    theta = [record.round.state.theta for record in history if record.round.state is not None]
+    theta = [record.round.state.theta for record in history if record.round.state and record.round.kind == "search"]
     sys.stdout.write(json.dumps({"theta": theta, "report": to_json(report)}, allow_nan=False) + "\n")
     return 0
 

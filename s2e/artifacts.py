@@ -16,6 +16,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -58,6 +59,13 @@ def unfinished_path(job_id: str, m: int, population: str) -> str:
 def noise_path(job_id: str, noise_seed: int) -> str:
     """Path of a noise draw's record below the root. Raises ArtifactError for a bad job id."""
     return f"{job_folder(job_id)}/noise-{noise_seed:d}.json"
+
+
+def delete_files(root: str | Path, job_id: str) -> None:
+    """Delete all files of a job; nothing happens where it has none. Raises ArtifactError for a bad job id."""
+    folder = Path(root) / job_folder(job_id)
+    if folder.is_dir() and not folder.is_symlink():
+        shutil.rmtree(folder)
 
 
 def job_folder(job_id: str) -> str:

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from s2e.artifacts import save_schedule, write_atomic
 from s2e.data.root import environment_root
 from s2e.door import parse_job
-from s2e.extras import needs
+from s2e.extras import require
 from s2e.jobfile import read_job_file
 from s2e.jobs.loop import n_rounds, n_trials, run_search
-from s2e.parts import KINDS
+from s2e.local_pool import Ended, Kept, LocalPool, Rows
+from s2e.machine import usable_cores
+from s2e.parts import DATASETS, KINDS, METHODS, NETWORKS
+from s2e.parts.registry import Registry
 from s2e.words import (
     CompareReport,
     JobSpec,
@@ -37,6 +42,9 @@ if TYPE_CHECKING:
     from s2e.progress import Listener
     from s2e.train.keep import Keeper
 
+WORTH_PROCESSES = 500
+"""Epochs of trainings in a job from which on processes of their own are worth their start of some seconds."""
+
 Job = JobSpec | Mapping[str, Any] | str | Path
 """A spec that ``parse_job`` made, a mapping of its fields, or the path of a TOML (or .json) file."""
 
@@ -47,6 +55,7 @@ def search(
     data_root: str | Path | None = None,
     output: str | Path | None = None,
     progress: bool = True,
+    workers: int | None = None,
 ) -> Report:
     """Run a whole search and return its report: the recommended R(t), and what fresh seeds say of it.
 
@@ -54,10 +63,12 @@ def search(
         print(report.verdict, report.keep_rate)
 
     Data sets other than digits lie below ``data_root``, or below S2E_DATA_ROOT. ``output`` is a folder for models, the
-    schedule and every round; without it nothing is written. Raises SpecError for a job that cannot be run, with every
-    field at fault, DataError for data that are not there, MissingExtraError where torch is not installed.
+    schedule and every round; without it nothing is written. ``workers`` is the number of processes that train: 1 for
+    this one, None for as many as there are cores, where the job is long enough for them. It changes no number. Raises
+    SpecError for a job that cannot be run, with every field at fault, DataError for data that are not there,
+    MissingExtraError where torch is not installed.
     """
-    report = run(spec_of(job, "search"), data_root=data_root, output=output, progress=progress)[1]
+    report = run(spec_of(job, "search"), data_root=data_root, output=output, progress=progress, workers=workers)[1]
     assert isinstance(report, Report)
     return report
 
@@ -68,12 +79,13 @@ def compare(
     data_root: str | Path | None = None,
     output: str | Path | None = None,
     progress: bool = True,
+    workers: int | None = None,
 ) -> CompareReport:
     """Train every entry of a comparison on every seed and return the report; see :func:`search`.
 
     report = s2e.compare({"compare": {"entries": [{"method": "standard"}, {"method": "coteaching"}]}})
     """
-    report = run(spec_of(job, "compare"), data_root=data_root, output=output, progress=progress)[1]
+    report = run(spec_of(job, "compare"), data_root=data_root, output=output, progress=progress, workers=workers)[1]
     assert isinstance(report, CompareReport)
     return report
 
@@ -96,18 +108,21 @@ def run(
     data_root: str | Path | None = None,
     output: str | Path | None = None,
     progress: bool | Listener = True,
+    workers: int | None = None,
 ) -> tuple[list[RoundRecord], Any]:
     """Every round of a job with its results, and the report. ``progress`` may be a listener of one's own."""
     root = environment_root() if data_root is None else str(data_root)
-    keeper = _keeper(spec, output, root)
-    with _listener(spec, progress) as listener:
+    with _listener(spec, progress) as listener, _trainer(spec, output, root, workers) as train:
 
         def run_round(round_: Round, populations: tuple[Population, ...]) -> list[TrialResult]:
             if listener is not None:
                 listener.round(round_.index, round_.kind, len(round_.trials))
-            return [
-                result for population in populations for result in _train(round_, population, keeper, root, listener)
-            ]
+            ends: dict[int, tuple[TrialResult, ...]] = {}
+            for step in train(populations):
+                _tell(listener, round_, step)
+                if isinstance(step, Ended):
+                    ends[step.index] = step.results
+            return [result for _, results in sorted(ends.items()) for result in results]
 
         history, report = run_search(spec, run_round)
     if output is not None:
@@ -115,32 +130,64 @@ def run(
     return history, report
 
 
-def _keeper(spec: JobSpec, output: str | Path | None, data_root: str | None) -> Keeper:
-    with needs("train"):
+Trainer = Callable[[Sequence[Population]], Iterator[Rows | Ended]]
+"""Trains the populations of a round."""
+
+
+@contextmanager
+def _trainer(spec: JobSpec, output: str | Path | None, data_root: str | None, workers: int | None) -> Iterator[Trainer]:
+    """What trains the job: this process, or a pool of others."""
+    require("train")
+    n_workers = n_processes(spec) if workers is None else workers
+    if n_workers == 1:
         from s2e.train.keep import BelowRoot, InMemory
-    return InMemory() if output is None else BelowRoot(output, spec.kind, 1, data_root)
+
+        yield partial(
+            _train_here, InMemory() if output is None else BelowRoot(output, spec.kind, 1, data_root), data_root
+        )
+        return
+    with TemporaryDirectory(prefix="s2e-") as folder:
+        kept = Kept(folder if output is None else str(output), spec.kind, output is not None, data_root)
+        with LocalPool(n_workers, kept) as pool:
+            yield pool.train
 
 
-def _train(
-    round_: Round, population: Population, keeper: Keeper, data_root: str | None, listener: Listener | None
-) -> Sequence[TrialResult]:
-    """Train one population to its end, telling the listener."""
+def n_processes(spec: JobSpec) -> int:
+    """How many processes train a job when nobody says: as many as its rounds can fill, on as many cores as there are.
+
+    One, this one, where the job is too short to be worth their start, on a GPU, or with parts that only this process
+    knows.
+    """
+    methods = {spec.train.method, *(entry.method for entry in (spec.compare.entries if spec.compare else ()))}
+    named: list[tuple[Registry[Any], str]] = [(METHODS, method) for method in methods]
+    named += [(NETWORKS, spec.train.network.partition(":")[0]), (DATASETS, spec.data.name)]
+    known = all(name not in registry or registry.origin(name).version for registry, name in named)
+    if spec.plan.device != "cpu" or not known or n_trials(spec) * spec.train.n_epochs < WORTH_PROCESSES:
+        return 1
+    n_most = spec.search.n_trials if spec.kind == "search" else n_trials(spec)
+    return max(1, min(usable_cores() // spec.plan.threads, -(-n_most // spec.plan.population)))
+
+
+def _train_here(keeper: Keeper, data_root: str | None, populations: Sequence[Population]) -> Iterator[Rows | Ended]:
     from s2e.train.keep import train_kept
     from s2e.train.trial import PopulationEnd
 
-    trials = {trial.k: trial for trial in population.trials}
-    results: Sequence[TrialResult] = ()
-    for step in train_kept(population, keeper, data_root):
-        if isinstance(step, PopulationEnd):
-            results = step.results
-        elif listener is not None:
-            for row in step.epochs:
-                listener.epoch((round_.index, row.k), row.epoch)
-    if listener is not None:
-        for result in results:
-            trial = trials[result.k]
-            listener.ended((round_.index, result.k), trial.label, trial.share, result.validation_accuracy)
-    return results
+    for index, population in enumerate(populations):
+        for step in train_kept(population, keeper, data_root):
+            yield Ended(index, step.results) if isinstance(step, PopulationEnd) else Rows(index, step.epochs)
+
+
+def _tell(listener: Listener | None, round_: Round, step: Rows | Ended) -> None:
+    if listener is None:
+        return
+    if isinstance(step, Rows):
+        for row in step.epochs:
+            listener.epoch((round_.index, row.k), row.epoch)
+        return
+    trials = {trial.k: trial for trial in round_.trials}
+    for result in step.results:
+        trial = trials[result.k]
+        listener.ended((round_.index, result.k), trial.label, trial.share, result.validation_accuracy)
 
 
 @contextmanager

@@ -55,7 +55,7 @@ class JobProgress:
     def __init__(self, console: Console, n_rounds: int, n_trials: int, n_epochs: int) -> None:
         self.n_rounds, self.n_trials, self.n_epochs = n_rounds, n_trials, n_epochs
         self.best = BestRun()
-        self.n_ended = 0
+        self._ended: set[object] = set()
         self._epochs: dict[object, int] = {}
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
@@ -75,7 +75,7 @@ class JobProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.n_ended and kind is None:
+        if self._ended and kind is None:
             self._progress.update(self._task, total=sum(self._epochs.values()))
         self._progress.stop()
 
@@ -94,15 +94,17 @@ class JobProgress:
         self._show()
 
     def ended(self, trial: object, label: str, share: float, validation_accuracy: float | None) -> None:
+        if trial in self._ended:  # told twice
+            return
         self._epochs[trial] = self.n_epochs
-        self.n_ended += 1
+        self._ended.add(trial)
         self.best.ended(label, share, validation_accuracy)
         self._show()
 
     def _words(self) -> str:
         best = self.best.validation_accuracy
         words = "" if best is None else f", best validation accuracy {percent(best)} %"
-        return f"{self.n_ended} of at most {self.n_trials} trials{words}"
+        return f"{len(self._ended)} of at most {self.n_trials} trials{words}"
 
     def _show(self) -> None:
         done = sum(self._epochs.values())

@@ -120,3 +120,4 @@ class Invalid(ServiceError):
 class Unavailable(ServiceError):
     status = 503
     code = "unavailable"
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "1"}

@@ -17,6 +17,10 @@ class Settings(BaseSettings):
     home: Path = Path("s2e-data")
     # The URL may hold a password, so it stays out of repr and with it out of logs.
     database_url: str = Field(default="", repr=False)
+    database_pool: int = Field(default=20, ge=1)
+    """Most connections of one process to the database."""
+    database_wait_s: float = Field(default=10.0, gt=0)
+    """Longest wait for a lock or a connection; then the API answers 503 and the client asks again."""
     artifact_root: Path = Path()
     data_root: Path | None = None
 
@@ -24,6 +28,12 @@ class Settings(BaseSettings):
     port: int = Field(default=8642, ge=0, le=65_535)
     api_key: SecretStr | None = None
     max_body_bytes: int = Field(default=262_144, ge=1)
+
+    max_job_trials: int = Field(default=50_000, ge=1)
+    max_job_epochs: int = Field(default=5_000_000, ge=1)
+    """Over all trials of a job, as the limit of trials: what one user may ask for in one request."""
+    max_job_bytes: int = Field(default=2 * 10**9, ge=1)
+    """In the database."""
 
     backend: Literal["ray", "inline", "simulated"] = "ray"
     ray_address: str | None = None

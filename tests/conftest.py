@@ -103,7 +103,10 @@ def smooth_adam(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     import torch
 
-    monkeypatch.setattr(torch.optim, "Adam", functools.partial(torch.optim.Adam, eps=0.01))
+    class SmoothAdam(torch.optim.Adam):
+        __init__ = functools.partialmethod(torch.optim.Adam.__init__, eps=0.01)
+
+    monkeypatch.setattr(torch.optim, "Adam", SmoothAdam)
 
 
 @pytest.fixture(scope="session")

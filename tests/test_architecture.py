@@ -48,7 +48,7 @@ def _dotted(path: Path) -> str:
 
 
 def imported_names(path: Path) -> Iterator[str]:
-    """What a file imports, anywhere in it: ``import a.b`` gives a.b; ``from a import b`` gives a and a.b."""
+    """Modules that a file imports, anywhere in it: ``import a.b`` gives a.b; ``from a import b`` gives a and a.b."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -242,14 +242,35 @@ def test_a_later_run_extends_the_result(benchmark: Any) -> None:
     assert (rows["newton"]["accuracy"], rows["newton"]["trials_to_random"]) == ([0.2, 0.2], 6)
 
 
+def test_verdicts_are_simulated_by_the_product_s_own_rules(benchmark: Any) -> None:
+    """Two points at 1.8 points between seeds: the rules of today find them in nearly all comparisons."""
+    bench = benchmark("bench_verdict")
+    before, now = (bench.measured(rules, 2.0, 1.8, 60) for rules in (1, 2))
+    assert before["beats"] < 0.95 < now["beats"]
+    assert now["whole_job_most"] == 30 + 30 + 12 + 4 * 10 + 3 * 30
+    assert 72 + 20 <= now["whole_job"] <= now["whole_job_most"]
+    assert bench.table_of([{"gain": 1, **now}]).count("\n") == 2
+
+
+def test_the_trials_to_random_s_level_have_a_bootstrap_interval(benchmark: Any) -> None:
+    """A rule that is at random's last level after 12 trials in every repeat, one that is in half of them, and never."""
+    bench = benchmark("bench_search")
+    random = np.tile([0.4, 0.3, 0.2], (20, 1))
+    sure, never = np.tile([0.3, 0.2, 0.2], (20, 1)), random + 0.1
+    half = np.where(np.arange(20)[:, None] % 2, [0.3, 0.18, 0.1], [0.3, 0.22, 0.1])
+    assert bench.trials_interval(sure, random, 6) == [12, 12]
+    assert bench.trials_interval(half, random, 6) == [12, 18]
+    assert bench.trials_interval(never, random, 6) == [None, None]
+
+
 def test_a_rule_is_worse_than_random_only_beyond_the_interval(benchmark: Any) -> None:
-    """Four repeats, 0.01 worse each time or 0.01 worse on average only: 1.96 * sd / 2 by hand."""
+    """Four repeats, 0.01 worse each time or 0.01 worse on average only: t(0.975, 3) = 3.1824 times sd / 2."""
     bench = benchmark("bench_search")
     random = np.full((4, 1), 0.1)
     above, half = bench.difference(random + 0.01, random)
     assert (above[0], half[0]) == (pytest.approx(-0.01), pytest.approx(0))
     above, half = bench.difference(random + np.array([[0.05], [-0.03], [0.05], [-0.03]]), random)
-    assert (above[0], half[0]) == (pytest.approx(-0.01), pytest.approx(1.96 * 0.04 * (4 / 3) ** 0.5 / 2))
+    assert (above[0], half[0]) == (pytest.approx(-0.01), pytest.approx(3.1824 * 0.04 * (4 / 3) ** 0.5 / 2, rel=1e-4))
 
 
 def test_trials_to_reach_a_level_by_hand(benchmark: Any) -> None:
@@ -306,3 +327,37 @@ def test_a_whole_search_of_both_sides_is_timed_beside_what_it_found(benchmark: A
     assert min(row["test_accuracy"].values()) > 20
     difference = row["test_accuracy"]["engine"] - row["test_accuracy"]["rival"]
     assert row["difference"]["mean"] == pytest.approx(difference)
+
+
+def test_the_audit_is_measured_beside_cleanlab_at_no_less_compute(
+    benchmark: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("cleanlab")
+    bench, cells = benchmark("bench_labels"), benchmark("label_cells")
+    rng = np.random.default_rng(0)
+    true_S = np.arange(400) % 3
+    x_SF = (4 * np.eye(3)[true_S] + rng.normal(size=(400, 3))).astype(np.float32)
+    given_S = np.where(rng.random(400) < 0.3, (true_S + 1) % 3, true_S)
+    T_CC = np.stack([np.bincount(given_S[true_S == i], minlength=3) / (true_S == i).sum() for i in range(3)])
+    cell = cells.Cell("clouds", 3, x_SF[:300], given_S[:300], true_S[:300], x_SF[300:], true_S[300:], T_CC, None)
+    monkeypatch.setattr(bench, "make_cell", lambda name, seed: cell)
+    monkeypatch.setattr(bench, "N_EPOCHS", 4)
+    result = json.loads(json.dumps(bench.measured(["clouds"], [1])))
+    (run,) = result["runs"]
+    assert run["audit"]["cleanlab"]["passes"] >= run["passes"] > 0
+    assert run["audit"]["cleanlab"]["ap"] == max(run["audit"]["cleanlab"]["scores"].values())
+    assert run["forward"].keys() == {"estimated", "true", "confident"}
+    assert abs(run["noise"]["rate_error"]) < 0.1
+    assert run["audit"]["ap"] > 0.8
+    assert result["cells"]["clouds"]["ap"] == run["audit"]["ap"]
+    assert result["machine"].keys() >= MACHINE
+
+
+def test_differences_of_labels_by_hand(benchmark: Any) -> None:
+    bench = benchmark("bench_labels")
+    found = bench.difference([1.0, 2.0, 3.0])
+    assert found["mean"] == 2
+    assert found["half_95"] == pytest.approx(4.3027 / np.sqrt(3), abs=1e-3)
+    wrong_S = np.array([True, True, False, False])
+    assert bench.calibration_error(np.array([1.0, 1.0, 0.0, 0.0]), wrong_S) == 0
+    assert bench.calibration_error(np.array([0.95, 0.95, 0.95, 0.95]), wrong_S) == pytest.approx(0.45)

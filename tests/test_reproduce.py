@@ -24,8 +24,24 @@ def test_every_row_is_a_job_at_every_scale(row: dict, scale: str) -> None:
 
 def test_metrics_are_never_mixed_up() -> None:
     accuracies = [50.0, 90.0, *[70.0] * 9, 80.0]
-    assert METRICS["best"](accuracies) == 90.0
-    assert METRICS["last10"](accuracies) == pytest.approx(71.0)
+    validation = [60.0, 50.0, 70.0, *[65.0] * 9]
+    assert METRICS["best"](accuracies, validation) == 90.0
+    assert METRICS["last10"](accuracies, validation) == pytest.approx(71.0)
+    assert METRICS["best-val"](accuracies, validation) == 70.0
+
+
+def test_elr_s_published_figures_are_those_of_the_epoch_that_validates_best() -> None:
+    rows = [row for row in ROWS if row["name"].startswith("elr")]
+    assert rows
+    assert {(row["metric"], row["data"]["validation_labels"]) for row in rows} == {("best-val", "noisy")}
+
+
+def test_a_network_without_batch_norm_keeps_adam_s_beta2() -> None:
+    """With .1 the step is a gradient over its own size: the networks that stand in on a CPU diverge."""
+    for row in ROWS:
+        trains = {network: row["train"] | (row.get("paper", {}) if network == "paper" else {}) for network in SCALES}
+        assert trains["cpu"].get("beta2", 0.999) == 0.999
+        assert trains["paper"].get("beta2", 0.999) == (0.1 if row["name"].startswith("sigua-bc") else 0.999)
 
 
 def test_an_ordering_is_found_or_not() -> None:

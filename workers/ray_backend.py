@@ -52,7 +52,7 @@ class _Flight:
 
 
 def resources(plan: PlanSpec) -> dict[str, float]:
-    """What one population occupies, by Ray's names."""
+    """Resources that one population occupies, by Ray's names."""
     return {"GPU": 1.0} if plan.device == "cuda" else {"CPU": float(plan.threads)}
 
 
@@ -163,7 +163,7 @@ class RayBackend:
             task.remote()
 
     def _drain(self, flight: _Flight) -> list[Event]:
-        """What a population has sent since the last look. A failure of Ray's is the place's, never the trial's."""
+        """Events a population has sent since the last look. A failure of Ray's is the place's, never the trial's."""
         events: list[Event] = []
         while flight.key in self._flights and flight.generator.next_ready():
             try:

@@ -70,7 +70,7 @@ class RecordedTable:
         return int(np.square(self.keep_rate - asked_T).sum(axis=1).argmin())
 
     def __call__(self, trial: TrialSpec) -> SimulatedTrial:
-        """What a training of the nearest recorded schedule measured, stretched over the trial's epochs.
+        """Measurements of the nearest recorded schedule's training, stretched over the trial's epochs.
 
         The trial's initial weights choose among the recorded seeds, so a fresh-seed repeat differs as a real one does.
         """

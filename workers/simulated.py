@@ -26,7 +26,7 @@ _Waiting = tuple[PopulationKey, Population, frozenset[str], bool]
 
 @dataclass(frozen=True)
 class SimulatedTrial:
-    """What one trial is going to measure, one value for each epoch. With a ``reason`` it fails after these epochs."""
+    """The measurements of one trial, one value for each epoch. With a ``reason`` it fails after these epochs."""
 
     validation_accuracy: tuple[float, ...]
     test_accuracy: tuple[float, ...]

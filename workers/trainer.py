@@ -1,4 +1,4 @@
-"""What runs inside a trainer process: one population, one plain-JSON event per epoch, failures as data."""
+"""The body of a trainer process: one population, one plain-JSON event per epoch, failures as data."""
 
 from __future__ import annotations
 

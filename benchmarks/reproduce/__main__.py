@@ -29,8 +29,8 @@ HEAD = """# Published figures and ours
 
 Written by `python -m benchmarks.reproduce`. Test accuracy in %, mean +- standard deviation over seeds; *best* is the
 maximum over epochs and *last10* the mean of the last ten, both on test data: figures to compare, never a basis of a
-choice, never with one another. What was scaled down is said with each table: then the order (at the end of training)
-is to be compared, not the values.
+choice, never with one another. *best-val* is the test accuracy of the epoch that validates best. What was scaled down
+is said with each table: then the order (at the end of training) is to be compared, not the values.
 """
 
 
@@ -80,10 +80,11 @@ def _section(row: dict[str, Any], scale: dict[str, Any], result: dict[str, Any])
         for m in row["methods"]
         if m["method"] in result["accuracy"]
     }
-    lines = []
+    lines, shown = [], list(dict.fromkeys(["best", "last10", row["metric"]]))
     for m in measured.values():
         published = "" if m.published is None else f"{m.published:.2f} ({row['metric']})"
-        lines.append(f"| {m.method} | {published} | {m.shown('best')} | {m.shown('last10')} |")
+        cells = [m.shown(metric) if metric in m.accuracy else "" for metric in shown]
+        lines.append("| " + " | ".join([m.method, published, *cells]) + " |")
     notes = "; ".join(filter(None, (scale["note"], row.get("note") if scale["device"] == "cpu" else "")))
     return "\n".join(
         [
@@ -91,8 +92,8 @@ def _section(row: dict[str, Any], scale: dict[str, Any], result: dict[str, Any])
             "",
             f"{notes}; {result['dtype']}. {ordering(row['expect'], measured)}.",
             "",
-            "| method | published | ours, best | ours, last10 |",
-            "|---|---|---|---|",
+            "| method | published | " + " | ".join(f"ours, {metric}" for metric in shown) + " |",
+            "|---|---|" + "---|" * len(shown),
             *lines,
             "",
         ]

@@ -17,11 +17,14 @@ from s2e.words import EpochMetrics, Population, TrialSpec, derive_seed
 
 ROWS = Path(__file__).with_name("rows.toml")
 LAST = 10
-METRICS: dict[str, Callable[[list[float]], float]] = {
-    "best": max,
-    "last10": lambda accuracies: fmean(accuracies[-LAST:]),
+Curve = list[float]
+METRICS: dict[str, Callable[[Curve, Curve], float]] = {
+    "best": lambda test, _: max(test),
+    "last10": lambda test, _: fmean(test[-LAST:]),
+    "best-val": lambda test, validation: test[validation.index(max(validation))],
 }
-"""Over the test accuracies of all epochs, mean of the trial's networks: as published, so never a basis of a choice."""
+"""Over the test and validation accuracies of all epochs, mean of the trial's networks. ``best`` and ``last10`` are as
+published and never a basis of a choice; ``best-val``, the test accuracy of the epoch that validates best, is one."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +73,21 @@ def measure(row: Mapping[str, Any], method: Mapping[str, Any], scale: Mapping[st
         if isinstance(step, PopulationEpoch):
             for epoch in step.epochs:
                 found.setdefault(epoch.k, []).append(epoch)
-    curves = [[100 * (e.test_accuracy or 0.0) for e in epochs] for epochs in found.values()]
-    accuracy = {name: [round(metric(curve), 3) for curve in curves] for name, metric in METRICS.items()}
+    curves = [_curves(epochs) for epochs in found.values()]
+    accuracy = {name: [round(metric(*pair), 3) for pair in curves] for name, metric in METRICS.items()}
     return Measured(method["method"], accuracy, method.get("published"))
 
 
+def _curves(epochs: list[EpochMetrics]) -> tuple[Curve, Curve]:
+    """Test and validation accuracy of each epoch, in %."""
+    test, validation = ([100 * (value or 0.0) for value in values] for values in (
+        [e.test_accuracy for e in epochs], [e.validation_accuracy for e in epochs]
+    ))  # fmt: skip
+    return test, validation
+
+
 def ordering(expected: list[str], measured: Mapping[str, Measured]) -> str:
-    """Whether the published ordering was found at the end of training, in words."""
+    """The published ordering at the end of training, found or not, in words."""
     means = [measured[name].mean("last10") for name in expected]
     holds = all(a < b for a, b in itertools.pairwise(means))
     return f"Published order {' < '.join(expected)}: {'found' if holds else 'NOT found'}"

@@ -1,4 +1,4 @@
-"""What nothing read goes, what was not measured may be null, and the number of rounds is counted at submission.
+"""Columns that nothing reads go; numbers may be null; the number of rounds is counted at submission.
 
 Gone: jobs.seq and search_rounds.n_groups, which were written and never read, and the state ``pruned``, which no trial
 could reach.

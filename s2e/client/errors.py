@@ -87,7 +87,9 @@ class Unreadable(ApiError): ...
 class TooLarge(ApiError): ...
 
 
-class Unavailable(ApiError): ...
+class Unavailable(ApiError):
+    retry_after_s = 0.0
+    """When the service wants to be asked again."""
 
 
 _BY_CODE: dict[str, type[ApiError]] = {
@@ -116,4 +118,8 @@ def refusal(response: httpx.Response) -> ApiError:
         errors = tuple(Problem(e["field"], e["value"], e["allowed"]) for e in problem.get("errors") or ())
     except (ValueError, TypeError, KeyError):
         code, detail, errors = "http_error", f"status {response.status_code}: {response.text[:200]}", ()
-    return _BY_CODE.get(code, ApiError)(response.status_code, code, detail, errors)
+    error = _BY_CODE.get(code, ApiError)(response.status_code, code, detail, errors)
+    after = response.headers.get("Retry-After", "")
+    if isinstance(error, Unavailable) and after.isdigit():
+        error.retry_after_s = float(after)
+    return error

@@ -12,6 +12,7 @@ What it raises is in :mod:`s2e.client.errors`.
 from __future__ import annotations
 
 import json
+import random
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from datetime import time as time_of_day
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -49,6 +51,8 @@ from s2e.words.states import JOB_ENDED
 Shape = TypeVar("Shape")
 DEFAULT_URL = "http://127.0.0.1:8642"
 RECONNECT_S = (0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0)
+RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+"""Pauses between tries of one request, each somewhat shortened at random; the last one again and again."""
 SILENT_S = 45.0
 """The stream sends a ping every 15 s; a connection silent for longer is dead."""
 
@@ -63,15 +67,22 @@ class JobEvent:
 
     @property
     def is_end(self) -> bool:
-        """Whether it says that the job has ended."""
+        """True if it says that the job has ended."""
         return self.kind == "job" and self.data["state"] in JOB_ENDED
 
 
 class S2EClient:
-    """One service. ``key`` is needed where the service has one."""
+    """One service. ``key`` is needed where the service has one.
 
-    def __init__(self, url: str = DEFAULT_URL, key: str | None = None, timeout_s: float = 30.0) -> None:
+    A service that has answered before and is away now, or says that it cannot serve for the moment, is asked again for
+    ``patience_s`` seconds, so a restart of it is not noticed. Only what may be sent twice without harm is sent twice.
+    """
+
+    def __init__(
+        self, url: str = DEFAULT_URL, key: str | None = None, timeout_s: float = 30.0, patience_s: float = 60.0
+    ) -> None:
         self.url = url.rstrip("/")
+        self._patience_s, self._has_answered = patience_s, False
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout_s)
 
@@ -125,6 +136,10 @@ class S2EClient:
         """Another try at a failed job, which trains only what failed."""
         return self._ask(Job, "POST", f"/jobs/{job_id}/retry")
 
+    def delete(self, job_id: str) -> None:
+        """Delete a job that has ended, with its files. Raises NotFound, Conflict."""
+        self._request("DELETE", f"/jobs/{job_id}")
+
     def rounds(self, job_id: str) -> Iterator[JobRound]:
         """All rounds of a job, in order."""
         return self._pages(Page[JobRound], f"/jobs/{job_id}/rounds", {})
@@ -146,21 +161,21 @@ class S2EClient:
         return self._ask(JobSchedule, "GET", f"/jobs/{job_id}/schedule")
 
     def report(self, job_id: str) -> SearchReport:
-        """What a search ended with. Raises NotFound until the job has completed, WrongKind for a comparison."""
+        """The report of a search. Raises NotFound until the job has completed, WrongKind for a comparison."""
         report = self.any_report(job_id)
         if not isinstance(report, SearchReport):
             raise WrongKind(job_id, "search")
         return report
 
     def comparison(self, job_id: str) -> ComparisonReport:
-        """What a comparison ended with. Raises NotFound until the job has completed, WrongKind for a search."""
+        """The report of a comparison. Raises NotFound until the job has completed, WrongKind for a search."""
         report = self.any_report(job_id)
         if not isinstance(report, ComparisonReport):
             raise WrongKind(job_id, "compare")
         return report
 
     def any_report(self, job_id: str) -> SearchReport | ComparisonReport:
-        """What a job of either kind ended with. Raises NotFound until it has completed."""
+        """The report of a job of either kind. Raises NotFound until it has completed."""
         path = f"/jobs/{job_id}/report"
         data = self._request("GET", path).json()
         shape: type[SearchReport | ComparisonReport] = SearchReport
@@ -213,17 +228,21 @@ class S2EClient:
     def report_epochs(self, trial_id: str, lease: str, *epochs: Mapping[str, Any], **more: Any) -> ReportedTrial:
         """Report epochs of a leased trial, or with none of them prolong its lease. Raises LeaseExpired."""
         body = {"lease": lease, "epochs": [dict(epoch) for epoch in epochs], **more}
-        return self._ask(ReportedTrial, "POST", f"/trials/{trial_id}/epochs", json=body)
+        return self._ask(ReportedTrial, "POST", f"/trials/{trial_id}/epochs", json=body, twice=True)
 
     def report_result(self, trial_id: str, lease: str, **result: Any) -> ReportedTrial:
         """End a leased trial: ``outcome``, ``reason``, ``validation_accuracy``. Raises LeaseExpired."""
-        return self._ask(ReportedTrial, "POST", f"/trials/{trial_id}/result", json={"lease": lease, **result})
+        body = {"lease": lease, **result}
+        return self._ask(ReportedTrial, "POST", f"/trials/{trial_id}/result", json=body, twice=True)
 
     def workers(self) -> tuple[Worker, ...]:
         return self._ask(Items[Worker], "GET", "/workers").items
 
     def events(self, job_id: str, last_id: int = 0) -> Iterator[JobEvent]:
-        """Events behind ``last_id`` until the job's end, over lost connections; Unreachable when none comes back."""
+        """Events behind ``last_id`` until the job's end, over lost connections; Unreachable when none comes back.
+
+        0 begins with the first; ``job(job_id).last_event_id`` with what is news to who has that answer.
+        """
         n_failures = 0
         while True:
             try:
@@ -242,7 +261,7 @@ class S2EClient:
 
     def wait(self, job_id: str) -> Job:
         """The job once it has ended."""
-        for _ in self.events(job_id):
+        for _ in self.events(job_id, self.job(job_id).last_event_id):
             pass
         return self.job(job_id)
 
@@ -276,11 +295,31 @@ class S2EClient:
     def _ask(self, shape: type[Shape], method: str, path: str, **more: Any) -> Shape:
         return _shaped(shape, self._request(method, path, **more).json(), path)
 
-    def _request(self, method: str, path: str, **more: Any) -> httpx.Response:
+    def _request(self, method: str, path: str, *, twice: bool = False, **more: Any) -> httpx.Response:
+        """``twice``: sending it twice is the same as once; so it is of what only reads, or has an Idempotency-Key."""
+        twice = twice or method == "GET" or "Idempotency-Key" in more.get("headers", {})
+        until_s = time.monotonic() + self._patience_s
+        for pause_s in chain(RETRY_S, repeat(RETRY_S[-1])):
+            pause_s *= random.uniform(0.5, 1)  # noqa: S311  so that many clients do not come back at once
+            try:
+                return self._once(method, path, **more)
+            except Unreachable as error:
+                not_sent = isinstance(error.__cause__, httpx.ConnectError)
+                if not self._has_answered or not (twice or not_sent) or time.monotonic() + pause_s > until_s:
+                    raise
+            except Unavailable as error:
+                pause_s = max(pause_s, error.retry_after_s)
+                if time.monotonic() + pause_s > until_s:
+                    raise
+            time.sleep(pause_s)
+        raise AssertionError("the pauses never end")
+
+    def _once(self, method: str, path: str, **more: Any) -> httpx.Response:
         try:
             response = self._http.request(method, "/api/v1" + path, **more)
         except httpx.TransportError as error:
             raise Unreachable(self.url, error) from error
+        self._has_answered = True
         if not response.is_success:
             raise refusal(response)
         return response
@@ -295,7 +334,7 @@ def _shaped(shape: type[Shape], data: Any, path: str) -> Shape:
 
 
 def _plain(value: Any) -> Any:
-    """What a job may hold that JSON does not know: other mappings, and TOML's dates and times, as their text."""
+    """Plain JSON for what a job file may hold beyond it: other mappings, and TOML's dates and times, as their text."""
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, date | time_of_day):

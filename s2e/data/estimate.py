@@ -5,9 +5,6 @@ Legend: S samples, C classes. ``p_SC`` are probabilities of a network that was t
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -59,51 +56,16 @@ def confident_transition(p_SC: Array, label_S: NDArray[np.int64]) -> Array:
     return np.where(total_C1 > 0, of_class_CC / np.where(total_C1 > 0, total_C1, 1), np.eye(n_classes))
 
 
-def noise_rate_of(T_CC: Array, label_S: NDArray[np.int64]) -> float:
-    """Share of wrong labels that T implies: class shares q from the label shares r = q T, then 1 - sum_i q_i T_ii.
+def class_shares(T_CC: Array, label_S: NDArray[np.int64]) -> Array:
+    """Shares q of the classes that T implies, from the label shares r = q T.
 
     Where T is singular, the smallest q that explains the labels best; shares below 0 count as 0.
     """
     share_C = np.bincount(label_S, minlength=len(T_CC)) / len(label_S)
     class_C = np.linalg.lstsq(T_CC.T, share_C, rcond=None)[0].clip(min=0)
-    return float(1 - (class_C * np.diag(T_CC)).sum() / class_C.sum())
+    return np.asarray(class_C / class_C.sum())
 
 
-def incv_noise_rate(agreement: float, n_classes: int) -> float:
-    """eps of symmetric noise from (1 - eps)^2 + eps^2 / (C - 1) = agreement (Chen et al. 2019): how often a network
-    that has memorised one half of the labels predicts those of the other. The smaller root; (C - 1)/C below chance."""
-    share = 1 / (n_classes - 1)
-    discriminant = 1 - (1 + share) * (1 - agreement)
-    return (1 - math.sqrt(max(discriminant, 0.0))) / (1 + share)
-
-
-@dataclass(frozen=True)
-class NoiseEstimate:
-    """Estimates of the label noise from held-out predictions."""
-
-    n_samples: int
-    agreement: float
-    """Share of held-out predictions that are the given label."""
-    noise_rate: float
-    """By confident learning: the tau to start from."""
-    transition: tuple[tuple[float, ...], ...]
-    """By confident learning, T[i][j] = P(label j | class i)."""
-    patrini_noise_rate: float
-    patrini_transition: tuple[tuple[float, ...], ...]
-    incv_noise_rate: float
-    """By INCV's formula: for symmetric noise and networks that have memorised their labels."""
-
-
-def estimate_noise(p_SC: Array, label_S: NDArray[np.int64], percentile: float = 97) -> NoiseEstimate:
-    """The noise of labels [S] by every rule, from held-out probabilities [S, C]."""
-    confident_CC, patrini_CC = confident_transition(p_SC, label_S), patrini_transition(p_SC, percentile)
-    agreement = float((p_SC.argmax(axis=1) == label_S).mean())
-    return NoiseEstimate(
-        n_samples=len(label_S),
-        agreement=agreement,
-        noise_rate=noise_rate_of(confident_CC, label_S),
-        transition=tuple(map(tuple, confident_CC.tolist())),
-        patrini_noise_rate=noise_rate_of(patrini_CC, label_S),
-        patrini_transition=tuple(map(tuple, patrini_CC.tolist())),
-        incv_noise_rate=incv_noise_rate(agreement, p_SC.shape[1]),
-    )
+def noise_rate_of(T_CC: Array, label_S: NDArray[np.int64]) -> float:
+    """Share of wrong labels that T implies: 1 - sum_i q_i T_ii with the shares q of its classes."""
+    return float(1 - (class_shares(T_CC, label_S) * np.diag(T_CC)).sum())

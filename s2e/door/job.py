@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from s2e.door.data import table_problems, validation_problems
+from s2e.door.plan import settled
 from s2e.door.protocols import expand
 from s2e.door.train import train_problems
 from s2e.parts import DATASETS, KINDS, METHODS, NETWORKS, NOISE, SEARCHERS, SPACES, JobKind, Lookup, Part
@@ -65,7 +66,7 @@ def _completed(spec: JobSpec, problems: list[Problem]) -> tuple[JobSpec, list[Pa
             parts.append(part)
             sections[section][field] = to_json(part)
     changed = {section: replace(getattr(spec, section), **fields) for section, fields in sections.items()}
-    return replace(spec, **changed), parts
+    return replace(spec, plan=settled(spec.plan), **changed), parts
 
 
 def _unplannable(kind: JobKind, spec: JobSpec) -> list[Problem]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from functools import reduce
 from importlib.resources import files
 from typing import Any
 
-from s2e.parts import PROTOCOLS, ProtocolPart
-from s2e.words import Problem, SpecError
+from s2e.parts import PROTOCOLS, ProtocolCase, ProtocolPart
+from s2e.words import NoiseSpec, Problem, SpecError
 
 _DEFAULT_DATASET = "digits"
 _DEPENDENTS = {
@@ -28,7 +29,15 @@ def declare() -> None:
     table = tomllib.loads(files("s2e.door").joinpath("protocols.toml").read_text(encoding="utf-8"))
     for name, entry in table.items():
         datasets = {dataset: merged(entry["common"], own) for dataset, own in entry["datasets"].items()}
-        PROTOCOLS.add(name, ProtocolPart(name, entry["summary"], datasets), __name__)
+        cases = tuple(map(_case, entry.get("cases", ())))
+        PROTOCOLS.add(name, ProtocolPart(name, entry["summary"], datasets, cases), __name__)
+
+
+def _case(entry: Mapping[str, Any]) -> ProtocolCase:
+    values = {name: value for name, value in entry.items() if name not in ("dataset", "kinds", "from", "below")}
+    return ProtocolCase(
+        values, tuple(entry["kinds"]), entry.get("dataset", ""), entry.get("from", 0.0), entry.get("below", 1.0)
+    )
 
 
 def expand(job: Any) -> Any:
@@ -44,11 +53,21 @@ def expand(job: Any) -> Any:
     dataset = section.get("name", _DEFAULT_DATASET) if isinstance(section, Mapping) else None
     if not isinstance(dataset, str):
         return job
-    known = PROTOCOLS[job["protocol"]].datasets
-    if dataset not in known:
-        allowed = f"a protocol for data.name = {dataset!r}; this one is published for {', '.join(known)}"
+    protocol = PROTOCOLS[job["protocol"]]
+    if dataset not in protocol.datasets:
+        allowed = f"a protocol for data.name = {dataset!r}; this one is published for {', '.join(protocol.datasets)}"
         raise SpecError(Problem("protocol", job["protocol"], allowed))
-    return merged(known[dataset], job)
+    return merged(reduce(merged, protocol.values(dataset, *_noise_of(protocol.datasets[dataset], job))), job)
+
+
+def _noise_of(protocol: Mapping[str, Any], job: Mapping[str, Any]) -> tuple[str, float]:
+    """Kind and rate of the job's noise: its own, the protocol's, the fields' defaults; what is none fits no case."""
+    data = merged(protocol, job).get("data", {})
+    noise = data.get("noise", {}) if isinstance(data, Mapping) else {}
+    noise = noise if isinstance(noise, Mapping) else {}
+    kind, rate = noise.get("kind", NoiseSpec.kind), noise.get("noise_rate", NoiseSpec.noise_rate)
+    known = isinstance(kind, str) and isinstance(rate, int | float)
+    return (kind, float(rate)) if known else ("", 0.0)
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

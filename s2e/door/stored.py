@@ -13,7 +13,42 @@ from typing import Any
 from s2e.words import SPEC_VERSION, JobSpec, UnreadableError, read
 
 Upgrader = Callable[[dict[str, Any]], dict[str, Any]]
-UPGRADERS: Mapping[int, Upgrader] = {}
+BEFORE_2: Mapping[str, Mapping[str, Any]] = {"decoupling": {"floor": 0.0}, "sigua_sl": {"fewest_bad": 0}}
+"""Settings of methods that version 1 did not have, at the value that trains as its release did."""
+SEARCHERS_BEFORE_2 = ("model_newton", "model_newton_rung")
+PLAN_BEFORE_2 = {"step": "torch", "test_every": 1}
+"""Version 1 knew torch's step only, and measured test accuracy in every epoch."""
+POLICIES_BEFORE_2 = {"free_every": 6, "replicate_every": 3, "round_effect": False, "start": "spread"}
+"""Settings of these searchers, likewise."""
+
+
+def _second(spec: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 took Decoupling's mean over however few samples and SIGUA_SL's fraction without a least sample, its
+    comparisons had the first rules, and ``model_newton`` mixed its policies."""
+    compare, report, search = spec.get("compare"), spec.get("report"), spec.get("search")
+    if isinstance(report, Mapping):
+        spec = spec | {"report": {"rules": 1, **report}}
+    if isinstance(search, Mapping) and search.get("searcher") in SEARCHERS_BEFORE_2:
+        params = search.get("params", {})
+        settings = {**POLICIES_BEFORE_2, **params} if isinstance(params, Mapping) else params
+        spec = spec | {"search": {**search, "params": settings}}
+    if isinstance(plan := spec.get("plan"), Mapping):
+        spec = spec | {"plan": {**PLAN_BEFORE_2, **plan}}
+    entries = compare.get("entries") if isinstance(compare, Mapping) else None
+    if isinstance(compare, Mapping) and isinstance(entries, list):
+        spec = spec | {"compare": {**compare, "entries": [_with_settings(entry) for entry in entries]}}
+    return spec | {"train": _with_settings(spec["train"])} if "train" in spec else spec
+
+
+def _with_settings(section: Any) -> Any:
+    """A section with a method and its params, which gets the settings of BEFORE_2."""
+    if not isinstance(section, Mapping) or not isinstance(section.get("method"), str):
+        return section
+    more, params = BEFORE_2.get(section["method"], {}), section.get("params", {})
+    return {**section, "params": {**more, **params}} if more and isinstance(params, Mapping) else section
+
+
+UPGRADERS: Mapping[int, Upgrader] = {1: _second}
 """By version: makes the JSON of a spec of this version one of the next. A new version comes with its upgrader, and with
 specs of the one before among the tests."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from s2e.jobs.compare import entries_of, schedule_words, uses_schedule
-from s2e.jobs.search_report import CONFIDENCE, interval
+from s2e.jobs.sequential import CONFIDENCE, interval
 from s2e.words import Compared, CompareReport, CompareRow, JobSpec, RoundRecord, TrialResult, numbers_of, value_at
 
 

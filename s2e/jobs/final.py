@@ -1,10 +1,14 @@
 """After the search: a rival of equal budget, a choice among the best bets, a comparison on fresh seeds.
 
-    tune      eq. (1) gets as many trials as the search, in rounds of the same size, evenly spread over its space
+    tune      eq. (1) gets as many trials as the search, in rounds of the same size, by ``model_newton``, whatever rule
+              the search has. It begins with the default schedule, which the search does not get, and learns from its
+              own trials only, as the search does
     choose    of both sides, the few schedules with the lowest posterior mean are trained on fresh seeds; the one with
-              the best validation accuracy goes on, so that nobody's luck in the search is taken for merit
+              the best validation accuracy goes on, so that nobody's luck in the search is taken for merit. The
+              posterior is one for both: it knows the trials of either side, and which of them shared a data order
     retrain   the two chosen ones, the default schedule and R = 1 on other fresh seeds, in rounds: a look at the paired
-              differences, and more seeds for what is still open, until the best rival is decided or the budget ends
+              differences, and more seeds for what is still open, until the tuned eq. (1) and the best rival are
+              decided, or unlikely to be, or the budget ends
 
 No seed is used by two of them, so nothing that was chosen by a training is judged by it. Every function is pure.
 """
@@ -15,7 +19,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from s2e.jobs.recommendation import best_bets, succeeded
-from s2e.jobs.search_report import best_rival, is_open, looks, rows_of
+from s2e.jobs.rival import make_rival, rival_state
+from s2e.jobs.search_report import undecided
+from s2e.jobs.sequential import looks, most_trainings
 from s2e.jobs.trials import (
     coteaching_schedule,
     default_keep_rate,
@@ -26,7 +32,7 @@ from s2e.jobs.trials import (
 )
 from s2e.search.grid import Grid
 from s2e.search.spaces import eq_1_of
-from s2e.words import JobSpec, Round, RoundRecord, TrialSpec
+from s2e.words import JobSpec, Round, RoundRecord, SearchState, TrialSpec
 
 Schedule = tuple[tuple[float, ...], dict[str, Any]]
 """R(t), and the training settings that go with it."""
@@ -41,7 +47,7 @@ def final_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
     m, kinds = len(history), [record.round.kind for record in history]
     first = kinds.count("tune") * spec.search.n_trials
     if first < n_tuned(spec):
-        return _tune_round(spec, m, first)
+        return _tune_round(spec, history, first)
     if "choose" not in kinds and (trials := tuple(_choices(spec, history))):
         return Round(m, "choose", trials)
     return _retrain_round(spec, history)
@@ -56,33 +62,44 @@ def n_tuned(spec: JobSpec) -> int:
 
 def n_final_rounds(spec: JobSpec) -> int:
     """Most rounds that follow the search."""
-    return -(-n_tuned(spec) // spec.search.n_trials) + (spec.report.n_candidates > 1) + len(looks(spec))
+    return -(-n_tuned(spec) // spec.search.n_trials) + (spec.report.n_candidates > 1) + len(looks(spec.report))
 
 
 def n_final_trials(spec: JobSpec) -> int:
     """Most trials that follow the search."""
     candidates = spec.report.n_candidates if spec.report.n_candidates > 1 else 0
-    return n_tuned(spec) + len(SIDES) * candidates * spec.report.n_choice_seeds + 4 * looks(spec)[-1]
+    return n_tuned(spec) + len(SIDES) * candidates * spec.report.n_choice_seeds + most_trainings(spec.report)
 
 
 # --- tune -------------------------------------------------------------------------------------------------------------
 
 
-def _tune_round(spec: JobSpec, m: int, first: int) -> Round:
+def _tune_round(spec: JobSpec, history: Sequence[RoundRecord], first: int) -> Round:
     """The trials from ``first`` on of the tuning, at most as many as a round of the search has."""
-    last = min(n_tuned(spec), first + spec.search.n_trials)
-    return Round(m, "tune", tuple(make_trial(spec, m, i - first, *_tuned(spec, i)) for i in range(first, last)))
+    m, last = len(history), min(n_tuned(spec), first + spec.search.n_trials)
+    state = None if _is_listed(spec) else rival_state(spec, history)
+    tuned = (_tuned(spec, i, state, i - first) for i in range(first, last))
+    return Round(m, "tune", tuple(make_trial(spec, m, k, *one) for k, one in enumerate(tuned)), state)
 
 
-def _tuned(spec: JobSpec, i: int) -> tuple[str, tuple[float, ...], dict[str, Any]]:
-    """Label, schedule and settings of the tuning's trial i: the given values of tau, or the default and then a grid."""
+def _is_listed(spec: JobSpec) -> bool:
+    """True if no trial of the tuning depends on another: the values of tau are given, or the rules are the first."""
+    return spec.report.taus is not None or spec.report.rules == 1
+
+
+def _tuned(spec: JobSpec, i: int, state: SearchState | None, k: int) -> tuple[str, tuple[float, ...], dict[str, Any]]:
+    """Label, schedule and settings of the tuning's trial i, the k-th of its round: given values of tau, or the default
+    schedule and then what the rule asks for."""
     n_epochs = spec.train.n_epochs
     if spec.report.taus is not None or i == 0:
         tau = _taus(spec)[i] if spec.report.taus is not None else default_tau(spec)
         return f"tau={tau:g}", coteaching_schedule(spec, tau), {}
     space = make_rival_space(spec)
-    grid = Grid(space, spec.seed, n_epochs)
-    point = grid.ask(grid.init(), i - 1)
+    if state is None:
+        grid = Grid(space, spec.seed, n_epochs)
+        point = grid.ask(grid.init(), i - 1)
+    else:
+        point = make_rival(spec).ask(state, k)
     tau, t_k, c = (float(value_1[0]) for value_1 in eq_1_of(space.vectors([point]), n_epochs))
     return f"tau={tau:.2f}, t_k={t_k:.1f}, c={c:g}", space.schedule(point, n_epochs), space.overrides(point)
 
@@ -107,14 +124,14 @@ def _choices(spec: JobSpec, history: Sequence[RoundRecord]) -> Iterator[TrialSpe
 
 def _candidates(spec: JobSpec, history: Sequence[RoundRecord], row: str) -> list[TrialSpec]:
     """The trials of a side with the lowest posterior means, best first: one rule for the search and for its rival."""
-    tried = [
-        pair
-        for record in history
-        if record.round.kind == SIDES[row]
-        for pair in succeeded(record.round.trials, record.results)
-    ]
-    best = best_bets(spec, [one for _, one in tried], spec.report.n_candidates)
-    return [tried[i][0] for i in best]
+    tried = {
+        side: [pair for record in history if record.round.kind == kind for pair in succeeded(record)]
+        for side, kind in SIDES.items()
+    }
+    own = tried.pop(row)
+    beside = [] if spec.report.rules == 1 else [one for pairs in tried.values() for _, one in pairs]
+    best = best_bets(spec, [one for _, one in own], spec.report.n_candidates, beside)
+    return [own[i][0] for i in best]
 
 
 def chosen(spec: JobSpec, history: Sequence[RoundRecord], row: str) -> TrialSpec | None:
@@ -135,28 +152,19 @@ def chosen(spec: JobSpec, history: Sequence[RoundRecord], row: str) -> TrialSpec
 
 
 def _retrain_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
-    """The next seeds of the comparison; None when the best rival is decided or the budget has ended."""
-    m, seeds = len(history), (0, *looks(spec))
+    """The next seeds of the comparison; None when no more of them would decide anything, or the budget has ended."""
+    m, seeds = len(history), (0, *looks(spec.report))
     n_looks = sum(record.round.kind == "retrain" for record in history)
-    if n_looks == len(looks(spec)):
+    if n_looks == len(looks(spec.report)):
         return None
     schedules = _schedules(spec, history)
-    labels = _open_labels(spec, history) if n_looks else tuple(schedules)
+    labels = undecided(spec, history) if n_looks else tuple(schedules)
     pairs = [(repeat, label) for repeat in range(seeds[n_looks] + 1, seeds[n_looks + 1] + 1) for label in labels]
     trials = (
         make_repeat(spec, m, k, label, *schedules[label], ("retrain", repeat))
         for k, (repeat, label) in enumerate(pairs)
     )
     return Round(m, "retrain", tuple(trials)) if pairs else None
-
-
-def _open_labels(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[str, ...]:
-    """The rows that get more seeds after a look: none once the best rival is decided, else all that are open."""
-    rows = rows_of(spec, history)
-    rival = best_rival(rows)
-    if rival is None or not is_open(rival):
-        return ()
-    return ("searched", *(row.label for row in rows if is_open(row)))
 
 
 def _schedules(spec: JobSpec, history: Sequence[RoundRecord]) -> dict[str, Schedule]:

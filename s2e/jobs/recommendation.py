@@ -11,8 +11,8 @@ import numpy as np
 
 from s2e.door.overrides import merged
 from s2e.search.parameters import features_of, parse_parameters
-from s2e.search.surrogate import CurveSurrogate, lowest
-from s2e.words import JobSpec, TrialResult, TrialSpec, of_highest_fidelity, to_json
+from s2e.search.surrogate import NO_ROUND, CurveSurrogate, lowest
+from s2e.words import JobSpec, RoundRecord, TrialSpec, of_highest_fidelity, to_json
 
 
 @dataclass(frozen=True)
@@ -24,29 +24,35 @@ class Tried:
     train: Mapping[str, Any]
     objective: float
     share: float = 1.0
+    round: int = NO_ROUND
+    """Trials of a round share the data order."""
 
 
-def succeeded(trials: Sequence[TrialSpec], results: Sequence[TrialResult]) -> list[tuple[TrialSpec, Tried]]:
-    """The trials that ended with an objective, each as :class:`Tried`."""
+def succeeded(record: RoundRecord) -> list[tuple[TrialSpec, Tried]]:
+    """The trials of a round that ended with an objective, each as :class:`Tried`."""
     return [
-        (trial, Tried(trial.keep_rate, trial.train, result.objective, trial.share))
-        for trial, result in zip(trials, results, strict=True)
+        (trial, Tried(trial.keep_rate, trial.train, result.objective, trial.share, trial.round))
+        for trial, result in zip(record.round.trials, record.results, strict=True)
         if result.objective is not None
     ]
 
 
-def best_bets(spec: JobSpec, tried: Sequence[Tried], n: int = 1) -> list[int]:
+def best_bets(spec: JobSpec, tried: Sequence[Tried], n: int = 1, beside: Sequence[Tried] = ()) -> list[int]:
     """Indices of the ``n`` lowest posterior means, best first: no schedule with the same settings twice.
 
-    Only the trials with the largest share of a full training compete: shorter ones rank otherwise.
+    Only the trials with the largest share of a full training compete: shorter ones rank otherwise. Trials ``beside``
+    them, with the same share, are not to be chosen but known to the posterior.
     """
     index_N = [i for i, _ in of_highest_fidelity(list(enumerate(tried)), lambda pair: pair[1].share)]
     if not index_N:
         return []
     tried = [tried[i] for i in index_N]
-    keep_rate_NT, objective_N = [one.keep_rate for one in tried], [one.objective for one in tried]
-    extra_NF = _setting_features(spec, tried)
-    mean_N = CurveSurrogate(keep_rate_NT, objective_N, extra_NF).posterior_mean(keep_rate_NT, extra_NF)
+    known = [*tried, *(one for one in beside if one.share == tried[0].share)]
+    extra_MF = _setting_features(spec, known)
+    rounds = None if spec.report.rules == 1 else [one.round for one in known]
+    fit = CurveSurrogate([one.keep_rate for one in known], [one.objective for one in known], extra_MF, rounds)
+    extra_NF = None if extra_MF is None else extra_MF[: len(tried)]
+    mean_N = fit.posterior_mean([one.keep_rate for one in tried], extra_NF)
     best: list[int] = []
     while len(best) < n and np.isfinite(mean_N).any():
         best.append(lowest(mean_N))

@@ -1,19 +1,15 @@
 """From finished rounds to the report: best run, recommended schedule, fresh-seed comparison, verdict in words.
 
-Differences are paired by seed. They are looked at after n_seeds seeds, after twice as many, and so on, and a look may
-end the comparison, so an interval at 95 % each time would miss too often. The error is shared by the L looks that may
-come (Bonferroni): each has a t interval at 1 - 0.05 / L, and all of them hold together with at least 95 %.
+Differences are paired by seed; :mod:`s2e.jobs.sequential` says when they are looked at, and at which confidence.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from statistics import fmean, stdev
-
-from scipy.stats import t as student_t
+from statistics import fmean
 
 from s2e.data.validation import validation_warning
+from s2e.jobs.sequential import POWER, confidence_at, detectable, for_all, interval, looks, worth_more
 from s2e.words import (
     JobSpec,
     Report,
@@ -33,27 +29,6 @@ TITLES = {
     "all": "R = 1 (keep everything)",
 }
 IN_WORDS = TITLES | {"default": "the default Co-teaching schedule", "tuned": "the tuned eq. (1)", "all": "R = 1"}
-CONFIDENCE = 0.95
-
-
-def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float | None, float | None]:
-    """Mean and half-width of its Student-t interval; None where there are too few values."""
-    if not values:
-        return None, None
-    if len(values) < 2:
-        return values[0], None
-    quantile = float(student_t.ppf(0.5 + confidence / 2, len(values) - 1))
-    return fmean(values), quantile * stdev(values) / math.sqrt(len(values))
-
-
-def looks(spec: JobSpec) -> tuple[int, ...]:
-    """Seeds of a schedule after which the comparison is looked at: n_seeds, doubled each time, at most max_seeds."""
-    n, most = spec.report.n_seeds, spec.report.max_seeds or 2 * spec.report.n_seeds
-    seeds = []
-    while n < most:
-        seeds.append(n)
-        n *= 2
-    return (*seeds, most)
 
 
 def make_report(spec: JobSpec, history: Sequence[RoundRecord], recommended: tuple[int, int] | None) -> Report:
@@ -61,7 +36,8 @@ def make_report(spec: JobSpec, history: Sequence[RoundRecord], recommended: tupl
     succeeded = [(trial, result) for trial, result in _pairs(history, "search") if result.objective is not None]
     succeeded = of_highest_fidelity(succeeded, lambda pair: pair[0].share)
     best = min(succeeded, key=lambda pair: pair[1].objective or 0.0, default=None)
-    rows = rows_of(spec, history)
+    rows, measured = rows_of(spec, history), _measured(_pairs(history, "retrain"))
+    said = _rests_on(measured), _verdict(rows, recommended), validation_warning(spec.data)
     first = next((r for t, r in _pairs(history, "retrain") if t.label == "searched" and r.model), None)
     return Report(
         recommended=recommended,
@@ -71,29 +47,34 @@ def make_report(spec: JobSpec, history: Sequence[RoundRecord], recommended: tupl
         recommended_model=None if first is None else first.model,
         keep_rate=rows[0].keep_rate,
         rows=rows,
-        verdict=" ".join(filter(None, (_verdict(rows, recommended), validation_warning(spec.data)))),
+        verdict=" ".join(filter(None, said)),
         train=rows[0].train,
         basis=_basis(spec, history),
+        measured=measured,
     )
 
 
 def rows_of(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[ReportRow, ...]:
     """The comparison so far, one row for each schedule."""
     retrained = _pairs(history, "retrain")
-    confidence = 1 - (1 - CONFIDENCE) / len(looks(spec))
-    return tuple(_row(label, retrained, confidence) for label in TITLES)
+    return tuple(_row(spec, label, retrained) for label in TITLES)
 
 
-def is_open(row: ReportRow) -> bool:
-    """True if more seeds might separate the searched schedule from this one; never where both are the same training."""
-    if row.difference is None:
-        return False
-    return row.difference_half_width is None or 0 < row.difference_half_width >= abs(row.difference)
+def undecided(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[str, ...]:
+    """The rows that get more seeds, the searched one first; none once the rows that decide have had enough.
 
-
-def best_rival(rows: Sequence[ReportRow]) -> ReportRow | None:
-    """The row that the searched schedule is least ahead of; None when it was trained beside none of them."""
-    return min((row for row in rows if row.difference is not None), key=lambda row: row.difference or 0.0, default=None)
+    The tuned eq. (1) decides, and so does the rival that the searched schedule is least ahead of. While one of them is
+    worth more seeds, so is every other row that is open, up to :func:`s2e.jobs.sequential.for_all`.
+    """
+    retrained, report = _pairs(history, "retrain"), spec.report
+    differences = {label: _differences(label, retrained) for label in TITLES if label != "searched"}
+    n_seeds = {label: _n_seeds(label, retrained) for label in differences}
+    open_ = [label for label, values in differences.items() if worth_more(report, values, n_seeds[label])]
+    trained = [label for label, values in differences.items() if values]
+    least = min(trained, key=lambda label: fmean(differences[label]), default=None)
+    deciding = {least} if report.rules == 1 else {least, "tuned"}
+    more = [label for label in open_ if label in deciding or n_seeds[label] < for_all(report)]
+    return ("searched", *more) if deciding.intersection(open_) else ()
 
 
 def _pairs(history: Sequence[RoundRecord], kind: str) -> list[tuple[TrialSpec, TrialResult]]:
@@ -106,31 +87,63 @@ def _pairs(history: Sequence[RoundRecord], kind: str) -> list[tuple[TrialSpec, T
     ]
 
 
-def _row(label: str, retrained: Sequence[tuple[TrialSpec, TrialResult]], confidence: float) -> ReportRow:
+def _row(spec: JobSpec, label: str, retrained: Sequence[tuple[TrialSpec, TrialResult]]) -> ReportRow:
     mine = [(trial, result) for trial, result in retrained if trial.label == label]
-    accuracy = {t.repeat: r.test_accuracy for t, r in mine if r.test_accuracy is not None}
-    searched = {
-        t.repeat: r.test_accuracy for t, r in retrained if t.label == "searched" and r.test_accuracy is not None
-    }
+    accuracy = _accuracies(label, retrained)
+    differences = [] if label == "searched" else _differences(label, retrained)
+    confidence = confidence_at(spec.report, _n_seeds(label, retrained))
     mean, half_width = interval(list(accuracy.values()))
-    difference, difference_half_width = (
-        interval([searched[s] - accuracy[s] for s in accuracy if s in searched], confidence)
-        if label != "searched"
-        else (None, None)
-    )
+    difference, difference_half_width = interval(differences, confidence)
+    values, has_test = tuple(accuracy.values()), _measured(retrained) == "test_accuracy"
     return ReportRow(
         label=label,
         title=TITLES[label],
         keep_rate=mine[0][0].keep_rate,
-        test_accuracy=tuple(accuracy.values()),
+        test_accuracy=values if has_test else (),
+        validation_accuracy=() if has_test else values,
         mean=mean,
         half_width=half_width,
         difference=difference,
         difference_half_width=difference_half_width,
+        detectable=detectable(differences, confidence),
         n_failed=sum(result.failed for _, result in mine),
         train=mine[0][0].train,
         **{number.name: _mean_at(number.source, mine) for number in numbers_of(ReportRow)},
     )
+
+
+def _measured(retrained: Sequence[tuple[TrialSpec, TrialResult]]) -> str:
+    """The accuracy that the comparison rests on: test accuracy, unless whoever trained measured validation alone."""
+    has_test = any(result.test_accuracy is not None for _, result in retrained)
+    has_validation = any(result.validation_accuracy is not None for _, result in retrained)
+    return "validation_accuracy" if has_validation and not has_test else "test_accuracy"
+
+
+def _rests_on(measured: str) -> str:
+    if measured == "test_accuracy":
+        return ""
+    return (
+        "No test accuracy was reported, so this compares validation accuracy, by which the searched and the tuned "
+        "schedule were chosen: it flatters both."
+    )
+
+
+def _accuracies(label: str, retrained: Sequence[tuple[TrialSpec, TrialResult]]) -> dict[int, float]:
+    """Accuracy of a schedule by seed, without those that failed."""
+    name = _measured(retrained)
+    mine = {trial.repeat: getattr(result, name) for trial, result in retrained if trial.label == label}
+    return {seed: accuracy for seed, accuracy in mine.items() if accuracy is not None}
+
+
+def _differences(label: str, retrained: Sequence[tuple[TrialSpec, TrialResult]]) -> list[float]:
+    """Searched - this schedule, for each seed that trained both to the end."""
+    searched, accuracy = _accuracies("searched", retrained), _accuracies(label, retrained)
+    return [searched[seed] - accuracy[seed] for seed in accuracy if seed in searched]
+
+
+def _n_seeds(label: str, retrained: Sequence[tuple[TrialSpec, TrialResult]]) -> int:
+    """Seeds that a schedule was trained on, to the end or not."""
+    return max((trial.repeat for trial, _ in retrained if trial.label == label), default=0)
 
 
 def _mean_at(source: str, trained: Sequence[tuple[TrialSpec, TrialResult]]) -> float | None:
@@ -147,19 +160,30 @@ def _verdict(rows: Sequence[ReportRow], recommended: tuple[int, int] | None) -> 
     for row in rows[1:]:
         places[_outcome(row)].append(row)
     parts = [
-        f"On fresh seeds the searched schedule {verb} "
-        + ", ".join(f"{IN_WORDS[row.label]} ({100 * (row.difference or 0):+.1f} points)" for row in places[verb])
-        + "."
+        f"On fresh seeds the searched schedule {verb} " + ", ".join(map(_with_interval, places[verb])) + "."
         for verb in ("beats", "is worse than")
         if places[verb]
     ]
     if places["open"]:
         parts.append(f"These seeds do not separate the searched schedule from {_listed(places['open'])}.")
+    parts += [_least_seen(row) for row in places["open"] if row.label == "tuned" and row.detectable]
     if places["unknown"]:
         parts.append(f"No seed trained both the searched schedule and {_listed(places['unknown'])} to the end.")
     if "tuned" not in [row.label for row in places["beats"]]:
         parts.append("No schedule is shown to beat the tuned eq. (1) here.")
     return " ".join(parts)
+
+
+def _with_interval(row: ReportRow) -> str:
+    """A decided rival with the difference and its interval, in points."""
+    difference, half = 100 * (row.difference or 0), 100 * (row.difference_half_width or 0)
+    return f"{IN_WORDS[row.label]} ({difference:+.1f} points, {difference - half:+.1f} to {difference + half:+.1f})"
+
+
+def _least_seen(row: ReportRow) -> str:
+    """The true difference that would probably have been declared."""
+    n, points = len(row.of_seeds), 100 * (row.detectable or 0)
+    return f"A true difference of {points:.1f} points to it would show in {POWER:.0%} of comparisons on {n} seeds."
 
 
 def _outcome(row: ReportRow) -> str:
@@ -174,7 +198,7 @@ def _outcome(row: ReportRow) -> str:
 def _basis(spec: JobSpec, history: Sequence[RoundRecord]) -> str:
     """The basis of the numbers, in words."""
     searched = sum(trial.share for trial, _ in _pairs(history, "search"))
-    n_tuned, seeds = len(_pairs(history, "tune")), looks(spec)
+    n_tuned, seeds = len(_pairs(history, "tune")), looks(spec.report)
     fewer = " (fewer: a quick look, not an even contest)" if n_tuned < searched else ""
     parts = [f"The search spent {searched:.4g} full trainings, tuning eq. (1) {n_tuned}{fewer}."]
     if _pairs(history, "choose"):
@@ -185,11 +209,12 @@ def _basis(spec: JobSpec, history: Sequence[RoundRecord]) -> str:
     repeats = {trial.repeat for trial, _ in _pairs(history, "retrain")}
     parts.append(f"The rows rest on up to {len(repeats)} other seeds.")
     if len(seeds) > 1:
-        level = 100 * (1 - (1 - CONFIDENCE) / len(seeds))
         planned = ", ".join(map(str, seeds[:-1])) + f" and {seeds[-1]}"
+        levels = ", ".join(f"{100 * confidence_at(spec.report, n):.4g}" for n in seeds)
         parts.append(
-            f"Looks were planned at {planned}; a decided best rival ends them, so each difference has a t interval at "
-            f"{level:.4g} %, and all looks together 95 %."
+            f"Looks were planned at {planned} seeds and end where the tuned eq. (1) and the best rival are decided or "
+            f"unlikely to be, so each difference has the t interval of its look ({levels} %), and all looks together "
+            "95 %. Differences that are declared, above all early, are on average larger than the true ones."
         )
     return " ".join(parts)
 

@@ -18,7 +18,8 @@ class CoTeachingPlus(CoTeaching):
     """Co-teaching on the samples D where the two networks disagree: each learns from the floor(R |D|) (at least one) of
     smallest loss that the other selects in D. Plain Co-teaching while warming up, and on a batch whose D is empty.
 
-    (The official code's gate for an empty D does not gate.)
+    On an empty D the official program takes plain cross entropy on the whole batch up to step 5,000, and a gradient of
+    exactly zero afterwards.
     """
 
     params: selection.CoTeachingPlus

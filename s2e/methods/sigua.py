@@ -72,11 +72,13 @@ class SiguaSL(Method):
         return good_KB * good_share_K[:, None] - bad_KB * (self.params.gamma * bad_share_K)[:, None]
 
     def n_bad(self, n_good_K: torch.Tensor, batch_size: int) -> torch.Tensor:
-        """Samples of the ascent [K]: floor of the fraction, never more than are left."""
+        """Samples of the ascent [K]: floor of the fraction, at least ``fewest_bad`` and never more than are left; none
+        for a fraction of 0."""
         left_K = batch_size - n_good_K
         base_K = left_K if self.params.fraction_of == "forgotten" else torch.full_like(left_K, batch_size)
         asked_K = (self.params.fraction * base_K.double() + 1e-9).floor().to(left_K.dtype)
-        return torch.minimum(asked_K, left_K)
+        fewest = self.params.fewest_bad if self.params.fraction > 0 else 0
+        return torch.minimum(asked_K.clamp(min=fewest), left_K)
 
 
 def group_share(n: torch.Tensor, batch_size: int, normalise: str) -> torch.Tensor:

@@ -29,7 +29,7 @@ class StackedNetwork(ABC):
     params: NetworkPart
     """The settings; a network that has some annotates it with the class that declares it."""
     compiled: bool = False
-    """Whether ``forward`` may take compiled passes that give the same bits as torch's operations."""
+    """True if ``forward`` may take compiled passes that give the same bits as torch's operations."""
 
     def __init__(
         self,

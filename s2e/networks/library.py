@@ -14,13 +14,13 @@ from pathlib import Path
 
 LIBRARY = Path(__file__).with_name("_native.so")
 INTERFACE = 1
-"""What :data:`LIBRARY` has to answer: it was compiled from the source beside this file."""
+"""The answer expected of :data:`LIBRARY`: it was compiled from the source beside this file."""
 INSTRUCTION_SETS = ("avx512", "avx2", "neon")
 """Best first. All of them compute the same bits."""
 HALF_SETS = ("amx", "avx512bf16")
 """Those with bfloat16 products, best first; each rounds sums in its own way."""
 _UP_TO = {"default": (), "avx2": ("avx2",)}
-"""What torch's own ATEN_CPU_CAPABILITY leaves: it stands in for an older processor, for torch and for the library."""
+"""The instruction sets that torch's ATEN_CPU_CAPABILITY leaves, to stand in for an older processor everywhere."""
 
 
 class SpecFields(Structure):

@@ -16,13 +16,14 @@ _TYPES = (torch.float32, torch.bfloat16)
 
 
 def reads(x_BCHW: torch.Tensor) -> bool:
-    """Whether the compiled pass can take these images."""
+    """True for images that the compiled pass can take; not inside torch.func: it has no forward derivative."""
     return (
         x_BCHW.device.type == "cpu"
         and x_BCHW.dtype in _TYPES
         and x_BCHW.is_contiguous(memory_format=torch.channels_last)
         and min(x_BCHW.shape[2:]) > 1
         and instruction_set() is not None
+        and not torch._C._are_functorch_transforms_active()  # as torch.autograd.Function.apply asks
     )
 
 

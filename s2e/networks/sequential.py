@@ -43,7 +43,7 @@ class Pass:
     n_stacked: int
     train: bool
     compiled: bool = False
-    """Whether compiled passes may stand for torch's operations; they give the same bits."""
+    """True if compiled passes may stand for torch's operations; they give the same bits."""
 
 
 class StackedSequential(StackedNetwork):
@@ -94,7 +94,7 @@ def _sequential(layer: nn.Sequential, name: str, signal: Signal, run: Pass) -> S
 
 
 def _halves(layer: nn.Module) -> bool:
-    """Whether a layer is the max-pooling by 2 that has a compiled pass."""
+    """True if a layer is the max-pooling by 2 that has a compiled pass."""
     if type(layer) is not nn.MaxPool2d:
         return False
     size, step = (2, (2, 2)), (None, 2, (2, 2))

@@ -8,7 +8,7 @@ An outside package declares a part with the same decorators and names it as an e
 """
 
 from s2e.parts.data import DATASETS, NOISE, DatasetPart, NoisePart, Statistics, dataset, noise
-from s2e.parts.jobs import KINDS, PROTOCOLS, JobKind, Lookup, ProtocolPart, Recommended
+from s2e.parts.jobs import KINDS, PROTOCOLS, JobKind, Lookup, ProtocolCase, ProtocolPart, Recommended
 from s2e.parts.listing import REGISTRIES, Listed, Setting, listing
 from s2e.parts.part import Part
 from s2e.parts.registry import Fault, Origin, Registry
@@ -19,6 +19,6 @@ from s2e.words.fields import param
 __all__ = [
     "DATASETS", "KINDS", "METHODS", "NETWORKS", "NOISE", "PROTOCOLS", "REGISTRIES", "SEARCHERS", "SPACES",
     "DatasetPart", "Fault", "JobKind", "Listed", "Lookup", "MethodPart", "NetworkPart", "NoisePart", "Origin", "Part",
-    "ProtocolPart", "Recommended", "Registry", "SearcherPart", "Setting", "SpacePart", "Statistics", "dataset",
-    "listing", "method", "network", "noise", "param", "searcher", "space",
+    "ProtocolCase", "ProtocolPart", "Recommended", "Registry", "SearcherPart", "Setting", "SpacePart", "Statistics",
+    "dataset", "listing", "method", "network", "noise", "param", "searcher", "space",
 ]  # fmt: skip

@@ -76,12 +76,32 @@ class JobKind(ABC):
 
 
 @dataclass(frozen=True)
+class ProtocolCase:
+    """The part of a protocol that holds for one data set ("": for all), for some noise and a range of its rate."""
+
+    values: Mapping[str, Any]
+    kinds: tuple[str, ...]
+    dataset: str = ""
+    lowest: float = 0.0
+    below: float = 1.0
+
+    def fits(self, dataset: str, kind: str, noise_rate: float) -> bool:
+        """True if the case holds for a job of this data set and noise."""
+        return self.dataset in ("", dataset) and kind in self.kinds and self.lowest <= noise_rate < self.below
+
+
+@dataclass(frozen=True)
 class ProtocolPart:
     """A published training protocol: its part of a job, for each data set it was published for."""
 
     name: str
     summary: str
     datasets: Mapping[str, Mapping[str, Any]]
+    cases: Sequence[ProtocolCase] = ()
+
+    def values(self, dataset: str, kind: str, noise_rate: float) -> list[Mapping[str, Any]]:
+        """Its parts of a job for a data set it was published for and a noise, each to be laid over the one before."""
+        return [self.datasets[dataset], *(case.values for case in self.cases if case.fits(dataset, kind, noise_rate))]
 
 
 KINDS: Registry[JobKind] = Registry("kinds", "s2e.jobs.kinds")

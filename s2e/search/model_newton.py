@@ -7,9 +7,18 @@ few trials. The first trials are spread over the uniform density by the mean of 
 1. the surrogate is fitted to all trials so far (:mod:`s2e.search.history` bounds what is remembered);
 2. theta takes INNER_STEPS damped Newton steps on E_{x ~ p_theta}[posterior mean], from N_DRAWS draws each, in
    Fisher-whitened coordinates, within KL(new || old) <= KL_MAX of the round's first theta;
-3. a trial is the minimum of one joint posterior draw (Thompson sampling) over a pool of its own: half p_theta, a
-   quarter uniform, a quarter mutations of the elite. One in FREE_EVERY is a free draw from p_theta instead; where seeds
-   explain most of the objective, one in REPLICATE_EVERY re-trains one of the elite.
+3. each trial follows one of four policies:
+
+   thompson    the minimum of one joint posterior draw over a pool of its own: half p_theta, a quarter uniform, a
+               quarter mutations of the elite;
+   portfolio   the first N_START: points whose curves are nearest to eq. (1) at values of tau that cover what is not
+               known, in place of 1 to 3 (:mod:`s2e.search.portfolio`);
+   spread      the same, uniform draws spread by the mean of their curve;
+   replicate   one of the elite again, by Thompson sampling, where seeds explain most of the objective;
+   free        a draw from p_theta.
+
+   All are ``thompson`` after the first unless a job asks for one replicate or free draw in so many trials: on recorded
+   trainings neither of them pays (docs/search.md).
 
 A trial's pool and posterior draw come from its own generator: no two trials of a round are alike, and neither depends
 on the other. ``memory`` holds the history and the parameters of the fit.
@@ -28,9 +37,10 @@ import numpy as np
 from s2e.search.distributions import Array
 from s2e.search.history import History
 from s2e.search.newton import centred
+from s2e.search.portfolio import nearest, portfolio
 from s2e.search.relaxation import Relaxation, scaled
 from s2e.search.space import THETA_MAX, THETA_MIN, Space
-from s2e.search.surrogate import RELATEDNESS, Hyperparameters, Surrogate, standardised
+from s2e.search.surrogate import NO_ROUND, RELATEDNESS, Hyperparameters, Surrogate, standardised
 from s2e.words import EarlierTrials, Observation, Point, SearchState, derive_seed, replace
 
 N_START = 6
@@ -45,10 +55,8 @@ DAMPING = 0.2
 """Added to every |lambda| of the whitened Hessian of the standardised posterior mean."""
 KL_MAX = 1.0
 """Nats that p_theta may move in one round."""
-FREE_EVERY = 6
-"""One trial in so many is a free draw from p_theta: it keeps the relaxation honest, and the history diverse."""
-REPLICATE_EVERY, REPLICATE_NOISE = 3, 0.3
-"""One trial in so many is a replicate while the noise share of the fit is above this."""
+REPLICATE_NOISE = 0.3
+"""Replicates are asked for while the noise share of the fit is above this."""
 POOL = (200, 100, 100)
 """Points of a pool: draws from p_theta, uniform draws, mutations of the elite."""
 N_ELITE = 6
@@ -62,9 +70,23 @@ class ModelNewton(Relaxation):
 
     looks_at_pending: ClassVar[bool] = True
 
-    def __init__(self, space: Space, seed: int, n_epochs: int, earlier: Sequence[EarlierTrials] = ()) -> None:
+    def __init__(
+        self,
+        space: Space,
+        seed: int,
+        n_epochs: int,
+        earlier: Sequence[EarlierTrials] = (),
+        *,
+        free_every: int = 0,
+        replicate_every: int = 0,
+        round_effect: bool = True,
+        start: str = "portfolio",
+        tau: float | None = None,
+    ) -> None:
         super().__init__(space, seed, n_epochs)
+        self._start, self._tau = start, tau
         self._n_epochs = n_epochs
+        self._free_every, self._replicate_every, self._round_effect = free_every, replicate_every, round_effect
         points = [space.vectors([Point(values) for values in one.points]) for one in earlier]
         self._earlier_features_WG = np.concatenate([self._features(x_SX) for x_SX in points]) if points else None
         self._earlier_score_W = np.concatenate(
@@ -83,29 +105,51 @@ class ModelNewton(Relaxation):
         """The k-th trial of the round. ``pending``, trials in flight, are expected to end with their posterior mean."""
         history = History.of(state.memory, self._space.n_x)
         if self._earlier_features_WG is None and (not len(history) or len(history) + k < N_START):
-            return self._spread(state, len(history), k)
-        if (state.round + k) % FREE_EVERY == 0:
+            has_curves = len(self._space.blocks) > len(self._space.parameters)
+            first = self._from_portfolio if self._start == "portfolio" and has_curves else self._spread
+            return first(state, len(history), k)
+        surrogate = self._fit(history, Hyperparameters(*state.memory["hyperparameters"]))
+        policy = self._policy(state, k, surrogate, len(history))
+        if policy == "free":
             return super().ask(state, k)
         rng = np.random.default_rng([self._seed, state.round, k])
-        surrogate = self._fit(history, Hyperparameters(*state.memory["hyperparameters"]))
         elite_EX = self._elite(history, surrogate)
         if pending:
             surrogate = surrogate.expecting(self._features(self._space.vectors(pending)))
-        noisy = len(elite_EX) > 0 and surrogate.noise_share > REPLICATE_NOISE
-        if noisy and (state.round + k) % REPLICATE_EVERY == 1:
-            pool_PX = elite_EX
-        else:
-            pool_PX = self._pool(np.array(state.theta), elite_EX, rng)
+        pool_PX = elite_EX if policy == "replicate" else self._pool(np.array(state.theta), elite_EX, rng)
         return self._space.point(pool_PX[np.argmin(surrogate.draw(self._features(pool_PX), rng))])
+
+    def _policy(self, state: SearchState, k: int, surrogate: Surrogate, n_told: int) -> str:
+        """The policy of a trial after the first ones: ``free``, ``replicate`` or ``thompson``."""
+        if self._free_every and (state.round + k) % self._free_every == 0:
+            return "free"
+        noisy = n_told > 0 and surrogate.noise_share > REPLICATE_NOISE
+        if noisy and self._replicate_every and (state.round + k) % self._replicate_every == 1 % self._replicate_every:
+            return "replicate"
+        return "thompson"
 
     def tell(self, state: SearchState, observations: Sequence[Observation]) -> SearchState:
         """The history with this round in it, and theta after the inner Newton steps on its surrogate."""
-        history = History.of(state.memory, self._space.n_x).with_round(self._space, observations, self._features)
+        return self._told(state, observations, [state.round] * len(observations))
+
+    def _told(self, state: SearchState, observations: Sequence[Observation], rounds: Sequence[int]) -> SearchState:
+        """``tell`` with the round of each observation in the order of k, those that shared the data order."""
+        history = History.of(state.memory, self._space.n_x).with_round(
+            self._space, observations, self._features, rounds if self._round_effect else None
+        )
         surrogate = self._fit(history)
         rng = np.random.default_rng(derive_seed(self._seed, "tell", state.round))
         theta_D = self._moved(np.array(state.theta), surrogate, rng)
         memory = {**history.to_memory(), "hyperparameters": list(surrogate.hyperparameters)}
         return SearchState(state.round + 1, tuple(theta_D.tolist()), memory)
+
+    def _from_portfolio(self, state: SearchState, n_told: int, k: int) -> Point:
+        """The point nearest to the next curve of the portfolio; a uniform draw once that has ended."""
+        rng = np.random.default_rng([self._seed, state.round, k])
+        curves_ST = portfolio(self._n_epochs, self._tau)
+        if n_told + k >= len(curves_ST):
+            return super().ask(state, k)
+        return self._space.point(nearest(self._space, curves_ST[n_told + k], self._n_epochs, rng))
 
     def _spread(self, state: SearchState, n_told: int, k: int) -> Point:
         """A uniform draw whose mean feature is near a given value; the values of successive trials cover all there are.
@@ -126,7 +170,7 @@ class ModelNewton(Relaxation):
         features_NG = self._features(history.points_NX)
         score_N = standardised(scaled(history.objective_N)) if len(history) else np.zeros(0)
         if self._earlier_features_WG is None:
-            return Surrogate(features_NG, score_N, chosen, noise_N=1 / history.weight_N)
+            return Surrogate(features_NG, score_N, chosen, noise_N=1 / history.weight_N, round_N=history.round_N)
         n_earlier = len(self._earlier_score_W)
         return Surrogate(
             np.concatenate([self._earlier_features_WG, features_NG]),
@@ -134,6 +178,9 @@ class ModelNewton(Relaxation):
             chosen,
             noise_N=np.concatenate([np.ones(n_earlier), 1 / history.weight_N]),
             earlier_N=np.arange(n_earlier + len(history)) < n_earlier,
+            round_N=None
+            if history.round_N is None
+            else np.pad(history.round_N, (n_earlier, 0), constant_values=NO_ROUND),
         )
 
     def _features(self, x_SX: Array) -> Array:
@@ -166,8 +213,12 @@ class ModelNewton(Relaxation):
             x_SX = self._space.sample(theta_D, rng, N_DRAWS)
             mean_S = surrogate.mean(self._features(x_SX))
             gradient_D, hessian_DD = relaxed_derivatives(self._space, theta_D, x_SX, centred(mean_S))
-            theta_D = within_kl(self._space, first_D, theta_D, whitened_step(gradient_D, hessian_DD))
+            theta_D = within_kl(self._space, first_D, theta_D, self._step(gradient_D, hessian_DD))
         return theta_D
+
+    def _step(self, gradient_D: Array, hessian_DD: Array) -> Array:
+        """The step in whitened coordinates: (D,)."""
+        return whitened_step(gradient_D, hessian_DD)
 
 
 def relaxed_derivatives(space: Space, theta_D: Array, x_SX: Array, centred_S: Array) -> tuple[Array, Array]:
@@ -184,6 +235,11 @@ def whitened_step(gradient_D: Array, hessian_DD: Array) -> Array:
     """-V diag(1 / (|lambda| + DAMPING)) V' g, at most sqrt(2 KL_MAX / INNER_STEPS) long: (D,)."""
     eigenvalue_D, vector_DD = np.linalg.eigh(hessian_DD)
     step_D = -vector_DD @ ((vector_DD.T @ gradient_D) / (np.abs(eigenvalue_D) + DAMPING))
+    return at_most(step_D)
+
+
+def at_most(step_D: Array) -> Array:
+    """A whitened step, cut to the length sqrt(2 KL_MAX / INNER_STEPS): (D,)."""
     longest = np.sqrt(2 * KL_MAX / INNER_STEPS)
     return np.asarray(step_D * min(1.0, longest / max(float(np.linalg.norm(step_D)), longest)))
 

@@ -33,9 +33,14 @@ class NewtonLiteral(Relaxation):
 
 def literal_step(space: Space, theta_D: Array, x_KX: Array, objective_K: Array) -> Array:
     """-rho H^-1 grad J: (D,). A singular H is solved by least squares; all objectives 0 give no step."""
+    gradient_D, hessian_DD = literal_derivatives(space, theta_D, x_KX, objective_K)
+    return np.asarray(-STEP_SIZE * np.linalg.lstsq(hessian_DD, gradient_D, rcond=None)[0])  # eq. (8)
+
+
+def literal_derivatives(space: Space, theta_D: Array, x_KX: Array, objective_K: Array) -> tuple[Array, Array]:
+    """grad J and grad^2 J from one round, objectives divided by the largest: (D,), (D, D)."""
     f_K = scaled(objective_K)
     s_KD = space.score(theta_D, x_KX)
     gradient_D = np.einsum("k,kd->d", f_K, s_KD) / len(f_K)  # eq. (7)
     outer_DD = np.einsum("k,kd,ke->de", f_K, s_KD, s_KD) / len(f_K)
-    hessian_DD = outer_DD - f_K.mean() * space.fisher(theta_D)  # Prop. 1, grad^2 log p = -F
-    return np.asarray(-STEP_SIZE * np.linalg.lstsq(hessian_DD, gradient_D, rcond=None)[0])  # eq. (8)
+    return gradient_D, np.asarray(outer_DD - f_K.mean() * space.fisher(theta_D))  # Prop. 1, grad^2 log p = -F

@@ -59,7 +59,8 @@ class SubsetRung(ModelNewton):
             for row in left
         ]
         both = [replace(o, k=k) for k, o in enumerate([*full, *moved])]
-        told = super().tell(_without_rung(state), both)
+        rounds = [state.round] * len(full) + [state.round - 1] * len(moved)
+        told = self._told(_without_rung(state), both, rounds)
         return replace(told, memory={**told.memory, "shift": shift})
 
 

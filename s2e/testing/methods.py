@@ -108,7 +108,7 @@ class MethodContract(Contract):
         torch.testing.assert_close(weights[1:2], weights_alone)
 
     def test_the_rule_remembers_nothing_itself(self, method: str) -> None:
-        """What it remembers is in the state, of which each trial has its slice: a trial may leave its population."""
+        """A method's memory is in the state, of which each trial has its slice: a trial may leave its population."""
         rule, logits_KNBC = _rule_and_logits(method)
         before = dict(vars(rule))
         assert all(tensor.shape[0] == K for tensor in _state(rule).values())

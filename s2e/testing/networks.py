@@ -46,7 +46,7 @@ class NetworkContract(Contract):
         return made
 
     def plain_input(self, network: StackedNetwork, image: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
-        """What the plain module reads where the stack reads ``image``."""
+        """Input of the plain module where the stack reads ``image``."""
         return image
 
     @pytest.mark.parametrize("shared", [True, False])

@@ -1,4 +1,4 @@
-"""What the contract suites share: each runs for the names that a subclass gives."""
+"""Shared by the contract suites: each runs for the names that a subclass gives."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Checkpoint:
 
     @classmethod
     def from_file(cls, tensors: Tensors, header: Mapping[str, str]) -> Checkpoint:
-        """What :meth:`header` and the tensors were made from."""
+        """The checkpoint that :meth:`header` and the tensors were made from."""
         rows = json.loads(header["history"])
         return cls(int(header["n_epochs_done"]), tensors, tuple(read(EpochMetrics, row) for row in rows))
 
@@ -44,13 +44,13 @@ def take(trials: StackedTrials, k: int, n_epochs_done: int, history: Sequence[Ep
     """The stacked trial ``k`` as it is now, copied."""
     n_networks = trials.method.n_networks
     mine = slice(k * n_networks, (k + 1) * n_networks)
-    found = {f"network.{name}": tensor[mine] for name, tensor in trials.tensors.items()}
+    tensors = {f"network.{name}": tensor[mine] for name, tensor in trials.tensors.items()}
     for name in trials.parameter_names:
         for key, value in trials.optimizer.state[trials.tensors[name]].items():
             if value is not None:  # SGD without momentum keeps an empty buffer
-                found[f"optimizer.{name}.{key}"] = value[mine] if value.dim() else value
-    found |= {f"state.{name}": tensor[k] for name, tensor in trials.method_state.items()}
-    return Checkpoint(n_epochs_done, {n: t.detach().cpu().clone() for n, t in found.items()}, tuple(history))
+                tensors[f"optimizer.{name}.{key}"] = value[mine] if value.dim() else value
+    tensors |= {f"state.{name}": tensor[k] for name, tensor in trials.method_state.items()}
+    return Checkpoint(n_epochs_done, {n: t.detach().cpu().clone() for n, t in tensors.items()}, tuple(history))
 
 
 def restore(trials: StackedTrials, checkpoints: Sequence[Checkpoint]) -> None:

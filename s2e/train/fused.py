@@ -24,26 +24,39 @@ from s2e.networks.sequential import StackedDense
 from s2e.train.native import Images, Layer, Move, NativeStack, reads
 from s2e.train.optimizer import learning_rate
 from s2e.train.population import StackedTrials
+from s2e.words import TrialError
 
 PREDICTED_AT_ONCE = 256
 """Samples of an evaluation's batch: more leave the second-level cache."""
 
 
 def trains(trials: StackedTrials) -> bool:
-    """Whether these trials take the compiled step: their plan lets them, and nothing stands in the way."""
+    """True if these trials take the compiled step: their plan lets them, and nothing of theirs stands in the way.
+
+    Raises TrialError, a fault of the place, where only the library is missing and the plan says that it trains.
+    """
     if trials.is_fused is None:
         plan = trials.plan
         asked = plan.step == "native" or (plan.step == "auto" and plan.threads == 1)
-        trials.is_fused = asked and obstacle(trials) is None
+        trials.is_fused = asked and obstacle(trials) is None and _has_library(trials)
     return trials.is_fused
 
 
+def _has_library(trials: StackedTrials) -> bool:
+    has = instruction_set(half=trials.dtype == torch.bfloat16) is not None
+    if not has and trials.plan.step == "native":
+        raise TrialError(
+            f"plan.step is native, and this machine has no compiled library for {trials.plan.dtype} on its processor: "
+            "build it (native/build.py), or submit the job with plan.step = torch",
+            retryable=True,
+        )
+    return has
+
+
 def obstacle(trials: StackedTrials) -> str | None:
-    """Why the compiled step cannot train these trials, in words; None where it can."""
+    """Why the compiled step does not know these trials, in words; None where it does."""
     if trials.device.type != "cpu":
         return f"it runs on a CPU, not on {trials.device.type}"
-    if instruction_set(half=trials.dtype == torch.bfloat16) is None:
-        return f"its library is not there, or has no {trials.plan.dtype} for this processor"
     if dense_layers(trials.network) is None:
         return "the network has more than dense layers and ReLU"
     if not _is_plain(trials.method, ("step", "weigh", "after_step")):
@@ -134,7 +147,7 @@ def _by_losses(
 
 
 def _is_plain(method: Method, names: Iterable[str]) -> bool:
-    """Whether a method leaves these as :class:`Method` has them."""
+    """True if a method leaves these as :class:`Method` has them."""
     return all(getattr(type(method), name) is getattr(Method, name) for name in names)
 
 
@@ -156,7 +169,7 @@ def _layers(trials: StackedTrials) -> list[Layer]:
 
 
 def _begin(optimizer: torch.optim.Optimizer, parameter: torch.Tensor) -> None:
-    """What the optimiser remembers of a parameter before its first step, as torch creates it in that step."""
+    """The optimiser's state of a parameter before its first step, as torch creates it in that step."""
     state: dict[str, Any] = optimizer.state[parameter]
     if state:
         return

@@ -185,3 +185,13 @@ class BelowRoot:
             )
             for result, model in zip(end.results, end.models, strict=True)
         )
+
+
+class CheckpointsBelowRoot(BelowRoot):
+    """Keeps only checkpoints there, for processes that share a folder."""
+
+    def begin(self, population: Population) -> None:
+        """Nothing is written yet."""
+
+    def keep_models(self, population: Population, end: PopulationEnd) -> tuple[TrialResult, ...]:  # noqa: ARG002
+        return end.results

@@ -1,4 +1,4 @@
-"""What is measured of an epoch: selection, memorisation and accuracies, kept on the device and copied once.
+"""The measurements of an epoch: selection, memorisation and accuracies, kept on the device and copied once.
 
 Legend: K trials, N networks per trial, G = K * N, B batch, C classes, S samples, M steps (mini-batches) of an epoch.
 

@@ -49,7 +49,7 @@ class Move:
 
 @dataclass(frozen=True)
 class Images:
-    """What a row number stands for: an input is (pixel_SI / max_value - mean_I) / std_I."""
+    """The data behind a row number: an input is (pixel_SI / max_value - mean_I) / std_I."""
 
     pixel_SI: torch.Tensor
     max_value: float
@@ -59,7 +59,7 @@ class Images:
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What an epoch leaves beside the moved weights."""
+    """The outcome of an epoch beside the moved weights."""
 
     loss_MKN: torch.Tensor
     weight_MKNB: torch.Tensor
@@ -70,7 +70,7 @@ _IMAGE_TYPES = {torch.uint8: 0, torch.float32: 1, torch.float64: 2}
 
 
 def reads(images_SI: torch.Tensor) -> bool:
-    """Whether the compiled step can read images of this type."""
+    """True if the compiled step can read images of this type."""
     return images_SI.dtype in _IMAGE_TYPES and images_SI.is_contiguous()
 
 

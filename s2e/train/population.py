@@ -77,7 +77,7 @@ class StackedTrials:
         self.predicted_KNS = torch.full(shape_KNS, NEVER_SEEN, dtype=torch.int16, device=device)
         """The class each network predicted for each sample when it last trained on it."""
         self.is_fused: bool | None = None
-        """Whether the compiled step trains these trials; :mod:`s2e.train.fused` decides it once."""
+        """True if the compiled step trains these trials; :mod:`s2e.train.fused` decides it once."""
         self.draws: State = {}
         self.tensors: Tensors
         self.optimizer: torch.optim.Optimizer

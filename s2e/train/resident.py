@@ -28,7 +28,7 @@ class Resident:
     test: Part
     clean: Part | None
     mean: torch.Tensor | None = None
-    """What is subtracted from scaled pixels, in the network's layout [1, ...]."""
+    """Subtracted from scaled pixels, in the network's layout [1, ...]."""
     std: torch.Tensor | None = None
 
     def scaled(self, images: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

@@ -47,7 +47,7 @@ def flushed_denormals() -> Iterator[None]:
 
 
 def has_fast_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 matrices in hardware."""
+    """True if this processor multiplies bfloat16 matrices in hardware."""
     return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 

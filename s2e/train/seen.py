@@ -1,4 +1,4 @@
-"""What the trials of a population are shown instead of the truth: noisy labels, replaced images.
+"""Stand-ins for the truth that the trials of a population are shown: noisy labels, replaced images.
 
 Legend: K trials, S training samples, V validation samples, C classes.
 """
@@ -33,7 +33,7 @@ class Seen:
     validation_label_KV: torch.Tensor | None
     """Noisy validation labels; None: the clean ones."""
     score_CC: torch.Tensor | None
-    """What a prediction counts in validation accuracy [label, predicted]; None: 1 where it is the label."""
+    """Credit of a prediction in validation accuracy [label, predicted]; None: 1 where it is the label."""
 
     def of(self, alive_K: torch.Tensor) -> Seen:
         """The same of the trials ``alive_K``."""

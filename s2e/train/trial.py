@@ -45,7 +45,7 @@ class PopulationEnd:
     results: tuple[TrialResult, ...]
     models: tuple[dict[str, torch.Tensor] | None, ...]
     network: NetworkShape
-    """What is needed beside the network's name to build it."""
+    """With the network's name, enough to build it."""
 
 
 @dataclass

@@ -70,6 +70,7 @@ class Job:
     population: int | None = param(
         None, doc="most trials of a population where memory held fewer than spec.plan.population; null: it held them"
     )
+    last_event_id: int = param(0, doc="the newest event that this answer knows of: the stream goes on behind it")
 
 
 @dataclass(frozen=True)
@@ -268,7 +269,7 @@ class Curves:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredReport:
-    """What the service knows of a report beside its content."""
+    """Facts about a report beside its content."""
 
     created_at: datetime
     models: dict[str, str] = param(dict, doc="id of the trial behind each model file of the report")
@@ -276,12 +277,12 @@ class StoredReport:
 
 @dataclass(frozen=True)
 class SearchReport(StoredReport, Report):
-    """What a search ended with."""
+    """The report of a search."""
 
 
 @dataclass(frozen=True)
 class ComparisonReport(StoredReport, CompareReport):
-    """What a comparison ended with."""
+    """The report of a comparison."""
 
 
 # --- names, places, the service itself --------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from s2e.words.fields import param
 from s2e.words.search import ReportSpec, SearchSpec
 from s2e.words.train import TrainSpec
 
-SPEC_VERSION = 1
+SPEC_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class PlanSpec:
         "auto",
         choices=("auto", "torch", "native"),
         doc="one optimiser step: torch's operations, or compiled as one for the networks and methods it knows (dense "
-        "layers and ReLU on a CPU); auto: compiled where the library is there and threads is 1. Both agree up to "
-        "rounding",
+        "layers and ReLU on a CPU); auto: settled at submission, native where the library is there and threads is 1. "
+        "Both agree up to rounding",
     )
     validate_every: int = param(
         1,

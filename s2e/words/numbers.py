@@ -18,7 +18,7 @@ _BOUNDS: Mapping[str, dict[str, float]] = {"share": {"ge": 0, "le": 1}, "number"
 
 @dataclasses.dataclass(frozen=True)
 class Number:
-    """What a number is, for whoever stores, sends or shows it."""
+    """The meaning of a number, for whoever stores, sends or shows it."""
 
     name: str
     title: str
@@ -26,13 +26,13 @@ class Number:
     unit: str
     """``share``: in [0, 1], shown in per cent; ``number``: anything finite."""
     searched: bool
-    """Whether a search may see it: validation only. The others are measured and shown."""
+    """True if a search may see it: validation only. The others are measured and shown."""
     over: str
     """The epochs a trial's number averages: ``tail`` (those of the objective), ``last_ten``, or empty: none."""
     live: bool
-    """Whether every event of the stream carries it."""
+    """True if every event of the stream carries it."""
     networks: bool
-    """Whether each network of a trial has one of its own beside their mean."""
+    """True if each network of a trial has one of its own beside their mean."""
     source: str
     """Where a reported number comes from, as a path below TrialResult; empty: from its own field."""
     doc: str

@@ -1,4 +1,4 @@
-"""What is measured and reported: EpochMetrics -> TrialResult -> Report or CompareReport.
+"""Measurements and reports: EpochMetrics -> TrialResult -> Report or CompareReport.
 
 Fields made with :func:`number` are the one table of numbers: whoever stores, sends or shows them reads it from here.
 """
@@ -14,7 +14,7 @@ from s2e.words.numbers import number
 
 @dataclass(frozen=True, kw_only=True)
 class EpochNumbers:
-    """What an epoch measures of a trial, mean over its networks; None: not measured, or not a number."""
+    """Numbers of one epoch of a trial, mean over its networks; None: not measured, or not a number."""
 
     loss: float | None = number(None, title="training loss", unit="number", doc="mean loss of the samples trained on")
     kept: float | None = number(
@@ -93,7 +93,7 @@ class FinalAccuracies:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialNumbers:
-    """What a trial comes to. Numbers ``over`` the tail are means of the epoch's number of the same name."""
+    """Numbers of a finished trial. Numbers ``over`` the tail are means of the epoch's number of the same name."""
 
     validation_accuracy: float | None = number(
         None, title="validation accuracy", searched=True, over="tail", live=True, doc="what the search sees"
@@ -137,6 +137,12 @@ class ReportRow:
     difference: float | None
     """Mean paired difference searched - this row, same seeds; None for the searched row itself."""
     difference_half_width: float | None
+    validation_accuracy: tuple[float, ...] = param(
+        (), doc="of each seed, where the report is measured by it; test_accuracy is empty then"
+    )
+    detectable: float | None = param(
+        None, doc="true difference that as many seeds, as spread as these, declare in four comparisons of five"
+    )
     n_failed: int = 0
     train: dict[str, Any] = param(dict, doc="searched training settings that go with the schedule")
     last_ten: float | None = number(
@@ -158,10 +164,15 @@ class ReportRow:
         doc="at the first epoch with the best validation accuracy, mean over the seeds",
     )
 
+    @property
+    def of_seeds(self) -> tuple[float, ...]:
+        """The accuracies that are compared."""
+        return self.test_accuracy or self.validation_accuracy
+
 
 @dataclass(frozen=True)
 class Report:
-    """What a search ends with: the recommended schedule, the best run, the comparison and what it supports, in words.
+    """The end of a search: the recommended schedule, the best run, the comparison and what it supports, in words.
 
     ``recommended`` and ``best_run`` are (round, k): a schedule, and a single training.
     """
@@ -179,7 +190,12 @@ class Report:
     verdict: str
     train: dict[str, Any] = param(dict, doc="searched training settings of the recommended schedule")
     basis: str = ""
-    """What the numbers rest on, in words: the budgets of both sides, and how seeds were spent."""
+    """The evidence behind the numbers, in words: the budgets of both sides, and how seeds were spent."""
+    measured: str = param(
+        "test_accuracy",
+        choices=("test_accuracy", "validation_accuracy"),
+        doc="what mean and difference are of: validation accuracy where no re-training has a test accuracy",
+    )
     kind: Literal["search"] = "search"
 
 
@@ -256,7 +272,7 @@ class CompareRow:
 
 @dataclass(frozen=True)
 class CompareReport:
-    """What a comparison ends with; ``verdict`` claims what all paired differences together support."""
+    """The end of a comparison; ``verdict`` claims what all paired differences together support."""
 
     rows: tuple[CompareRow, ...]
     verdict: str

@@ -54,7 +54,8 @@ class ReportSpec:
         None,
         ge=2,
         le=1_000,
-        doc="most fresh seeds per schedule, spent while the best rival is undecided; null: twice n_seeds",
+        doc="most fresh seeds per schedule, spent while they are likely to decide the tuned eq. (1) or the best rival; "
+        "null: eight times n_seeds",
     )
     n_candidates: int = param(
         3, ge=1, le=20, doc="best schedules of the search and of eq. (1) that fresh seeds choose among; 1: no choice"
@@ -77,3 +78,11 @@ class ReportSpec:
         doc="eq. (1) as printed, or the official program's ramp, which reaches 1 - tau one epoch earlier",
     )
     tau: float | None = param(None, ge=0, lt=1, doc="tau of the default Co-teaching schedule; null: the noise rate")
+    rules: int = param(
+        2,
+        ge=1,
+        le=2,
+        doc="of the comparison. 2: both sides have one optimiser, seeds are added where they decide; 1: those of jobs "
+        "stored before, eq. (1) tuned on Sobol's sequence, each side chosen by its own trials, at most twice n_seeds, "
+        "an end once the rival with the smallest difference is decided",
+    )

@@ -93,7 +93,7 @@ class Population:
     """The same for test accuracy; 0: none outside of the tail."""
 
     def is_measured(self, t: int, every: int) -> bool:
-        """Whether an accuracy that is due ``every`` so many epochs is measured in epoch t; in the tail it always is."""
+        """True if an accuracy that is due ``every`` so many epochs is measured in epoch t; in the tail it always is."""
         in_tail = t >= self.n_epochs_run - self.tail_epochs
         return in_tail or (every > 0 and t % every == 0)
 

@@ -15,7 +15,7 @@ from fastapi.staticfiles import StaticFiles
 import s2e
 from service.api import openapi, problems
 from service.api.auth import KeyRing, check_exposure
-from service.api.middleware import BodyLimit, Gate, SecurityHeaders
+from service.api.middleware import BodyLimit, Compressed, Gate, SecurityHeaders
 from service.api.routes import catalog, docs, external, health, jobs, session, trials, workers
 from service.settings import Settings
 from service.store.engine import Database
@@ -38,11 +38,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.settings = settings
-    app.state.database = Database(settings.database_url)
+    app.state.database = Database(settings.database_url, pool=settings.database_pool, wait_s=settings.database_wait_s)
     app.state.keys = KeyRing(api_key) if api_key else None
     app.state.stopping = threading.Event()
     problems.install(app)
     openapi.install(app)
+    app.add_middleware(Compressed)
     app.add_middleware(BodyLimit, limit_bytes=settings.max_body_bytes)
     app.add_middleware(Gate, keys=app.state.keys)
     app.add_middleware(SecurityHeaders)  # added last, so outermost: refusals of the others carry them too

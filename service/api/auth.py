@@ -26,7 +26,7 @@ class ExposedWithoutKeyError(Exception):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine only."""
+    """True if a host name or address is this machine only."""
     if host.lower() == "localhost":
         return True
     try:

@@ -31,7 +31,7 @@ JsonBody = Annotated[Any, Depends(json_body)]
 
 
 def body_schema(name: str) -> dict[str, Any]:
-    """What the OpenAPI file says of a body that is read here: the schema is among its components."""
+    """The OpenAPI description of a body that is read here: the schema is among its components."""
     schema = {"$ref": f"#/components/schemas/{name}"}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
@@ -54,12 +54,12 @@ def strict_json(raw: bytes) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    members: dict[str, Any] = {}
     for name, value in pairs:
-        if name in found:
+        if name in members:
             raise BadRequest(f"field {name[:80]!r} is given twice", Problem(name[:80], "twice", "once"))
-        found[name] = value
-    return found
+        members[name] = value
+    return members
 
 
 def _check(data: Any) -> None:

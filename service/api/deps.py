@@ -1,4 +1,4 @@
-"""What an endpoint may ask for. Sessions end before the answer is sent: a failed commit can never look like a 200."""
+"""Dependencies of endpoints. Sessions end before the answer is sent: a failed commit can never look like a 200."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from fastapi.sse import ServerSentEvent
 from s2e.words.states import JOB_ENDED
 from service.store import queries
 from service.store.engine import Database
+from service.store.outage import OUTAGES, reason_of
 
 POLL_S = 0.3
 BATCH = 500
@@ -20,12 +21,12 @@ Found = list[tuple[int, str, dict[str, Any]]]
 
 
 def is_end(kind: str, data: dict[str, Any]) -> bool:
-    """Whether an event says that its job has ended."""
+    """True if an event says that its job has ended."""
     return kind == "job" and data.get("state") in JOB_ENDED
 
 
 def nothing_follows(database: Database, job_id: str, last_id: int) -> bool:
-    """Whether the job has ended and a client that saw ``last_id`` has seen all of it."""
+    """True if the job has ended and a client that saw ``last_id`` has seen all of it."""
     with database.read() as session:
         ended = queries.job(session, job_id).state in JOB_ENDED
         return ended and not queries.events_after(session, job_id, last_id, 1)
@@ -49,5 +50,11 @@ async def stream(
 
 
 def _fetch(database: Database, job_id: str, last_id: int) -> Found:
-    with database.read() as session:
-        return queries.events_after(session, job_id, last_id, BATCH)
+    """Nothing while the database is away: the stream stays open and goes on behind the last event sent."""
+    try:
+        with database.read() as session:
+            return queries.events_after(session, job_id, last_id, BATCH)
+    except OUTAGES as error:
+        if reason_of(error) is None:
+            raise
+        return []

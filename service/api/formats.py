@@ -46,7 +46,7 @@ def format_of(*offered: str) -> Any:
 
 
 def also(*formats: str) -> dict[int | str, dict[str, Any]]:
-    """What the OpenAPI document says of a 200 that may come in other formats beside JSON."""
+    """The OpenAPI description of a 200 that may come in other formats beside JSON."""
     return {200: {"content": {MEDIA_TYPES[name]: {} for name in formats}}}
 
 

@@ -7,10 +7,12 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from s2e.artifacts import delete_files
 from s2e.door import parse_job
 from s2e.jobs import loop
 from s2e.jobs.trials import make_space
@@ -18,18 +20,22 @@ from s2e.parts import KINDS
 from s2e.words import Estimate, JobSpec, read, replace, to_json
 from s2e.words.answers import Fan, JobRound, Progress
 from s2e.words.answers import Job as JobAnswer
+from service.api.admission import admit
 from service.api.lookup import StoredJobs
 from service.api.stored import if_known, spec_of
-from service.store import queries, repository
+from service.settings import Settings
+from service.store import deletion, queries, repository
+from service.store.engine import Database
 from service.store.models import Job, SearchRound
 
 FAN_POINTS = 60
 QUANTILE_NAMES = ("q05", "q25", "q50", "q75", "q95")
 
 
-def submit(session: Session, body: Any, idempotency_key: str | None) -> tuple[JobAnswer, bool]:
+def submit(session: Session, body: Any, idempotency_key: str | None, settings: Settings) -> tuple[JobAnswer, bool]:
     """Create the job a body asks for; (job, False) when its key made it before. Raises SpecError, Conflict."""
     spec = parse_job(body, StoredJobs(session))
+    admit(spec, settings)
     # What was asked, and not what the jobs it starts from have become; the report of a search does not change.
     asked = replace(spec, search=replace(spec.search, earlier=())) if spec.search.warm_start else spec
     request_hash = hashlib.sha256(json.dumps(to_json(asked), sort_keys=True).encode()).hexdigest()
@@ -61,17 +67,29 @@ def retry(session: Session, job_id: str) -> JobAnswer:
     return get(session, job_id)
 
 
+def delete(database: Database, artifact_root: Path, job_id: str) -> None:
+    """Delete an ended job, its files first: while they are there, so is the job. Raises NotFound, Conflict."""
+    with database.write() as session:
+        deletion.check_deletable(session, job_id)
+    delete_files(artifact_root, job_id)
+    ended = False
+    while not ended:
+        with database.write() as session:
+            ended = deletion.delete_piece(session, job_id)
+
+
 def get(session: Session, job_id: str) -> JobAnswer:
     """A job with its progress. Raises NotFound."""
     return jobs_out(session, [queries.job(session, job_id)])[0]
 
 
 def jobs_out(session: Session, jobs: Sequence[Job]) -> list[JobAnswer]:
-    """Jobs with their progress, in two queries for all of them."""
+    """Jobs with their progress, in three queries for all of them."""
     ids = [job.id for job in jobs]
     rounds, epochs = queries.rounds_done(session, ids), queries.running_epochs(session, ids)
-    now = datetime.now(UTC)
-    return [_job_out(job, rounds.get(job.id, 0), epochs.get(job.id, 0), now) for job in jobs]
+    events, now = queries.last_events(session, ids), datetime.now(UTC)
+    answers = [_job_out(job, rounds.get(job.id, 0), epochs.get(job.id, 0), now) for job in jobs]
+    return [replace(answer, last_event_id=events.get(answer.id, 0)) for answer in answers]
 
 
 def _job_out(job: Job, rounds_done: int, running_epochs: int, now: datetime) -> JobAnswer:
@@ -134,7 +152,7 @@ def _most_rounds(job: Job, spec: JobSpec | None) -> int:
 
 def round_out(job: Job, round_: SearchRound, n_trials: int) -> JobRound:
     """A round with theta and the fan of R(t) under it."""
-    theta = None if round_.state is None else tuple(round_.state["theta"])
+    theta = tuple(round_.state["theta"]) if round_.state is not None and round_.kind == "search" else None
     spec, _ = spec_of(job)
     return JobRound(
         round=round_.round,

@@ -18,7 +18,7 @@ class StoredJobs:
         self._session = session
 
     def report_of(self, job_id: str) -> Recommended | None:
-        """What a completed search recommends."""
+        """The recommendation of a completed search."""
         stored = queries.report(self._session, job_id)
         if stored is None or stored.report.get("recommended") is None:
             return None

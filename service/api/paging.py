@@ -63,7 +63,7 @@ def decode_cursor(cursor: str | None, kinds: Sequence[type]) -> Key | None:
 
 
 def _storable(part: int | str) -> bool:
-    """Whether a database can compare its column with this."""
+    """True if a database can compare its column with this."""
     if isinstance(part, int):
         return abs(part) < 2**31
     return len(part) <= 36 and part.isascii() and part.isprintable()

@@ -14,7 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
 from s2e.words import Problem, SpecError, UnreadableError, to_json
-from service.errors import ServiceError
+from service.errors import ServiceError, Unavailable
+from service.store.outage import OUTAGES, reason_of
 
 MEDIA_TYPE = "application/problem+json"
 log = logging.getLogger(__name__)
@@ -50,6 +51,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(UnreadableError, _unreadable)
     app.add_exception_handler(RequestValidationError, _invalid_parameter)
     app.add_exception_handler(HTTPException, _http_error)
+    for outage in OUTAGES:
+        app.add_exception_handler(outage, _database_error)
     app.add_exception_handler(Exception, _internal)
 
 
@@ -77,16 +80,16 @@ async def _unreadable(request: Request, error: Exception) -> Response:
 
 async def _invalid_parameter(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    problems = [_parameter_problem(found) for found in error.errors()]
+    problems = [_parameter_problem(fault) for fault in error.errors()]
     detail = "; ".join(f"{problem.field}: {problem.allowed}" for problem in problems)
     return problem_response(422, "invalid_parameter", detail, request.url.path, problems)
 
 
-def _parameter_problem(found: Mapping[str, Any]) -> Problem:
+def _parameter_problem(fault: Mapping[str, Any]) -> Problem:
     """One pydantic error. Its words ("Input should be ...") say what is allowed."""
-    value = found.get("input")
+    value = fault.get("input")
     shown = value if value is None or isinstance(value, bool | int) else str(value)[:80]
-    return Problem(".".join(str(part) for part in found["loc"][1:]) or "body", shown, found["msg"])
+    return Problem(".".join(str(part) for part in fault["loc"][1:]) or "body", shown, fault["msg"])
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
@@ -109,6 +112,16 @@ def _methods(app: FastAPI, path: str) -> list[str]:
     return sorted(
         verb.upper() for template, verbs in paths.items() if compile_path(template)[0].match(path) for verb in verbs
     )
+
+
+async def _database_error(request: Request, error: Exception) -> Response:
+    """An outage is no bug: the request changed nothing, and may be sent again."""
+    reason = reason_of(error)
+    if reason is None:
+        return await _internal(request, error)
+    log.warning("database error at %s: %s", request.url.path, reason)
+    unavailable = Unavailable(f"the database cannot serve now: {reason}; nothing was changed, send it again")
+    return from_service_error(unavailable, request.url.path)
 
 
 async def _internal(request: Request, error: Exception) -> Response:

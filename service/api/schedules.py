@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from s2e.jobs.recommendation import Tried, best_bets
 from s2e.jobs.trials import default_keep_rate
-from s2e.words import JobSpec
+from s2e.words import JobSpec, replace
 from s2e.words.answers import JobSchedule, Recommended, TrialSchedule, TrialSchedules
 from service.api.series import thin
 from service.api.stored import if_known, recommends, spec_of
@@ -36,7 +36,7 @@ class _Seen:
     """A succeeded trial, compared by its place only: what it says never changes."""
 
     def __init__(self, job_id: str, m: int, k: int, tried: Tried) -> None:
-        self.key, self.tried = (job_id, m, k), tried
+        self.key, self.tried = (job_id, m, k), replace(tried, round=m)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Seen) and self.key == other.key

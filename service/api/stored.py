@@ -1,4 +1,4 @@
-"""What this release can still make of a stored job, whose spec another release may have written.
+"""Stored jobs as this release can still read them; their spec another release may have written.
 
 A spec that cannot be read is shown as it is; a name in it that is gone costs what depends on it, and nothing else.
 """
@@ -28,13 +28,13 @@ def spec_of(job: Job) -> tuple[JobSpec | None, str]:
 
 
 def recommends(job: Job) -> bool:
-    """Whether the job is of a kind that ends with a recommended schedule."""
+    """True if the job is of a kind that ends with a recommended schedule."""
     kind = job.spec.get("kind", "search")
     return kind not in KINDS or KINDS[kind].recommends
 
 
 def if_known(compute: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
-    """What ``compute`` gives; None where a stored spec asks for something that this release does not have."""
+    """The value of ``compute()``; None where a stored spec asks for something that this release does not have."""
     try:
         return compute(*args, **kwargs)
     except (S2EError, LookupError, ValueError) as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from s2e.extras import needs
@@ -16,7 +17,7 @@ from s2e.words import to_json
 from service.cli.options import DataRoot, JobFile
 
 if TYPE_CHECKING:
-    from s2e.data.estimate import NoiseEstimate
+    from s2e.labels.verdict import NoiseEstimate
 
 N_LARGEST = 10
 """Confusions that are printed; --json has the whole matrix."""
@@ -30,42 +31,64 @@ def register(app: typer.Typer) -> None:
 def estimate(
     file: JobFile,
     folds: Annotated[int, typer.Option(min=2, max=20, help="Parts the samples are cut into.")] = 5,
-    epochs: Annotated[int, typer.Option(min=1, max=10_000, help="Epochs of each training, before it memorises.")] = 10,
     data_root: DataRoot = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with the whole matrix.")] = False,
 ) -> None:
     """Estimate how wrong the labels of a job are: its network trains without each part of the data, and predicts it.
 
-    Prints the noise rate to use as tau, and which classes are confused. No clean label is looked at.
+    Prints the noise rate to use as tau, which classes are confused, and what speaks against the estimate. No clean
+    label is looked at. Ends with an error where the noise cannot be told from classes that are hard to tell apart.
     """
     spec = spec_of(file)
     with needs("train"):
-        from s2e.data.estimate import estimate_noise
-        from s2e.train.crossfit import held_out
+        from s2e.labels.job import job_samples
+        from s2e.labels.noise import estimate_noise
 
-    found = held_out(spec, folds, epochs, None if data_root is None else str(data_root))
-    estimated = estimate_noise(found.p_SC, found.label_S, percentile=100 if spec.data.name == "cifar100" else 97)
-    realised = float((found.label_S != found.true_label_S).mean()) if spec.data.noise.kind != "none" else None
+    job = job_samples(spec, None if data_root is None else str(data_root))
+    with _progress() as bar:
+        task = bar.add_task("training", total=1.0)
+        fit = estimate_noise(
+            job.samples,
+            job.network,
+            spec.train,
+            n_folds=folds,
+            seed=spec.seed,
+            progress=lambda share: bar.update(task, completed=share),
+        )
+    injected = spec.data.noise.kind != "none"
+    realised = float((job.samples.label_S != job.true_label_S).mean()) if injected else None
     if as_json:
-        typer.echo(json.dumps(to_json(estimated) | {"realised_noise_rate": realised}, indent=1))
+        typer.echo(json.dumps(to_json(fit.estimate) | {"realised_noise_rate": realised}, indent=1))
     else:
-        _print(estimated, realised, Console(highlight=False))
+        _print(fit.estimate, realised, Console(highlight=False))
 
 
-def _print(found: NoiseEstimate, realised: float | None, console: Console) -> None:
-    console.print(f"{found.n_samples} labels; held-out predictions agree with {100 * found.agreement:.1f} % of them")
-    rates = Table("noise rate", "estimated by")
-    rates.add_row(f"{found.noise_rate:.3f}", "confident learning")
-    rates.add_row(f"{found.patrini_noise_rate:.3f}", "Patrini's anchor points")
-    rates.add_row(f"{found.incv_noise_rate:.3f}", "INCV's formula (symmetric noise, networks that memorise)")
+def _progress() -> Progress:
+    """A bar on standard error, so that --json can be piped; gone when the work is done."""
+    console = Console(stderr=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
+
+
+def _print(estimated: NoiseEstimate, realised: float | None, console: Console) -> None:
+    console.print(
+        f"{estimated.n_rows} labels; held-out predictions agree with {100 * estimated.agreement:.1f} % of them"
+    )
+    low, high = estimated.interval
+    console.print(
+        f"noise rate {estimated.noise_rate:.3f}, 95 % {low:.3f} to {high:.3f} (blind to a bias of the networks)"
+    )
     if realised is not None:
-        rates.add_row(f"{realised:.3f}", "known here, because the job makes the noise")
-    console.print(rates)
-    confusions = Table("class", "labelled", "share", title="largest confusions")
-    for i, j, share in _largest(found.transition):
-        confusions.add_row(str(i), str(j), f"{share:.3f}")
-    console.print(confusions)
-    console.print(f"suggested: report.tau = {min(found.noise_rate, 0.999):.2f}")
+        console.print(f"known here, because the job makes the noise: {realised:.3f}")
+    if estimated.kind == "symmetric":
+        console.print("symmetric: a matrix predicts labels of other rows no better than one rate for all")
+    else:
+        confusions = Table("class", "labelled", "share", title="largest confusions")
+        for i, j, share in _largest(estimated.transition):
+            confusions.add_row(str(i), str(j), f"{share:.3f}")
+        console.print(confusions)
+    for alarm in estimated.alarms:
+        console.print(f"[yellow]note[/] {alarm.text}")
+    console.print(f"suggested: report.tau = {min(estimated.noise_rate, 0.999):.2f}")
 
 
 def _largest(transition: Sequence[Sequence[float]]) -> list[tuple[int, int, float]]:

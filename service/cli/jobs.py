@@ -24,7 +24,7 @@ _PANEL = "Jobs"
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    for function in (submit, jobs, show, watch, report, model, cancel, pause, resume, retry):
+    for function in (submit, jobs, show, watch, report, model, cancel, pause, resume, retry, delete):
         app.command(rich_help_panel=_PANEL)(function)
 
 
@@ -109,7 +109,7 @@ def show(job_id: JobId, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Ke
 
 
 def _recommends(job: Job) -> bool:
-    """Whether the job ends with a schedule; of a kind that another release knows nobody can say."""
+    """True if the job ends with a schedule; False for a kind that only another release knows."""
     kind = str(job.spec.get("kind"))
     return kind in KINDS and KINDS[kind].recommends
 
@@ -174,3 +174,18 @@ def retry(job_id: JobId, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """Try a failed job again. What ended well is kept; only what failed is trained."""
     with S2EClient(url, key) as client:
         typer.echo(client.retry(job_id).state)
+
+
+def delete(
+    job_id: JobId,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+) -> None:
+    """Delete a job that has ended: its rows, curves and models. Nothing brings them back."""
+    with S2EClient(url, key) as client:
+        job = client.job(job_id)
+        if not yes:
+            typer.confirm(f"Delete {job.name or 'the unnamed job'} ({job.state}) and all its files?", abort=True)
+        client.delete(job_id)
+        typer.echo("deleted")

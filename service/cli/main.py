@@ -5,11 +5,14 @@ Every command imports its own libraries, so the base installation has them all; 
 
 from __future__ import annotations
 
+import platform
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
+from s2e import __version__
 from s2e.client.errors import ApiError, ClientError, InvalidSpec
 from s2e.words import MissingExtraError, S2EError, SpecError, to_json
 from service.api.auth import ExposedWithoutKeyError
@@ -41,6 +44,21 @@ app = typer.Typer(
 )
 for group in (jobs, local, data, service):
     group.register(app)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"s2e {__version__}, Python {platform.python_version()}, {platform.platform()}")
+        raise typer.Exit
+
+
+@app.callback()
+def s2e(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

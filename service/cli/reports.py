@@ -13,7 +13,7 @@ from service.cli.terminal import print_report
 from service.cli.terminal_compare import print_comparison
 
 Named = tuple[str, str | None]
-"""What a model is, and its path below the artifact root where it was kept."""
+"""Description of a model, and its path below the artifact root where it was kept."""
 
 
 class View(NamedTuple):
@@ -51,7 +51,7 @@ def models_of(report: Any) -> list[tuple[str, str]]:
 
 
 def report_files(report: Any, root: Path) -> list[tuple[str, Path]]:
-    """What an in-process job has left below ``root``."""
+    """Files that an in-process job has left below ``root``."""
     files = [(name, root / path) for name, path in models_of(report)]
     schedule = root / report.kind / "schedule.json"
     files += [("the recommended schedule", schedule)] if schedule.exists() else []

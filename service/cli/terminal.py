@@ -57,15 +57,16 @@ def settings(train: Mapping[str, Any]) -> str:
     return ", ".join(shown)
 
 
-def comparison(rows: Sequence[ReportRow]) -> Table:
+def comparison(rows: Sequence[ReportRow], measured: str = "test_accuracy") -> Table:
     """The final table: every schedule on the same fresh seeds."""
+    accuracy = f"{measured.removesuffix('_accuracy')}\naccuracy %"
     title = "Re-trained on fresh seeds, with 95 % intervals\n"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("\nschedule", no_wrap=True)
-    for heading in ("test\naccuracy %", "label\nprecision %", "searched\n− this", "\nseeds"):
+    for heading in (accuracy, "label\nprecision %", "searched\n− this", "\nseeds"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        seeds = str(len(row.test_accuracy)) + (f" (+{row.n_failed} failed)" if row.n_failed else "")
+        seeds = str(len(row.of_seeds)) + (f" (+{row.n_failed} failed)" if row.n_failed else "")
         difference = percent(row.difference, row.difference_half_width, "+") if row.label != "searched" else ""
         table.add_row(row.title, percent(row.mean, row.half_width), percent(row.label_precision), difference, seeds)
     return table
@@ -80,7 +81,7 @@ def print_report(report: Report, console: Console | None = None) -> None:
     if report.train:
         console.print(f"with {settings(report.train)}", markup=False)
     console.print()
-    console.print(comparison(report.rows))
+    console.print(comparison(report.rows, report.measured))
     console.print(report.verdict, markup=False)
     if report.basis:
         console.print(f"\n{report.basis}", markup=False)
@@ -155,12 +156,18 @@ def part_lines(parts: Sequence[Listed], *, with_settings: bool) -> Iterator[str]
 
 
 def watch(client: S2EClient, job_id: str, console: Console | None = None) -> Job:
-    """Follow a job to its end under a progress bar; the job as it ended."""
-    progress = client.job(job_id).progress
+    """Follow a job to its end under a progress bar; the job as it ended. What was before is read once, not replayed."""
+    job = client.job(job_id)
+    progress = job.progress
     n_epochs = progress.epochs_total // max(1, progress.trials_total)
     console = console or Console(highlight=False)
     with JobProgress(console, progress.rounds_total, progress.trials_total, n_epochs) as live:
-        for event in client.events(job_id):
+        for trial in client.trials(job_id):
+            if trial.state in TRIAL_ENDED:
+                live.ended(trial.id, trial.label, trial.share, trial.validation_accuracy)
+        for round_ in list(client.rounds(job_id))[-1:]:
+            live.round(round_.round, round_.kind)
+        for event in client.events(job_id, job.last_event_id):
             _show_event(live, event)
     return client.job(job_id)
 

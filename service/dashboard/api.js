@@ -90,11 +90,10 @@ const REOPEN_MS = 3000;
 /** Follow a job's events. `onStatus` hears "live" or "reconnecting". Returns a function that stops.
  *
  * The browser reconnects by itself with Last-Event-ID while the connection merely breaks; after an error answer it
- * gives up, and the stream is opened anew behind the last event seen.
+ * gives up, and the stream is opened anew behind the last event seen, which `last_id` is at the beginning.
  */
-export function follow(job_id, kinds, onEvent, onStatus) {
+export function follow(job_id, last_id, kinds, onEvent, onStatus) {
   let source = null;
-  let last_id = "";
   let stopped = false;
 
   function open() {

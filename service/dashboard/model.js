@@ -54,12 +54,13 @@ export class JobModel {
     return ENDED.has(this.job.state);
   }
 
-  /** Load everything once and follow the events of a job that has not ended; none that arrives meanwhile is lost. */
+  /** Load everything once and follow the events of a job that has not ended behind what its answer knows of: nothing
+   * is replayed, and none that arrives meanwhile is lost. */
   async start() {
     await this.loadJob();
     const early = [];
     this.receiver = (...event) => early.push(event);
-    if (!this.ended) this.stop = follow(this.id, KINDS, (...event) => this.receiver(...event), (live) => this.setLive(live));
+    if (!this.ended) this.stop = follow(this.id, this.job.last_event_id, KINDS, (...event) => this.receiver(...event), (live) => this.setLive(live));
     if (this.job.state === "completed") await this.loadReport();
     await Promise.all([this.loadRounds(), this.loadSchedules(), this.loadTrials("")]);
     this.receiver = (kind, data) => this.receive(kind, data);

@@ -52,9 +52,9 @@ export class ReportPanel extends EndPanel {
       this.table(report), this.cards(report)];
   }
 
-  table({ rows }) {
+  table({ rows, measured }) {
     const scale = dotScale(rows.map(ofSeeds));
-    const heads = [["Schedule", ""], ["Test accuracy ±\u00a095\u00a0%", "num"], ["Label precision", "num"],
+    const heads = [["Schedule", ""], [`${measured === "validation_accuracy" ? "Validation" : "Test"} accuracy ±\u00a095\u00a0%`, "num"], ["Label precision", "num"],
       ["Searched − this, points ±\u00a095\u00a0%", "num"], ["Each seed", ""]];
     const body = rows.map((row) => h("tr", { "data-label": row.label, class: row.label === "searched" ? "row-strong" : null },
       h("th", { scope: "row" }, row.title, row.n_failed ? h("span", { class: "muted small" }, ` (${row.n_failed} failed)`) : null),
@@ -93,4 +93,4 @@ function model({ models }, path) {
   return h("p", { class: "small links" }, h("a", { href: `${href}?format=safetensors`, download: "" }, "Model file"), h("a", { href: `${href}?format=json`, download: "" }, "What it is"), h("code", {}, path));
 }
 
-const ofSeeds = ({ test_accuracy, mean, half_width }) => ({ values: test_accuracy, mean, half_width });
+const ofSeeds = ({ test_accuracy, validation_accuracy, mean, half_width }) => ({ values: test_accuracy.length ? test_accuracy : validation_accuracy, mean, half_width });

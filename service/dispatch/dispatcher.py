@@ -16,24 +16,28 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 import structlog
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from s2e.words import S2EError
 from service.dispatch.backends import make_backend
 from service.dispatch.guarded import BackendAwayError, GuardedBackend
 from service.dispatch.heartbeat import Heartbeat
-from service.dispatch.orchestrator import STALL_S, Orchestrator
+from service.dispatch.orchestrator import STALL_S, Orchestrator, Step
+from service.dispatch.turns import Turns
 from service.settings import Settings
 from service.store import leases
 from service.store.changes import LeaseLostError
 from service.store.engine import Database
+from service.store.outage import OUTAGES, reason_of
 from workers.backend import Event, TrialBackend
 
-MAX_JOBS = 32
-"""Jobs led at once by one dispatcher."""
+CLAIMS = 32
+"""Most jobs taken in one pass; between two passes those that are led have their turns."""
 MAX_ERRORS = 3
 """Unexpected errors of one job before it is failed."""
-DATABASE_AWAY = (OperationalError, InterfaceError)
+AWAY_S = 1.0
+"""Seconds between two looks for a database that is away."""
+VISIT_S = 2.0
+"""Seconds after which every job gets a turn whatever is known of it."""
 WORKERS_S = 2.0
 """Seconds between two writings of the workers seen."""
 
@@ -63,8 +67,13 @@ class Dispatcher:
         self._orchestrator = Orchestrator(database, self._backend, self.owner, max_attempts, stall_s=stall_s)
         self.heartbeat = heartbeat or Heartbeat(database, self.owner, lease_s)
         self._led: set[str] = set()
+        self._turns = Turns()
+        self._told: list[Event] = []
+        """What the backend told and the database does not have yet."""
+        self._away = False
         self._errors: Counter[str] = Counter()
         self._workers_at_s = 0.0
+        self._visit_at_s = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set; then let go of everything in order."""
@@ -76,18 +85,24 @@ class Dispatcher:
                 began_s = time.monotonic()
                 try:
                     n_events = self.step()
-                except DATABASE_AWAY:
-                    # What was led is taken again once the leases ran out.
-                    log.exception("database error")
-                    self._drop_all()
-                    stop.wait(self._lease_s)
+                except OUTAGES as error:
+                    self._wait_out(error, stop)
                     continue
-                if n_events == 0:  # a backend that has nothing to wait for answers at once
+                if n_events == 0 and not self._turns.pressing:  # a backend that has nothing to wait for answers at once
                     stop.wait(max(0.0, self._poll_s - (time.monotonic() - began_s)))
         finally:
             self.close()
-            with suppress(*DATABASE_AWAY):
+            with suppress(*OUTAGES):
                 self.heartbeat.stop()
+
+    def _wait_out(self, error: Exception, stop: threading.Event) -> None:
+        """While the database is away, what trains goes on and its events are kept; only an error of ours passes."""
+        reason = reason_of(error)
+        if reason is None:
+            raise error
+        log.warning("the database is away", reason=reason, jobs=len(self._led), events_kept=len(self._told))
+        self._away = True
+        stop.wait(min(self._lease_s / 3, AWAY_S))
 
     def step(self) -> int:
         """One pass over leases, events and jobs; the number of events of the backend."""
@@ -97,12 +112,12 @@ class Dispatcher:
             self._drop(job_id)
         self._claim()
         self.heartbeat.leads(self._led)
-        events = self._backend.poll(self._poll_s if self._led else 0.0)
-        for job_id, of_job in _by_job(events).items():
-            if job_id in self._led:
-                with self._guard(job_id):
-                    self._orchestrator.record(job_id, of_job)
-        for job_id in sorted(self._led):
+        events = self._backend.poll(self._poll_s if self._led and not self._turns.pressing else 0.0)
+        self._told += events
+        self._record()
+        self._reconcile()
+        self._look()
+        for job_id in self._turns.take(self._has_room, Counter(key.job_id for key in self._backend.running())):
             with self._guard(job_id):
                 self._advance(job_id)
         self._record_workers()
@@ -117,27 +132,68 @@ class Dispatcher:
             self._backend.close()
         if led:
             # A database that is away keeps no other dispatcher waiting for longer than a lease.
-            with suppress(*DATABASE_AWAY), self._database.write() as session:
+            with suppress(*OUTAGES), self._database.write() as session:
                 leases.release_leases(session, self.owner, led)
         log.info("dispatcher stopped", owner=self.owner, released=led)
 
     def _claim(self) -> None:
-        room = MAX_JOBS - len(self._led)
         with self._database.read() as session:
             # A lease of ours that ran out while a poll took long is renewed, not claimed.
-            free = [job_id for job_id in leases.claimable_jobs(session, MAX_JOBS) if job_id not in self._led]
-        for job_id in free[:room]:
+            claimable = leases.claimable_jobs(session, CLAIMS + len(self._led))
+        for job_id in [job_id for job_id in claimable if job_id not in self._led][:CLAIMS]:
             with self._database.write() as session:
                 taken = leases.acquire_lease(session, job_id, self.owner, self._lease_s)
             if taken:
                 log.info("job taken", job=job_id)
                 self._led.add(job_id)
                 self.heartbeat.leads(self._led)
+                self._turns.wake(job_id)
                 with self._guard(job_id):
                     self._orchestrator.take_over(job_id)
 
+    def _record(self) -> None:
+        """Write down what the backend told; it is forgotten only once it is written."""
+        for job_id, of_job in _by_job(self._told).items():
+            if job_id in self._led:
+                with self._guard(job_id):
+                    self._orchestrator.record(job_id, of_job)
+                    self._turns.wake(job_id)
+            self._told = [event for event in self._told if event.key.job_id != job_id]
+
+    def _reconcile(self) -> None:
+        """After an outage nobody knows whether the last transaction came about: go on from what the database says."""
+        if not self._away:
+            return
+        for job_id in sorted(self._led):
+            with self._guard(job_id):
+                self._orchestrator.reconcile(job_id)
+                self._turns.wake(job_id)
+        self._away = False
+
+    def _look(self) -> None:
+        """Notice what others have changed about the jobs led: users, and external trainers, whose leases also end."""
+        with self._database.read() as session:
+            states = leases.led_states(session, self.owner)
+        self._turns.see({job_id: state for job_id, state in states.items() if job_id in self._led})
+        if time.monotonic() >= self._visit_at_s:
+            self._visit_at_s = time.monotonic() + VISIT_S
+            for job_id in self._led:
+                self._turns.wake(job_id)
+
+    def _has_room(self, job_id: str) -> bool:
+        with self._guard(job_id):
+            return self._orchestrator.room(job_id) > 0
+        return False  # it raised, and the job is no longer led
+
     def _advance(self, job_id: str) -> None:
-        if self._orchestrator.advance(job_id):
+        step = self._orchestrator.turn(job_id)
+        if step is Step.STARTED:
+            self._turns.started(job_id)
+        if step in (Step.LATER, Step.STARTED):
+            self._turns.wake(job_id)
+        elif step is Step.FULL:
+            self._turns.wait_for_place(job_id)
+        elif step is Step.DONE:
             with self._database.write() as session:
                 leases.release_leases(session, self.owner, [job_id])
             log.info("job left", job=job_id)
@@ -148,8 +204,6 @@ class Dispatcher:
         """Keep the trouble of one job to that job; a database that is away is everybody's trouble and passes."""
         try:
             yield
-        except DATABASE_AWAY:
-            raise
         except LeaseLostError as error:
             log.warning("lease lost", job=job_id, detail=str(error))
             self._drop(job_id)
@@ -161,6 +215,8 @@ class Dispatcher:
         except S2EError as error:  # the job itself is at fault, another try would end the same way
             self._fail(job_id, error)
         except Exception as error:
+            if reason_of(error) is not None:
+                raise
             log.exception("job raised an unexpected error", job=job_id)
             self._errors[job_id] += 1
             if self._errors[job_id] >= MAX_ERRORS:
@@ -178,6 +234,7 @@ class Dispatcher:
 
     def _drop(self, job_id: str) -> None:
         self._led.discard(job_id)
+        self._turns.forget(job_id)
         with suppress(BackendAwayError):  # what cannot be told to stop is fenced off by its attempt
             self._orchestrator.drop(job_id)
 
@@ -232,7 +289,7 @@ def run(settings: Settings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, pool=settings.database_pool, wait_s=settings.database_wait_s)
     owner = new_owner()
     heartbeat = Heartbeat(database, owner, settings.lease_s)
     try:
@@ -255,11 +312,11 @@ def run(settings: Settings) -> None:
 def _backend_or_trouble(settings: Settings, heartbeat: Heartbeat) -> TrialBackend:
     """The backend; where it cannot be had, the reason is left for ``/readyz`` and the process ends."""
     try:
-        with suppress(*DATABASE_AWAY):
+        with suppress(*OUTAGES):
             heartbeat.beat()
         return make_backend(settings)
     except Exception as error:
         log.exception("no backend", backend=settings.backend)
-        with suppress(*DATABASE_AWAY):
+        with suppress(*OUTAGES):
             heartbeat.stop(f"backend {settings.backend}: {type(error).__name__}: {str(error)[:500]}")
         raise SystemExit(1) from error

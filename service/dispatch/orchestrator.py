@@ -8,7 +8,9 @@ was under way (:meth:`Orchestrator.take_over`) and goes on from the rows. What c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import count
@@ -34,13 +36,11 @@ from workers.backend import (
     WorkerInfo,
 )
 
-
-class Step(Enum):
-    """What one step of a job leads to."""
-
-    AGAIN = "something was written; another step may follow at once"
-    WAIT = "the backend has to report first"
-    DONE = "nothing is left to do for a dispatcher"
+CELLS = 50_000
+"""Epochs of schedules that one transaction writes: it has the lock for tens of milliseconds."""
+MOST_KNOWN = 256
+"""Jobs whose rounds are kept in memory."""
+PLACES_S = 0.1
 
 
 STALL_S = 3600.0
@@ -49,18 +49,49 @@ CHECK = -1
 """The round of a population that is only checked."""
 
 
+class Step(Enum):
+    """Outcome of one step of a job."""
+
+    AGAIN = "something was written; another step may follow at once"
+    LATER = "something was written and more is to come, after the other jobs had their turn"
+    STARTED = "a population was started; the other jobs come first now"
+    FULL = "populations wait for a place"
+    WAIT = "the backend has to report first"
+    DONE = "nothing is left to do for a dispatcher"
+
+
 @dataclass
 class _Known:
-    """What never changes once stored, kept to read it only once, and what is under way."""
+    """The parts of a job that never change once stored, read only once, and what is under way."""
 
     spec: JobSpec
     history: list[RoundRecord] = field(default_factory=list)
     round: Round | None = None
+    """The last round, or the next one while it is being written."""
+    groups: dict[int, Population] = field(default_factory=dict)
+    """How its trials train together; out of memory changes it."""
+    n_written: int = 0
+    """Trials of the next round that are in the database already."""
     in_flight: dict[PopulationKey, _InFlight] = field(default_factory=dict)
     checks: list[Population] | None = None
     """Populations still to be checked before the first round; None: not begun."""
     lacking: bool = False
     """It was blocked because nothing could hold it, so a place that can is all it needs."""
+
+    def take(self, round_: Round) -> None:
+        self.round, self.groups, self.n_written = round_, {}, 0
+
+    def regroup(self, groups: Mapping[int, Sequence[int]]) -> None:
+        """The trials (k) of each population of the round, as they are stored."""
+        assert self.round is not None
+        trials = {trial.k: trial for trial in self.round.trials}
+        self.groups = {
+            group: loop.population_of(self.spec, self.round, [trials[k] for k in ks]) for group, ks in groups.items()
+        }
+
+    def forget(self) -> None:
+        """Everything large; it is read again when it is needed."""
+        self.history, self.round, self.groups, self.n_written = [], None, {}, 0
 
 
 @dataclass
@@ -93,8 +124,11 @@ class Orchestrator:
         self._max_attempts = max_attempts
         self.breaker = breaker or Breaker()
         self._stall_s = stall_s
-        self._known: dict[str, _Known] = {}
         self._n_checks = count(1)
+        self._known: dict[str, _Known] = {}
+        self._recent: dict[str, None] = {}
+        self._workers: list[WorkerInfo] = []
+        self._places_until_s = 0.0
 
     def take_over(self, job_id: str) -> None:
         """Begin to lead a job: what was under way in other hands, or in a failed step of ours, is put back."""
@@ -103,9 +137,19 @@ class Orchestrator:
             with self._database.write() as session:
                 populations.orphan_populations(session, job_id, self._owner, "its dispatcher went away")
 
+    def reconcile(self, job_id: str) -> None:
+        """After an outage: what was leased but never started here, because the answer was lost, is put back. What
+        trains goes on."""
+        if self._is_ours(job_id):
+            here = {(key.round, key.group) for key in self._backend.running() if key.job_id == job_id}
+            with self._database.write() as session:
+                reason = "the database was away"
+                populations.orphan_populations(session, job_id, self._owner, reason, under_way=here)
+
     def drop(self, job_id: str) -> None:
         """Stop what the backend does for a job, and forget what is known of it."""
         self._known.pop(job_id, None)
+        self._recent.pop(job_id, None)
         self.breaker.forget(job_id)
         for key in self._backend.running():
             if key.job_id == job_id:
@@ -149,6 +193,7 @@ class Orchestrator:
                 with self._database.write() as session:
                     repository.halve_check(session, job_id, self._owner, -(-n_trials // 2))
                 known.checks = None
+            known.groups = {}  # as they are stored from now on
         elif event.retryable:
             self.breaker.lost(job_id, event.cause, event.reason, event.place or "")
         elif is_check:
@@ -167,9 +212,23 @@ class Orchestrator:
 
     def advance(self, job_id: str) -> bool:
         """Take all steps that are possible now; True when a dispatcher has nothing more to do for the job."""
-        while (step := self._step(job_id)) is Step.AGAIN:
+        while (step := self.turn(job_id)) in (Step.LATER, Step.STARTED):
             pass
         return step is Step.DONE
+
+    def turn(self, job_id: str) -> Step:
+        """The steps up to the first after which other jobs come first: a piece of a round, or one population."""
+        while (step := self._step(job_id)) is Step.AGAIN:
+            pass
+        return step
+
+    def room(self, job_id: str) -> int:
+        """How many populations of a job may be started now: one for each free place, and one more so that no place
+        waits for us. All jobs share the places, so what each of them has under way counts."""
+        avoid = self.breaker.quarantined()
+        plan, workers = self._recall(job_id).spec.plan, [place for place in self._places() if place.name not in avoid]
+        used = sum(_share(self._recall(key.job_id).spec.plan, plan, workers) for key in self._backend.running())
+        return capacity(workers, plan) - math.ceil(used)
 
     def fail(self, job_id: str, reason: str) -> None:
         """End a job that cannot go on."""
@@ -201,8 +260,8 @@ class Orchestrator:
             return Step.WAIT
         if not status.checked and not self._is_external(job_id):
             return self._check(job_id)
-        if pending and self._start(job_id, status, len(in_flight)) is Step.AGAIN:
-            return Step.AGAIN
+        if pending and (step := self._start(job_id, status)) is not Step.WAIT:
+            return step
         return self._wait(job_id) if in_flight or pending else self._next_round(job_id, status.n_rounds)
 
     def _cancel(self, job_id: str) -> Step:
@@ -231,28 +290,32 @@ class Orchestrator:
             known.checks = _of_each_kind(loop.populations(known.spec, first, most))
         if self._is_obstructed(job_id, known):
             return Step.WAIT
+        if self.room(job_id) <= 0:
+            return Step.FULL
         key = PopulationKey(job_id, CHECK, 0, next(self._n_checks))
         self._give(known, key, known.checks[0], check=True)
-        return Step.WAIT
+        return Step.STARTED
 
-    def _start(self, job_id: str, status: JobStatus, n_in_flight: int) -> Step:
-        """Lease pending populations, as many as have a place, and give them to the backend."""
-        known = self._recall(job_id)
-        places = [worker for worker in self._backend.workers() if worker.name not in self.breaker.quarantined()]
-        room = capacity(places, known.spec.plan) - n_in_flight
-        if room <= 0 or self._is_obstructed(job_id, known):
+    def _start(self, job_id: str, status: JobStatus) -> Step:
+        """Lease a pending population, if there is a place for it, and give it to the backend."""
+        known = self._remember(job_id)
+        if self._is_obstructed(job_id, known):
             return Step.WAIT
-        m = status.n_rounds - 1
+        if self.room(job_id) <= 0:
+            return Step.FULL
+        m, pending = status.n_rounds - 1, status.in_state("pending")
         if known.round is None or known.round.index != m:
             with self._database.read() as session:
-                known.round = rounds.load_round(session, job_id, m)
+                known.take(rounds.load_round(session, job_id, m))
         with self._database.write() as session:
-            keys = populations.lease_populations(session, job_id, self._owner, m, status.in_state("pending")[:room])
-            groups = rounds.load_groups(session, job_id, m)
-        trials = {trial.k: trial for trial in known.round.trials}
+            keys = populations.lease_populations(session, job_id, self._owner, m, pending[:1])
+            if any(key.group not in known.groups for key in keys):
+                known.regroup(rounds.load_groups(session, job_id, m))
         for key in keys:
-            self._give(known, key, loop.population_of(known.spec, known.round, [trials[k] for k in groups[key.group]]))
-        return Step.WAIT if keys else Step.AGAIN  # no keys: a user has moved the job meanwhile
+            self._give(known, key, known.groups[key.group])
+        if not keys:  # a user has moved the job meanwhile
+            return Step.AGAIN
+        return Step.STARTED
 
     def _give(self, known: _Known, key: PopulationKey, population: Population, *, check: bool = False) -> None:
         known.in_flight[key] = _InFlight(population)
@@ -301,18 +364,33 @@ class Orchestrator:
 
     def _next_round(self, job_id: str, n_rounds: int) -> Step:
         """All results are there: ask for the next round, or end with the report."""
-        known = self._recall(job_id)
-        if len(known.history) < n_rounds:
-            with self._database.read() as session:
-                known.history += rounds.load_history(session, job_id, first=len(known.history))
-        if reason := loop.hopeless(known.history):
-            return self._give_up(job_id, reason)
-        round_ = loop.next_round(known.spec, known.history)
-        if round_ is None:
-            return self._finish(job_id, known)
+        known = self._remember(job_id)
+        if known.round is None or known.round.index != n_rounds:
+            if len(known.history) < n_rounds:
+                with self._database.read() as session:
+                    known.history += rounds.load_history(session, job_id, first=len(known.history))
+            if reason := loop.hopeless(known.history):
+                return self._give_up(job_id, reason)
+            round_ = loop.next_round(known.spec, known.history)
+            if round_ is None:
+                return self._finish(job_id, known)
+            known.take(round_)
+        assert known.round is not None
+        return self._write(job_id, known, known.round)
+
+    def _write(self, job_id: str, known: _Known, round_: Round) -> Step:
+        """The next trials of a round, as many as keep the database's lock for a moment only; with the last of them
+        the round is there."""
+        last = known.n_written + max(1, CELLS // known.spec.train.n_epochs)
         with self._database.write() as session:
-            rounds.insert_round(session, job_id, self._owner, known.spec, round_)
-        return Step.AGAIN
+            if last < len(round_.trials):
+                most = rounds.most_in_population(session, job_id)
+                groups = loop.populations(known.spec, round_, most)
+                rounds.insert_trials(session, job_id, self._owner, round_, groups, known.n_written, last)
+            else:
+                rounds.insert_round(session, job_id, self._owner, known.spec, round_)
+        known.n_written = last
+        return Step.LATER if last < len(round_.trials) else Step.AGAIN
 
     def _give_up(self, job_id: str, reason: str) -> Step:
         self.fail(job_id, reason)
@@ -327,7 +405,7 @@ class Orchestrator:
         return Step.AGAIN
 
     def _is_ours(self, job_id: str) -> bool:
-        """Whether the service trains the job; so it is taken of one whose spec cannot be read, to be cancelled."""
+        """True if the service trains the job; also for one whose spec cannot be read, so that it can be cancelled."""
         try:
             return not self._is_external(job_id)
         except UnreadableError:
@@ -345,11 +423,28 @@ class Orchestrator:
             external.expire_leases(session, lock_job(session, job_id, self._owner), self._max_attempts)
         return True
 
+    def _places(self) -> list[WorkerInfo]:
+        """The places there are; asked for by every job in turn, but counted anew only now and then."""
+        if time.monotonic() >= self._places_until_s:
+            self._workers, self._places_until_s = self._backend.workers(), time.monotonic() + PLACES_S
+        return self._workers
+
     def _recall(self, job_id: str) -> _Known:
         if job_id not in self._known:
             with self._database.read() as session:
                 self._known[job_id] = _Known(rounds.load_spec(session, job_id))
         return self._known[job_id]
+
+    def _remember(self, job_id: str) -> _Known:
+        """What is known of a job that is about to read its rounds; of many jobs only the last keep theirs."""
+        self._recent.pop(job_id, None)
+        self._recent[job_id] = None
+        if len(self._recent) > MOST_KNOWN:
+            oldest = next(iter(self._recent))
+            del self._recent[oldest]
+            if oldest in self._known:
+                self._known[oldest].forget()
+        return self._recall(job_id)
 
 
 def _of_each_kind(groups: Sequence[Population]) -> list[Population]:
@@ -370,3 +465,18 @@ def capacity(workers: Sequence[WorkerInfo], plan: PlanSpec) -> int:
     else:
         places = sum(worker.cpus for worker in workers) / plan.threads
     return max(1, int(places)) + 1
+
+
+def _fits(plan: PlanSpec, workers: Sequence[WorkerInfo]) -> bool:
+    """Whether some place could hold a population of ``plan``."""
+    if plan.device == "cuda":
+        return any(worker.gpus >= 1 for worker in workers)
+    return any(worker.cpus >= plan.threads for worker in workers)
+
+
+def _share(other: PlanSpec, plan: PlanSpec, workers: Sequence[WorkerInfo]) -> float:
+    """How many places for populations of ``plan`` one of ``other`` takes up. One that fits nowhere keeps none from
+    others, only from its like."""
+    if other.device != plan.device or not _fits(other, workers):
+        return float((other.device, other.threads) == (plan.device, plan.threads))
+    return other.threads / plan.threads if plan.device == "cpu" else 1.0

@@ -107,7 +107,7 @@ def _transition(trial: Trial, old: str | None, new: str, reason: str, at: dateti
 
 
 def trial_event(trial: Trial) -> dict[str, Any]:
-    """What the stream says when a trial's state changed."""
+    """The event for a trial whose state changed."""
     return {
         "id": trial.id,
         "round": trial.round,

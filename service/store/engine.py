@@ -11,6 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,21 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
 _READ_ONLY = "s2e_read_only"
-_SQLITE_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=10000", "foreign_keys=ON")
+_SQLITE_PRAGMAS = ("synchronous=NORMAL", "foreign_keys=ON")
+WAIT_S = 10.0
+"""Longest wait for a lock of SQLite, or for a free connection: behind it, the database is away."""
+POOL = 20
+"""Most connections of one process; PostgreSQL has a hundred for all of them unless it is told otherwise."""
 
 
 class Database:
     """An engine and its two kinds of session. ``write`` commits at its end unless an exception passes."""
 
-    def __init__(self, url: str) -> None:
-        self.engine = make_engine(url)
-        reader = self.engine.execution_options(**{_READ_ONLY: True, "postgresql_readonly": True})
+    def __init__(self, url: str, *, pool: int = POOL, wait_s: float = WAIT_S) -> None:
+        self.engine = make_engine(url, pool=pool, wait_s=wait_s)
+        # A reader sees one state of the database from its first statement to its last, as SQLite's readers do anyway.
+        snapshot = {} if self.engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+        reader = self.engine.execution_options(**{_READ_ONLY: True, "postgresql_readonly": True, **snapshot})
         self._reader = sessionmaker(reader, expire_on_commit=False)
         self._writer = sessionmaker(self.engine, expire_on_commit=False)
 
@@ -49,29 +56,34 @@ class Database:
             yield session
 
     def at_head(self) -> bool:
-        """Whether the schema is the one this program was written for."""
+        """True if the schema is the one this program was written for."""
         return at_head(self.engine)
 
     def close(self) -> None:
         self.engine.dispose()
 
 
-def make_engine(url: str) -> Engine:
+def make_engine(url: str, *, pool: int = POOL, wait_s: float = WAIT_S) -> Engine:
     """An engine for ``sqlite:///...`` or ``postgresql://...`` (psycopg 3)."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         if parsed.database and parsed.database != ":memory:":
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(parsed)
-        event.listen(engine, "connect", _prepare_sqlite)
+        in_memory = not parsed.database or parsed.database == ":memory:"  # has a pool of its own kind
+        sizes = {} if in_memory else {"pool_size": pool, "max_overflow": 0, "pool_timeout": wait_s}
+        engine = create_engine(parsed, **sizes)
+        event.listen(engine, "connect", partial(_prepare_sqlite, wait_s=wait_s))
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    return create_engine(parsed, pool_pre_ping=True)
+    return create_engine(parsed, pool_pre_ping=True, pool_size=pool, max_overflow=0, pool_timeout=wait_s)
 
 
-def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry, wait_s: float) -> None:
     assert isinstance(connection, sqlite3.Connection)
     connection.isolation_level = None  # the driver opens no transaction of its own; _begin_sqlite does
+    connection.execute(f"PRAGMA busy_timeout={int(1000 * wait_s)}")
+    if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):  # stored in the file; setting it is a write
+        connection.execute("PRAGMA journal_mode=WAL")
     for pragma in _SQLITE_PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
 
@@ -98,7 +110,7 @@ def migrate(url: str, revision: str = "head") -> None:
 
 
 def at_head(engine: Engine) -> bool:
-    """Whether the migrations stored in the database are all that this program knows."""
+    """True if the migrations stored in the database are all that this program knows."""
     config = alembic_config("")
     with engine.connect() as connection:
         found: Any = MigrationContext.configure(connection).get_current_heads()

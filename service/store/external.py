@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, and_, select, text
 from sqlalchemy.orm import Session
 
 from s2e.outcome import result_of
@@ -21,7 +21,7 @@ from s2e.words import EpochMetrics, Problem, TrialResult, TrialSpec, read, repla
 from s2e.words.states import TRIAL_IN_FLIGHT
 from service.errors import Conflict, Invalid, NotFound
 from service.store.changes import clean, lock_job, utc_now
-from service.store.models import EPOCH_NUMBERS, Attempt, Epoch, Job, Trial
+from service.store.models import ATTEMPT_OPEN, EPOCH_NUMBERS, TRIAL_PENDING, Attempt, Epoch, Job, SearchRound, Trial
 from service.store.populations import GIVEN_UP, open_attempts, record_events
 from service.store.rounds import load_spec
 from workers.backend import EpochReported, Event, PopulationFinished, PopulationKey, PopulationLost, PopulationStarted
@@ -31,7 +31,7 @@ Leased = list[tuple[Trial, Attempt]]
 
 @dataclass(frozen=True)
 class Reported:
-    """What became of a report: the trial as it is now, and ``stale``, why its attempt had been given up."""
+    """Outcome of a report: the trial as it is now, and ``stale``, why its attempt had been given up."""
 
     trial_id: str
     state: str
@@ -44,25 +44,34 @@ class Reported:
 def ask(
     session: Session, job_id: str, n_trials: int, worker: str, lease_s: float, max_attempts: int, key: str | None = None
 ) -> tuple[str, Leased]:
-    """Lease up to ``n_trials`` pending trials: the job's state and the trials. The same key gives the same ones again.
+    """Lease up to ``n_trials`` pending trials: the job's state and the trials. The same key gives the same ones again,
+    as far as they are still to be trained under it.
 
-    Raises NotFound, Conflict for a job whose trials the service trains itself.
+    Raises NotFound; Conflict for a job whose trials the service trains itself, and for a key used with another request.
     """
     job = lock_job(session, job_id)
     if load_spec(session, job_id).trials != "external":
         raise Conflict(f"the trials of job {job_id} are trained by the service; only trials = 'external' can be asked")
     names = [_lease_name(job_id, key, i) for i in range(n_trials)]
-    if key is not None and (again := _leased(session, Attempt.lease.in_(names))):
-        return job.state, again
+    asked = _hash("ask", n_trials, worker, lease_s)
+    if key is not None and (again := _leased(session, Attempt.lease.in_([*names, _lease_name(job_id, key, 0)]))):
+        if any(attempt.request_hash != asked for _, attempt in again):
+            raise Conflict(f"Idempotency-Key {key[:80]!r} came before with another request body")
+        return job.state, [(trial, attempt) for trial, attempt in again if not attempt.outcome]
     expire_leases(session, job, max_attempts)
     if job.state != "running":
         return job.state, []
-    pending = select(Trial).where(Trial.job_id == job_id, Trial.state == "pending")
+    whole = select(SearchRound.id).where(SearchRound.job_id == job_id, SearchRound.round == Trial.round)
+    pending = select(Trial).where(Trial.job_id == job_id, text(f"trials.{TRIAL_PENDING}"), whole.exists())
     trials = session.scalars(pending.order_by(Trial.round, Trial.k).limit(n_trials)).all()
     if not trials:
         return job.state, []
     until = utc_now() + timedelta(seconds=lease_s)
-    more = {"worker": clean(worker)[:200], "lease_until": until}
+    more = {
+        "worker": clean(worker)[:200],
+        "lease_until": until,
+        "request_hash": None if key is None else asked,
+    }
     open_attempts(session, job, [(trial, {**more, "lease": name}) for trial, name in zip(trials, names, strict=False)])
     return job.state, _leased(session, Attempt.lease.in_(names))
 
@@ -79,12 +88,14 @@ def report(
 ) -> Reported:
     """Write down epochs, or the end, of a leased trial. Told twice, it changes nothing; told too late, neither.
 
-    Raises NotFound for a lease that never was, or is another trial's.
+    Raises NotFound for a lease that never was, or is another trial's; Conflict for an end unlike one told before.
     """
     trial, attempt = _of_lease(session, lease, trial_id)
     job = lock_job(session, trial.job_id)
     expire_leases(session, job, max_attempts)
-    session.refresh(attempt)
+    trial, attempt = _of_lease(session, lease, trial_id)  # as they are now that nobody else can change them
+    if end is not None and attempt.outcome and _was_told(trial, attempt, end):
+        return _reported(trial, attempt)
     key = PopulationKey(job.id, trial.round, trial.group, attempt.attempt)
     events: list[Event] = [PopulationStarted(key, attempt.worker)]
     if epochs:
@@ -97,14 +108,31 @@ def report(
     if not attempt.outcome:
         attempt.lease_until = utc_now() + timedelta(seconds=lease_s)
     record_events(session, job.id, None, events[given_up:], max_attempts)  # counts what comes too late
-    return Reported(
-        trial.id,
-        trial.state,
-        attempt.attempt,
-        trial.objective,
-        None if attempt.outcome else attempt.lease_until,
-        (attempt.reason or attempt.outcome) if given_up else "",
-    )
+    return _reported(trial, attempt, (attempt.reason or attempt.outcome) if given_up else "")
+
+
+def _reported(trial: Trial, attempt: Attempt, stale: str = "") -> Reported:
+    until = None if attempt.outcome else attempt.lease_until
+    return Reported(trial.id, trial.state, attempt.attempt, trial.objective, until, stale)
+
+
+def _was_told(trial: Trial, attempt: Attempt, end: TrialResult | PopulationLost) -> bool:
+    """Whether an attempt that has ended was ended by just this; False for one that was taken back.
+
+    Raises Conflict when another end was told before.
+    """
+    told: tuple[str, str, float | None]
+    if isinstance(end, PopulationLost):
+        told = ("lost", clean(end.reason), None)
+    else:
+        told = ("failed", clean(end.reason), None) if end.failed else ("succeeded", "", end.objective)
+    objective = trial.objective if attempt.outcome == "succeeded" else None
+    if told == (attempt.outcome, attempt.reason, objective):
+        return True
+    if attempt.outcome in GIVEN_UP:
+        return False
+    was = attempt.outcome if objective is None else f"{attempt.outcome} with objective {objective}"
+    raise Conflict(f"attempt {attempt.attempt} of trial {trial.id} has ended before: it {was}; another end is refused")
 
 
 def result(session: Session, lease: str, trial_id: str, validation_accuracy: float | None) -> TrialResult:
@@ -133,7 +161,7 @@ def result(session: Session, lease: str, trial_id: str, validation_accuracy: flo
 
 
 def has_expired(session: Session, job_id: str) -> bool:
-    """Whether a lease of the job ran out and its trial was not taken back yet."""
+    """True if a lease of the job has run out and its trial is not taken back yet."""
     return session.scalar(select(Attempt.id).where(_expired(job_id)).limit(1)) is not None
 
 
@@ -149,12 +177,16 @@ def expire_leases(session: Session, job: Job, max_attempts: int) -> None:
 
 
 def _expired(job_id: str) -> ColumnElement[bool]:
-    return (Attempt.job_id == job_id) & (Attempt.outcome == "") & (Attempt.lease_until < utc_now())
+    return and_(Attempt.job_id == job_id, text(f"attempts.{ATTEMPT_OPEN}"), Attempt.lease_until < utc_now())
 
 
 def _leased(session: Session, which: ColumnElement[bool]) -> Leased:
     rows = session.execute(
-        select(Trial, Attempt).join(Attempt, Attempt.trial_id == Trial.id).where(which).order_by(Trial.round, Trial.k)
+        select(Trial, Attempt)
+        .join(Attempt, Attempt.trial_id == Trial.id)
+        .where(which)
+        .order_by(Trial.round, Trial.k)
+        .execution_options(populate_existing=True)
     )
     return [(trial, attempt) for trial, attempt in rows]
 
@@ -171,6 +203,10 @@ def _lease_name(job_id: str, key: str | None, i: int) -> str:
     if key is None:
         return secrets.token_urlsafe(24)
     return hashlib.sha256(f"{job_id}/{i}/{key}".encode()).hexdigest()[:48]
+
+
+def _hash(*parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def _metrics(trial: Trial, row: Epoch) -> EpochMetrics:

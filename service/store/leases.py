@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Insert, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, Insert, and_, delete, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from s2e.words import SPEC_VERSION
-from s2e.words.states import JOB_ENDED, JOB_LED, TRIAL_IN_FLIGHT
+from s2e.words.states import JOB_ENDED, JOB_GOES_ON, TRIAL_IN_FLIGHT
 from service.store.changes import clean
 from service.store.clock import database_now
-from service.store.models import DispatcherRow, Job, Trial, WorkerRow
+from service.store.models import JOB_LED, JOB_LIVE, TRIAL_UNDONE, DispatcherRow, Job, Trial, WorkerRow
 from workers.backend import WorkerInfo
 
 WORKER_FORGOTTEN_S = 60.0
@@ -35,11 +35,12 @@ def claimable_jobs(session: Session, limit: int) -> list[str]:
 
     One whose spec is of a later version is left to a dispatcher of that release, unless it only has to be cancelled.
     """
-    in_flight = select(Trial.id).where(Trial.job_id == Job.id, Trial.state.in_(TRIAL_IN_FLIGHT)).exists()
-    goes_on = or_(Job.state.in_(JOB_LED), and_(Job.state == "paused", in_flight))
+    undone = select(Trial.id).where(Trial.job_id == Job.id, text(f"trials.{TRIAL_UNDONE}"))
+    in_flight = undone.where(Trial.state.in_(TRIAL_IN_FLIGHT)).exists()
+    goes_on = or_(Job.state.in_(JOB_GOES_ON), and_(Job.state == "paused", in_flight))
     needs = or_(Job.state == "cancelling", and_(goes_on, Job.spec_version <= SPEC_VERSION))
-    free = _free(database_now(session))
-    return list(session.scalars(select(Job.id).where(needs, free).order_by(Job.id).limit(limit)))
+    live, free = text(f"jobs.{JOB_LIVE}"), _free(database_now(session))
+    return list(session.scalars(select(Job.id).where(live, needs, free).order_by(Job.id).limit(limit)))
 
 
 def acquire_lease(session: Session, job_id: str, owner: str, lease_s: float) -> bool:
@@ -63,6 +64,12 @@ def renew_leases(session: Session, owner: str, job_ids: Sequence[str], lease_s: 
         .returning(Job.id)
     )
     return frozenset(held)
+
+
+def led_states(session: Session, owner: str) -> dict[str, tuple[str, int]]:
+    """State and trials done of every job that ``owner`` leads: what users and external trainers change beside it."""
+    query = select(Job.id, Job.state, Job.n_trials_done).where(Job.lease_owner == owner, text(f"jobs.{JOB_LED}"))
+    return {job_id: (state, n_done) for job_id, state, n_done in session.execute(query)}
 
 
 def release_leases(session: Session, owner: str, job_ids: Sequence[str]) -> None:

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -65,9 +66,27 @@ def _one_of(column: str, names: tuple[str, ...]) -> str:
     return f"{column} IN ({', '.join(repr(name) for name in names)})"
 
 
+def _where(condition: str) -> dict[str, Any]:
+    """An index of the rows alone that a hot query asks for. It is used by a query that has the very same condition in
+    its text: a bound parameter proves nothing to a planner."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
+JOB_LIVE = "state NOT IN ('cancelled', 'completed', 'failed')"
+JOB_LED = "lease_owner IS NOT NULL"
+TRIAL_PENDING = "state = 'pending'"
+TRIAL_UNDONE = "state NOT IN ('succeeded', 'failed')"
+ATTEMPT_OPEN = "outcome = ''"
+
+
 class Job(Base):
     __tablename__ = "jobs"
-    __table_args__ = (CheckConstraint(_one_of("state", JOB_STATES), name="state"), Index(None, "state", "id"))
+    __table_args__ = (
+        CheckConstraint(_one_of("state", JOB_STATES), name="state"),
+        Index(None, "state", "id"),
+        Index("ix_jobs_live", "id", **_where(JOB_LIVE)),
+        Index("ix_jobs_led", "lease_owner", **_where(JOB_LED)),
+    )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
     name: Mapped[str] = mapped_column(String(120))
@@ -122,6 +141,8 @@ class Trial(Base):
         UniqueConstraint("job_id", "round", "k"),
         CheckConstraint(_one_of("state", TRIAL_STATES), name="state"),
         Index(None, "job_id", "state"),
+        Index("ix_trials_pending", "job_id", "round", "k", **_where(TRIAL_PENDING)),
+        Index("ix_trials_undone", "job_id", "round", **_where(TRIAL_UNDONE)),
     )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
@@ -168,7 +189,10 @@ class Attempt(Base):
     """One try at a trial, kept for the record whatever became of it."""
 
     __tablename__ = "attempts"
-    __table_args__ = (UniqueConstraint("job_id", "round", "k", "attempt"),)
+    __table_args__ = (
+        UniqueConstraint("job_id", "round", "k", "attempt"),
+        Index("ix_attempts_open", "job_id", "lease_until", **_where(ATTEMPT_OPEN)),
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     trial_id: Mapped[str] = mapped_column(ForeignKey("trials.id", ondelete="CASCADE"), index=True)
@@ -184,8 +208,10 @@ class Attempt(Base):
     created_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     lease: Mapped[str | None] = mapped_column(String(64), unique=True)
-    """What an external trainer shows with every report; null for trials the dispatcher gives to its backend."""
+    """Token that an external trainer shows with every report; null for trials the dispatcher gives to its backend."""
     lease_until: Mapped[datetime | None]
+    request_hash: Mapped[str | None] = mapped_column(String(64))
+    """Of the request that leased it under an idempotency key; null without one."""
 
 
 class Epoch(Base):
@@ -216,7 +242,10 @@ class Transition(Base):
 
 
 class JobEvent(Base):
-    """What the event stream sends; ``id`` is the server-sent event's id, so a client resumes where it stopped."""
+    """An entry of the event stream; ``id`` is the server-sent event's id, so a client resumes where it stopped.
+
+    An event of epochs says which they are; their numbers are in the table of epochs, once.
+    """
 
     __tablename__ = "job_events"
     __table_args__ = (Index(None, "job_id", "id"), {"sqlite_autoincrement": True})
@@ -237,7 +266,7 @@ class JobReport(Base):
 
 
 class WorkerRow(Base):
-    """What the dispatcher last saw of the places that train."""
+    """A place that trains, as the dispatcher last saw it."""
 
     __tablename__ = "workers"
 

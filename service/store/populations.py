@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
-from s2e.words import EpochMetrics, TrialResult, numbers_of, to_json
+from s2e.words import EpochMetrics, TrialResult, to_json
 from s2e.words.states import TRIAL_IN_FLIGHT
 from service.store.changes import clean, emit, lock_job, move_job, move_trials, utc_now
 from service.store.models import EPOCH_NUMBERS, TRIAL_NUMBERS, Attempt, Base, Epoch, Job, Trial
@@ -31,7 +31,6 @@ from workers.backend import (
 GIVEN_UP = ("lost", "orphaned", "cancelled")
 """Outcomes after which an attempt's events are late. ``orphaned``: its dispatcher went away; that is not the trial's
 fault, so it does not count towards the most attempts of a trial."""
-_LIVE = tuple(number.name for number in numbers_of(EpochMetrics) if number.live)
 _EPOCHS = Base.metadata.tables[Epoch.__tablename__]
 """The table and not the class: rows by the thousand need no mapper."""
 
@@ -70,6 +69,7 @@ def _attempt(trial: Trial) -> dict[str, Any]:
         "created_at": utc_now(),
         "lease": None,
         "lease_until": None,
+        "request_hash": None,
     }
 
 
@@ -104,12 +104,15 @@ def record_events(session: Session, job_id: str, owner: str | None, events: Iter
     _insert_epochs(session, job, populations, epochs)
 
 
-def orphan_populations(session: Session, job_id: str, owner: str, reason: str) -> int:
-    """Put back all populations that were under way when their dispatcher went; the number of trials put back."""
+def orphan_populations(
+    session: Session, job_id: str, owner: str, reason: str, under_way: Collection[tuple[int, int]] = ()
+) -> int:
+    """Put back the populations whose dispatcher went, all but those (round, group) that are still under way; the number
+    of trials put back."""
     job = lock_job(session, job_id, owner)
-    trials = session.scalars(
-        select(Trial).where(Trial.job_id == job_id, Trial.state.in_(TRIAL_IN_FLIGHT)).order_by(Trial.round, Trial.k)
-    ).all()
+    query = select(Trial).where(Trial.job_id == job_id, Trial.state.in_(TRIAL_IN_FLIGHT))
+    in_flight = session.scalars(query.order_by(Trial.round, Trial.k))
+    trials = [trial for trial in in_flight if (trial.round, trial.group) not in under_way]
     _close_attempts(session, trials, "orphaned", reason)
     move_trials(session, job, trials, "lost", reason)
     move_trials(session, job, trials, "pending", reason)
@@ -167,8 +170,7 @@ def _insert_epochs(
         new = [(trial_id, row) for trial_id, row in mine if (trial_id, attempt, row.epoch) not in known]
         known.update((trial_id, attempt, row.epoch) for trial_id, row in new)
         rows += [_epoch(trial_id, attempt, row) for trial_id, row in new]
-        if new:
-            told.append(_epoch_event(job, event.key, new))
+        told += _epoch_events(job, event.key, [row for _, row in new])
     if rows:
         session.execute(insert(_EPOCHS), rows)
         emit(session, job, "epochs", *told)
@@ -193,16 +195,13 @@ def _epoch(trial_id: str, attempt: int, row: EpochMetrics) -> dict[str, Any]:
     }
 
 
-def _epoch_event(job: Job, key: PopulationKey, reported: Sequence[tuple[str, EpochMetrics]]) -> dict[str, Any]:
-    return {
-        "round": key.round,
-        "group": key.group,
-        "epoch": reported[0][1].epoch,
-        "n_epochs": job.spec["train"]["n_epochs"],
-        "trials": [
-            {"id": trial_id, **{name: _finite(getattr(row, name)) for name in _LIVE}} for trial_id, row in reported
-        ],
-    }
+def _epoch_events(job: Job, key: PopulationKey, new: Sequence[EpochMetrics]) -> list[dict[str, Any]]:
+    """Which numbers are there now, one event an epoch; the numbers are in the table of epochs."""
+    about = {"round": key.round, "group": key.group, "attempt": key.attempt, "n_epochs": job.spec["train"]["n_epochs"]}
+    return [
+        {**about, "epoch": epoch, "ks": [row.k for row in new if row.epoch == epoch]}
+        for epoch in sorted({row.epoch for row in new})
+    ]
 
 
 def _record_finished(session: Session, job: Job, trials: Sequence[Trial], event: PopulationFinished) -> None:

@@ -9,12 +9,23 @@ from sqlalchemy import Select, and_, func, or_, select, text, tuple_
 from sqlalchemy.orm import Session
 
 from s2e.jobs.recommendation import Tried
-from s2e.words.states import TRIAL_ENDED
+from s2e.words import EpochMetrics, numbers_of
 from service.errors import NotFound
-from service.store.models import Attempt, Epoch, Job, JobEvent, JobReport, SearchRound, Trial, WorkerRow, share_of
+from service.store.models import (
+    TRIAL_UNDONE,
+    Attempt,
+    Epoch,
+    Job,
+    JobEvent,
+    JobReport,
+    SearchRound,
+    Trial,
+    WorkerRow,
+    share_of,
+)
 
 Row = TypeVar("Row")
-_DONE = TRIAL_ENDED - {"cancelled"}
+_LIVE = tuple(number.name for number in numbers_of(EpochMetrics) if number.live)
 
 
 def job(session: Session, job_id: str) -> Job:
@@ -175,15 +186,58 @@ def workers(session: Session) -> Sequence[WorkerRow]:
 def events_after(
     session: Session, job_id: str, last_id: int, limit: int = 500
 ) -> list[tuple[int, str, dict[str, Any]]]:
-    """(id, kind, data) of a job's events behind ``last_id``, in order."""
+    """(id, kind, data) of a job's events behind ``last_id``, in order; those of epochs with their numbers."""
     query = select(JobEvent.id, JobEvent.kind, JobEvent.data).where(JobEvent.job_id == job_id, JobEvent.id > last_id)
-    return [(i, kind, data) for i, kind, data in session.execute(query.order_by(JobEvent.id).limit(limit))]
+    found = [(i, kind, data) for i, kind, data in session.execute(query.order_by(JobEvent.id).limit(limit))]
+    referring = [data for _, kind, data in found if kind == "epochs" and "trials" not in data]
+    if not referring:
+        return found
+    numbers = _numbers_of(session, job_id, referring)
+    return [(i, kind, _with_numbers(data, numbers) if kind == "epochs" else data) for i, kind, data in found]
+
+
+Place = tuple[int, int, int, int]
+"""Round, k, attempt, epoch."""
+
+
+def _numbers_of(session: Session, job_id: str, events: Sequence[dict[str, Any]]) -> dict[Place, dict[str, Any]]:
+    """Id of the trial and the live numbers of every epoch that these events refer to, and of some more."""
+    epochs = [data["epoch"] for data in events]
+    query = (
+        select(Trial.round, Trial.k, Epoch.attempt, Epoch.epoch, Trial.id, *(getattr(Epoch, name) for name in _LIVE))
+        .join(Epoch, Epoch.trial_id == Trial.id)
+        .where(
+            Trial.job_id == job_id,
+            Trial.round.in_({data["round"] for data in events}),
+            Trial.k.in_({k for data in events for k in data["ks"]}),
+            Epoch.attempt.in_({data["attempt"] for data in events}),
+            Epoch.epoch.between(min(epochs), max(epochs)),
+        )
+    )
+    return {
+        (m, k, attempt, epoch): {"id": trial_id, **dict(zip(_LIVE, values, strict=True))}
+        for m, k, attempt, epoch, trial_id, *values in session.execute(query)
+    }
+
+
+def _with_numbers(data: dict[str, Any], numbers: dict[Place, dict[str, Any]]) -> dict[str, Any]:
+    if "trials" in data:  # stored by an earlier release
+        return data
+    m, attempt, epoch = data["round"], data["attempt"], data["epoch"]
+    trials = [numbers[m, k, attempt, epoch] for k in data["ks"] if (m, k, attempt, epoch) in numbers]
+    return {name: data[name] for name in ("round", "group", "epoch", "n_epochs")} | {"trials": trials}
+
+
+def last_events(session: Session, job_ids: Sequence[str]) -> dict[str, int]:
+    """The newest event of each job; 0 for none."""
+    newest = select(func.max(JobEvent.id)).where(JobEvent.job_id == Job.id).correlate(Job).scalar_subquery()
+    return {job_id: last or 0 for job_id, last in session.execute(select(Job.id, newest).where(Job.id.in_(job_ids)))}
 
 
 def rounds_done(session: Session, job_ids: Sequence[str]) -> dict[str, int]:
     """How many rounds of each job have run to their end."""
     open_rounds = (
-        select(Trial.job_id, Trial.round).where(Trial.job_id.in_(job_ids), Trial.state.not_in(_DONE)).distinct()
+        select(Trial.job_id, Trial.round).where(Trial.job_id.in_(job_ids), text(f"trials.{TRIAL_UNDONE}")).distinct()
     ).subquery()
     joined = and_(open_rounds.c.job_id == SearchRound.job_id, open_rounds.c.round == SearchRound.round)
     query = select(SearchRound.job_id, func.count()).outerjoin(open_rounds, joined)

@@ -11,7 +11,18 @@ from sqlalchemy.orm import Session
 
 from s2e.door import read_job
 from s2e.jobs import loop
-from s2e.words import FinalAccuracies, JobSpec, Round, RoundRecord, SearchState, TrialResult, TrialSpec, read, to_json
+from s2e.words import (
+    FinalAccuracies,
+    JobSpec,
+    Population,
+    Round,
+    RoundRecord,
+    SearchState,
+    TrialResult,
+    TrialSpec,
+    read,
+    to_json,
+)
 from s2e.words.states import TRIAL_ENDED
 from service.errors import NotFound
 from service.store.changes import emit, lock_job, new_id, record_birth, utc_now
@@ -30,7 +41,7 @@ class GroupStatus:
 
 @dataclass(frozen=True)
 class JobStatus:
-    """What the dispatcher has to know before it moves a job."""
+    """Everything the dispatcher needs to know before it moves a job."""
 
     state: str
     n_rounds: int
@@ -124,10 +135,10 @@ def _result(trial: Trial) -> TrialResult:
 
 
 def insert_round(session: Session, job_id: str, owner: str, spec: JobSpec, round_: Round) -> None:
-    """Write what a round asks for: its state before, its trials, and which of them train together."""
+    """Write what a round asks for: its state before, its trials, and which of them train together. Trials that
+    :func:`insert_trials` wrote before are there already."""
     job = lock_job(session, job_id, owner)
-    groups = loop.populations(spec, round_, job.population)
-    group_of = {trial.k: group for group, population in enumerate(groups) for trial in population.trials}
+    _insert_trials(session, job_id, round_, loop.populations(spec, round_, job.population), 0, len(round_.trials))
     session.add(
         SearchRound(
             job_id=job_id,
@@ -137,6 +148,31 @@ def insert_round(session: Session, job_id: str, owner: str, spec: JobSpec, round
             created_at=utc_now(),
         )
     )
+    session.flush()
+    emit(session, job, "round", {"round": round_.index, "kind": round_.kind})
+
+
+def insert_trials(
+    session: Session,
+    job_id: str,
+    owner: str,
+    round_: Round,
+    groups: Sequence[Population],
+    first: int,
+    last: int,
+) -> None:
+    """Write some trials of a round that is too large for one transaction. Nobody trains them before the round is there,
+    and a dispatcher that goes on from here asks for the same ones again."""
+    lock_job(session, job_id, owner)
+    _insert_trials(session, job_id, round_, groups, first, last)
+
+
+def _insert_trials(
+    session: Session, job_id: str, round_: Round, groups: Sequence[Population], first: int, last: int
+) -> None:
+    group_of = {trial.k: group for group, population in enumerate(groups) for trial in population.trials}
+    there = select(Trial.k).where(Trial.job_id == job_id, Trial.round == round_.index)
+    known = set(session.scalars(there))
     trials = [
         Trial(
             id=new_id(),
@@ -149,9 +185,10 @@ def insert_round(session: Session, job_id: str, owner: str, spec: JobSpec, round
             state="pending",
             spec=to_json(trial),
         )
-        for trial in round_.trials
+        for trial in round_.trials[first:last]
+        if trial.k not in known
     ]
     session.add_all(trials)
     session.flush()
-    record_birth(session, trials)
-    emit(session, job, "round", {"round": round_.index, "kind": round_.kind})
+    if trials:
+        record_birth(session, trials)

@@ -28,7 +28,7 @@ from s2e.words import (
     replace,
 )
 from service.errors import Conflict, IllegalTransition, NotFound
-from service.store import leases, populations, repository, rounds
+from service.store import leases, populations, queries, repository, rounds
 from service.store.changes import LeaseLostError, utc_now
 from service.store.engine import Database
 from service.store.models import (
@@ -156,7 +156,7 @@ class StoreContract:
         raise NotImplementedError(f"{type(self).__name__} gives no fixture 'database'")
 
     def test_every_number_of_an_epoch_and_the_final_figures_come_back_exactly(self, database: Database) -> None:
-        """What is stored of an epoch is what was reported, a number that is none as null; the finals as they were."""
+        """An epoch is stored as it was reported, a number that is none as null; the finals as they were."""
         job_id = lead(database)
         (key,) = lease_groups(database, job_id, [0])
         numbers = {
@@ -456,9 +456,35 @@ class StoreContract:
         record(database, job_id, EpochReported(key, (row,)))
         with database.read() as session:
             stored = session.scalars(select(Epoch)).one()
-            told = session.scalars(select(JobEvent.data).where(JobEvent.kind == "epochs")).one()
+            (told,) = [data for _, kind, data in queries.events_after(session, job_id, 0) if kind == "epochs"]
         assert numbers_in(stored, "loss", "validation_accuracy", "test_accuracy") == (None, None, 0.7)
         assert told["trials"] == [{"id": stored.trial_id, "validation_accuracy": None, "label_precision": None}]
+
+    def test_an_event_of_epochs_refers_to_their_numbers_and_is_sent_with_them(self, database: Database) -> None:
+        """Each number is stored once; the event of an earlier release, which has a copy of them, is sent as it is."""
+        job_id = lead(database)
+        a, b = lease_groups(database, job_id)
+        both = EpochReported(a, (epoch_row(0, 0, validation_accuracy=0.25), epoch_row(0, 1, validation_accuracy=0.5)))
+        old = {"round": 0, "group": 0, "epoch": 7, "n_epochs": 9, "trials": [{"id": "x", "validation_accuracy": 1.0}]}
+        record(database, job_id, both, epochs(b, 0, ks=[1, 3]))
+        with database.write() as session:
+            session.execute(insert(JobEvent).values(job_id=job_id, kind="epochs", data=old, at=utc_now()))
+        with database.read() as session:
+            stored = list(session.scalars(select(JobEvent.data).where(JobEvent.kind == "epochs").order_by(JobEvent.id)))
+            sent = [data for _, kind, data in queries.events_after(session, job_id, 0) if kind == "epochs"]
+            ids = dict(session.execute(select(Trial.k, Trial.id)).all())
+        assert ["trials" in data for data in stored] == [False, False, False, True]
+        assert [(data["group"], data["epoch"], data["n_epochs"]) for data in sent[:3]] == [
+            (0, 0, 3),
+            (0, 1, 3),
+            (1, 0, 3),
+        ]
+        assert [[(t["id"], t["validation_accuracy"]) for t in data["trials"]] for data in sent[:3]] == [
+            [(ids[0], 0.25)],
+            [(ids[0], 0.5)],
+            [(ids[1], 0.8 + 1 / 100), (ids[3], 0.8 + 3 / 100)],
+        ]
+        assert sent[3] == old
 
     def test_nothing_is_leased_once_a_user_has_paused(self, database: Database) -> None:
         job_id = lead(database)
@@ -526,7 +552,7 @@ class StoreContract:
                 .where(Transition.trial_id.is_(None))
                 .order_by(Transition.id)
             ).all()
-            events = session.execute(select(JobEvent.kind, JobEvent.data).order_by(JobEvent.id)).all()
+            events = [row[1:] for row in queries.events_after(session, job_id, 0)]
         chain = ["pending", "leased", "running", "lost", "pending", "leased", "succeeded"]
         assert [tuple(row) for row in of_trial] == list(zip([None, *chain], chain, strict=False))
         assert [tuple(row) for row in of_job] == [
@@ -536,7 +562,7 @@ class StoreContract:
         ]
         assert [data["state"] for kind, data in events if kind == "trial" and data["id"] == trial_id] == chain[1:]
         assert [kind for kind, _ in events if kind != "trial"] == ["job", "job", "round", "epochs", "job"]
-        assert events[-1].data == {"state": "failed", "reason": "the disk is full"}
+        assert events[-1][1] == {"state": "failed", "reason": "the disk is full"}
         (told,) = [data for kind, data in events if kind == "epochs"]
         assert {name: told[name] for name in ("round", "group", "epoch", "n_epochs")} == {
             "round": 0,

@@ -96,7 +96,7 @@ def browser() -> Iterator[Any]:
 
 @dataclass
 class Witness:
-    """What a page did: complaints on its console, and every request."""
+    """Record of a page: complaints on its console, and every request."""
 
     complaints: list[str] = field(default_factory=list)
     requests: list[tuple[str, str]] = field(default_factory=list)

@@ -40,7 +40,7 @@ def test_continued_trials_equal_trials_trained_anew_and_train_their_own_epochs_o
             "data": {"name": "digits", "n_train": 96, "n_validation": 50},
             "train": {"n_epochs": 3, "batch_size": 32},
             "search": {"searcher": "hyperband", "n_rounds": 1, "n_trials": 5},
-            "report": {"n_seeds": 2, "taus": [], "tau": 0.5},
+            "report": {"n_seeds": 2, "max_seeds": 4, "taus": [], "tau": 0.5},
         }
     )
     heard = Heard()

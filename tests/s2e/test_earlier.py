@@ -1,4 +1,4 @@
-"""What a warm start may begin from."""
+"""Jobs that a warm start may begin from."""
 
 from typing import Any
 

@@ -111,8 +111,8 @@ def test_the_tune_round_is_no_search_run() -> None:
 @pytest.mark.parametrize(
     ("by", "words"),
     [
-        (-0.02, "beats the default Co-teaching schedule (+2.0 points)"),
-        (+0.02, "is worse than the default Co-teaching schedule (-2.0 points)"),
+        (-0.02, "beats the default Co-teaching schedule (+2.0 points, +1.6 to +2.4)"),
+        (+0.02, "is worse than the default Co-teaching schedule (-2.0 points, -2.4 to -1.6)"),
     ],
 )
 def test_the_verdict_names_a_winner_only_where_the_interval_does(by: float, words: str) -> None:

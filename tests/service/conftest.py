@@ -98,6 +98,7 @@ class Running:
     url: str
     http: httpx.Client
     stop: Callable[[], None]
+    app: Any
 
 
 @pytest.fixture(scope="session")
@@ -124,7 +125,7 @@ def running(settings: Settings) -> Iterator[Running]:
     port = server.servers[0].sockets[0].getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     with httpx.Client(base_url=f"{url}/api/v1", timeout=10) as http:
-        yield Running(url, http, stop)
+        yield Running(url, http, stop, server.config.app)
     stop()
 
 

@@ -29,14 +29,14 @@ def test_a_submitted_job_is_queued_with_every_default_filled_in(http: httpx.Clie
     assert (job["name"], job["state"], job["started_at"]) == ("mine", "queued", None)
     assert job["spec"] == to_json(parse_job({"name": "mine", "search": {"n_rounds": 3}}))
     assert UTC_TIME.fullmatch(job["created_at"])
-    # 3 rounds of 6 and as many for eq. (1), 3 candidates of both on 2 seeds, 4 schedules on 5 seeds and then 5 more
+    # 3 rounds of 6, as many for eq. (1), 3 candidates of both on 2 seeds, 4 schedules on 5 and 10 seeds, 3 on 20 and 40
     assert job["progress"] == {
         "trials_done": 0,
-        "trials_total": 3 * 6 + 3 * 6 + 2 * 3 * 2 + 4 * 10,
+        "trials_total": 3 * 6 + 3 * 6 + 2 * 3 * 2 + 4 * 10 + 3 * 30,
         "rounds_done": 0,
-        "rounds_total": 3 + 3 + 1 + 2,
+        "rounds_total": 3 + 3 + 1 + 4,
         "epochs_done": 0,
-        "epochs_total": 88 * 40,
+        "epochs_total": 178 * 40,
         "eta_s": None,
     }
 

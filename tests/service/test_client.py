@@ -22,6 +22,7 @@ from s2e.client.errors import (
     NotFound,
     TooLarge,
     Unauthorized,
+    Unavailable,
     Unreachable,
 )
 from s2e.client.http import JobEvent, S2EClient
@@ -75,6 +76,18 @@ def test_a_job_from_submission_to_report(client: S2EClient, dispatching: None) -
     assert client.trial(recommended.id).keep_rate == report.keep_rate
     curves = client.epochs(recommended.id, max_points=3)
     assert (curves.total, curves.epochs) == (6, (0, 2, 5))
+
+
+def test_who_opens_a_job_hears_only_what_is_news(client: S2EClient, dispatching: None) -> None:
+    job_id = client.wait(client.submit(SMALL).id).id
+    told = list(client.events(job_id))
+    for seen in (told[0], told[len(told) // 2]):
+        assert [event.id for event in client.events(job_id, seen.id)] == [e.id for e in told if e.id > seen.id]
+    opened = client.job(job_id)
+    assert opened.last_event_id == told[-1].id
+    assert list(client.events(job_id, opened.last_event_id)) == []
+    [listed] = client.jobs()
+    assert listed == opened
 
 
 def test_a_spec_object_and_its_json_are_the_same_request(client: S2EClient) -> None:
@@ -205,3 +218,65 @@ def test_a_service_that_stays_away_is_given_up(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(Unreachable):
         list(answering(handler).events("j"))
     assert n_asked == 3
+
+
+# --- patience ---------------------------------------------------------------------------------------------------------
+
+UNAVAILABLE = {"code": "unavailable", "detail": "the database is locked"}
+
+
+def script(*answers: Any) -> tuple[S2EClient, list[str]]:
+    """A client whose service gives these answers, one after the other: exceptions, or (status, body, headers)."""
+    left, asked = list(answers), []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        asked.append(request.method)
+        answer = left.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        status, body, *headers = answer
+        return httpx.Response(status, json=body, headers=headers[0] if headers else {})
+
+    return answering(handler), asked
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    pauses: list[float] = []
+    monkeypatch.setattr(module.time, "sleep", pauses.append)
+    return pauses
+
+
+def test_a_service_that_cannot_serve_is_asked_again_when_it_says(slept: list[float]) -> None:
+    client, asked = script((503, UNAVAILABLE, {"Retry-After": "3"}), (503, UNAVAILABLE), (200, {"items": []}))
+    assert client.workers() == ()
+    assert len(asked) == 3
+    assert slept[0] == 3
+    assert slept[1] <= 0.2
+
+
+def test_a_service_that_was_there_is_waited_for_and_one_that_never_was_is_not(slept: list[float]) -> None:
+    client, asked = script(httpx.ConnectError("refused"))
+    with pytest.raises(Unreachable):
+        client.workers()
+    assert (len(asked), slept) == (1, [])
+    away = [httpx.ConnectError("refused"), httpx.ReadError("reset"), httpx.ReadTimeout("slow")]
+    client, asked = script((200, {"items": []}), *away, (200, {"items": []}))
+    client.workers()
+    assert client.workers() == ()
+    assert len(slept) == 3
+
+
+def test_what_may_have_been_done_already_is_not_sent_again(slept: list[float]) -> None:
+    client, asked = script((200, {"items": []}), httpx.ReadError("reset"))
+    client.workers()
+    with pytest.raises(Unreachable):
+        client.cancel("j")
+    assert (asked, slept) == (["GET", "POST"], [])
+
+
+def test_patience_ends(slept: list[float]) -> None:
+    client, asked = script((503, UNAVAILABLE, {"Retry-After": "100"}))
+    with pytest.raises(Unavailable):
+        client.workers()
+    assert len(asked) == 1

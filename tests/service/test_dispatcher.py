@@ -16,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import func, make_url, select, update
 from sqlalchemy.exc import OperationalError
@@ -116,7 +117,7 @@ def copy_database(source: sqlite3.Connection, target: sqlite3.Connection) -> Non
 def test_killed_after_each_transaction_the_job_ends_the_same(
     sqlite_url: str, tmp_path: Path, quick_job: Any, make_dispatcher: MakeDispatcher
 ) -> None:
-    """What a killed process leaves is the database as it was after some commit: each of them is gone on from.
+    """A killed process leaves the database as it was after some commit; the job goes on from each of them.
 
     The database is copied after every commit of an undisturbed run. Each copy is put back, and a new dispatcher with a
     new backend finishes the job.
@@ -245,16 +246,16 @@ def test_an_unexpected_error_is_tried_again_and_then_fails_only_its_job(
     database: Database, quick_search: Any, make_dispatcher: MakeDispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad, good = submit(database, quick_search), submit(database, quick_search)
-    advance, n_errors = orchestrator.Orchestrator.advance, 0
+    turn, n_errors = orchestrator.Orchestrator.turn, 0
 
-    def break_one(self: Any, job_id: str) -> bool:
+    def break_one(self: Any, job_id: str) -> orchestrator.Step:
         nonlocal n_errors
         if job_id == bad:
             n_errors += 1
             raise ZeroDivisionError("a bug")
-        return advance(self, job_id)
+        return turn(self, job_id)
 
-    monkeypatch.setattr(orchestrator.Orchestrator, "advance", break_one)
+    monkeypatch.setattr(orchestrator.Orchestrator, "turn", break_one)
     dispatcher = make_dispatcher(database)
     for _ in range(MAX_ERRORS):
         assert job(database, bad).state == "queued"
@@ -289,7 +290,7 @@ def test_an_error_between_two_steps_is_repaired_by_taking_over(
     for _ in range(MAX_ERRORS + 1):
         dispatcher.step()
         with database.read() as session:
-            assert set(session.scalars(select(Trial.state))) == {"leased"}
+            assert "leased" in set(session.scalars(select(Trial.state)))
         assert job(database, job_id).state == "blocked"
         assert job(database, job_id).reason == "the backend does not answer: RuntimeError: no connection"
         let_leases_run_out(database)
@@ -307,7 +308,7 @@ def test_a_database_that_was_away_costs_no_result(
     dispatcher._lease_s = 0.01
     stop, failures, step = (
         threading.Event(),
-        iter([OperationalError("SELECT", {}, OSError("gone"))] * 2),
+        iter([OperationalError("SELECT", {}, psycopg.OperationalError("gone"))] * 2),
         dispatcher.step,
     )
 

@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from rich.console import Console
 from sqlalchemy import func, select
 
+from s2e.client import own_loop
 from s2e.client.errors import Conflict, LeaseExpired
 from s2e.client.http import S2EClient
 from s2e.client.own_loop import own_trials
 from s2e.door import parse_job
 from s2e.jobs import loop
 from s2e.words import EpochMetrics, JobSpec, TrialResult, replace
+from service.cli.terminal import print_report
 from service.dispatch.orchestrator import Orchestrator
+from service.errors import Conflict as ServiceConflict
 from service.errors import NotFound
 from service.store import external, leases, repository, rounds
 from service.store.changes import utc_now
 from service.store.engine import Database
 from service.store.models import Attempt, Epoch, Job, Trial
+from workers.backend import PopulationKey, PopulationLost
 from workers.simulated import SimulatedBackend
 
+ROOT = Path(__file__).resolve().parents[2]
 OWNER, OTHER = "test:1", "test:2"
 SMALL = {
     "trials": "external",
@@ -36,7 +47,7 @@ SMALL = {
 
 
 def accuracy(keep_rate: tuple[float, ...] | list[float], epoch: int) -> float:
-    """What training under a schedule leads to: the better the closer R(t) is to 0.5."""
+    """Accuracy of a training under a schedule: the better the closer R(t) is to 0.5."""
     return 0.9 - abs(keep_rate[epoch] - 0.5)
 
 
@@ -144,6 +155,49 @@ def test_no_trial_is_leased_twice_and_a_repeated_request_gets_its_own(led: Led) 
     assert led.ask() == []
 
 
+def test_a_used_key_with_another_request_is_refused_and_hands_out_no_trial_that_has_ended(led: Led) -> None:
+    first = led.ask(2, "key")
+    with pytest.raises(ServiceConflict, match="another request body"):
+        led.ask(1, "key")
+    with pytest.raises(ServiceConflict, match="another request body"):
+        led.ask(3, "key")
+    (trial, attempt), second = first
+    led.train(trial, attempt.lease or "")
+    assert [same.id for same, _ in led.ask(2, "key")] == [second[0].id]
+    led.run_out(second[1].lease or "")
+    led.orchestrator.advance(led.job_id)
+    assert led.ask(2, "key") == []
+    assert [again.id for again, _ in led.ask(1, "other key")] == [second[0].id]
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        (TrialResult(0, 0, objective=0.25), TrialResult(0, 0, objective=0.5)),
+        (TrialResult(0, 0, objective=0.25), TrialResult(0, 0, failed=True, reason="NaN")),
+        (TrialResult(0, 0, failed=True, reason="NaN"), TrialResult(0, 0, objective=0.25)),
+        (TrialResult(0, 0, failed=True, reason="NaN"), TrialResult(0, 0, failed=True, reason="diverged")),
+    ],
+)
+def test_another_end_than_the_one_told_before_is_refused(led: Led, first: TrialResult, again: TrialResult) -> None:
+    [(trial, attempt)] = led.ask()
+    for _ in range(2):
+        told = led.report(attempt.lease or "", trial, end=first)
+        assert (told.stale, told.objective) == ("", first.objective)
+    with pytest.raises(ServiceConflict, match="has ended before"):
+        led.report(attempt.lease or "", trial, end=again)
+    assert led.trial(trial.id).objective == first.objective
+
+
+def test_a_trial_given_back_twice_is_given_back_once(led: Led) -> None:
+    [(trial, attempt)] = led.ask()
+    lost = PopulationLost(PopulationKey(led.job_id, 0, trial.group, 1), "given back", True)
+    for _ in range(2):
+        assert not led.report(attempt.lease or "", trial, end=lost).stale
+    assert led.trial(trial.id).state == "pending"
+    assert [a.n_stale for a in led.attempts(trial.id)] == [0]
+
+
 def test_a_lease_that_ran_out_goes_to_somebody_else_and_its_late_report_changes_nothing(led: Led) -> None:
     [(trial, old)] = led.ask()
     led.report(old.lease or "", trial, epochs=[metrics(trial, 0, 0.4)])
@@ -203,7 +257,7 @@ def test_told_twice_is_told_once(led: Led) -> None:
     [(trial, attempt)] = led.ask()
     led.train(trial, attempt.lease or "")
     ended = led.trial(trial.id)
-    again = led.report(attempt.lease or "", trial, end=TrialResult(0, trial.k, objective=0.0))
+    again = led.report(attempt.lease or "", trial, end=TrialResult(0, trial.k, objective=ended.objective))
     assert not again.stale
     assert (again.state, again.objective) == ("succeeded", ended.objective)
     assert led.trial(trial.id).objective == ended.objective
@@ -238,7 +292,7 @@ def client(service: Any) -> Iterator[S2EClient]:
         yield found
 
 
-def test_two_programs_share_a_job_with_three_lines_in_their_loops(client: S2EClient, dispatching: None) -> None:
+def test_two_programs_share_a_job_with_a_few_lines_in_their_loops(client: S2EClient, dispatching: None) -> None:
     job = client.submit(SMALL)
     trained: list[str] = []
 
@@ -346,3 +400,130 @@ def test_a_number_of_one_s_own_stands_in_for_epochs_that_were_not_reported(led: 
     with led.database.write() as session:
         end = external.result(session, attempt.lease or "", trial.id, 0.75)
     assert (end.objective, end.validation_accuracy, end.final, end.failed) == (0.25, 0.75, None, False)
+
+
+def test_the_loop_of_the_readme_ends_in_a_report_of_what_is_known(client: S2EClient, dispatching: None) -> None:
+    """It reports validation accuracy alone: the comparison rests on that, and says so."""
+    job = client.submit(SMALL)
+    for trial in own_trials(client, job.id):
+        with trial:
+            for epoch, _ in trial.schedule:
+                trial.report(validation_accuracy=accuracy(trial.keep_rate, epoch) + trial.init_seed % 97 / 10_000)
+    report = client.report(job.id)
+    assert report.measured == "validation_accuracy"
+    for row in report.rows:
+        assert row.test_accuracy == ()
+        assert len(row.validation_accuracy) == 2
+        assert row.mean == pytest.approx(sum(row.validation_accuracy) / 2)
+    assert report.rows[1].difference is not None
+    assert report.verdict.startswith("No test accuracy was reported")
+    assert "to the end" not in report.verdict
+    console = Console(record=True, width=120)
+    print_report(report, console)
+    assert "validation" in console.export_text()
+
+
+# --- loops that live on, and loops that die ---------------------------------------------------------------------------
+
+
+def test_an_exception_in_the_loop_is_the_trial_s_failure_and_goes_on_its_way(
+    client: S2EClient, dispatching: None
+) -> None:
+    job = client.submit(SMALL)
+    trials = own_trials(client, job.id)
+    trial = next(trials)
+
+    def train() -> None:
+        with trial:
+            for epoch, _ in trial.schedule:
+                trial.report(validation_accuracy=1 / (1 - epoch))
+
+    with pytest.raises(ZeroDivisionError):
+        train()
+    failed = client.trial(trial.id)
+    assert (failed.state, failed.reason) == ("failed", "ZeroDivisionError: division by zero")
+    following = next(trials)
+    with pytest.raises(KeyboardInterrupt), following:
+        raise KeyboardInterrupt
+    assert client.trial(following.id).state == "pending"
+    trials.close()
+
+
+def test_a_trial_that_was_taken_back_is_left_and_the_loop_goes_on(client: S2EClient, dispatching: None) -> None:
+    job = client.submit(SMALL)
+    trials = own_trials(client, job.id)
+    trial = next(trials)
+    with trial:
+        client.report_result(trial.id, trial.lease, outcome="lost", reason="taken back")
+        trial.report(validation_accuracy=0.5)
+        pytest.fail("a report of a trial that was taken back was accepted")
+    assert next(trials).id == trial.id
+    trials.close()
+
+
+def test_a_restart_of_the_api_in_the_middle_of_a_training_is_survived(
+    settings: Any, start_server: Any, dispatching: None
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        settings.port = free.getsockname()[1]
+    trained, halfway, back = [], threading.Event(), threading.Event()
+
+    def program() -> None:
+        with S2EClient(f"http://127.0.0.1:{settings.port}") as own:
+            for trial in own_trials(own, own.submit(SMALL, idempotency_key="k").id):
+                with trial:
+                    for epoch, _ in trial.schedule:
+                        if not trained and epoch == 3:
+                            halfway.set()
+                            back.wait(30)
+                        trial.report(validation_accuracy=accuracy(trial.keep_rate, epoch))
+                trained.append(trial.id)
+
+    thread = threading.Thread(target=program)
+    with start_server(settings):
+        thread.start()
+        assert halfway.wait(30)
+    back.set()
+    time.sleep(0.5)
+    with start_server(settings) as running:
+        thread.join(60)
+        assert not thread.is_alive()
+        with S2EClient(running.url) as client:
+            [job] = client.jobs()
+            assert job.state == "completed"
+            assert {t.attempt for t in client.trials(job.id)} == {1}
+            assert client.epochs(trained[0]).total == 6
+
+
+PROGRAM = """
+import os, sys
+from s2e.client import S2EClient, own_loop
+own_loop.ALIVE_S = 1.0
+client = S2EClient(sys.argv[1])
+trials = own_loop.own_trials(client, sys.argv[2])
+print(next(trials).id, flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_dead_loop_s_trial_is_taken_back_soon_and_a_slow_one_keeps_its_own(
+    client: S2EClient, dispatching: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have the default of ten minutes between two reports; one of them dies."""
+    job = client.submit(SMALL)
+    died = subprocess.run(
+        [sys.executable, "-c", PROGRAM, client.url, job.id], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert died.returncode == -9
+    monkeypatch.setattr(own_loop, "ALIVE_S", 1.0)
+    trials = own_trials(client, job.id)
+    slow = next(trials)
+    deadline_s = time.monotonic() + 60
+    while client.trial(died.stdout.strip()).state != "pending":
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+    time.sleep(1.5)  # longer than the lease, without a report
+    slow.report(validation_accuracy=0.5)
+    assert client.trial(slow.id).attempt == 1
+    trials.close()

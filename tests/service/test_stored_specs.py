@@ -71,6 +71,7 @@ def test_a_released_spec_is_read_as_it_was_and_asks_for_the_same_first_round(nam
     data, trial = SPECS[name]["spec"], SPECS[name]["last_trial_of_first_round"]
     spec = read_job(data, 1)
     assert contains(to_json(spec), data)
+    assert (spec.plan.step, spec.plan.test_every) == ("torch", 1)  # version 1 knew nothing else
     round_ = loop.next_round(spec, [])
     assert round_ is not None
     again = round_.trials[-1]
@@ -82,7 +83,7 @@ def test_a_released_spec_is_read_as_it_was_and_asks_for_the_same_first_round(nam
 
 
 def contains(value: Any, stored_value: Any) -> bool:
-    """Whether all that was stored is there unchanged; later releases may have added fields."""
+    """True if all that was stored is there unchanged; later releases may have added fields."""
     if isinstance(stored_value, Mapping):
         return all(name in value and contains(value[name], one) for name, one in stored_value.items())
     if isinstance(stored_value, list):
@@ -115,6 +116,19 @@ def test_a_spec_passes_every_upgrader_between_its_version_and_the_newest() -> No
     assert old == {"n_iterations": 7, "seed": 3}
     with pytest.raises(UnreadableError, match="spec_version = 4"):
         stored.upgraded(expected, 4, upgraders, newest=3)
+
+
+def test_a_method_of_version_1_trains_as_its_release_did() -> None:
+    """Decoupling had no floor and SIGUA_SL no fewest sample; what the spec says itself stays."""
+    entries = [{"method": "decoupling", "params": {}}, {"method": "standard", "params": {}}]
+    data = SPECS["method decoupling"]["spec"] | {"compare": {"entries": entries, "n_seeds": 2}}
+    first = read_job(data, 1)
+    assert (first.train.params["floor"], read_job(data, 2).train.params.get("floor")) == (0.0, None)
+    assert first.compare is not None
+    assert [entry.params for entry in first.compare.entries] == [{"floor": 0.0}, {}]
+    assert read_job(SPECS["method sigua_sl"]["spec"], 1).train.params["fewest_bad"] == 0
+    asked = data | {"train": {**data["train"], "params": {"floor": 0.2}}}
+    assert read_job(asked, 1).train.params["floor"] == 0.2
 
 
 def test_every_version_has_an_upgrader_to_the_next() -> None:

@@ -1,4 +1,4 @@
-"""What is drawn in the terminal."""
+"""Drawings in the terminal."""
 
 from __future__ import annotations
 

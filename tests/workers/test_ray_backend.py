@@ -1,4 +1,4 @@
-"""What only Ray can do wrong: killed trainers, places nobody has, cancels that must free a CPU, cold processes."""
+"""Faults that only Ray has: killed trainers, places nobody has, cancels that must free a CPU, cold processes."""
 
 from __future__ import annotations
 

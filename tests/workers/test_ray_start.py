@@ -1,4 +1,4 @@
-"""What Ray is told before it is imported."""
+"""Settings of Ray before it is imported."""
 
 from __future__ import annotations
 

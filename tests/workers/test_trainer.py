@@ -1,4 +1,4 @@
-"""What runs inside a trainer process: results and failures as data, and model files that anybody can use."""
+"""The body of a trainer process: results and failures as data, and model files that anybody can use."""
 
 from __future__ import annotations
 

@@ -20,6 +20,13 @@ class Decoupling(MethodPart):
     """Two networks, each trained on every sample where they disagree (Malach et al. 2017)."""
 
     warm_up_epochs: int = param(0, ge=0, le=10_000, doc="first epochs, in which every sample counts")
+    floor: float = param(
+        0.1,
+        ge=0,
+        le=1,
+        doc="share of a batch by which the sum over the disagreement is divided at least (official program 0.1); 0: a "
+        "plain mean, however few disagree",
+    )
 
 
 @method("coteaching", rule="s2e.methods.coteaching:CoTeaching", scheduled=True)
@@ -70,6 +77,12 @@ class SiguaSL(MethodPart):
         "forgotten",
         choices=("forgotten", "batch"),
         doc="the fraction counts in the samples not kept (official program) or in the batch (delta of eq. 6)",
+    )
+    fewest_bad: int = param(
+        1,
+        ge=0,
+        le=65_536,
+        doc="samples that ascend at least, where fraction > 0 and as many are left (official program 1)",
     )
     normalise: str = param(
         "batch",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from s2e.parts import SearcherPart, searcher
+from s2e.parts import SearcherPart, param, searcher
 
 
 @searcher("newton", rule="s2e.search.newton:Newton", min_trials=2)
@@ -19,10 +19,45 @@ class NewtonLiteral(SearcherPart):
 class ModelNewton(SearcherPart):
     """Newton on a surrogate of the schedule curve; trials picked by Thompson sampling over a pool."""
 
+    free_every: int = param(0, ge=0, le=1_000, doc="one trial in so many is a free draw from p_theta; 0: none")
+    replicate_every: int = param(
+        0,
+        ge=0,
+        le=1_000,
+        doc="while seeds explain most of the objective, one trial in so many trains one of the best again; 0: none",
+    )
+    start: str = param(
+        "portfolio",
+        choices=("portfolio", "spread"),
+        doc="first six trials. portfolio: the curves nearest to eq. (1) at six values of tau; spread: uniform draws "
+        "whose mean keep rates cover the range",
+    )
+    tau: float | None = param(
+        None,
+        gt=0,
+        lt=1,
+        doc="share of wrong labels, known or estimated, around which the portfolio lies; null: unknown",
+    )
+    round_effect: bool = param(True, doc="the surrogate knows that the trials of a round share the data order")
+
 
 @searcher("model_newton_rung", rule="s2e.search.subset_rung:SubsetRung", min_trials=2, short_trials=True)
-class ModelNewtonRung(SearcherPart):
+class ModelNewtonRung(ModelNewton):
     """model_newton above a rung: every schedule on a quarter of the samples first, the best third in full."""
+
+
+@searcher("cubic_newton", rule="s2e.search.cubic_newton:CubicNewton", warm_start=True)
+class CubicNewton(ModelNewton):
+    """model_newton with the cubic-regularised step of S2E's journal version."""
+
+    cubic: float = param(1.0, gt=0, le=1e6, doc="M, weight of the cube of a step's length (Fisher-whitened)")
+
+
+@searcher("cubic_newton_literal", rule="s2e.search.cubic_newton:CubicNewtonLiteral", min_trials=2)
+class CubicNewtonLiteral(SearcherPart):
+    """newton_literal with a cubic-regularised step; kept for comparison only."""
+
+    cubic: float = param(1.0, gt=0, le=1e6, doc="M, weight of the cube of a step's length")
 
 
 @searcher("natural_gradient", rule="s2e.search.natural_gradient:NaturalGradient", min_trials=2)

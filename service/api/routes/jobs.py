@@ -14,8 +14,9 @@ from s2e.words.answers import Curves, Job, JobRound, JobSchedule, JobTrial, Page
 from s2e.words.states import JOB_STATES
 from service.api import curves, events, jobs, schedules
 from service.api.body import JsonBody, body_schema
-from service.api.deps import DatabaseDep, ExistingJob, JobId, MaxPoints, ReadSession, WriteSession
+from service.api.deps import DatabaseDep, ExistingJob, JobId, MaxPoints, ReadSession, SettingsDep, WriteSession
 from service.api.formats import CSV, JSON, also, csv_answer, format_of, one_of
+from service.api.fresh import FRESH
 from service.api.paging import Paging
 from service.api.reports import AnyReport, report_out
 from service.api.trials import trial_out
@@ -40,10 +41,14 @@ _SEEN = {200: {"model": Job, "description": "The job this Idempotency-Key made b
     openapi_extra=body_schema("JobSpec"),
 )
 def create_job(
-    session: WriteSession, body: JsonBody, response: Response, idempotency_key: IdempotencyKey = None
+    session: WriteSession,
+    settings: SettingsDep,
+    body: JsonBody,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
 ) -> Job:
     """Submit a job. The same Idempotency-Key with the same body answers 200 with the same job."""
-    job, created = jobs.submit(session, body, idempotency_key)
+    job, created = jobs.submit(session, body, idempotency_key, settings)
     response.status_code = 201 if created else 200
     response.headers["Location"] = f"/api/v1/jobs/{job.id}"
     return job
@@ -56,10 +61,16 @@ def list_jobs(session: ReadSession, paging: Paging, state: JobState = None) -> P
     return paging.page(rows, lambda job: (job.id,), lambda shown: jobs.jobs_out(session, shown))
 
 
-@router.get("/{job_id}", operation_id="get_job")
+@router.get("/{job_id}", operation_id="get_job", **FRESH)
 def get_job(session: ReadSession, job_id: JobId) -> Job:
     """One job with its progress."""
     return jobs.get(session, job_id)
+
+
+@router.delete("/{job_id}", operation_id="delete_job", status_code=204)
+def delete_job(database: DatabaseDep, settings: SettingsDep, job_id: JobId) -> None:
+    """Delete a job that has ended, with all its rows and its files. 409 for one that has not: cancel it first."""
+    jobs.delete(database, settings.artifact_root, job_id)
 
 
 @router.post("/{job_id}/cancel", operation_id="cancel_job")
@@ -86,14 +97,14 @@ def retry_job(session: WriteSession, job_id: JobId) -> Job:
     return jobs.retry(session, job_id)
 
 
-@router.get("/{job_id}/rounds", operation_id="list_rounds")
+@router.get("/{job_id}/rounds", operation_id="list_rounds", **FRESH)
 def list_rounds(session: ReadSession, job: ExistingJob, paging: Paging) -> Page[JobRound]:
     """Rounds in order, each with theta and the fan of R(t) under it."""
     rows = queries.rounds(session, job.id, paging.limit, paging.after(int))
     return paging.page(rows, lambda row: (row[0].round,), lambda shown: [jobs.round_out(job, *row) for row in shown])
 
 
-@router.get("/{job_id}/trials", operation_id="list_trials")
+@router.get("/{job_id}/trials", operation_id="list_trials", **FRESH)
 def list_trials(
     session: ReadSession,
     job: ExistingJob,
@@ -106,7 +117,7 @@ def list_trials(
     return paging.page(rows, lambda trial: (trial.round, trial.k), lambda shown: list(map(trial_out, shown)))
 
 
-@router.get("/{job_id}/schedules", operation_id="list_schedules")
+@router.get("/{job_id}/schedules", operation_id="list_schedules", **FRESH)
 def list_schedules(session: ReadSession, job: ExistingJob, max_points: MaxPoints = 60) -> TrialSchedules:
     """R(t) of every trial, thinned to the same epochs."""
     return schedules.schedules_out(session, job, max_points)
@@ -123,13 +134,13 @@ def get_schedule(
     return schedule
 
 
-@router.get("/{job_id}/report", operation_id="get_report")
+@router.get("/{job_id}/report", operation_id="get_report", **FRESH)
 def get_report(session: ReadSession, job: ExistingJob) -> AnyReport:
-    """What the job ended with, a search or a comparison by ``kind``; 404 until the job has completed."""
+    """The job's report, of a search or a comparison by ``kind``; 404 until the job has completed."""
     return report_out(session, job)
 
 
-@router.get("/{job_id}/curves", operation_id="list_curves")
+@router.get("/{job_id}/curves", operation_id="list_curves", **FRESH)
 def list_curves(
     session: ReadSession, job: ExistingJob, metric: CurveName = "test_accuracy", max_points: MaxPoints = 120
 ) -> Curves:

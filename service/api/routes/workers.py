@@ -15,6 +15,6 @@ router = APIRouter(tags=["workers"])
 
 @router.get("/workers", operation_id="list_workers")
 def list_workers(session: ReadSession) -> Items[Worker]:
-    """What the dispatcher last saw of the places that train."""
+    """The places that train, as the dispatcher last saw them."""
     names = [f.name for f in fields(Worker)]
     return Items(tuple(Worker(**{name: getattr(row, name) for name in names}) for row in queries.workers(session)))

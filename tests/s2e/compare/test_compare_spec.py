@@ -1,4 +1,4 @@
-"""What a comparison may ask for, and how it is completed before anything is stored."""
+"""Comparison specs: what is allowed, and how they are completed before anything is stored."""
 
 from __future__ import annotations
 

@@ -8,8 +8,6 @@ import pytest
 from s2e.data.estimate import (
     confident_joint,
     confident_transition,
-    estimate_noise,
-    incv_noise_rate,
     noise_rate_of,
     patrini_transition,
 )
@@ -84,30 +82,3 @@ def test_the_noise_rate_of_a_matrix_weighs_classes_by_their_share():
     assert noise_rate_of(np.eye(2), label_S) == pytest.approx(0)
     # singular: the labels say nothing about the classes, and half of them are wrong whatever the classes are
     assert noise_rate_of(np.full((2, 2), 0.5), np.repeat([0, 1], 50)) == pytest.approx(0.5)
-
-
-@pytest.mark.parametrize("n_classes", [2, 10, 100])
-@pytest.mark.parametrize("noise_rate", [0.0, 0.1, 0.3, 0.49])
-def test_incv_solves_its_own_formula(n_classes, noise_rate):
-    agreement = (1 - noise_rate) ** 2 + noise_rate**2 / (n_classes - 1)
-    assert incv_noise_rate(agreement, n_classes) == pytest.approx(noise_rate, abs=1e-9)
-
-
-def test_incv_below_chance_is_all_noise():
-    assert incv_noise_rate(0.01, 10) == pytest.approx(0.9)
-
-
-def test_every_rule_on_confident_predictions():
-    """Predictions 0.91 / 0.01 of the true class, noise pair 0.3: confident learning finds it in the labels, Patrini's
-    rule believes the predictions."""
-    class_S = np.repeat(np.arange(10), 1_000)
-    label_S = corrupt(class_S, pair(10, 0.3), seed=4)
-    p_SC = 0.9 * np.eye(10)[class_S] + 0.01
-    found = estimate_noise(p_SC, label_S, percentile=100)
-    realised = (label_S != class_S).mean()
-    assert found.n_samples == 10_000
-    assert found.noise_rate == pytest.approx(realised, abs=1e-9)
-    assert found.agreement == pytest.approx(1 - realised)
-    assert found.transition[3][4] == pytest.approx((label_S[3_000:4_000] == 4).mean())
-    assert found.patrini_noise_rate == pytest.approx(0.09)
-    assert found.incv_noise_rate == incv_noise_rate(found.agreement, 10)

@@ -1,4 +1,4 @@
-"""What is kept of a noise draw is enough to have it again."""
+"""The record of a noise draw is enough to repeat it."""
 
 from __future__ import annotations
 

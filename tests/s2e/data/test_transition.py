@@ -62,7 +62,7 @@ def test_asymmetric_maps():
     assert [superclasses[i] for i in (4, 30, 55, 72, 95)] == [30, 55, 72, 95, 4]
     assert sorted(superclasses.values()) == list(range(100))
     assert all(CIFAR100_SUPERCLASS[i] == CIFAR100_SUPERCLASS[j] for i, j in superclasses.items())
-    with pytest.raises(SpecError, match="only for mnist, cifar10, cifar100, not for digits"):
+    with pytest.raises(SpecError, match="only for cifar10, cifar100, mnist, not for digits"):
         matrix(DataSpec(noise=NoiseSpec("asymmetric")), 10)
 
 

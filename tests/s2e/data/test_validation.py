@@ -140,8 +140,8 @@ def test_a_job_is_warned_where_ranking_is_in_doubt(noise, labels, words):
 
 
 def test_confusion_lets_the_worse_network_look_better():
-    """What the warning is about: of 1,000 samples one network errs on 300, always towards the noise, the other on 200,
-    elsewhere. Uncorrected accuracy prefers the first; corrected accuracy, the second."""
+    """The case behind the warning: of 1,000 samples one network errs on 300, always towards the noise, the other on
+    200, elsewhere. Uncorrected accuracy prefers the first; corrected accuracy, the second."""
     class_S = np.repeat(np.arange(10), 100)
     T_CC = mapped(10, 0.45, {i: (i + 1) % 10 for i in range(10)})
     label_S = np.concatenate([np.repeat([c, (c + 1) % 10], [55, 45]) for c in range(10)])

@@ -83,6 +83,17 @@ def test_decoupling_takes_the_mean_over_the_disagreement():
     assert weigh(LOSS_KNB, seen([2], logits_KNBC=AGREE)).tolist() == [[[0] * 5] * 2]
 
 
+def test_decoupling_divides_by_a_tenth_of_the_batch_where_few_disagree():
+    """3 of 128 disagree: 1 / 12.8 each, as in the official program; their mean would weigh 4.27 times as much."""
+    first, second = [0] * 128, [1] * 3 + [0] * 125
+    batch, loss_KNB = seen([64], logits_KNBC=predictions(first, second)), torch.rand(1, 2, 128)
+    expected_B = torch.tensor([1 / 12.8] * 3 + [0.0] * 125)
+    torch.testing.assert_close(Decoupling().weights(loss_KNB, batch), expected_B.expand(1, 2, -1))
+    torch.testing.assert_close(
+        Decoupling(p.Decoupling(floor=0)).weights(loss_KNB, batch)[0, 0, :3], torch.full((3,), 1 / 3)
+    )
+
+
 def test_decoupling_warms_up_on_everything():
     weigh = Decoupling(p.Decoupling(warm_up_epochs=3)).weights
     torch.testing.assert_close(weigh(LOSS_KNB, seen([2], logits_KNBC=AGREE, epoch=2)), torch.full((1, 2, 5), 0.2))

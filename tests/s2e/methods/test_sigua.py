@@ -55,6 +55,17 @@ def test_counts_and_gammas_of_the_published_settings(n_keep, fraction, n_bad, ga
     assert ratio == pytest.approx(effective_gamma, rel=0.03)
 
 
+def test_one_sample_ascends_where_the_fraction_of_those_left_is_less_than_one():
+    """Keep 6 of 8: 0.3 x 2 = 0.6; the official program takes one. None is left where all are kept."""
+    counts = {
+        (keep, few): (weigh(p.SiguaSL(fraction_of="forgotten", fewest_bad=few), LOSS_KNB, [keep]) < 0).sum().item()
+        for keep in (6, 8)
+        for few in (0, 1, 3)
+    }
+    assert counts == {(6, 0): 0, (6, 1): 1, (6, 3): 2, (8, 0): 0, (8, 1): 0, (8, 3): 0}
+    assert not (weigh(p.SiguaSL(fraction=0), LOSS_KNB, [6]) < 0).any()
+
+
 def test_gamma_zero_is_small_loss_selection():
     assert not (weigh(p.SiguaSL(gamma=0, normalise="group"), LOSS_KNB, [3]) < 0).any()
 

@@ -54,6 +54,25 @@ def test_other_layouts_and_types_are_left_to_torch():
     assert not reads(torch.zeros(2, 3, 1, 4).contiguous(memory_format=torch.channels_last))
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+def test_a_forward_derivative_is_left_to_torch():
+    """``reweight`` takes one through the network; the compiled pass has none."""
+    x = torch.randn(2, 3, 4, 4).contiguous(memory_format=torch.channels_last)
+    assert reads(x)
+
+    def pooled(x):
+        assert not reads(x)
+        return F.max_pool2d(x, 2)
+
+    torch.func.jvp(pooled, (x,), (torch.ones_like(x),))
+
+
+def test_a_method_with_a_forward_derivative_trains_a_network_that_pools(tiny):
+    population = tiny(dtype="float32", method="reweight", network="model1", n_epochs=1, n_train=32, n_clean=16)
+    *_, end = train_population(population)
+    assert not end.results[0].failed
+
+
 @pytest.mark.parametrize("network", ["model1", "model2"])
 def test_a_training_does_not_move_by_a_bit(tiny, network):
     """Model 1 pools before ReLU, Model 2 behind it."""

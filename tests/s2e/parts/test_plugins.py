@@ -203,7 +203,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def seen(environment: dict[str, str]) -> dict[str, Any]:
-    """What a process beside these packages says of every part and of some jobs."""
+    """Every part and the fate of some jobs, as a process beside these packages sees them."""
     done = subprocess.run(
         [sys.executable, "-c", ASK, json.dumps(JOBS)], capture_output=True, text=True, check=True, env=environment
     )

@@ -1,4 +1,4 @@
-"""What a rule needs of a job."""
+"""Requirements of search rules on a job."""
 
 import pytest
 

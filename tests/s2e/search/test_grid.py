@@ -1,4 +1,4 @@
-"""What the points of the grid are."""
+"""Points of the grid."""
 
 from itertools import product
 

@@ -1,4 +1,4 @@
-"""What model_newton remembers: bounded, weighted by what is known of the noise."""
+"""The history of model_newton: bounded, weighted by what is known of the noise."""
 
 import json
 

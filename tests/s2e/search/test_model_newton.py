@@ -2,6 +2,7 @@
 
 import dataclasses
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,10 @@ from s2e.search import model_newton
 from s2e.search.history import History
 from s2e.search.model_newton import KL_MAX, ModelNewton, relaxed_derivatives, whitened_step, within_kl
 from s2e.search.newton import centred
+from s2e.search.parameters import parse_parameters
+from s2e.search.portfolio import portfolio
 from s2e.search.space import S2E, THETA_MIN
+from s2e.search.spaces import fixed
 from s2e.search.surrogate import (
     JITTER,
     CurveSurrogate,
@@ -31,8 +35,8 @@ def objective(points: list[Point], n_epochs: int = 40) -> list[float]:
     return (0.3 + (curves[:, n_epochs // 3 :].mean(axis=1) - 0.4) ** 2).tolist()
 
 
-def searched(n_rounds: int, seed: int = 0) -> tuple[ModelNewton, list[SearchState]]:
-    searcher = ModelNewton(S2E, seed, 40)
+def searched(n_rounds: int, seed: int = 0, **settings: Any) -> tuple[ModelNewton, list[SearchState]]:
+    searcher = ModelNewton(S2E, seed, 40, **settings)
     states = [searcher.init()]
     for _ in range(n_rounds):
         points = [searcher.ask(states[-1], k) for k in range(6)]
@@ -102,8 +106,8 @@ def test_no_trial_is_repeated_within_a_round() -> None:
     assert len(set(points)) == 24
 
 
-def test_one_trial_in_six_is_a_free_draw_from_p_theta() -> None:
-    searcher, states = searched(2, seed=9)
+def test_one_trial_in_six_is_a_free_draw_from_p_theta_where_a_job_asks_for_it() -> None:
+    searcher, states = searched(2, seed=9, free_every=6)
     x = S2E.sample(states[-1].theta, np.random.default_rng([9, 2, 4]), 1)[0]
     assert searcher.ask(states[-1], 4) == S2E.point(x)
 
@@ -112,7 +116,7 @@ def test_one_trial_in_six_is_a_free_draw_from_p_theta() -> None:
 def test_first_trials_cover_the_mean_keep_rates_of_the_space(n_trials: int) -> None:
     """Six in all, in one round or one by one: every third of the range has one, and every half at least two."""
     for seed in range(5):
-        searcher = ModelNewton(S2E, seed, 40)
+        searcher = ModelNewton(S2E, seed, 40, start="spread")
         state, means = searcher.init(), []
         for _ in range(6 // n_trials):
             points = [searcher.ask(state, k) for k in range(n_trials)]
@@ -142,18 +146,25 @@ def test_trials_in_flight_are_not_asked_again() -> None:
     assert left < variance
 
 
-def test_noise_brings_replicates_and_its_absence_none() -> None:
-    """Objectives that are pure noise: every third trial re-trains a point of the history."""
+@pytest.mark.parametrize(("replicate_every", "free_every"), [(3, 6), (1, 0), (2, 0), (0, 0)])
+def test_noise_brings_replicates_and_its_absence_none(replicate_every: int, free_every: int) -> None:
+    """Objectives that are pure noise: one trial in so many re-trains a point of the history, none by default."""
     rng = np.random.default_rng(0)
-    searcher = ModelNewton(S2E, 3, 40)
+    searcher = ModelNewton(S2E, 3, 40, replicate_every=replicate_every, free_every=free_every)
     state = searcher.init()
     for _ in range(8):
         points = [searcher.ask(state, k) for k in range(6)]
         state = searcher.tell(state, [Observation(k, p, float(rng.normal())) for k, p in enumerate(points)])
     assert Hyperparameters(*state.memory["hyperparameters"]).noise_share > model_newton.REPLICATE_NOISE
     asked = [list(searcher.ask(state, k).values) in state.memory["points"] for k in range(6)]
-    assert asked == [(8 + k) % 3 == 1 and (8 + k) % 6 != 0 for k in range(6)]
-    quiet, states = searched(4)
+    expected = {
+        (3, 6): [(8 + k) % 3 == 1 and (8 + k) % 6 != 0 for k in range(6)],
+        (1, 0): [True] * 6,
+        (2, 0): [(8 + k) % 2 == 1 for k in range(6)],
+        (0, 0): [False] * 6,
+    }
+    assert asked == expected[replicate_every, free_every]
+    quiet, states = searched(4, replicate_every=replicate_every)
     assert not any(list(quiet.ask(states[-1], k).values) in states[-1].memory["points"] for k in range(6))
 
 
@@ -240,3 +251,44 @@ def test_a_density_around_a_point_has_its_mode_there() -> None:
     near = S2E.sample(S2E.around(x, 200.0), np.random.default_rng(4), 400)
     assert np.abs(near - x).mean() < 0.05
     np.testing.assert_allclose(S2E.mean(S2E.around(x, 1e7)), x, atol=1e-5)
+
+
+def test_trials_of_a_round_are_remembered_as_such_unless_the_job_says_they_share_nothing() -> None:
+    _, states = searched(3)
+    assert states[-1].memory["rounds"] == [0] * 6 + [1] * 6 + [2] * 6
+    _, without = searched(3, round_effect=False)
+    assert "rounds" not in without[-1].memory
+
+
+def test_a_state_of_before_rounds_were_kept_goes_on() -> None:
+    searcher, states = searched(2)
+    old = dataclasses.replace(states[-1], memory={k: v for k, v in states[-1].memory.items() if k != "rounds"})
+    told = [
+        Observation(k, p, f) for k, p in enumerate([searcher.ask(old, k) for k in range(2)]) for f in objective([p])
+    ]
+    assert searcher.tell(old, told).memory["rounds"] == [-1] * 12 + [2, 2]
+
+
+@pytest.mark.parametrize("tau", [None, 0.3])
+def test_the_first_six_trials_are_the_portfolio_and_the_seventh_is_not(tau: float | None) -> None:
+    searcher = ModelNewton(S2E, 2, 40, tau=tau)
+    wanted = segment_means(portfolio(40, tau))
+    for n_trials in (1, 3, 6):
+        state, asked = searcher.init(), []
+        for _ in range(6 // n_trials):
+            points = [searcher.ask(state, k) for k in range(n_trials)]
+            asked += points
+            told = [Observation(k, p, f) for k, (p, f) in enumerate(zip(points, objective(points), strict=True))]
+            state = searcher.tell(state, told)
+        means = segment_means(S2E.curves(S2E.vectors(asked), 40))
+        assert np.sqrt(np.square(means - wanted).mean(axis=1)).max() < 0.05
+    assert searcher.ask(state, 0) not in asked
+    assert len({searcher.ask(searcher.init(), k) for k in range(12)}) == 12  # a first round of more than six
+
+
+def test_where_no_curve_is_searched_the_first_trials_are_spread_over_the_parameters() -> None:
+    rate = parse_parameters({"train.learning_rate": {"kind": "log", "low": 1e-4, "high": 1e-2}})
+    space = fixed((1.0, 0.5)).with_parameters(rate)
+    state, rules = SearchState(0, (1.0, 1.0), {}), [ModelNewton(space, 0, 2, start=s) for s in ("portfolio", "spread")]
+    first, second = ([rule.ask(state, k) for k in range(6)] for rule in rules)
+    assert first == second

@@ -35,7 +35,7 @@ def test_it_lowers_the_density_of_the_best_trial_where_the_true_product_raises_i
 
 
 def _change(theta: np.ndarray, step: np.ndarray, x: np.ndarray) -> float:
-    """What a step adds to log p(x), theta kept at 1 and above."""
+    """Change of log p(x) by a step, theta kept at 1 and above."""
     before, after = (SPACE.log_prob(t, x[None])[0] for t in (theta, np.maximum(theta + step, 1.0)))
     return float(after - before)
 

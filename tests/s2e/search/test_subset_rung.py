@@ -37,7 +37,7 @@ def test_a_pair_of_rounds_costs_little_more_than_half() -> None:
 
 def test_the_surrogate_is_told_what_model_newton_would_be_told_had_all_been_trained_in_full() -> None:
     """The rung's offset is found from the two trials that have both, so four others count as if trained in full."""
-    searcher, plain = SubsetRung(S2E, 3, T), ModelNewton(S2E, 3, T)
+    searcher, plain = (rule(S2E, 3, T, round_effect=False) for rule in (SubsetRung, ModelNewton))
     _, after = pair(searcher, searcher.init())
     points = sorted((plain.ask(plain.init(), k) for k in range(K)), key=error)
     expected = plain.tell(
@@ -46,6 +46,12 @@ def test_the_surrogate_is_told_what_model_newton_would_be_told_had_all_been_trai
     assert after.theta == pytest.approx(expected.theta, rel=1e-6)
     assert after.memory["shift"] == pytest.approx(-0.2)
     assert after.round == 2
+
+
+def test_the_rung_and_the_full_trainings_are_two_rounds() -> None:
+    """They share no data order."""
+    _, after = pair(SubsetRung(S2E, 3, T), SubsetRung(S2E, 3, T).init())
+    assert after.memory["rounds"] == [1, 1, 0, 0, 0, 0]
 
 
 def test_failed_trials_are_neither_continued_nor_compared() -> None:

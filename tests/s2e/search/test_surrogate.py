@@ -228,3 +228,62 @@ def test_it_is_deterministic() -> None:
 def test_what_cannot_be_used_is_refused(keep_rates: list, objectives: list, message: str) -> None:
     with pytest.raises(SearchError, match=message):
         recommend(keep_rates, objectives)
+
+
+def test_a_round_has_a_random_intercept_that_is_integrated_out() -> None:
+    """Against the joint normal of curves' scores f, intercepts b of the rounds and errors e: y = f + Z b + e. A score
+    of no round has all its noise to itself; one of n trainings, an n-th of what is not the round's."""
+    r, asked = curves(9), segment_means(curves(3, seed=1))
+    rounds, noise = np.array([0, 0, 0, 1, 1, 2, 2, 2, -1]), np.array([1.0, 1, 0.5, 1, 1, 1, 1, 1, 0.25])
+    y, chosen = standardised(objective(r)), Hyperparameters(0.4, 0.5, round_share=0.3)
+    fit = Surrogate(segment_means(r), y, chosen, noise_N=noise, round_N=rounds)
+    both = np.concatenate([asked, segment_means(r)])
+    distance = np.linalg.norm(both[:, None] - both[None], axis=-1)
+    z = (rounds[:, None] == np.arange(3)).astype(float)
+    error = 0.5 * np.where(rounds >= 0, 0.7, 1.0) * noise
+    prior = np.zeros((12 + 3 + 9, 12 + 3 + 9))
+    prior[:12, :12] = 0.5 * matern52(distance / 0.4)
+    prior[12:15, 12:15] = 0.5 * 0.3 * np.eye(3)
+    prior[15:, 15:] = np.diag(error)
+    seen = np.concatenate([np.zeros((9, 3)), np.eye(9), z, np.eye(9)], axis=1)
+    gain = prior @ seen.T @ np.linalg.inv(seen @ prior @ seen.T)
+    mean, covariance = fit.posterior(asked)
+    np.testing.assert_allclose(mean, (gain @ y)[:3], atol=1e-10)
+    np.testing.assert_allclose(covariance, (prior - gain @ seen @ prior)[:3, :3], atol=1e-10)
+
+
+def test_a_lucky_round_is_recognised() -> None:
+    """Five rounds of twelve, each with its own luck: the fit finds that they share it and forgives an unlucky round.
+    The recommendation is of a schedule nearer to the best one than without rounds."""
+    rng, better = np.random.default_rng(0), 0
+    shares = []
+    for seed in range(10):
+        r = curves(60, seed=seed)
+        rounds, luck = np.repeat(np.arange(5), 12), np.repeat(rng.normal(0, 0.05, 5), 12)
+        f = objective(r) + luck + rng.normal(0, 0.02, 60)
+        fit = CurveSurrogate(r, f, round_N=rounds.tolist())
+        shares.append(fit.hyperparameters.round_share)
+        regret = [objective(r[recommend(r.tolist(), f.tolist(), rounds=known)]) for known in (rounds.tolist(), None)]
+        better += int(regret[0] < regret[1]) - int(regret[0] > regret[1])
+    assert np.median(shares) == max(surrogate.ROUND_SHARES)
+    assert better > 0
+
+
+def test_rounds_that_share_nothing_are_left_alone() -> None:
+    rng, shares = np.random.default_rng(1), []
+    for seed in range(11):
+        r = curves(60, seed=seed)
+        f = objective(r) + rng.normal(0, 0.1, 60)
+        shares.append(CurveSurrogate(r, f, round_N=[i // 6 for i in range(60)]).hyperparameters.round_share)
+    assert np.median(shares) == 0.0
+    alone = CurveSurrogate(r, f, round_N=list(range(60)))  # one trial a round: nothing to tell it by
+    np.testing.assert_array_equal(alone.posterior_mean(r), CurveSurrogate(r, f).posterior_mean(r))
+
+
+def test_neighbours_of_several_rounds_belong_to_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surrogate, "N_MAX", 4)
+    r = np.repeat(curves(4), 2, axis=0)
+    owner = surrogate.neighbours(segment_means(r), 4)
+    assert len(set(owner.tolist())) == 4
+    common = surrogate.common_round(np.array([0, 0, 0, 1, 1, 1, 1, 2]), owner)
+    assert sorted(common.tolist()) == [surrogate.NO_ROUND, surrogate.NO_ROUND, 0, 1]

@@ -1,4 +1,4 @@
-"""What the engine offers to a method with a step of its own."""
+"""Services of the engine to a method with a step of its own."""
 
 from __future__ import annotations
 

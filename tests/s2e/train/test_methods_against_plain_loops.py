@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -33,7 +34,8 @@ def selfteaching(logits, labels, keep_rate, t):
 
 def decoupling(logits, labels, keep_rate, t):
     differ = [i for i in range(len(labels)) if logits[0][i].argmax() != logits[1][i].argmax()]
-    return [F.cross_entropy(z[differ], labels[differ]) for z in logits] if differ else None
+    losses = [F.cross_entropy(z[differ], labels[differ], reduction="sum") for z in logits]
+    return [loss / max(0.1 * len(labels), len(differ)) for loss in losses] if differ else None
 
 
 def coteaching_plus(logits, labels, keep_rate, t, warm_up_epochs=1):
@@ -58,7 +60,8 @@ def coteaching_plus_as_published(logits, labels, keep_rate, t):
 def sigua_sl(logits, labels, keep_rate, t, gamma=0.1, fraction=0.5):
     (loss_B,) = (F.cross_entropy(z, labels, reduction="none") for z in logits)
     n_good = math.floor(keep_rate * len(labels) + 1e-9)
-    order = smallest(loss_B, n_good + math.floor(fraction * (len(labels) - n_good)))
+    n_bad = min(max(1, math.floor(fraction * (len(labels) - n_good))), len(labels) - n_good)
+    order = smallest(loss_B, n_good + n_bad)
     good, bad = order[:n_good], order[n_good:]
     return [(loss_B[good].sum() - gamma * loss_B[bad].sum()) / len(labels)]
 
@@ -164,6 +167,7 @@ CASES = {
     "selfteaching": (selfteaching, {}),
     "sigua_sl": (sigua_sl, {"gamma": 0.1, "fraction": 0.5}),
     "gce": (gce, {}),
+    "sigua_sl, few": (partial(sigua_sl, fraction=0.05), {"gamma": 0.1, "fraction": 0.05}),
     "decoupling": (decoupling, {}),
     "coteaching_plus": (coteaching_plus, {"warm_up_epochs": 1}),
     "coteaching_plus, official": (coteaching_plus_as_published, PUBLISHED),

@@ -1,4 +1,4 @@
-"""What is measured of an epoch, against a plain loop: two modules, samples counted one by one (float64)."""
+"""Measurements of an epoch against a plain loop: two modules, samples counted one by one (float64)."""
 
 from __future__ import annotations
 

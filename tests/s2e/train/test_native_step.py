@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from s2e.door import parse_job
 from s2e.networks import library
 from s2e.train import fused
 from s2e.train.epoch import run_epoch
@@ -13,7 +14,7 @@ from s2e.train.native import Images, Layer, Move, NativeStack
 from s2e.train.population import StackedTrials
 from s2e.train.runtime import DTYPES
 from s2e.train.trial import PopulationEpoch, train_population
-from s2e.words import NoiseSpec, replace
+from s2e.words import NoiseSpec, TrialError, replace
 
 pytestmark = [
     pytest.mark.native,
@@ -88,7 +89,7 @@ def test_whatever_labels_and_samples_are_both_steps_are_one(tiny, data):
 
 def test_replaced_images_are_read(tiny, tmp_path):
     """Open-set noise: each trial has images of its own in places, although the trials share their data order."""
-    np.savez(tmp_path / "others.npz", images=np.full((10, 16, 16, 3), 255, dtype=np.uint8))
+    np.savez(tmp_path / "others.npz", images=np.full((10, 8, 8, 3), 255, dtype=np.uint8))
     population = tiny((0, 1), method="coteaching")
     noise = NoiseSpec("open_set", 0.4, open_set="others.npz")
     population = replace(population, data=replace(population.data, noise=noise))
@@ -256,9 +257,33 @@ def test_what_it_cannot_train_takes_the_torch_step(tiny, monkeypatch):
         assert not fused_trials(by("native", tiny((0,), **other)))
     several = tiny((0,), network="mlp")
     assert not fused_trials(replace(several, plan=replace(several.plan, threads=2)))
+
+
+def test_without_the_library_auto_takes_torch_and_a_native_plan_is_for_another_place(tiny, monkeypatch):
+    """A stored plan says which step trains: the choice is never a worker's."""
     monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
-    assert not fused_trials(by("native", tiny((0,), network="mlp")))
-    assert run(by("native", tiny((0,))))[1].results == run(by("torch", tiny((0,))))[1].results
+    assert parse_job({}).plan.step == "torch"
+    assert not fused_trials(by("auto", tiny((0,))))
+    assert run(by("auto", tiny((0,))))[1].results == run(by("torch", tiny((0,))))[1].results
+    assert not fused_trials(by("native", tiny((0,), method="mixup")))
+    with pytest.raises(TrialError, match=r"plan\.step is native, .* no compiled library for float64") as refused:
+        run(by("native", tiny((0,))))
+    assert refused.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("plan", "step"),
+    [
+        ({}, "native"),
+        ({"step": "torch"}, "torch"),
+        ({"threads": 2}, "torch"),
+        ({"threads": 2, "step": "native"}, "native"),
+    ],
+)
+def test_the_door_settles_which_step_trains(plan, step):
+    assert parse_job({"plan": plan}).plan.step == step
+    half = "native" if library.instruction_set(half=True) else "torch"
+    assert parse_job({"plan": {"dtype": "bfloat16"}}).plan.step == half
 
 
 def test_an_older_processor_is_stood_in_for_as_torch_has_it(monkeypatch):

@@ -1,4 +1,4 @@
-"""What trials are shown instead of the truth: replaced images, noisy validation labels."""
+"""Stand-ins for the truth: replaced images, noisy validation labels."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class PlainLoop:
         self.optimizers = [torch.optim.Adam(module.parameters(), lr=1e-3) for module in self.modules]
 
     def start(self):
-        """What the loop remembers between steps."""
+        """State of the loop between steps."""
 
     def begin(self, t):
         """Before an epoch."""

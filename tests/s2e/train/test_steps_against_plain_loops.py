@@ -43,7 +43,7 @@ class PlainLoop:
         self.start()
 
     def start(self):
-        """What the loop remembers between steps."""
+        """State of the loop between steps."""
 
     def run(self):
         n_classes = self.data.n_classes

@@ -1,0 +1,113 @@
+"""Which of the given labels are wrong: ``s2e.find_label_issues``.
+
+Legend: S rows, F features, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from s2e.extras import needs
+from s2e.labels.issues import LabelIssues, issues, label_quality
+from s2e.words import DataError, TrainSpec, replace
+
+if TYPE_CHECKING:
+    from s2e.labels.noise import LabelFit
+
+TRAIN = TrainSpec(method="standard", network="mlp_tabular", network_params={"hidden": [256]}, batch_size=64)
+SMALL, SMALL_BATCH = 2_000, 32
+"""Fewer rows than this train with smaller batches."""
+
+
+def find_label_issues(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    trusted: ArrayLike | None = None,
+    train: TrainSpec | None = None,
+    n_folds: int = 5,
+    seed: int = 0,
+    progress: Callable[[float], None] | None = None,
+) -> LabelIssues:
+    """Rank the labels ``y`` [S] of the rows ``X`` from wrong to right, and estimate how many are wrong.
+
+        issues = s2e.find_label_issues(X, y)
+        pandas.DataFrame(issues.columns()).iloc[issues.worst(20)]
+
+    ``X`` are numbers: features [S, F] of any scales, or images [S, H, W] or [S, D, H, W]. Networks train on four fifths
+    of the rows and predict the rest, in turn with the noise matrix (:mod:`s2e.labels.noise`). ``train`` chooses another
+    network than one hidden layer of 256 units. ``trusted`` are indices or a mask of rows whose labels are right: they
+    help, and are never reported. The seed fixes everything; ``progress`` is told the share that is done.
+
+    Raises DataError for rows that are not finite numbers, classes with fewer rows than folds, and labels that cannot be
+    told from noise; MissingExtraError where torch is not installed.
+    """
+    x, label_S, classes = _rows(X), *_labels(y)
+    if len(x) != len(label_S):
+        raise DataError(f"{len(x)} rows of X, but {len(label_S)} labels in y")
+    known = _indices(trusted, len(label_S))
+    with needs("train"):
+        from s2e.labels.arrays import fit_arrays
+    train = train or (TRAIN if len(x) >= SMALL else replace(TRAIN, batch_size=SMALL_BATCH))
+    fit = fit_arrays(x, label_S, train, n_folds=n_folds, seed=seed, trusted=known, progress=progress)
+    return judged(fit, label_S, classes, known)
+
+
+def judged(fit: LabelFit, label_S: NDArray[np.int64], classes: NDArray[Any], known: NDArray[np.int64]) -> LabelIssues:
+    wrong_S = 1 - fit.posterior_SC[np.arange(len(label_S)), label_S]
+    margin_S = fit.margin_S.astype(np.float64)
+    # a trusted label is right, however it is learned
+    margin_S[known] = np.inf
+    quality_S = label_quality(wrong_S, margin_S)
+    return LabelIssues(
+        is_label_issue=issues(quality_S, round(fit.estimate.noise_rate * fit.estimate.n_rows)),
+        label_quality=quality_S,
+        given_label=classes[label_S],
+        predicted_label=classes[fit.p_SC.argmax(1)],
+        probability_wrong=wrong_S,
+        noise=fit.estimate,
+    )
+
+
+def _rows(X: ArrayLike) -> NDArray[np.float32]:
+    """Finite numbers; columns of a table have mean 0 and deviation 1, images have so as a whole."""
+    try:
+        x = np.asarray(X, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"X must hold numbers: encode text and categories first ({error})") from error
+    if x.ndim not in (2, 3, 4) or not x.size:
+        raise DataError(f"X has shape {x.shape}: features [rows, features], or images with two or three further axes")
+    bad_S = ~np.isfinite(x.reshape(len(x), -1)).all(1)
+    if bad_S.any():
+        raise DataError(f"X holds NaN or infinity in {bad_S.sum()} rows, the first is row {int(bad_S.argmax())}")
+    axis = 0 if x.ndim == 2 else None
+    deviation = x.std(axis, keepdims=True)
+    return np.asarray((x - x.mean(axis, keepdims=True)) / np.where(deviation > 0, deviation, 1), dtype=np.float32)
+
+
+def _labels(y: ArrayLike) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Labels as 0..C-1, and the values they stand for."""
+    given_S = np.asarray(y)
+    if given_S.ndim != 1:
+        raise DataError(f"y has shape {given_S.shape}: one label for each row")
+    missing_S = given_S != given_S  # NaN and NaT
+    missing_S = missing_S | np.array([label is None for label in given_S], dtype=bool)
+    if missing_S.any():
+        raise DataError(f"y is missing in {missing_S.sum()} rows, the first is row {int(np.argmax(missing_S))}")
+    classes, label_S = np.unique(given_S, return_inverse=True)
+    return label_S.astype(np.int64), classes
+
+
+def _indices(trusted: ArrayLike | None, n_rows: int) -> NDArray[np.int64]:
+    rows = np.asarray([] if trusted is None else trusted)
+    if rows.dtype == bool:
+        if rows.shape != (n_rows,):
+            raise DataError(f"trusted is a mask of shape {rows.shape}, X has {n_rows} rows")
+        return np.flatnonzero(rows)
+    if rows.size and (rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= n_rows):
+        raise DataError(f"trusted must be a mask, or indices of rows from 0 to {n_rows - 1}")
+    return np.unique(rows.astype(np.int64))

@@ -1,0 +1,62 @@
+"""What an audit says about every row's label: a rank, a probability, the class it more likely has.
+
+Numpy alone. Legend: S samples, C classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from s2e.labels.verdict import NoiseEstimate
+
+Values = NDArray[Any]
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelIssues:
+    """One value for each row, by cleanlab's names of columns, and the estimate of the noise behind them."""
+
+    is_label_issue: NDArray[np.bool_]
+    """The worst rows by ``label_quality``, as many as labels are estimated to be wrong."""
+    label_quality: Numbers
+    """Rank among the rows: near 0 the label that is most likely wrong, 1 the one that is most likely right. The mean
+    rank of ``probability_wrong`` and of the margin with which networks learned the label."""
+    given_label: Values
+    predicted_label: Values
+    """The most probable class by networks that did not train on the row; the given label is not used."""
+    probability_wrong: Numbers
+    """P(the label is wrong), from held-out predictions, the noise matrix and the given label. Its mean is
+    the estimated noise rate; single rows are judged too surely where classes are hard to tell apart."""
+    noise: NoiseEstimate
+
+    def __len__(self) -> int:
+        """The number of rows."""
+        return len(self.label_quality)
+
+    def columns(self) -> dict[str, Values]:
+        """The columns by name, as ``pandas.DataFrame`` or ``pyarrow.table`` takes them."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "noise"}
+
+    def worst(self, n: int | None = None) -> NDArray[np.int64]:
+        """Indices of the n rows whose labels are most likely wrong, or of all issues, the worst first."""
+        n = int(self.is_label_issue.sum()) if n is None else n
+        return np.argsort(self.label_quality, kind="stable")[:n]
+
+
+def label_quality(probability_wrong_S: Numbers, margin_S: Numbers) -> Numbers:
+    """Mean rank of both, in (0, 1]: equal rows have equal ranks, and 1 is the surest."""
+    ranks_S = rankdata(-probability_wrong_S) + rankdata(margin_S)
+    return np.asarray(ranks_S / (2 * len(ranks_S)))
+
+
+def issues(quality_S: Numbers, n_wrong: int) -> NDArray[np.bool_]:
+    """The ``n_wrong`` rows of the lowest quality; of equal ones the first."""
+    is_issue_S = np.zeros(len(quality_S), dtype=bool)
+    is_issue_S[np.argsort(quality_S, kind="stable")[:n_wrong]] = True
+    return is_issue_S

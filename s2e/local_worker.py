@@ -1,0 +1,53 @@
+"""The process behind :mod:`s2e.local_pool`: populations in, a line of JSON for each epoch out."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+from s2e.words import Population, S2EError, SpecError, TrialError, read, to_json
+
+
+def main() -> None:
+    """Train what the lines of standard input ask for, until it is closed."""
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
+        os.dup2(2, 1)  # whatever a library prints does not get between the messages
+        import s2e.train.keep  # noqa: F401  torch takes seconds, and nobody waits for a population yet
+
+        for line in sys.stdin:
+            for message in messages(json.loads(line)):
+                out.write(json.dumps(message, allow_nan=False) + "\n")
+                out.flush()
+
+
+def messages(task: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """One for each epoch, then one with the results, or with the error that stood in the way."""
+    from s2e.train.keep import BelowRoot, CheckpointsBelowRoot, train_kept
+    from s2e.train.trial import PopulationEnd
+
+    kept = task["kept"]
+    keeper = (BelowRoot if kept["models"] else CheckpointsBelowRoot)(kept["root"], kept["job_id"], 1, kept["data_root"])
+    try:
+        for step in train_kept(read(Population, task["population"]), keeper, kept["data_root"]):
+            if isinstance(step, PopulationEnd):
+                yield {"results": to_json(step.results)}
+            else:
+                yield {"epochs": to_json(step.epochs)}
+    except Exception as error:
+        if not isinstance(error, S2EError):
+            traceback.print_exc()
+        yield {"error": described(error)}
+
+
+def described(error: Exception) -> dict[str, Any]:
+    """An error as plain JSON."""
+    more: dict[str, Any] = {}
+    if isinstance(error, SpecError):
+        more["problems"] = to_json(error.problems)
+    if isinstance(error, TrialError):
+        more["retryable"] = error.retryable
+    return {"kind": type(error).__name__, "message": str(error), **more}

@@ -1,0 +1,38 @@
+"""Conditional requests: what is told of a job changes only with an event of it, so the newest event names its state."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Response
+from starlette.exceptions import HTTPException
+
+import s2e
+from service.api.deps import JobId, ReadSession
+from service.store import queries
+
+
+def _check(
+    session: ReadSession,
+    job_id: JobId,
+    response: Response,
+    if_none_match: Annotated[
+        str | None, Header(max_length=1_000, description="the ETag of an earlier answer: 304 while nothing has changed")
+    ] = None,
+) -> None:
+    """Answer 304 to who has the newest state. A weak tag: the time left of a running job is not in it."""
+    last_id = queries.last_events(session, [job_id]).get(job_id)
+    if last_id is None:
+        return
+    headers = {"ETag": f'W/"{last_id}-{s2e.__version__}"', "Cache-Control": "private, no-cache"}
+    known = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
+    if "*" in known or headers["ETag"].removeprefix("W/") in known:
+        raise HTTPException(304, headers=headers)
+    response.headers.update(headers)
+
+
+FRESH: dict[str, Any] = {
+    "dependencies": [Depends(_check)],
+    "responses": {304: {"description": "Nothing has changed since the answer with this ETag"}},
+}
+"""Of an operation that tells about one job."""

@@ -1,0 +1,178 @@
+"""Populations in processes of their own: the numbers of this process, whatever happens to a worker."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import s2e
+from s2e import local
+from s2e.door import parse_job
+from s2e.local_pool import MAX_ATTEMPTS, Ended, Kept, LocalPool, Rows
+from s2e.machine import usable_cores
+from s2e.words import DataError, DataSpec, Population, SpecError, TrialError, to_json
+
+pytest.importorskip("torch")
+Make = Callable[..., Population]
+JOB = {
+    "seed": 2,
+    "data": {"n_train": 128},
+    "train": {"n_epochs": 4, "batch_size": 64},
+    "search": {"searcher": "hyperband", "n_rounds": 2, "n_trials": 3},
+    "report": {"n_seeds": 2, "max_seeds": 2, "n_candidates": 1, "taus": [0.5]},
+    "plan": {"population": 2},
+}
+"""Its searcher stops trials and goes on with some, so checkpoints pass from one process to another."""
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPool]:
+    kept = Kept(str(tmp_path_factory.mktemp("kept")), "search", models=False, data_root=None)
+    with LocalPool(2, kept) as started:
+        yield started
+
+
+def ends(steps: list[Rows | Ended]) -> dict[int, Ended]:
+    return {step.index: step for step in steps if isinstance(step, Ended)}
+
+
+def test_it_computes_what_this_process_computes_and_tells_each_epoch_in_order(
+    pool: LocalPool, make_population: Make
+) -> None:
+    from s2e.train.keep import InMemory
+
+    populations = [make_population(ks=(k, k + 1), n_epochs=3) for k in (0, 2, 4)]
+    steps = list(pool.train(populations))
+    here = list(local._train_here(InMemory(), None, populations))
+    for index in range(3):
+        assert [step for step in steps if step.index == index] == [step for step in here if step.index == index]
+
+
+def test_a_population_under_which_a_process_dies_begins_anew(pool: LocalPool, make_population: Make) -> None:
+    """Killed after its first epoch, as by a machine short of memory; the other one does not notice."""
+    populations = [make_population(ks=(k,), n_epochs=40) for k in (0, 1)]
+    undisturbed = ends(list(pool.train(populations)))
+    killed, steps = [], []
+    for step in pool.train(populations):
+        steps.append(step)
+        if isinstance(step, Rows) and not killed:
+            killed.append(step.index)
+            os.kill(pool._workers[step.index].pid, signal.SIGKILL)
+    assert ends(steps) == undisturbed
+    first_rows = [step for step in steps if isinstance(step, Rows) and step.epochs[0].epoch == 0]
+    assert len(first_rows) in (2, 3)  # 3 but for a training that ended before the signal came
+
+
+def test_processes_that_die_again_and_again_end_the_search(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make_population: Make
+) -> None:
+    monkeypatch.setattr("s2e.local_pool._START", "import os; input(); os._exit(9)")
+    with (
+        LocalPool(1, Kept(str(tmp_path), "search", models=False, data_root=None)) as dying,
+        pytest.raises(TrialError, match=f"died {MAX_ATTEMPTS} times") as caught,
+    ):
+        list(dying.train([make_population(n_epochs=1)]))
+    assert caught.value.retryable
+
+
+def test_errors_come_back_as_they_were_raised_and_the_pool_goes_on(pool: LocalPool, make_population: Make) -> None:
+    good = make_population(ks=(0,), n_epochs=1)
+    with pytest.raises(DataError, match="fewer than one batch"):
+        list(pool.train([replace(good, data=DataSpec(n_train=20))]))
+    with pytest.raises(SpecError) as refused:
+        list(pool.train([replace(good, train=replace(good.train, network="torchvision:<name>"))]))
+    assert [problem.field for problem in refused.value.problems] == ["train.network"]
+    assert ends(list(pool.train([good])))[0].results[0].objective is not None
+
+
+def test_a_job_has_the_same_report_and_files_with_two_processes(tmp_path: Path) -> None:
+    spec = parse_job(JOB)
+    history, report = local.run(spec, progress=False, workers=1)
+    others, other = local.run(spec, progress=False, workers=2)
+    assert to_json(other) == to_json(report)
+    assert to_json(others) == to_json(history)
+    assert any(trial.fidelity.resume for record in history for trial in record.round.trials)
+    _, kept = local.run(spec, progress=False, workers=2, output=tmp_path)
+    assert kept.verdict == report.verdict
+    assert (tmp_path / kept.recommended_model).is_file()
+    assert json.loads((tmp_path / "search" / "search.json").read_text())["report"]["verdict"] == report.verdict
+
+
+def test_a_plain_script_may_call_it_and_leaves_no_process(tmp_path: Path) -> None:
+    """Without a main guard, from a folder where other modules have our names."""
+    for name in ("s2e", "torch", "json"):
+        (tmp_path / "elsewhere" / f"{name}.py").parent.mkdir(exist_ok=True)
+        (tmp_path / "elsewhere" / f"{name}.py").write_text("raise SystemExit('the wrong module')")
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, subprocess, s2e\n"
+        f"print(s2e.search({JOB!r}, workers=2, progress=False).verdict)\n"
+        "mine = subprocess.run(['pgrep', '-P', str(os.getpid())], capture_output=True, text=True)\n"
+        "print(mine.stdout.count('\\n'))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path / "elsewhere",
+        env=os.environ | {"PYTHONPATH": str(Path(s2e.__file__).parents[1])},
+    )
+    assert done.stdout.splitlines() == [local.search(JOB, progress=False, workers=1).verdict, "0"]
+
+
+def test_closing_ends_workers_that_are_training(make_population: Make, tmp_path: Path) -> None:
+    pool = LocalPool(1, Kept(str(tmp_path), "search", models=False, data_root=None))
+    steps = pool.train([make_population(n_epochs=10_000)])
+    next(steps)
+    pid = pool._workers[0].pid
+    began_s = time.monotonic()
+    pool.close()
+    assert time.monotonic() - began_s < 10
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, 2),
+        ({"plan": {"population": 6}}, 1),
+        ({"plan": {"threads": 8}}, 1),
+        ({"plan": {"device": "cuda"}}, 1),
+        ({"train": {"n_epochs": 2}}, 1),
+        ({"search": {"n_trials": 24}}, 8),
+        ({"kind": "compare", "compare": {"n_seeds": 5, "entries": [{"method": "standard"}, {"method": "elr"}]}}, 4),
+    ],
+)
+def test_a_job_takes_the_processes_it_can_fill(monkeypatch: pytest.MonkeyPatch, change: dict, expected: int) -> None:
+    """Six trials a round, three in a population, on a machine of eight cores."""
+    monkeypatch.setattr(local, "usable_cores", lambda: 8)
+    assert local.n_processes(parse_job({"train": {"n_epochs": 60}} | change)) == expected
+
+
+def test_a_job_with_parts_of_this_process_alone_stays_in_it(monkeypatch: pytest.MonkeyPatch, tiny: Make) -> None:
+    monkeypatch.setattr(local, "usable_cores", lambda: 8)
+    tiny()  # registers a data set of this test
+    spec = parse_job({"train": {"n_epochs": 60}})
+    assert local.n_processes(spec) == 2
+    assert local.n_processes(replace(spec, data=replace(spec.data, name="tiny16"))) == 1
+
+
+def test_cores_are_those_a_container_pays_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
+    quota = tmp_path / "cpu.max"
+    monkeypatch.setattr("s2e.machine._QUOTA", quota)
+    for text, cores in ((None, 16), ("max 100000", 16), ("250000 100000", 3), ("50000 100000", 1)):
+        if text is not None:
+            quota.write_text(text)
+        assert usable_cores() == cores
