@@ -138,6 +138,8 @@ def test_a_job_cancelled_while_its_round_is_written_ends(
 ) -> None:
     monkeypatch.setattr(orchestrator, "CELLS", 30 * 5)
     job_id, led = lead(each_database, HUGE)
+    assert led.turn(job_id) is Step.WAIT
+    led.record(job_id, led._backend.poll())  # the check
     assert led.turn(job_id) is Step.LATER
     with each_database.write() as session:
         repository.cancel_job(session, job_id)
