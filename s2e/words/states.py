@@ -29,7 +29,7 @@ JOB_STATES = tuple(JOB_TRANSITIONS)
 TRIAL_STATES = tuple(TRIAL_TRANSITIONS)
 TRIAL_IN_FLIGHT = ("leased", "running")
 """Given to a backend: lost when it is."""
-JOB_LED = ("queued", "checking", "running", "blocked")
+JOB_GOES_ON = ("queued", "checking", "running", "blocked")
 """A dispatcher has something to do."""
 JOB_ENDED = frozenset({"cancelled", "completed", "failed"})
 TRIAL_ENDED = frozenset({"succeeded", "failed", "cancelled"})

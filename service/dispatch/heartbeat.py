@@ -12,10 +12,10 @@ import time
 from collections.abc import Collection
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from service.store import leases
 from service.store.engine import Database
+from service.store.outage import OUTAGES
 
 STALL_S = 300.0
 LONGEST_BEAT_S = 2.0
@@ -93,6 +93,6 @@ class Heartbeat:
         while not self._stop.is_set():
             try:
                 self.beat()
-            except SQLAlchemyError as error:  # it tries again; a lease that runs out meanwhile is noticed then
+            except OUTAGES as error:  # it tries again; a lease that runs out meanwhile is noticed then
                 log.warning("no heartbeat", error=type(error).__name__, detail=str(error)[:400])
             self._stop.wait(self._beat_s)

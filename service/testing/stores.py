@@ -482,7 +482,7 @@ class StoreContract:
         assert [[(t["id"], t["validation_accuracy"]) for t in data["trials"]] for data in sent[:3]] == [
             [(ids[0], 0.25)],
             [(ids[0], 0.5)],
-            [(ids[1], 0.81), (ids[3], 0.83)],
+            [(ids[1], 0.8 + 1 / 100), (ids[3], 0.8 + 3 / 100)],
         ]
         assert sent[3] == old
 

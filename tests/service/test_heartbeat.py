@@ -16,7 +16,7 @@ from sqlalchemy import select, text, update
 from service.dispatch import dispatcher as dispatcher_module
 from service.dispatch.dispatcher import Dispatcher
 from service.dispatch.heartbeat import Heartbeat
-from service.dispatch.orchestrator import Orchestrator
+from service.dispatch.orchestrator import Orchestrator, Step
 from service.settings import Settings
 from service.store import changes, leases, repository
 from service.store.engine import Database
@@ -65,15 +65,15 @@ def test_a_slow_step_loses_no_job(
     database: Database, settings: Settings, quick_search: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A step of two seconds, as of a slow import, under a lease of half a second; a second dispatcher stands by."""
-    advance, slow = Orchestrator.advance, threading.Event()
+    turn, slow = Orchestrator.turn, threading.Event()
 
-    def once_slow(self: Orchestrator, job_id: str) -> bool:
+    def once_slow(self: Orchestrator, job_id: str) -> Step:
         if not slow.is_set():
             slow.set()
             time.sleep(2.0)
-        return advance(self, job_id)
+        return turn(self, job_id)
 
-    monkeypatch.setattr(Orchestrator, "advance", once_slow)
+    monkeypatch.setattr(Orchestrator, "turn", once_slow)
     job_id, stop = submit(database, quick_search), threading.Event()
     first = Dispatcher(Database(settings.database_url), SimulatedBackend(quick_search.evaluate), lease_s=0.5)
     thread = threading.Thread(target=first.run, args=(stop,))
