@@ -16,7 +16,7 @@ import httpx
 from sqlalchemy import func, make_url, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from s2e.words.states import JOB_LED
+from s2e.words.states import JOB_GOES_ON
 from service.api.auth import ExposedWithoutKeyError, check_exposure
 from service.settings import Settings
 from service.store.changes import utc_now
@@ -28,7 +28,7 @@ OK, WARNING, WRONG = "ok", "warning", "wrong"
 LITTLE_BYTES, FULL_BYTES = 2 * 10**9, 10**8
 """Free space of a disk that is worth a warning, and that stops the service."""
 SHORT_KEY = 24
-NEEDS_DISPATCHER = (*JOB_LED, "cancelling")
+NEEDS_DISPATCHER = (*JOB_GOES_ON, "cancelling")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from s2e.words import SPEC_VERSION
-from s2e.words.states import JOB_ENDED, JOB_LED, TRIAL_IN_FLIGHT
+from s2e.words.states import JOB_ENDED, JOB_GOES_ON, TRIAL_IN_FLIGHT
 from service.store.changes import clean
 from service.store.clock import database_now
 from service.store.models import JOB_LEASED, JOB_LIVE, TRIAL_UNDONE, DispatcherRow, Job, Trial, WorkerRow
@@ -37,7 +37,7 @@ def claimable_jobs(session: Session, limit: int) -> list[str]:
     """
     undone = select(Trial.id).where(Trial.job_id == Job.id, text(f"trials.{TRIAL_UNDONE}"))
     in_flight = undone.where(Trial.state.in_(TRIAL_IN_FLIGHT)).exists()
-    goes_on = or_(Job.state.in_(JOB_LED), and_(Job.state == "paused", in_flight))
+    goes_on = or_(Job.state.in_(JOB_GOES_ON), and_(Job.state == "paused", in_flight))
     needs = or_(Job.state == "cancelling", and_(goes_on, Job.spec_version <= SPEC_VERSION))
     live, free = text(f"jobs.{JOB_LIVE}"), _free(database_now(session))
     return list(session.scalars(select(Job.id).where(live, needs, free).order_by(Job.id).limit(limit)))
