@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from s2e.words import DataError, EstimatedNoise, JobSpec, SpecError, replace
+from s2e.words import DataError, DataSpec, EstimatedNoise, JobSpec, PlanSpec, SpecError, TrainSpec, replace
 
 if TYPE_CHECKING:
     from s2e.labels.verdict import NoiseEstimate
@@ -29,27 +29,42 @@ def needs_estimate(spec: JobSpec) -> bool:
 def prepared(spec: JobSpec, data_root: str | None = None) -> JobSpec:
     """The job with the noise of its given labels, where it needs that: the same bits wherever the same machine asks.
 
-    Raises DataError where the noise cannot be estimated, SpecError where it leaves nothing to correct by.
+    Raises DataError where the noise cannot be estimated, or leaves nothing to correct by.
     """
     if not needs_estimate(spec):
         return spec
+    return with_noise(spec, estimated(spec.data, spec.train, spec.plan, spec.seed, data_root))
+
+
+def with_noise(spec: JobSpec, noise: EstimatedNoise) -> JobSpec:
+    """The job that knows the noise of its labels."""
+    return replace(spec, data=replace(spec.data, estimate=noise))
+
+
+def provisional(spec: JobSpec) -> JobSpec:
+    """A job of the same shape that needs no estimate, to see whether it can be trained."""
+    return replace(spec, report=replace(spec.report, tau=0.0)) if needs_estimate(spec) else spec
+
+
+def estimated(data: DataSpec, train: TrainSpec, plan: PlanSpec, seed: int, data_root: str | None) -> EstimatedNoise:
+    """The noise of the labels of ``data``; see :func:`prepared`."""
     from s2e.labels.job import job_samples
     from s2e.labels.noise import estimate_noise
 
-    job = job_samples(spec, data_root)
+    job = job_samples(JobSpec(seed=seed, data=data, train=train, plan=plan), data_root)
     try:
-        fit = estimate_noise(job.samples, job.network, spec.train, seed=spec.seed)
+        fit = estimate_noise(job.samples, job.network, train, seed=seed)
     except DataError as error:
         raise DataError(
             f"{error}. With what you know of their noise rate as report.tau, no estimate is made"
         ) from error
-    estimate = _in_words(fit.estimate)
-    spec = replace(spec, data=replace(spec.data, estimate=estimate))
-    _require_correction(spec)
-    return spec
+    noise = in_words(fit.estimate)
+    _require_correction(replace(data, estimate=noise))
+    return noise
 
 
-def _in_words(found: NoiseEstimate) -> EstimatedNoise:
+def in_words(found: NoiseEstimate) -> EstimatedNoise:
+    """An estimate as a spec holds it."""
     low, high = found.interval
     return EstimatedNoise(
         noise_rate=min(found.noise_rate, MOST),
@@ -62,12 +77,12 @@ def _in_words(found: NoiseEstimate) -> EstimatedNoise:
     )
 
 
-def _require_correction(spec: JobSpec) -> None:
-    if spec.data.validation_labels != "noisy_corrected":
+def _require_correction(data: DataSpec) -> None:
+    if data.validation_labels != "noisy_corrected":
         return
     from s2e.data.validation import known_transition, scores
 
-    T_CC = known_transition(spec.data)
+    T_CC = known_transition(data)
     assert T_CC is not None
     try:
         scores(T_CC)

@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-from s2e.words import DataError, Estimate, Population, S2EError, TrialError, read
+from s2e.words import DataError, Estimate, Population, S2EError, TrialError, read, replace
 from workers.backend import (
     OUT_OF_MEMORY,
     EpochReported,
@@ -147,8 +147,16 @@ def _check(key: PopulationKey, population: Population, artifact_root: str, data_
     from s2e.train.check import check_population
 
     Path(artifact_root).mkdir(parents=True, exist_ok=True)
-    measured = check_population(population, data_root)
-    estimate = Estimate(worker=worker_name(), epoch_s=measured.epoch_s, memory_bytes=measured.memory_bytes)
+    data = population.data
+    if population.noise_seed is not None:
+        from s2e.prepare import estimated
+
+        noise = estimated(data, population.train, population.plan, population.noise_seed, data_root)
+        data = replace(data, estimate=noise)
+    measured = check_population(replace(population, data=data), data_root)
+    estimate = Estimate(
+        worker=worker_name(), epoch_s=measured.epoch_s, memory_bytes=measured.memory_bytes, noise=data.estimate
+    )
     yield PopulationChecked(key, estimate)
 
 

@@ -91,6 +91,8 @@ class Population:
     """Epochs from one measurement of validation accuracy to the next, outside of the tail."""
     test_every: int = 1
     """The same for test accuracy; 0: none outside of the tail."""
+    noise_seed: int | None = None
+    """Of a check: estimate the noise of given labels from this seed first."""
 
     def is_measured(self, t: int, every: int) -> bool:
         """True if an accuracy that is due ``every`` so many epochs is measured in epoch t; in the tail it always is."""

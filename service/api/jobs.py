@@ -17,8 +17,7 @@ from s2e.door import parse_job
 from s2e.jobs import loop
 from s2e.jobs.trials import make_space
 from s2e.parts import KINDS
-from s2e.prepare import needs_estimate
-from s2e.words import Estimate, JobSpec, Problem, SpecError, read, replace, to_json
+from s2e.words import Estimate, JobSpec, read, replace, to_json
 from s2e.words.answers import Fan, JobRound, Progress
 from s2e.words.answers import Job as JobAnswer
 from service.api.admission import admit
@@ -36,23 +35,12 @@ QUANTILE_NAMES = ("q05", "q25", "q50", "q75", "q95")
 def submit(session: Session, body: Any, idempotency_key: str | None, settings: Settings) -> tuple[JobAnswer, bool]:
     """Create the job a body asks for; (job, False) when its key made it before. Raises SpecError, Conflict."""
     spec = parse_job(body, StoredJobs(session))
-    _require_noise_rate(spec)
     admit(spec, settings)
     # What was asked, and not what the jobs it starts from have become; the report of a search does not change.
     asked = replace(spec, search=replace(spec.search, earlier=())) if spec.search.warm_start else spec
     request_hash = hashlib.sha256(json.dumps(to_json(asked), sort_keys=True).encode()).hexdigest()
     job_id, created = repository.create_job(session, spec, idempotency_key, request_hash)
     return get(session, job_id), created
-
-
-def _require_noise_rate(spec: JobSpec) -> None:
-    """A job in this process estimates the noise of given labels by itself; here nothing that trains asks first."""
-    if needs_estimate(spec):
-        allowed = (
-            "the share of wrong labels, for data.labels = given: s2e estimate-noise estimates it where the data are; "
-            "with validation_labels = noisy_corrected or a method that is given T, data.estimate too"
-        )
-        raise SpecError(Problem("report.tau", spec.report.tau, allowed))
 
 
 def cancel(session: Session, job_id: str) -> JobAnswer:

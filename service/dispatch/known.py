@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from s2e.jobs import loop
-from s2e.words import JobSpec, Population, Round, RoundRecord
+from s2e.prepare import needs_estimate
+from s2e.words import JobSpec, Population, Round, RoundRecord, replace
 from workers.backend import PopulationKey
 
 
@@ -56,6 +57,15 @@ class KnownJob:
     def forget(self) -> None:
         """Everything large; it is read again when it is needed."""
         self.history, self.round, self.planned, self.n_written, self.groups = [], None, (), 0, None
+
+
+def to_check(spec: JobSpec, groups: Sequence[Population]) -> list[Population]:
+    """What a worker looks at before the first round. Where the noise of given labels has to be known, the first of them
+    estimates it, with the job's own training as a job in one process does."""
+    checks = of_each_kind(groups)
+    if needs_estimate(spec):
+        checks.insert(0, replace(checks[0], train=spec.train, noise_seed=spec.seed))
+    return checks
 
 
 def of_each_kind(groups: Sequence[Population]) -> list[Population]:

@@ -15,10 +15,11 @@ from enum import Enum
 from itertools import count
 
 from s2e.jobs import loop
+from s2e.prepare import needs_estimate, provisional, with_noise
 from s2e.words import Estimate, Population, Round, UnreadableError, replace
 from s2e.words.states import JOB_ENDED, TRIAL_IN_FLIGHT
 from service.dispatch.breaker import Breaker
-from service.dispatch.known import InFlight, KnownJob, of_each_kind
+from service.dispatch.known import InFlight, KnownJob, to_check
 from service.dispatch.places import capacity, share
 from service.store import external, populations, repository, rounds
 from service.store.changes import lock_job
@@ -156,6 +157,11 @@ class Orchestrator:
         """One population can be trained; when all can, the job runs."""
         assert known.checks
         rest = known.checks[1:]
+        if estimate.noise is not None and needs_estimate(known.spec):
+            with self._database.write() as session:
+                repository.know_noise(session, job_id, self._owner, estimate.noise)
+            known.spec = with_noise(known.spec, estimate.noise)
+            rest = [replace(population, data=known.spec.data) for population in rest]
         if not rest:
             places = capacity(self._backend.workers(), known.spec.plan) - 1
             n_populations = -(-loop.n_trials(known.spec) // known.spec.plan.population)
@@ -241,16 +247,17 @@ class Orchestrator:
             self._watch(job_id)
             return Step.WAIT
         if not known.checks:
-            first = loop.next_round(known.spec, ())
+            spec = provisional(known.spec)
+            first = loop.next_round(spec, ())
             assert first is not None
             with self._database.read() as session:
                 most = rounds.most_in_population(session, job_id)
-            known.checks = of_each_kind(loop.populations(known.spec, first, most))
+            known.checks = to_check(known.spec, loop.populations(spec, first, most))
         if self.room(job_id) <= 0 or self._is_obstructed(job_id, known):
             return Step.FULL
         key = PopulationKey(job_id, CHECK, 0, next(self._n_checks))
         self._give(known, key, known.checks[0], check=True)
-        return Step.STARTED
+        return Step.WAIT  # no start: who was only checked still comes before all that have trained
 
     def _start(self, job_id: str, status: JobStatus) -> Step:
         """Lease a pending population, if there is a place for it, and give it to the backend."""

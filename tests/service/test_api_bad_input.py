@@ -45,7 +45,7 @@ BAD_FIELDS = [
     ({"report": {"taus": [0.1] * 101}}, "report.taus", None, "at most 100"),
     ({"name": "x" * 121}, "name", None, "120"),
     ({"data": {"n_validation": 5000}}, "data.n_validation", 5000, ""),
-    ({"data": {"name": "csv", "csv": {"path": "t.csv"}}}, "report.tau", None, "s2e estimate-noise"),
+    ({"data": {"name": "csv", "csv": {"path": "t.csv"}}, "trials": "external"}, "report.tau", None, "estimate-noise"),
     ({"data": {"name": "csv", "noise": {"noise_rate": 0.2}}}, "data.noise.noise_rate", "0.2", "only beside"),
 ]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from s2e.parts import DatasetPart, dataset
 from s2e.parts.part import FieldLine
-from s2e.words import CsvSpec, DataSpec, JobSpec, Problem, field_lines
+from s2e.words import CsvSpec, DataSpec, JobSpec, Problem, field_lines, param
 
 N_TERMS, N_GROUPS = 5_000, 20
 """Of 20 Newsgroups. Twice the terms cost twice the time of a step; half of them cost 6 points of test accuracy (0.70
@@ -60,3 +60,22 @@ class Csv(DatasetPart):
             for field, path in (("path", table.path), ("test_path", table.test_path or ""))
             if leaves_root(path)
         ]
+
+
+@dataset("arrays", load="s2e.data.arrays:load_arrays", labels="given")
+class Arrays(DatasetPart):
+    """Arrays of your own: an .npz file below the data root with X and y, and X_test and y_test where there are some.
+
+    X holds features [S, F], used as they are (give them a deviation near 1), or uint8 images [S, H, W] or [S, D, H, W].
+    """
+
+    path: str = param("", max_length=400, doc="the file, as a path below the data root")
+    test_share: float = param(0.2, gt=0, lt=1, doc="stratified share of the rows that tests where there is no X_test")
+
+    def check(self, job: JobSpec) -> list[Problem]:  # noqa: ARG002
+        """No file, or one whose path leaves the data root."""
+        from s2e.data.root import leaves_root
+
+        if self.path and not leaves_root(self.path):
+            return []
+        return [Problem("data.params.path", self.path, "required for data set arrays: a path below the data root")]

@@ -76,7 +76,8 @@ def test_nothing_is_injected_into_own_labels_unless_asked_for(table: Any) -> Non
 
 @pytest.mark.parametrize("name", sorted(name for name, part in DATASETS.items() if part.labels == "given"))
 def test_every_data_set_of_ones_own_is_left_as_it_is(name: str) -> None:
-    data = parse_job({"data": {"name": name, "csv": {"path": "t.csv"}}}).data
+    where = {"csv": {"path": "t.csv"}} if name == "csv" else {"params": {"path": "t.npz"}}
+    data = parse_job({"data": {"name": name, **where}}).data
     assert (data.labels, data.noise.kind) == ("given", "none")
 
 

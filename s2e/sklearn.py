@@ -1,0 +1,238 @@
+"""Noisy labels behind scikit-learn's interface: ``s2e.sklearn.NoisyLabelClassifier``.
+
+clf = NoisyLabelClassifier().fit(X, y)          # how wrong y is need not be known
+clf.predict(X_new); clf.noise_rate_; clf.schedule_; clf.label_issues_
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from s2e.extras import needs
+from s2e.words import DataError, JobSpec, Population, Round, RoundRecord, replace
+
+FILE = "arrays.npz"
+SHARE_VALIDATED = 0.2
+BATCH = 32
+Floats = NDArray[np.float64]
+
+
+class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Two dense networks trained by Co-teaching, under a keep-rate schedule that is searched on held-out given labels.
+
+    Parameters
+    ----------
+    n_rounds, n_trials : int
+        Rounds of the search, and trainings of each. One more training, on fresh seeds, makes the model.
+    n_epochs : int
+        Epochs of each training.
+    hidden : tuple of int
+        Units of each hidden layer.
+    learning_rate : float
+        Step size of Adam.
+    noise_rate : float or None
+        Share of wrong labels, where it is known. None estimates it by cross-fitting, which also ranks the labels; where
+        that is impossible (few rows, labels that are noise) a warning says so and 0 is taken.
+    random_state : int, RandomState or None
+        A whole number fixes everything.
+
+    Attributes
+    ----------
+    classes_, n_features_in_, feature_names_in_
+        As scikit-learn has them.
+    schedule_ : ndarray of shape (n_epochs,)
+        R(t), the share of each mini-batch that was kept.
+    noise_rate_ : float
+        Given, or estimated.
+    label_issues_ : s2e.labels.issues.LabelIssues or None
+        Every label's rank from wrong to right; None where ``noise_rate`` was given, or nothing could be estimated.
+    report_ : dict
+        The trainings of the search: schedule and accuracy on held-out given labels, the best posterior mean, and the
+        estimate with its interval.
+    """
+
+    def __init__(
+        self,
+        n_rounds: int = 3,
+        n_trials: int = 6,
+        n_epochs: int = 40,
+        hidden: tuple[int, ...] = (256,),
+        learning_rate: float = 1e-3,
+        noise_rate: float | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.n_rounds = n_rounds
+        self.n_trials = n_trials
+        self.n_epochs = n_epochs
+        self.hidden = hidden
+        self.learning_rate = learning_rate
+        self.noise_rate = noise_rate
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Search a schedule for the rows ``X`` [S, F] with the labels ``y`` [S], and train under it.
+
+        Raises ValueError for data that are no rows of numbers with two classes or more, SpecError for settings out of
+        their range, MissingExtraError where torch is not installed.
+        """
+        with needs("train"):
+            import torch  # noqa: F401
+
+        X, y = validate_data(self, X, y, dtype=np.float64)
+        check_classification_targets(y)
+        self.classes_, label_S = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError("Classifier can't train when only one class is present.")
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        self._mean_, deviation = X.mean(0), X.std(0)
+        self._scale_ = np.where(deviation > 0, deviation, 1.0)
+        scaled = self._scaled(X)
+        spec = self._spec(len(label_S), len(self.classes_), seed)
+        self.label_issues_, spec = self._with_noise(scaled, label_S, spec, seed)
+        with TemporaryDirectory(prefix="s2e-") as root:
+            _write(Path(root), scaled, label_S)
+            found = _search(spec, root)
+        self.schedule_ = np.array(found.keep_rate)
+        self.noise_rate_ = spec.report.tau
+        self.report_ = {**found.report, "noise": spec.data.estimate}
+        self._layers_ = found.networks
+        return self
+
+    def predict_proba(self, X: Any) -> Floats:
+        """Probability of each class [S, C]: the mean of both networks."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        x = self._scaled(X).astype(np.float64)
+        p_NSC = [_softmax(_forward(layers, x)) for layers in self._layers_]
+        return np.asarray(np.mean(p_NSC, axis=0))
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """The most probable class of each row [S]."""
+        p_SC = self.predict_proba(X)
+        return np.asarray(self.classes_[p_SC.argmax(1)])
+
+    def _scaled(self, X: Floats) -> NDArray[np.float32]:
+        return np.asarray((X - self._mean_) / self._scale_, dtype=np.float32)
+
+    def _spec(self, n_rows: int, n_classes: int, seed: int) -> JobSpec:
+        from s2e.door import parse_job
+
+        n_validation = min(max(n_classes, round(SHARE_VALIDATED * n_rows)), max(1, n_rows // 2))
+        data = {"name": "arrays", "params": {"path": FILE}, "n_validation": n_validation}
+        train = {
+            "network": "mlp_tabular",
+            "network_params": {"hidden": list(self.hidden)},
+            "n_epochs": self.n_epochs,
+            "batch_size": max(1, min(BATCH, (n_rows - n_validation) // 2)),
+            "learning_rate": self.learning_rate,
+        }
+        search = {"n_rounds": self.n_rounds, "n_trials": self.n_trials}
+        report = {"tau": 0.0 if self.noise_rate is None else self.noise_rate}
+        plan = {"population": self.n_trials}
+        return parse_job({"seed": seed, "data": data, "train": train, "search": search, "report": report, "plan": plan})
+
+    def _with_noise(self, x: NDArray[np.float32], label_S: Any, spec: JobSpec, seed: int) -> tuple[Any, JobSpec]:
+        """Every label's rank, and the job with tau and the estimate."""
+        if self.noise_rate is not None:
+            return None, spec
+        from s2e.labels.audit import find_label_issues
+        from s2e.prepare import in_words
+
+        try:
+            issues = find_label_issues(x, label_S, train=spec.train, seed=seed)
+        except DataError as error:
+            warnings.warn(f"noise_rate is taken as 0: {error}", UserWarning, stacklevel=3)
+            return None, spec
+        estimate = in_words(issues.noise)
+        spec = replace(
+            spec,
+            data=replace(spec.data, estimate=estimate),
+            report=replace(spec.report, tau=estimate.noise_rate),
+        )
+        given, predicted = (self.classes_[codes] for codes in (issues.given_label, issues.predicted_label))
+        return replace(issues, given_label=given, predicted_label=predicted), spec
+
+
+@dataclass(frozen=True)
+class _Found:
+    keep_rate: tuple[float, ...]
+    report: Mapping[str, Any]
+    networks: list[list[tuple[Floats, Floats]]]
+    """Of each network the weights [out, in] and biases of its layers."""
+
+
+def _write(root: Path, x: NDArray[np.float32], label_S: NDArray[Any]) -> None:
+    """The rows, and a few of them again as test rows: a search has to measure some, and nobody is shown what."""
+    _, first = np.unique(label_S, return_index=True)
+    np.savez(root / FILE, X=x, y=label_S, X_test=x[first], y_test=label_S[first])
+
+
+def _search(spec: JobSpec, root: str) -> _Found:
+    from s2e.jobs.loop import populations
+    from s2e.jobs.search import make_searcher, recommend_from, search_round
+    from s2e.jobs.trials import make_repeat
+
+    history: list[RoundRecord] = []
+    searcher = make_searcher(spec)
+    while (round_ := search_round(spec, history, searcher)) is not None:
+        results = [result for each in populations(spec, round_) for result in _train(each, root).results]
+        history.append(RoundRecord(round_, tuple(sorted(results, key=lambda result: result.k))))
+    best = recommend_from(spec, history)
+    if best is None:
+        raise DataError("every training failed: try a smaller learning_rate, or features of a smaller scale")
+    m, k = best
+    trial = history[m].round.trials[k]
+    again = make_repeat(spec, len(history), 0, "searched", trial.keep_rate, trial.train, ("retrain", 1))
+    end = _train(populations(spec, Round(len(history), "retrain", (again,)))[0], root)
+    if end.models[0] is None:
+        raise DataError(f"the last training failed: {end.results[0].reason}")
+    trials = [
+        {"keep_rate": trial.keep_rate, "validation_accuracy": result.validation_accuracy}
+        for record in history
+        for trial, result in zip(record.round.trials, record.results, strict=True)
+    ]
+    return _Found(trial.keep_rate, {"trials": trials, "recommended": best}, _layers(end.models[0]))
+
+
+def _train(population: Population, root: str) -> Any:
+    from s2e.train.trial import train_population
+
+    *_, end = train_population(population, data_root=root)
+    return end
+
+
+def _layers(model: Mapping[str, Any]) -> list[list[tuple[Floats, Floats]]]:
+    """Dense layers in their order, as arrays: the estimator pickles and predicts without torch."""
+    networks: dict[str, dict[str, Any]] = {}
+    for name, tensor in model.items():
+        network, _, rest = name.partition(".")
+        networks.setdefault(network, {})[rest] = tensor.double().numpy()
+    return [
+        [(state[name], state[name.removesuffix("weight") + "bias"]) for name in state if name.endswith("weight")]
+        for _, state in sorted(networks.items())
+    ]
+
+
+def _forward(layers: list[tuple[Floats, Floats]], x: Floats) -> Floats:
+    """Logits [S, C]: ReLU between the layers."""
+    for weight, bias in layers[:-1]:
+        x = np.maximum(x @ weight.T + bias, 0)
+    weight, bias = layers[-1]
+    return np.asarray(x @ weight.T + bias)
+
+
+def _softmax(logits_SC: Floats) -> Floats:
+    p_SC = np.exp(logits_SC - logits_SC.max(1, keepdims=True))
+    return np.asarray(p_SC / p_SC.sum(1, keepdims=True))

@@ -1,0 +1,107 @@
+"""A service that trains on labels somebody gave: a worker estimates their noise before the first round, and all that
+follows is what a search in one process makes of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from s2e.door import parse_job
+from s2e.local import run
+from s2e.words import JobSpec, Report, read, replace
+from service.dispatch.orchestrator import Orchestrator
+from service.store import leases, repository, rounds
+from service.store.engine import Database
+from service.store.models import Job, JobReport
+from workers.inline import InlineBackend
+
+OWNER = "test:1"
+JOB = {
+    "data": {"name": "csv", "csv": {"path": "digits.csv"}, "n_validation": 100},
+    "train": {"network": "mlp_tabular", "n_epochs": 3, "batch_size": 64},
+    "search": {"searcher": "random", "n_rounds": 1, "n_trials": 2},
+    "report": {"n_seeds": 2, "max_seeds": 2, "tuned_trials": 1, "n_candidates": 1},
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """900 digits as a table, a quarter of the labels wrong."""
+    digits, rng = load_digits(), np.random.default_rng(0)
+    true_S = digits.target[:900]
+    given_S = np.where(rng.random(900) < 0.25, (true_S + rng.integers(1, 10, 900)) % 10, true_S)
+    rows = (",".join(f"{x:.0f}" for x in row) + f",{y}" for row, y in zip(digits.data[:900], given_S, strict=True))
+    (tmp_path / "digits.csv").write_text("\n".join(rows))
+    return tmp_path
+
+
+def dispatched(database: Database, job: dict[str, Any], root: Path) -> str:
+    """The job, trained to its end in this process as a dispatcher would."""
+    backend = InlineBackend(root / "artifacts", root)
+    orchestrator = Orchestrator(database, backend, OWNER)
+    with database.write() as session:
+        job_id, _ = repository.create_job(session, parse_job(job))
+        leases.acquire_lease(session, job_id, OWNER, 3600)
+    orchestrator.take_over(job_id)
+    for _ in range(1_000):
+        orchestrator.record(job_id, backend.poll())
+        if orchestrator.advance(job_id):
+            return job_id
+    raise AssertionError("the job does not end")
+
+
+def test_a_worker_estimates_the_noise_of_given_labels_before_the_first_round(database: Database, root: Path) -> None:
+    job_id = dispatched(database, JOB, root)
+    with database.read() as session:
+        stored, spec = session.get_one(Job, job_id), rounds.load_spec(session, job_id)
+        report = read(Report, session.get_one(JobReport, job_id).report)
+        history = rounds.load_history(session, job_id)
+    assert (stored.state, stored.reason) == ("completed", "")
+    assert spec.data.estimate is not None
+    assert spec.data.estimate.noise_rate == pytest.approx(0.25, abs=0.04)
+    alone, ours = run(parse_job(JOB), data_root=root, progress=False, workers=1)
+    assert [record.round for record in history] == [record.round for record in alone]
+    without_models = {"best_run_model": None, "recommended_model": None}
+    assert replace(report, **without_models) == replace(ours, **without_models)
+    assert all(row.label_precision is None for row in report.rows)
+    assert report.accuracy == "accuracy against the given labels"
+
+
+def test_labels_that_are_all_noise_end_the_job_before_its_first_round(database: Database, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    rows = (",".join(f"{x:.3f}" for x in rng.normal(size=4)) + f",{rng.integers(2)}" for _ in range(400))
+    (tmp_path / "digits.csv").write_text("\n".join(rows))
+    job_id = dispatched(database, JOB, tmp_path)
+    with database.read() as session:
+        stored = session.get_one(Job, job_id)
+        assert rounds.job_status(session, job_id).n_rounds == 0
+    assert stored.state == "failed"
+    assert "cannot be estimated" in stored.reason
+    assert "report.tau" in stored.reason
+
+
+def test_a_slip_in_the_table_ends_the_job_before_its_first_round(database: Database, tmp_path: Path) -> None:
+    lines = [f"{i}.5,{i % 7},{'ab'[i % 2]}" for i in range(400)]
+    (tmp_path / "digits.csv").write_text("\n".join(["x,z,class", *lines]))
+    job_id = dispatched(database, {**JOB, "report": {**JOB["report"], "tau": 0.2}}, tmp_path)
+    with database.read() as session:
+        stored = session.get_one(Job, job_id)
+        assert rounds.job_status(session, job_id).n_rounds == 0
+    assert stored.state == "failed"
+    assert "row 1, column 0: 'x' above nothing but numbers looks like a column's name" in stored.reason
+
+
+def test_a_comparison_under_the_default_schedule_waits_for_the_estimate(database: Database, root: Path) -> None:
+    job = {key: JOB[key] for key in ("data", "train")}
+    entries = [{"method": "coteaching"}, {"method": "standard"}]
+    job_id = dispatched(database, {**job, "kind": "compare", "compare": {"entries": entries, "n_seeds": 2}}, root)
+    with database.read() as session:
+        spec, history = rounds.load_spec(session, job_id), rounds.load_history(session, job_id)
+    trained: JobSpec = spec
+    assert trained.data.estimate is not None
+    last = history[0].round.trials[0].keep_rate[-1]
+    assert last == pytest.approx(1 - trained.data.estimate.noise_rate * 2 / 10)
