@@ -1,14 +1,16 @@
 """How many trials a search rule needs: every searcher of the catalog on tables of recorded trainings.
 
-    python -m benchmarks.bench_search [--parts main policies noise batch long] [--tables sym50 pair45] [--repeats N]
-                                      [--searchers NAME ...] [--results FOLDER] [--tiny]
+    python -m benchmarks.bench_search [--parts main start policies noise batch long] [--tables sym50 pair45]
+                                      [--repeats N] [--searchers NAME ...] [--results FOLDER] [--tiny]
 
 The objectives are those of :mod:`benchmarks.search_objectives`. After each round the recommendation (lowest posterior
 mean, as in a job) is valued by the objective without noise. Parts:
 
 * ``main``    every rule on both tables and both objectives, 10 rounds of 6 trials, with the plot;
-* ``policies`` what ``model_newton`` may do beside Thompson sampling (VARIANTS), where the trials of a round share a
-              normal effect of a third of the standard deviation between seeds, as data orders do on 45 % pair noise;
+* ``start``   small budgets: how ``model_newton`` begins, and the cubic step, to 24 trials;
+* ``policies``  what ``model_newton`` may do beside Thompson sampling, to 24 trials on the emulators, where trials of
+              a round share a normal effect of a third of the standard deviation between seeds, as data orders do on
+              45 % pair noise;
 * ``noise``   the emulators with 3 and 6 times the noise;
 * ``batch``   the emulators with K = 4, 8, 12, 16 trials a round, about 60 trials in all;
 * ``long``    ``random``, on both objectives, to 240 trials.
@@ -47,19 +49,28 @@ TABLES = {"sym50": DIGITS_SYM50, "pair45": DIGITS_PAIR45}
 SHOWN = (6, 12, 18, 24, 30, 60, 120, 240)
 SLOW = {"tpe": 20, "gp": 5, "cmaes": 20}
 """Most repeats of rules whose library takes long."""
-PARTS = ("main", "policies", "noise", "batch", "long")
+PARTS = ("main", "start", "policies", "noise", "batch", "long")
 ROUND_EFFECT = 1 / 3
 """Standard deviation of what the trials of a round share, beside that between seeds: 1.4 and 4.3 points were measured
 where the recorded tables, which have an order of their own for each training, cannot show it."""
-VARIANTS: dict[str, dict[str, Any]] = {
-    "as before": {"free_every": 6, "replicate_every": 3, "round_effect": False},
-    "no free draws": {"replicate_every": 3, "round_effect": False},
-    "no replicates": {"free_every": 6, "round_effect": False},
-    "neither": {"round_effect": False},
-    "neither, round effect": {},
-    "replicates, round effect": {"replicate_every": 3},
+OFF = {"free_every": 0, "replicate_every": 0, "round_effect": False}
+VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
+    "start": {
+        "spread": {**OFF, "start": "spread"},
+        "portfolio": OFF,
+        "portfolio at tau = 0.5": {**OFF, "tau": 0.5},
+    },
+    "policies": {
+        "free draws and replicates": {**OFF, "free_every": 6, "replicate_every": 3},
+        "replicates": {**OFF, "replicate_every": 3},
+        "free draws": {**OFF, "free_every": 6},
+        "neither": OFF,
+        "neither, round effect": {**OFF, "round_effect": True},
+    },
 }
-"""Settings of ``model_newton`` that part ``policies`` compares."""
+"""Settings of ``model_newton`` that these parts compare."""
+NAMED = {name: settings for part in VARIANTS.values() for name, settings in part.items()}
+STEPS = ("cubic_newton", "newton", "newton_literal", "cubic_newton_literal")
 N_BOOTSTRAP = 2_000
 
 
@@ -88,9 +99,10 @@ def settings(part: str) -> Iterator[Setting]:
     """The comparisons of a part."""
     if part == "main":
         yield from (Setting(table, objective) for table, objective in product(TABLES, OBJECTIVES))
+    if part == "start":
+        yield from (Setting(table, objective, n_rounds=4) for table, objective in product(TABLES, OBJECTIVES))
     if part == "policies":
-        pairs = product(TABLES, OBJECTIVES)
-        yield from (Setting(table, objective, round_effect=ROUND_EFFECT) for table, objective in pairs)
+        yield from (Setting(table, "emulator", n_rounds=4, round_effect=ROUND_EFFECT) for table in TABLES)
     if part == "noise":
         yield from (Setting(table, "emulator", noise=noise) for table, noise in product(TABLES, (3.0, 6.0)))
     if part == "batch":
@@ -109,7 +121,7 @@ def objective_of(table: str, objective: str, noise: float) -> Lookup | Emulator:
 def search(name: str, setting: Setting, seed: int) -> tuple[list[float], float]:
     """True value of the recommendation after each round, and CPU seconds spent in ask and tell."""
     objective, n_epochs = objective_of(setting.table, setting.objective, setting.noise), 60
-    part = SEARCHERS["model_newton"](**VARIANTS[name]) if name in VARIANTS else SEARCHERS[name]()
+    part = SEARCHERS["model_newton"](**NAMED[name]) if name in NAMED else SEARCHERS[name]()
     searcher = part.make(S2E, seed, n_epochs)
     noise_rng, round_rng = np.random.default_rng([seed, 77]), np.random.default_rng([seed, 78])
     round_sd = setting.round_effect * seed_sd(setting) if setting.round_effect else 0.0
@@ -238,8 +250,8 @@ def run(
         chosen = names if part == "main" else [name for name in names if name not in SLOW]
         if part == "long":
             chosen = ["random"]
-        if part == "policies":
-            chosen = list(VARIANTS)
+        if part in VARIANTS:
+            chosen = [*VARIANTS[part], *(STEPS if part == "start" else ())]
         for setting in (setting for setting in settings(part) if setting.table in tables):
             found[setting.name] = compared(setting, chosen, repeats)
             print(f"{setting.name}\n{table_of(found[setting.name])}\n", flush=True)

@@ -199,7 +199,9 @@ def _with_interval(row: ReportRow) -> str:
 def _least_seen(row: ReportRow) -> str:
     """The true difference that would probably have been declared."""
     n, points = len(row.of_seeds), 100 * (row.detectable or 0)
-    return f"A true difference of {points:.1f} points to it would show in {POWER:.0%} of comparisons on {n} seeds."
+    return (
+        f"A true difference of {points:.1f} points to it would show in {100 * POWER:.0f} % of comparisons on {n} seeds."
+    )
 
 
 def _outcome(row: ReportRow) -> str:

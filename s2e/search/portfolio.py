@@ -40,11 +40,13 @@ def nearest(space: Space, curve_T: Array, n_epochs: int, rng: np.random.Generato
     parameters, which a curve does not decide, are as they are drawn.
     """
     wanted_G = segment_means(curve_T[None])[0]
-    x_PX, best_X, least = space.sample(space.initial_theta(), rng, N_UNIFORM), None, np.inf
-    for concentration in (*CONCENTRATIONS, None):
-        distance_P = np.square(space.features(x_PX, n_epochs)[:, : len(wanted_G)] - wanted_G).sum(axis=1)
-        if best_X is None or distance_P.min() < least:
-            best_X, least = x_PX[distance_P.argmin()], float(distance_P.min())
-        if concentration is not None:
-            x_PX = space.sample(space.around(best_X, concentration), rng, N_AROUND)
-    return np.asarray(best_X)
+
+    def closest(x_PX: Array) -> Array:
+        mean_PG = space.features(x_PX, n_epochs)[:, : len(wanted_G)]
+        return np.asarray(x_PX[np.square(mean_PG - wanted_G).sum(axis=1).argmin()])
+
+    best_X = closest(space.sample(space.initial_theta(), rng, N_UNIFORM))
+    for concentration in CONCENTRATIONS:
+        around_PX = space.sample(space.around(best_X, concentration), rng, N_AROUND)
+        best_X = closest(np.concatenate([best_X[None], around_PX]))
+    return best_X

@@ -8,9 +8,9 @@ from s2e.jobs import loop
 from s2e.words import JobSpec, Problem, SpecError
 from service.settings import Settings
 
-TRIAL_BYTES = 3_000
+TRIAL_BYTES = 4_000
 """A trial's rows in the database, its attempt, transitions and events among them, without what grows with T."""
-EPOCH_BYTES = 250
+EPOCH_BYTES = 300
 """One epoch of a trial: its numbers, its event, and R(t) in the trial's specification."""
 
 

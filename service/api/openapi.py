@@ -39,11 +39,11 @@ def install(app: FastAPI) -> None:
 def document(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI 3.1 document of ``app``."""
     described = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-    for path in described["paths"].values():
-        for operation in path.values():
+    for path, operations in described["paths"].items():
+        for verb, operation in operations.items():
             responses = operation["responses"]
             responses.pop("422", None)  # FastAPI's own shape, which is never sent
-            responses["4XX"] = responses["5XX"] = _REFUSED
+            responses |= {str(status): _REFUSED for status in _refusals(path, verb, operation)}
     components = described["components"]
     components["schemas"] = _schemas(components["schemas"])
     problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
@@ -54,6 +54,22 @@ def document(app: FastAPI) -> dict[str, Any]:
     }
     described["security"] = [{}, {"key": []}, {"session": []}]
     return described
+
+
+def _refusals(path: str, verb: str, operation: dict[str, Any]) -> list[int]:
+    """The refusals that an operation may answer with: by who asks, by how, by what is sent, and by what is stored."""
+    statuses = {403, 413, 500, 503}  # another site's page, too large a body, a bug, a database that is away
+    if path.startswith("/api/"):
+        statuses.add(401)
+    if "requestBody" in operation:
+        statuses |= {400, 415, 422}
+    if any(parameter["in"] != "path" for parameter in operation.get("parameters", ())):
+        statuses.add(422)
+    if "{" in path:
+        statuses |= {404, 409}  # 409 of a reader: another release stored what this one cannot read
+    if verb != "get" and path != "/api/v1/session":
+        statuses.add(409)
+    return sorted(statuses)
 
 
 def _schemas(of_answers: dict[str, Any]) -> dict[str, Any]:

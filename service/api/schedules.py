@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from s2e.jobs.recommendation import Tried, best_bets
+from s2e.jobs.recommendation import best_bets
 from s2e.jobs.trials import default_keep_rate
 from s2e.words import JobSpec, replace
 from s2e.words.answers import JobSchedule, Recommended, TrialSchedule, TrialSchedules
@@ -18,38 +17,41 @@ from service.errors import NoSchedule
 from service.store import queries
 from service.store.models import Job, Trial
 
+Place = tuple[int, int]
+MOST_KEPT = 256
+_kept: dict[str, tuple[object, Place | None]] = {}
+"""By job: what had succeeded, and the best bet on it. Every reader of a running job asks for it again and again."""
+
 
 def recommended(session: Session, job: Job) -> Recommended | None:
     """The recommended schedule's trial: the report's, or the best bet on what has succeeded so far."""
     if not recommends(job):
         return None
+    place: Place | None
     if (report := queries.report(session, job.id)) is not None:
         place = report.report["recommended"]
     else:
-        spec, _ = spec_of(job)
-        seen = tuple(_Seen(job.id, *row) for row in queries.succeeded_search_trials(session, job.id))
-        place = None if spec is None else if_known(_best_bet, spec, seen)
+        place = _best_bet(session, job)
     return None if place is None else Recommended(round=place[0], k=place[1])
 
 
-class _Seen:
-    """A succeeded trial, compared by its place only: what it says never changes."""
+def _best_bet(session: Session, job: Job) -> Place | None:
+    """Lowest posterior mean. While nothing more has succeeded, no trial is read again."""
+    succeeded = queries.succeeded_so_far(session, job.id)
+    kept = _kept.get(job.id)
+    if kept is None or kept[0] != succeeded:
+        spec, _ = spec_of(job)
+        kept = succeeded, None if spec is None else if_known(_computed, session, job.id, spec)
+        while len(_kept) >= MOST_KEPT:
+            _kept.pop(next(iter(_kept)), None)
+        _kept[job.id] = kept
+    return kept[1]
 
-    def __init__(self, job_id: str, m: int, k: int, tried: Tried) -> None:
-        self.key, self.tried = (job_id, m, k), replace(tried, round=m)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Seen) and self.key == other.key
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-
-@lru_cache(maxsize=32)
-def _best_bet(spec: JobSpec, seen: tuple[_Seen, ...]) -> tuple[int, int] | None:
-    """Lowest posterior mean; asked again by every reader of a running job, so kept for as long as nothing succeeds."""
-    bets = best_bets(spec, [one.tried for one in seen])
-    return seen[bets[0]].key[1:] if bets else None
+def _computed(session: Session, job_id: str, spec: JobSpec) -> Place | None:
+    seen = queries.succeeded_search_trials(session, job_id)
+    bets = best_bets(spec, [replace(tried, round=m) for m, _, tried in seen])
+    return seen[bets[0]][:2] if bets else None
 
 
 def schedule_out(session: Session, job: Job) -> JobSchedule:

@@ -257,7 +257,7 @@ class Orchestrator:
             return Step.FULL
         key = PopulationKey(job_id, CHECK, 0, next(self._n_checks))
         self._give(known, key, known.checks[0], check=True)
-        return Step.STARTED
+        return Step.WAIT  # no start: who was only checked still comes before all that have trained
 
     def _start(self, job_id: str, status: JobStatus) -> Step:
         """Lease a pending population, if there is a place for it, and give it to the backend."""

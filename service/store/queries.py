@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Select, and_, func, or_, select, text, tuple_
@@ -90,6 +91,15 @@ def trials(
 def all_trials(session: Session, job_id: str) -> Sequence[Trial]:
     """Every trial of a job by (round, k)."""
     return session.scalars(select(Trial).where(Trial.job_id == job_id).order_by(Trial.round, Trial.k)).all()
+
+
+def succeeded_so_far(session: Session, job_id: str) -> tuple[int, datetime | None]:
+    """How many trials :func:`succeeded_search_trials` has, and when the last of them ended: no other set has both."""
+    query = select(func.count(), func.max(Trial.finished_at)).where(
+        Trial.job_id == job_id, Trial.label == "search", Trial.state == "succeeded", Trial.objective.is_not(None)
+    )
+    n, last = session.execute(query).one()
+    return n, last
 
 
 def succeeded_search_trials(session: Session, job_id: str) -> list[tuple[int, int, Tried]]:

@@ -41,8 +41,25 @@ def test_every_reference_leads_somewhere_and_every_operation_has_a_name_and_a_re
     names = [operation["operationId"] for operation in operations]
     assert len(set(names)) == len(names)
     for operation in operations:
-        assert operation["responses"]["4XX"] == {"$ref": "#/components/responses/Problem"}
+        refused = {code: answer for code, answer in operation["responses"].items() if code >= "4"}
+        assert {"403", "413", "500", "503"} <= set(refused)
+        assert all(answer == {"$ref": "#/components/responses/Problem"} for answer in refused.values())
+        assert all(code.isdigit() for code in operation["responses"])
         assert operation["description"]
+
+
+def test_an_operation_names_the_refusals_that_it_has() -> None:
+    paths = json.loads(openapi_text())["paths"]
+
+    def refusals(path: str, verb: str) -> set[str]:
+        return {code for code in paths[path][verb]["responses"] if code >= "4"}
+
+    always = {"403", "413", "500", "503"}
+    assert refusals("/healthz", "get") == always
+    assert refusals("/api/v1/workers", "get") == always | {"401"}
+    assert refusals("/api/v1/jobs", "get") == always | {"401", "422"}
+    assert refusals("/api/v1/jobs", "post") == always | {"400", "401", "409", "415", "422"}
+    assert refusals("/api/v1/jobs/{job_id}", "delete") == always | {"401", "404", "409"}
 
 
 def test_the_documentation_works_offline_and_names_everything(service: Any) -> None:
