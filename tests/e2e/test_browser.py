@@ -72,7 +72,7 @@ def wait_until_ready(url: str, process: subprocess.Popen[bytes], log_path: Path)
     deadline_s = time.monotonic() + START_S
     while time.monotonic() < deadline_s and process.poll() is None:
         try:
-            if httpx.get(f"{url}/readyz").status_code == 200:
+            if httpx.get(f"{url}/healthz").status_code == 200:
                 return
         except httpx.TransportError:
             pass

@@ -19,7 +19,8 @@ ST = Path(sys.executable).with_name("st")
 @pytest.mark.skipif(not ST.exists(), reason="schemathesis is not installed")
 def test_every_answer_is_in_the_document(service: Any, tmp_path: Path) -> None:
     """One check is left out: that whatever fits the schema is accepted. A cursor is opaque, and rules that join two
-    fields (K >= 2 for newton) cannot be written in it. And one operation: the event stream of a queued job has no end.
+    fields (K >= 2 for newton) cannot be written in it. And two operations: the event stream of a queued job has no end,
+    and a service without a dispatcher, as this one is, answers that it is not ready with 503.
     """
     # A body beyond the limit of size is refused before anybody reads it.
     statuses = "[400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 428, 429]"
@@ -28,9 +29,9 @@ def test_every_answer_is_in_the_document(service: Any, tmp_path: Path) -> None:
     command = [
         ST, "run", f"{service.url}/openapi.json", "--generation-deterministic", "--max-examples=5",
         "--phases=examples,coverage,fuzzing", "--exclude-checks=positive_data_acceptance",
-        "--exclude-operation-id=follow_job", "--no-color",
+        "--exclude-operation-id=follow_job", "--exclude-operation-id=readyz", "--no-color",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=170, check=False)
     assert done.returncode == 0, done.stdout[-6000:]
     n_operations = sum(len(verbs) for verbs in json.loads(openapi_text())["paths"].values())
-    assert f"Tested: {n_operations - 1}" in done.stdout
+    assert f"Tested: {n_operations - 2}" in done.stdout

@@ -172,7 +172,7 @@ def test_two_runs_of_one_job_have_one_estimate_and_one_report(report: Any, table
     root, _, _ = table
     spec, _, made = report
     assert prepared(parse_job(small()), root) == spec
-    assert s2e.search(small(), data_root=root, progress=False, workers=1) == made
+    assert run(spec, data_root=root, progress=False, workers=1)[1] == made
 
 
 def test_a_known_noise_rate_saves_the_estimate() -> None:
