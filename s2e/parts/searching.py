@@ -56,7 +56,7 @@ class SearcherPart(Part):
     def _warm_start(self, search: SearchSpec) -> list[Problem]:
         if (search.warm_start or search.earlier) and not self.warm_start:
             able = ", ".join(name for name, part in SEARCHERS.items() if part.warm_start)
-            allowed = f"none for searcher {self.name}: only {able} starts warm"
+            allowed = f"none for searcher {self.name}; rules that start warm: {able}"
             return [Problem("search.warm_start", ", ".join(search.warm_start)[:80], allowed)]
         return [problem for i, one in enumerate(search.earlier) for problem in _unrelated(one, search, i)]
 

@@ -100,4 +100,4 @@ def test_a_program_that_lies_there_imports_the_users_names(folder: Path) -> None
         [sys.executable, str(program)], cwd=folder, env=environment(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "4 Sequential\n"
+    assert done.stdout == "4 Model\n"

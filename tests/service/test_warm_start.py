@@ -49,7 +49,7 @@ def test_the_same_request_is_the_same_job_whatever_became_of_the_earlier_one(
     [
         (2, {**WARM, "space": "coteaching"}, "jobs that searched coteaching"),
         (0, WARM, "at least one succeeded full training"),
-        (2, {"searcher": "random"}, "only model_newton starts warm"),
+        (2, {"searcher": "random"}, "rules that start warm: cubic_newton, model_newton"),
     ],
 )
 def test_an_unrelated_or_empty_job_is_refused(
