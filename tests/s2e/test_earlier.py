@@ -29,7 +29,11 @@ def test_a_warm_start_survives_json_and_reaches_the_searcher() -> None:
 @pytest.mark.parametrize(
     ("search", "field", "allowed"),
     [
-        ({"searcher": "newton", "warm_start": ["j1"]}, "search.warm_start", "none for searcher newton; rules that start warm: cubic_newton, model_newton"),
+        (
+            {"searcher": "newton", "warm_start": ["j1"]},
+            "search.warm_start",
+            "rules that start warm: cubic_newton, model_newton",
+        ),
         ({"space": "coteaching", "earlier": [earlier()]}, "search.warm_start", "jobs that searched coteaching"),
         ({"earlier": [earlier(objectives=[0.3])]}, "search.earlier[0]", "an objective for each"),
         ({"earlier": [earlier(points=[], objectives=[])]}, "search.earlier[0]", "at least one point"),
