@@ -78,7 +78,6 @@ def test_a_demo_that_is_ended_leaves_nothing_running(home: Path, end: signal.Sig
 
 
 @pytest.mark.ray
-@pytest.mark.xdist_group("ray")
 def test_a_demo_without_a_cluster_ends_and_says_what_is_wrong(home: Path) -> None:
     """S2E_RAY_ADDRESS names a cluster that is not there."""
     process = start(home, S2E_RAY_ADDRESS="127.0.0.1:1")
