@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.xdist_group("ray"),
 JOB = {
     "seed": 5,
     "data": {"n_train": 320},
-    "train": {"n_epochs": 400, "batch_size": 64},  # long enough to be killed under
+    "train": {"n_epochs": 240, "batch_size": 64},  # long enough to be killed under
     "search": {"n_rounds": 2, "n_trials": 4},
     "report": {"n_seeds": 2, "max_seeds": 2, "n_candidates": 1, "taus": [0.3], "ramp_epochs": 5},
     "plan": {"population": 1},

@@ -50,7 +50,7 @@ from s2e.ecosystem.ray_tune import S2ESearch
 def trainable(config):
     return {"error": math.sqrt(sum((value - 0.5) ** 2 for value in config["keep_rate"][1:]) / 20)}
 
-ray.init(num_cpus=2, include_dashboard=False, configure_logging=False, log_to_driver=False)
+ray.init(address="local", num_cpus=2, include_dashboard=False, configure_logging=False, log_to_driver=False)
 search = S2ESearch(20, metric="error", mode="min", searcher="cem", n_trials=4, seed=3)
 tuner = tune.Tuner(
     trainable,
