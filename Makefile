@@ -17,7 +17,7 @@ help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
 
 # The service runs on $(BIN)/s2e; the stamp remembers that it was installed from these files.
-$(VENV)/.run: pyproject.toml constraints.txt $(wildcard native/*)
+$(VENV)/.run: pyproject.toml constraints.txt $(wildcard native/*.py native/*.h native/*.cpp)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) (about 1.8 GB; one to two minutes the first time) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
