@@ -5,11 +5,13 @@ The estimate becomes part of the spec, so whatever follows is a pure function of
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from s2e.words import DataError, DataSpec, EstimatedNoise, JobSpec, PlanSpec, SpecError, TrainSpec, replace
 
 if TYPE_CHECKING:
+    from s2e.labels.kept import CrossFitted
     from s2e.labels.verdict import NoiseEstimate
 
 MOST = 0.999
@@ -26,14 +28,18 @@ def needs_estimate(spec: JobSpec) -> bool:
     return spec.report.tau is None or data.validation_labels == "noisy_corrected" or uses_matrix
 
 
-def prepared(spec: JobSpec, data_root: str | None = None) -> JobSpec:
+Keep = Callable[["CrossFitted"], None]
+"""Takes what the fit behind an estimate says of every label."""
+
+
+def prepared(spec: JobSpec, data_root: str | None = None, keep: Keep | None = None) -> JobSpec:
     """The job with the noise of its given labels, where it needs that: the same bits wherever the same machine asks.
 
     Raises DataError where the noise cannot be estimated, or leaves nothing to correct by.
     """
     if not needs_estimate(spec):
         return spec
-    return with_noise(spec, estimated(spec.data, spec.train, spec.plan, spec.seed, data_root))
+    return with_noise(spec, estimated(spec.data, spec.train, spec.plan, spec.seed, data_root, keep))
 
 
 def with_noise(spec: JobSpec, noise: EstimatedNoise) -> JobSpec:
@@ -46,8 +52,11 @@ def provisional(spec: JobSpec) -> JobSpec:
     return replace(spec, report=replace(spec.report, tau=0.0)) if needs_estimate(spec) else spec
 
 
-def estimated(data: DataSpec, train: TrainSpec, plan: PlanSpec, seed: int, data_root: str | None) -> EstimatedNoise:
+def estimated(
+    data: DataSpec, train: TrainSpec, plan: PlanSpec, seed: int, data_root: str | None, keep: Keep | None = None
+) -> EstimatedNoise:
     """The noise of the labels of ``data``; see :func:`prepared`."""
+    from s2e.labels.audit import cross_fitted
     from s2e.labels.job import job_samples
     from s2e.labels.noise import estimate_noise
 
@@ -58,6 +67,8 @@ def estimated(data: DataSpec, train: TrainSpec, plan: PlanSpec, seed: int, data_
         raise DataError(
             f"{error}. With what you know of their noise rate as report.tau, no estimate is made"
         ) from error
+    if keep is not None:
+        keep(cross_fitted(fit, job.samples.label_S))
     noise = in_words(fit.estimate)
     _require_correction(replace(data, estimate=noise))
     return noise

@@ -8,6 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -149,9 +150,11 @@ def _check(key: PopulationKey, population: Population, artifact_root: str, data_
     Path(artifact_root).mkdir(parents=True, exist_ok=True)
     data = population.data
     if population.noise_seed is not None:
+        from s2e.labels.kept import cross_fitted_path, save
         from s2e.prepare import estimated
 
-        noise = estimated(data, population.train, population.plan, population.noise_seed, data_root)
+        keep = partial(save, artifact_root, cross_fitted_path(key.job_id))
+        noise = estimated(data, population.train, population.plan, population.noise_seed, data_root, keep)
         data = replace(data, estimate=noise)
     measured = check_population(replace(population, data=data), data_root)
     estimate = Estimate(

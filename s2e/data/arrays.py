@@ -27,17 +27,18 @@ def load_arrays(data_root: str | None, path: str, test_share: float) -> Dataset:
     arrays = _read(file.name, file)
     classes, train_S = _labels(arrays["y"], f"{file.name}, y")
     train_x = _samples(arrays["X"], len(train_S), f"{file.name}, X")
+    ids = None
     if "X_test" in arrays:
         test_S = _labels_among(arrays["y_test"], classes, f"{file.name}, y_test")
         test_x = _samples(arrays["X_test"], len(test_S), f"{file.name}, X_test")
     else:
         n_test = min(max(1, round(test_share * len(train_S))), len(train_S) - 1)
         test, train = stratified(train_S, n_test, np.random.default_rng(derive_seed("arrays", "test split")))
-        test_x, test_S, train_x, train_S = train_x[test], train_S[test], train_x[train], train_S[train]
+        test_x, test_S, train_x, train_S, ids = train_x[test], train_S[test], train_x[train], train_S[train], train
     max_value = max(1, int(train_x.max())) if train_x.dtype == np.uint8 else 1
     tensors = [torch.from_numpy(array) for array in (train_x, train_S, test_x, test_S)]
     names = tuple(map(str, classes.tolist()))
-    return Dataset("arrays", len(classes), max_value, tensors[0], tensors[1], tensors[2], tensors[3], None, names)
+    return Dataset("arrays", len(classes), max_value, tensors[0], tensors[1], tensors[2], tensors[3], None, names, ids)
 
 
 def _read(name: str, file: Any) -> dict[str, NDArray[Any]]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from s2e.data.encoder import TableEncoder
 from s2e.data.human import human_labels
@@ -40,6 +42,8 @@ class Dataset:
     """Of a table: what its rows are encoded by."""
     class_names: tuple[str, ...] = ()
     """By class number, where the data say them."""
+    train_ids: NDArray[Any] | None = None
+    """How the user finds each training row again [S], where it is not by its number from 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +71,8 @@ class SplitData:
     """Trusted samples (``data.n_clean``), where there are any."""
     encoder: TableEncoder | None = None
     class_names: tuple[str, ...] = ()
+    train_ids: NDArray[Any] | None = None
+    """Of ``train``, as in :class:`Dataset`."""
 
 
 def load_split(spec: DataSpec, data_root: str | None = None) -> SplitData:
@@ -94,6 +100,7 @@ def _load_split(spec: DataSpec, data_root: str | None) -> SplitData:
         _part(*train, chosen.clean) if len(chosen.clean) else None,
         whole.encoder,
         whole.class_names,
+        None if whole.train_ids is None else whole.train_ids[chosen.train],
     )
 
 

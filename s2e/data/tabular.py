@@ -64,11 +64,13 @@ def load_csv(data_root: str | None, spec: CsvSpec) -> Dataset:
     table = _table(file_below(root, spec.path, "data.csv.path"), spec)
     classes = _classes(table)
     label_S = np.array([classes[label] for label in table.labels])
+    ids = np.arange(table.first, table.first + len(label_S))
     if spec.test_path is None:
         test, train = _test_split(label_S, spec.test_share)
         encoder = fit_encoder([table.rows[i] for i in train], table.names, spec.image, table.file)
         features = encoder.encode(table.rows, table.file, table.first)
         parts = [(features[index], label_S[index]) for index in (train, test)]
+        ids = ids[train]
     else:
         other = _table(file_below(root, spec.test_path, "data.csv.test_path"), spec, len(table.names) + 1)
         _require_same_labels(other, classes)
@@ -80,7 +82,7 @@ def load_csv(data_root: str | None, spec: CsvSpec) -> Dataset:
         ]
     train_part, test_part = [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in parts]
     max_value = max(1, int(train_part[0].max())) if spec.image else 1
-    return Dataset("csv", len(classes), max_value, *train_part, *test_part, encoder, tuple(classes))
+    return Dataset("csv", len(classes), max_value, *train_part, *test_part, encoder, tuple(classes), ids)
 
 
 def _table(path: Path, spec: CsvSpec, n_columns: int | None = None) -> Table:
