@@ -78,7 +78,15 @@ class SplitData:
 def load_split(spec: DataSpec, data_root: str | None = None) -> SplitData:
     """The samples a job trains, validates and tests on; kept in the process for the next population."""
     return _load_split(
-        replace(spec, noise=NoiseSpec(), normalise="none", validation_labels="clean", labels="injected", estimate=None),
+        replace(
+            spec,
+            noise=NoiseSpec(),
+            normalise="none",
+            validation_labels="clean",
+            labels="injected",
+            estimate=None,
+            audit=None,
+        ),
         data_root or environment_root(),
     )
 

@@ -51,8 +51,8 @@ class JobAudit:
     """NaN where it would not be calibrated; ``note`` says why."""
     row: NDArray[np.int64]
     """Its number among the training rows."""
-    likely: NDArray[np.int64]
-    """Class number of ``predicted_label``."""
+    other: NDArray[np.int64]
+    """Class number of the likeliest class beside the given one; the given one where no other was ever seen."""
     score: str
     note: str
     n_trainings: int
@@ -95,7 +95,7 @@ def audit(
         predicted_label=labels.name_C[likely],
         probability_wrong=chance_S[order],
         row=order,
-        likely=likely,
+        other=other_S[order],
         score="free" if fitted is None else "cross_fitted",
         note=note,
         n_trainings=0 if fitted is not None else len(trainings),

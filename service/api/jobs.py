@@ -34,7 +34,7 @@ QUANTILE_NAMES = ("q05", "q25", "q50", "q75", "q95")
 
 def submit(session: Session, body: Any, idempotency_key: str | None, settings: Settings) -> tuple[JobAnswer, bool]:
     """Create the job a body asks for; (job, False) when its key made it before. Raises SpecError, Conflict."""
-    spec = parse_job(body, StoredJobs(session))
+    spec = parse_job(body, StoredJobs(session, settings.artifact_root))
     admit(spec, settings)
     # What was asked, and not what the jobs it starts from have become; the report of a search does not change.
     asked = replace(spec, search=replace(spec.search, earlier=())) if spec.search.warm_start else spec
