@@ -16,7 +16,8 @@ from sqlalchemy import select, text, update
 from service.dispatch import dispatcher as dispatcher_module
 from service.dispatch.dispatcher import Dispatcher
 from service.dispatch.heartbeat import Heartbeat
-from service.dispatch.orchestrator import Orchestrator, Step
+from service.dispatch.orchestrator import Orchestrator
+from service.dispatch.step import Step
 from service.settings import Settings
 from service.store import changes, leases, repository
 from service.store.engine import Database
