@@ -2,15 +2,17 @@
 
     poll the backend -> record its events -> if the round is complete: next round from the stored history -> start it
 
-Whoever is killed between two arrows has lost nothing that was written: the next process takes the lease, puts back what
-was under way (:meth:`Orchestrator.take_over`) and goes on from the rows. What comes next is a pure function of them.
+Whoever is killed between two arrows has lost nothing that was written: the next process takes the lease, attaches to
+what trains on without a dispatcher, puts back what is gone (:meth:`Orchestrator.take_over`) and goes on from the rows.
+What comes next is a pure function of them.
 """
 
 from __future__ import annotations
 
 import math
+import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from itertools import count
 
@@ -80,16 +82,42 @@ class Orchestrator:
         self._stall_s = stall_s
         self._known: dict[str, KnownJob] = {}
         self._recent: dict[str, None] = {}
-        self._n_checks = count(1)
+        self._n_checks = count(secrets.randbits(40))  # checks have no attempt in the database that tells them apart
         self._workers: list[WorkerInfo] = []
         self._places_until_s = 0.0
 
     def take_over(self, job_id: str) -> None:
-        """Begin to lead a job: what was under way in other hands, or in a failed step of ours, is put back."""
-        self.drop(job_id)
-        if self._is_ours(job_id):  # what others train goes on without a dispatcher
-            with self._database.write() as session:
-                populations.orphan_populations(session, job_id, self._owner, "its dispatcher went away")
+        """Begin to lead a job: what trains on from other hands, or from a failed step of ours, is attached to by its
+        attempt; what is gone is put back, and what is wanted no more is stopped."""
+        self.leave(job_id)
+        if not self._is_ours(job_id):  # what others train goes on without a dispatcher
+            return
+        places = self._backend.attach(job_id)
+        with self._database.write() as session:
+            wanted = populations.under_way(session, job_id, places)
+            here = {(key.round, key.group) for key in wanted}
+            populations.orphan_populations(session, job_id, self._owner, "its dispatcher went away", under_way=here)
+        for key in places:
+            if key not in wanted:
+                self._backend.cancel(key)
+        if wanted:
+            self._attach(job_id, {key: places[key] for key in wanted})
+
+    def _attach(self, job_id: str, places: Mapping[PopulationKey, str]) -> None:
+        known, now_s = self._remember(job_id), self.breaker.now_s()
+        with self._database.read() as session:
+            m = rounds.job_status(session, job_id).n_rounds - 1
+            known.take(rounds.load_round(session, job_id, m))
+            known.groups = rounds.load_groups(session, job_id, m)
+        for key, place in places.items():
+            known.in_flight[key] = InFlight(known.population(key.group), place, seen_s=now_s)
+
+    def sweep(self, job_id: str) -> None:
+        """Stop what trains for a job under an attempt that is not ours: a dispatcher that was frozen may have started
+        it after it lost the lease."""
+        if self._is_ours(job_id):
+            for key in self._backend.attach(job_id):
+                self._backend.cancel(key)
 
     def reconcile(self, job_id: str) -> None:
         """After an outage: what was leased but never started here, because the answer was lost, is put back. What
@@ -100,14 +128,22 @@ class Orchestrator:
                 reason = "the database was away"
                 populations.orphan_populations(session, job_id, self._owner, reason, under_way=here)
 
+    def leave(self, job_id: str) -> None:
+        """Forget what is known of a job. What trains may go on, for whoever takes over."""
+        self._forget(job_id)
+        self._backend.leave(job_id)
+
     def drop(self, job_id: str) -> None:
         """Stop what the backend does for a job, and forget what is known of it."""
-        self._known.pop(job_id, None)
-        self._recent.pop(job_id, None)
-        self.breaker.forget(job_id)
+        self._forget(job_id)
         for key in self._backend.running():
             if key.job_id == job_id:
                 self._backend.cancel(key)
+
+    def _forget(self, job_id: str) -> None:
+        self._known.pop(job_id, None)
+        self._recent.pop(job_id, None)
+        self.breaker.forget(job_id)
 
     def record(self, job_id: str, events: Iterable[Event]) -> None:
         """Write down everything one poll brought about one job, in one transaction."""
