@@ -17,6 +17,7 @@ from service.api import openapi, problems
 from service.api.auth import KeyRing, check_exposure
 from service.api.middleware import BodyLimit, Compressed, Gate, SecurityHeaders
 from service.api.routes import catalog, docs, external, health, jobs, session, trials, workers
+from service.api.writer import Writer
 from service.settings import Settings
 from service.store.engine import Database
 
@@ -39,6 +40,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.database = Database(settings.database_url, pool=settings.database_pool, wait_s=settings.database_wait_s)
+    app.state.writer = Writer(app.state.database, settings.max_attempts)
     app.state.keys = KeyRing(api_key) if api_key else None
     app.state.stopping = threading.Event()
     problems.install(app)
@@ -55,12 +57,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     app.state.stopping.set()
+    app.state.writer.close()
     app.state.database.close()
 
 
 def _add_routes(app: FastAPI) -> None:
     api = APIRouter(prefix="/api/v1")
-    for module in (jobs, trials, external, catalog, workers, session):
+    for module in (external, jobs, trials, catalog, workers, session):  # the busiest first: they are tried in order
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(health.router)
