@@ -4,8 +4,8 @@
 
 Whoever is killed between two arrows has lost nothing that was written: the next process takes the lease, attaches to
 what trains on without a dispatcher, puts back what is gone (:meth:`Orchestrator.take_over`) and goes on from the rows.
-What comes next is a pure function of them. The steps are in rooms of their own: ``checking`` (before round 0), ``placing`` (where a population goes), ``asking``
-(the next round, the report).
+What comes next is a pure function of them. The steps are in rooms of their own: ``checking`` (before round 0),
+``placing`` (where a population goes), ``asking`` (the next round, the report).
 """
 
 from __future__ import annotations
