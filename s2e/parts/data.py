@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from s2e.parts.part import FieldLine, Part
@@ -157,6 +157,12 @@ def _unused(data: DataSpec) -> list[Problem]:
             allowed = f"only with kind {' or '.join(kinds)}, not with {data.noise.kind}"
             problems.append(Problem(f"data.noise.{field}", shown, allowed))
     return problems
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(param,))
+def settings(cls: type[D]) -> type[D]:
+    """Make a base of declarations, no part itself: its fields are settings of every data set below it."""
+    return dataclass(frozen=True)(cls)
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(param,))

@@ -15,7 +15,7 @@ from enum import Enum
 from itertools import count
 
 from s2e.jobs import loop
-from s2e.prepare import needs_estimate, provisional, with_noise
+from s2e.prepare import informed, provisional
 from s2e.words import Estimate, Population, Round, UnreadableError, replace
 from s2e.words.states import JOB_ENDED, TRIAL_IN_FLIGHT
 from service.dispatch.breaker import Breaker
@@ -157,10 +157,10 @@ class Orchestrator:
         """One population can be trained; when all can, the job runs."""
         assert known.checks
         rest = known.checks[1:]
-        if estimate.noise is not None and needs_estimate(known.spec):
+        if (spec := informed(known.spec, estimate)) != known.spec:
             with self._database.write() as session:
-                repository.know_noise(session, job_id, self._owner, estimate.noise)
-            known.spec = with_noise(known.spec, estimate.noise)
+                repository.know_data(session, job_id, self._owner, spec.data)
+            known.spec = spec
             rest = [replace(population, data=known.spec.data) for population in rest]
         if not rest:
             places = capacity(self._backend.workers(), known.spec.plan) - 1
