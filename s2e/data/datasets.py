@@ -16,6 +16,7 @@ import torch
 from s2e.data.encoders import Encoder
 from s2e.data.human import human_labels
 from s2e.data.noise import draw
+from s2e.data.own.files import require_unchanged
 from s2e.data.root import environment_root
 from s2e.data.splits import split
 from s2e.parts import DATASETS
@@ -130,13 +131,23 @@ def _load_split(spec: DataSpec, data_root: str | None) -> SplitData:
 def load_whole(spec: DataSpec, data_root: str | None) -> Dataset:
     """The whole data set, unsplit; kept in the process."""
     asked = replace(spec.trusted, counted=None)
-    return _load(DataSpec(name=spec.name, params=spec.params, csv=spec.csv, trusted=asked), data_root)
+    only = DataSpec(
+        name=spec.name,
+        params=spec.params,
+        csv=spec.csv,
+        trusted=asked,
+        registered=spec.registered,
+        fingerprint=spec.fingerprint,
+    )
+    return _load(only, data_root)
 
 
 @lru_cache(maxsize=2)
 def _load(spec: DataSpec, data_root: str | None) -> Dataset:
     """``spec`` always with the same noise and split, so that jobs which differ in these share the data set."""
     part = DATASETS.find(spec.name, "data.name").stored(spec.params)
+    if spec.fingerprint is not None:
+        require_unchanged(part, spec, data_root)
     return checked(part.read(spec, data_root))
 
 

@@ -88,6 +88,14 @@ def _trust_problems(job: JobSpec) -> list[Problem]:
     return []
 
 
+def registered_problems(data: DataSpec) -> list[Problem]:
+    """A registered data set where nobody keeps any."""
+    if data.registered is None or data.fingerprint is not None:
+        return []
+    allowed = "null without a service: those it keeps are listed by s2e data list"
+    return [Problem("data.registered", data.registered, allowed)]
+
+
 def table_problems(data: DataSpec) -> list[Problem]:
     """A table for another data set than ``csv``."""
     if data.name == "csv":

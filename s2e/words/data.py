@@ -196,6 +196,15 @@ class DataSpec:
         None, doc="noise of labels that are given, estimated before the first round; leave it out"
     )
     trusted: TrustedSpec = param(TrustedSpec, doc="rows of given labels that are known to be right")
+    registered: str | None = param(
+        None,
+        max_length=60,
+        doc="a data set registered with the service (s2e data add): name, settings and trusted rows are as they were "
+        "registered",
+    )
+    fingerprint: str | None = param(
+        None, max_length=64, doc="SHA-256 of the files of the data; where they have changed, nothing trains"
+    )
 
     @property
     def trusted_rows(self) -> TrustedRows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from s2e.parts import DatasetPart, dataset
@@ -139,6 +140,12 @@ class ImageTable(_Images):
     delimiter: str = param(
         "auto", choices=("auto", "comma", "semicolon", "tab"), doc="of a table of text: what separates cells"
     )
+
+    def paths(self, data: DataSpec, root: Path) -> list[str]:
+        """The images too."""
+        from s2e.data.own.images import paths_of
+
+        return paths_of(root, data.trusted, **self.settings())
 
 
 def kinds() -> Sequence[str]:

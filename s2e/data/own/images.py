@@ -23,7 +23,7 @@ from s2e.data.encoders import ImageEncoder
 from s2e.data.own import cache
 from s2e.data.own.layouts import lists_of, read_list
 from s2e.data.own.source import Indices, Source
-from s2e.data.own.table import load_paths
+from s2e.data.own.table import load_paths, with_splits
 from s2e.data.own.tables import Frame, path_below, read_frame
 from s2e.data.own.trusted import listed
 from s2e.data.root import leaves_root, required_root
@@ -148,40 +148,51 @@ def _may_be_image(file: Path) -> bool:
     return file.name.lower() not in NO_IMAGES
 
 
-def load_image_table(
-    data_root: str | None,
-    trusted: TrustedSpec,
-    *,
-    size: int,
-    mode: str,
-    unreadable: str,
-    image: str,
-    label: str,
-    folder: str,
-    layout: str,
-    most_classes: int | None,
-    header: bool,
-    delimiter: str,
-    **read: Any,
-) -> Dataset:
+def load_image_table(data_root: str | None, trusted: TrustedSpec, *, unreadable: str, **asked: Any) -> Dataset:
     """A table of paths, or of image files, with labels. Raises DataError: file, row and column are named."""
-    root, encoder = required_root(data_root, "image_table", f"the table {read['path']!r}"), ImageEncoder(size, mode)
-    if leaves_root(folder):
-        raise DataError(f"data.params.folder = {folder!r}: a path below S2E_DATA_ROOT, without '..'")
-    below = root / folder if folder else None
+    root = required_root(data_root, "image_table", f"the table {asked['path']!r}")
+    tables = _Tables(root, asked)
 
     def open_table(path: Path) -> Source:
-        if layout == "columns":
-            frame, beside = read_frame(path, header=header, delimiter=delimiter), path.parent
-        else:
-            frame, beside = read_list(path, layout, most_classes)
-        return of_frame(frame, below or beside, image, label, encoder).readable(skip=unreadable == "skip")
+        return tables.images(path).readable(skip=unreadable == "skip")
 
-    if layout != "columns" and path_below(root, read["path"], "data.params.path").is_dir():
-        train, test = lists_of(root / read["path"], layout)
-        test_path = read["test_path"] or f"{read['path']}/{test}"
-        read = {**read, "path": f"{read['path']}/{train}", "test_path": test_path}
-    return load_paths(data_root, "image_table", trusted, open_table, read)
+    return load_paths(data_root, "image_table", trusted, open_table, tables.read)
+
+
+def paths_of(root: Path, trusted: TrustedSpec, **asked: Any) -> list[str]:
+    """The tables and every image file they name, below the data root. Raises DataError as loading them does."""
+    tables = _Tables(root, asked)
+    main, test = with_splits(root, tables.read["path"], tables.read["test_path"])
+    lists = [path for path in (main, test, trusted.path) if path is not None]
+    images = [tables.images(path_below(root, path, "data.params.path")) for path in lists]
+    files = [file for source in images for file in source.files if isinstance(file, Path) and file.is_file()]
+    return [*lists, *(file.relative_to(root).as_posix() for file in files)]
+
+
+class _Tables:
+    """How the tables of a job are read, and where their images are."""
+
+    def __init__(self, root: Path, asked: Mapping[str, Any]) -> None:
+        """Raises DataError for a folder outside the data root, and a published set that is not laid out so."""
+        self.asked, self.encoder = asked, ImageEncoder(asked["size"], asked["mode"])
+        self.read = {name: asked[name] for name in ("path", "test_path", "test_share")}
+        folder, layout = asked["folder"], asked["layout"]
+        if leaves_root(folder):
+            raise DataError(f"data.params.folder = {folder!r}: a path below S2E_DATA_ROOT, without '..'")
+        self.below = root / folder if folder else None
+        if layout != "columns" and path_below(root, asked["path"], "data.params.path").is_dir():
+            train, test = lists_of(root / asked["path"], layout)
+            self.read["path"] = f"{asked['path']}/{train}"
+            self.read["test_path"] = asked["test_path"] or f"{asked['path']}/{test}"
+
+    def images(self, path: Path) -> Images:
+        """The images that one table names."""
+        asked = self.asked
+        if asked["layout"] == "columns":
+            frame, beside = read_frame(path, header=asked["header"], delimiter=asked["delimiter"]), path.parent
+        else:
+            frame, beside = read_list(path, asked["layout"], asked["most_classes"])
+        return of_frame(frame, self.below or beside, asked["image"], asked["label"], self.encoder)
 
 
 def of_frame(frame: Frame, below: Path, image: str, label: str, encoder: ImageEncoder) -> Images:
