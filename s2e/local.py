@@ -116,7 +116,7 @@ def run(
     require("train")
     if needs_estimate(spec):
         _say("Estimating how wrong the given labels are", progress)
-        spec = prepared(spec, root)
+    spec = prepared(spec, root)
     with _listener(spec, progress) as listener, _trainer(spec, output, root, workers) as train:
 
         def run_round(round_: Round, populations: tuple[Population, ...]) -> list[TrialResult]:

@@ -127,18 +127,21 @@ class _Holding:
 
 
 def _check(key: PopulationKey, population: Population, artifact_root: str, data_root: str | None) -> Iterator[Event]:
+    from s2e.prepare import counted, estimated
     from s2e.train.check import check_population
 
     Path(artifact_root).mkdir(parents=True, exist_ok=True)
-    data = population.data
+    data = counted(population.data, data_root)
     if population.noise_seed is not None:
-        from s2e.prepare import estimated
-
         noise = estimated(data, population.train, population.plan, population.noise_seed, data_root)
         data = replace(data, estimate=noise)
     measured = check_population(replace(population, data=data), data_root)
     estimate = Estimate(
-        worker=worker_name(), epoch_s=measured.epoch_s, memory_bytes=measured.memory_bytes, noise=data.estimate
+        worker=worker_name(),
+        epoch_s=measured.epoch_s,
+        memory_bytes=measured.memory_bytes,
+        noise=data.estimate,
+        trusted=data.trusted.counted,
     )
     yield PopulationChecked(key, estimate)
 
