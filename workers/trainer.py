@@ -8,6 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,10 @@ def _check(key: PopulationKey, population: Population, artifact_root: str, data_
     Path(artifact_root).mkdir(parents=True, exist_ok=True)
     data = counted(population.data, data_root)
     if population.noise_seed is not None:
-        noise = estimated(data, population.train, population.plan, population.noise_seed, data_root)
+        from s2e.labels.kept import cross_fitted_path, save
+
+        keep = partial(save, artifact_root, cross_fitted_path(key.job_id))
+        noise = estimated(data, population.train, population.plan, population.noise_seed, data_root, keep)
         data = replace(data, estimate=noise)
     measured = check_population(replace(population, data=data), data_root)
     estimate = Estimate(
