@@ -117,7 +117,8 @@ def run(
     require("train")
     if needs_estimate(spec):
         _say("Estimating how wrong the given labels are", progress)
-        spec = prepared(spec, root, None if output is None else partial(save, output, cross_fitted_path(spec.kind)))
+    keep = None if output is None else partial(save, output, cross_fitted_path(spec.kind))
+    spec = prepared(spec, root, keep)
     with _listener(spec, progress) as listener, _trainer(spec, output, root, workers) as train:
 
         def run_round(round_: Round, populations: tuple[Population, ...]) -> list[TrialResult]:

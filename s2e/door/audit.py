@@ -61,4 +61,5 @@ def _rows_of(data: DataSpec) -> DataSpec:
         validation_labels=plain.validation_labels,
         estimate=None,
         audit=None,
+        trusted=replace(data.trusted, counted=None),
     )

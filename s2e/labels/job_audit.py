@@ -84,8 +84,11 @@ def audit(
         free = free_scores(trainings, labels.label_S, n_classes)
         score_S, likely_S, other_S = free.score_S, free.likely_S, free.other_S
         chance_S, note = np.full(len(score_S), np.nan), FREE_NOTE
-    order = np.argsort(score_S, kind="stable")
-    is_issue = np.arange(len(order)) < n_wrong
+    # a label that is known to be right stands last, whatever networks make of it
+    score_S, chance_S = (np.where(labels.is_trusted_S, sure, of) for sure, of in ((1.0, score_S), (0.0, chance_S)))
+    likely_S = np.where(labels.is_trusted_S, labels.label_S, likely_S)
+    order = np.lexsort((score_S, labels.is_trusted_S))
+    is_issue = (np.arange(len(order)) < n_wrong) & ~labels.is_trusted_S[order]
     likely = np.where(is_issue, other_S[order], likely_S[order])
     return JobAudit(
         id=labels.id_S[order],
@@ -155,8 +158,8 @@ def as_csv(found: JobAudit, chosen: Sequence[int] | None = None) -> str:
 
 def as_parquet(found: JobAudit, chosen: Sequence[int] | None = None) -> bytes:
     """The table as Parquet. Raises ImportError without pyarrow."""
-    import pyarrow  # type: ignore[import-untyped]
-    import pyarrow.parquet  # type: ignore[import-untyped]
+    import pyarrow
+    import pyarrow.parquet
 
     rows = list(table_rows(found, chosen))
     table = pyarrow.table({name: [row[j] for row in rows] for j, name in enumerate(COLUMNS)})
