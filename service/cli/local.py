@@ -31,11 +31,12 @@ def search(
 
     Example: s2e search examples/digits.toml --output results
     """
-    _, report = run(spec_of(file), data_root=data_root, output=output)
+    spec = spec_of(file)
+    _, report = run(spec, data_root=data_root, output=output)
     console = out()
     draw_report(report, console)
     console.print()
-    terminal.print_places(console, report_files(report, output))
+    terminal.print_places(console, report_files(report, spec.kind, output))
 
 
 def list_names(
