@@ -8,6 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,18 +128,24 @@ class _Holding:
 
 
 def _check(key: PopulationKey, population: Population, artifact_root: str, data_root: str | None) -> Iterator[Event]:
+    from s2e.prepare import counted, estimated
     from s2e.train.check import check_population
 
     Path(artifact_root).mkdir(parents=True, exist_ok=True)
-    data = population.data
+    data = counted(population.data, data_root)
     if population.noise_seed is not None:
-        from s2e.prepare import estimated
+        from s2e.labels.kept import cross_fitted_path, save
 
-        noise = estimated(data, population.train, population.plan, population.noise_seed, data_root)
+        keep = partial(save, artifact_root, cross_fitted_path(key.job_id))
+        noise = estimated(data, population.train, population.plan, population.noise_seed, data_root, keep)
         data = replace(data, estimate=noise)
     measured = check_population(replace(population, data=data), data_root)
     estimate = Estimate(
-        worker=worker_name(), epoch_s=measured.epoch_s, memory_bytes=measured.memory_bytes, noise=data.estimate
+        worker=worker_name(),
+        epoch_s=measured.epoch_s,
+        memory_bytes=measured.memory_bytes,
+        noise=data.estimate,
+        trusted=data.trusted.counted,
     )
     yield PopulationChecked(key, estimate)
 
