@@ -175,19 +175,18 @@ class FaultyDatabase(Database):
     """``database``, with something that may happen before a transaction, before its commit, and after it."""
 
     def __init__(self, database: Database, happens: Callable[[str], None]) -> None:
-        self.engine, self._reader, self._writer = database.engine, database._reader, database._writer
-        self._happens = happens
+        self.engine, self._database, self._happens = database.engine, database, happens
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         self._happens("read")
-        with super().read() as session:
+        with self._database.read() as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         self._happens("begin")
-        with super().write() as session:
+        with self._database.write() as session:
             yield session
             self._happens("commit")
         self._happens("committed")

@@ -1,4 +1,4 @@
-"""Universes in which a dispatcher dies, freezes, or loses the database between any two writes; `make universes` has more."""
+"""Universes in which a dispatcher dies, freezes, or loses the database between any two writes (`make universes`)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from service.testing.universe import Rates, Universe
 from workers.backend import EpochReported
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_a_disturbed_job_ends_as_the_undisturbed_one(quick_search: Any, seed: int) -> None:
+def test_a_disturbed_job_ends_as_the_undisturbed_one(quick_search: Any) -> None:
     rates = Rates(crash=0.02, freeze=0.02, outage=0.02, loss=0.2)
-    end = Universe(seed, quick_search.spec, quick_search.evaluate, rates).run()
+    end = Universe(2, quick_search.spec, quick_search.evaluate, rates).run()
     assert end.n_faults >= 5
     assert end.history == quick_search.history
     assert end.report == quick_search.report
