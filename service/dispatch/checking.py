@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 from itertools import count
 
 from s2e.jobs import loop
-from s2e.prepare import needs_estimate, provisional, with_noise
+from s2e.prepare import informed, provisional
 from s2e.words import Estimate, replace
 from service.dispatch.known import KnownJob, to_check
 from service.dispatch.lead import Lead
@@ -25,7 +26,7 @@ class Checking:
     def __init__(self, lead: Lead, placing: Placing) -> None:
         self._lead = lead
         self._placing = placing
-        self._n_checks = count(1)
+        self._n_checks = count(secrets.randbits(40))  # checks have no attempt in the database that tells them apart
 
     def step(self, job_id: str, known: KnownJob) -> Step:
         """Start the next check of a job that has none under way."""
@@ -46,10 +47,10 @@ class Checking:
         """One population can be trained; when all can, the job runs."""
         assert known.checks
         lead, rest = self._lead, known.checks[1:]
-        if estimate.noise is not None and needs_estimate(known.spec):
+        if (spec := informed(known.spec, estimate)) != known.spec:
             with lead.database.write() as session:
-                repository.know_noise(session, job_id, lead.owner, estimate.noise)
-            known.spec = with_noise(known.spec, estimate.noise)
+                repository.know_data(session, job_id, lead.owner, spec.data)
+            known.spec = spec
             rest = [replace(population, data=known.spec.data) for population in rest]
         if not rest:
             places = capacity(lead.backend.workers(), known.spec.plan) - 1

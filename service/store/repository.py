@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from s2e.jobs import loop
-from s2e.words import SPEC_VERSION, Estimate, EstimatedNoise, JobSpec, to_json
+from s2e.words import SPEC_VERSION, DataSpec, Estimate, JobSpec, to_json
 from s2e.words.states import JOB_ENDED, JOB_TRANSITIONS, TRIAL_ENDED, TRIAL_IN_FLIGHT
 from service.errors import Conflict, IllegalTransition
 from service.store.changes import clean, emit, lock_job, move_job, move_trials, new_id, utc_now
@@ -169,11 +169,12 @@ def start_job(session: Session, job_id: str, owner: str, estimate: Estimate | No
         move_job(session, job, "running")
 
 
-def know_noise(session: Session, job_id: str, owner: str, noise: EstimatedNoise) -> None:
-    """What a check estimated of the labels becomes part of the spec, before the first round: all that follows is a
+def know_data(session: Session, job_id: str, owner: str, data: DataSpec) -> None:
+    """What a check found out about the labels becomes part of the spec, before the first round: all that follows is a
     function of it."""
     job = lock_job(session, job_id, owner)
-    job.spec = {**job.spec, "data": {**job.spec["data"], "estimate": to_json(noise)}}
+    known = {"estimate": to_json(data.estimate), "trusted": to_json(data.trusted)}
+    job.spec = {**job.spec, "data": {**job.spec["data"], **known}}
 
 
 def block_job(session: Session, job_id: str, owner: str, reason: str) -> None:
