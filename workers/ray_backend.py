@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from s2e.words import PlanSpec, Population, replace, to_json
+from workers import pausing
 from workers.backend import (
     LOST_TRAINER,
     OUT_OF_MEMORY,
@@ -194,6 +195,10 @@ class RayBackend:
         flight = self._flights.pop(key, None)
         if flight is not None and flight.hands is not None:
             self._stop(flight.hands, key)
+
+    def pause(self, key: PopulationKey) -> None:
+        if key in self._flights:
+            pausing.ask(self._roots[0], key)
 
     def running(self) -> frozenset[PopulationKey]:
         return frozenset(self._flights)

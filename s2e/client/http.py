@@ -137,6 +137,10 @@ class S2EClient(PeopleCalls):
     def resume(self, job_id: str) -> Job:
         return self._ask(Job, "POST", f"/jobs/{job_id}/resume")
 
+    def change(self, job_id: str, priority: int) -> Job:
+        """Give a job another priority among those of its owner."""
+        return self._ask(Job, "PATCH", f"/jobs/{job_id}", json={"priority": priority}, twice=True)
+
     def delete(self, job_id: str) -> None:
         """Delete a job that has ended, with its files. Raises NotFound, Conflict."""
         self._request("DELETE", f"/jobs/{job_id}")

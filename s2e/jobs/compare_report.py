@@ -14,7 +14,7 @@ def make_compare_report(spec: JobSpec, record: RoundRecord) -> CompareReport:
     """The report of a finished comparison."""
     entries, n_seeds = entries_of(spec), len(record.round.trials) // len(entries_of(spec))
     results: dict[str, list[TrialResult]] = {entry.label: [] for entry in entries}
-    keep_rate = {}
+    keep_rate: dict[str, tuple[float, ...]] = {}
     for trial, result in zip(record.round.trials, record.results, strict=True):  # seed by seed: k counts repeats first
         results[trial.label].append(result)
         keep_rate[trial.label] = trial.keep_rate

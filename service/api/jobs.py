@@ -20,6 +20,7 @@ from s2e.parts import KINDS
 from s2e.words import Estimate, JobSpec, read, replace, to_json
 from s2e.words.answers import Fan, JobRound, Progress
 from s2e.words.answers import Job as JobAnswer
+from s2e.words.asks import ChangeIn
 from service.api.admission import admit
 from service.api.lookup import StoredJobs
 from service.api.stored import if_known, spec_of
@@ -65,6 +66,12 @@ def pause(session: Session, job_id: str) -> JobAnswer:
 def resume(session: Session, job_id: str) -> JobAnswer:
     """Resume a job. Raises NotFound, IllegalTransition."""
     repository.resume_job(session, job_id)
+    return get(session, job_id)
+
+
+def change(session: Session, job_id: str, wanted: ChangeIn) -> JobAnswer:
+    """Change what can be changed of a job. Raises NotFound, Conflict."""
+    repository.change_priority(session, job_id, wanted.priority)
     return get(session, job_id)
 
 

@@ -12,12 +12,13 @@ from fastapi.openapi.utils import get_openapi
 from s2e.words import EpochMetrics, JobSpec, Number, json_schema, numbers_of, people, results
 from s2e.words import answers as shapes
 from s2e.words.answers import ProblemDocument
-from s2e.words.asks import AskIn, EpochsIn, ResultIn, SessionIn
+from s2e.words.asks import AskIn, ChangeIn, EpochsIn, ResultIn, SessionIn
 from s2e.words.people import KeyIn
 from service.api.operations import operations
 from service.api.problems import MEDIA_TYPE
 from service.api.scopes import NOBODY, scope_of
 
+BODIES = (JobSpec, ChangeIn, SessionIn, AskIn, EpochsIn, ResultIn, KeyIn)
 _REFUSED = {"$ref": "#/components/responses/Problem"}
 _WORDS: dict[str, type] = {
     name: value
@@ -86,7 +87,7 @@ def _schemas(of_answers: dict[str, Any]) -> dict[str, Any]:
     for name, schema in of_answers.items():
         if name in _WORDS:
             _add_words(schema, _WORDS[name])
-    bodies = {body.__name__: json_schema(body) for body in (JobSpec, SessionIn, AskIn, EpochsIn, ResultIn, KeyIn)}
+    bodies = {body.__name__: json_schema(body) for body in BODIES}
     return of_answers | bodies | {"Problem": json_schema(ProblemDocument)}
 
 
