@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.routing import BaseRoute
 
 import s2e
 from service.api import openapi, problems
@@ -47,7 +49,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(BodyLimit, limit_bytes=settings.max_body_bytes)
     app.add_middleware(Gate, keys=app.state.keys)
     app.add_middleware(SecurityHeaders)  # added last, so outermost: refusals of the others carry them too
-    _add_routes(app)
+    app.router.routes.extend(_routes())
     return app
 
 
@@ -58,23 +60,26 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.database.close()
 
 
-def _add_routes(app: FastAPI) -> None:
-    api = APIRouter(prefix="/api/v1")
+@functools.cache
+def _routes() -> list[BaseRoute]:
+    """The routes, which every application of a process has in common; each is prepared once, when it is first asked."""
+    router = APIRouter()
     for module in (jobs, trials, external, catalog, workers, session):
-        api.include_router(module.router)
-    app.include_router(api)
-    app.include_router(health.router)
-    app.include_router(docs.router)
+        router.include_router(module.router, prefix="/api/v1")
+    router.include_router(health.router)
+    router.include_router(docs.router)
+    router.add_api_route("/", _index_page, include_in_schema=False)
+    router.add_api_route("/jobs/{job_id}", _job_page, include_in_schema=False)
+    router.mount("/assets", StaticFiles(directory=DASHBOARD), name="assets")
+    return router.routes
 
-    @app.get("/", include_in_schema=False)
-    def index_page() -> FileResponse:
-        return _page("index.html")
 
-    @app.get("/jobs/{job_id}", include_in_schema=False)
-    def job_page(job_id: str) -> FileResponse:  # noqa: ARG001 - the page reads it from its address
-        return _page("job.html")
+def _index_page() -> FileResponse:
+    return _page("index.html")
 
-    app.mount("/assets", StaticFiles(directory=DASHBOARD), name="assets")
+
+def _job_page(job_id: str) -> FileResponse:  # noqa: ARG001 - the page reads it from its address
+    return _page("job.html")
 
 
 def openapi_text() -> str:

@@ -43,6 +43,7 @@ from service.store.repository import create_job
 from workers.backend import PopulationFinished, PopulationKey
 from workers.simulated import SimulatedBackend, SimulatedTrial
 
+CERTIFICATES = httpx.create_ssl_context()  # to read them takes longer than most tests
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SMALL = {
     "name": "small",
@@ -124,7 +125,7 @@ def running(settings: Settings) -> Iterator[Running]:
 
     port = server.servers[0].sockets[0].getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    with httpx.Client(base_url=f"{url}/api/v1", timeout=10) as http:
+    with httpx.Client(base_url=f"{url}/api/v1", timeout=10, verify=CERTIFICATES) as http:
         yield Running(url, http, stop, server.config.app)
     stop()
 
