@@ -132,9 +132,9 @@ def running(settings: Settings) -> Iterator[Running]:
 
 @pytest.fixture
 def dispatching(settings: Settings) -> Iterator[None]:
-    """A dispatcher in a thread, on trials that learn by a formula."""
+    """A dispatcher in a thread, on trials that learn by a formula. It has long pauses: a pass costs milliseconds."""
     database, stop = Database(settings.database_url), threading.Event()
-    dispatcher = Dispatcher(database, SimulatedBackend(by_formula), poll_s=0.01)
+    dispatcher = Dispatcher(database, SimulatedBackend(by_formula), poll_s=0.05)
     thread = threading.Thread(target=dispatcher.run, args=(stop,), daemon=True)
     with capture_logs():  # which would else go to standard output
         thread.start()
