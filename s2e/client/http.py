@@ -11,8 +11,10 @@ What it raises is in :mod:`s2e.client.errors`.
 
 from __future__ import annotations
 
+import functools
 import json
 import random
+import ssl
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -62,6 +64,12 @@ SILENT_S = 45.0
 """The stream sends a ping every 15 s; a connection silent for longer is dead."""
 
 
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    """The certificates trusted; to read them takes longer than a request, so the clients of a process share them."""
+    return httpx.create_ssl_context()
+
+
 @dataclass(frozen=True)
 class JobEvent:
     """One event of a job's stream."""
@@ -89,7 +97,7 @@ class S2EClient(PeopleCalls):
         self.url = url.rstrip("/")
         self._patience_s, self._has_answered = patience_s, False
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout_s)
+        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout_s, verify=_certificates())
 
     def __enter__(self) -> Self:
         return self
