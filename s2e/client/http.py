@@ -43,6 +43,7 @@ from s2e.words.answers import (
     SearchReport,
     TrialDetail,
     TrialEpochs,
+    TrialSchedules,
     Worker,
 )
 from s2e.words.asks import LEASE_S
@@ -159,6 +160,13 @@ class S2EClient:
     def schedule(self, job_id: str) -> JobSchedule:
         """The recommended R(t), provisional while the job runs."""
         return self._ask(JobSchedule, "GET", f"/jobs/{job_id}/schedule")
+
+    def schedules(
+        self, job_id: str, max_points: int = 60, since: int | None = None, digits: int | None = None
+    ) -> TrialSchedules:
+        """R(t) of every trial, thinned; with the ``last_event_id`` of an earlier answer, of what has changed since."""
+        params = _given({"max_points": max_points, "since": since, "digits": digits})
+        return self._ask(TrialSchedules, "GET", f"/jobs/{job_id}/schedules", params=params)
 
     def report(self, job_id: str) -> SearchReport:
         """The report of a search. Raises NotFound until the job has completed, WrongKind for a comparison."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Select, and_, func, or_, select, text, tuple_
+from sqlalchemy import Row, Select, and_, func, or_, select, text, tuple_
 from sqlalchemy.orm import Session
 
 from s2e.jobs.recommendation import Tried
@@ -25,7 +26,7 @@ from service.store.models import (
     share_of,
 )
 
-Row = TypeVar("Row")
+Shown = TypeVar("Shown")
 _LIVE = tuple(number.name for number in numbers_of(EpochMetrics) if number.live)
 
 
@@ -39,7 +40,7 @@ def trial(session: Session, trial_id: str) -> Trial:
     return _found(session.get(Trial, trial_id), "trial", trial_id)
 
 
-def _found(row: Row | None, what: str, key: str) -> Row:
+def _found(row: Shown | None, what: str, key: str) -> Shown:
     if row is None:
         raise NotFound(what, key)
     return row
@@ -88,9 +89,45 @@ def trials(
     return session.scalars(query.order_by(Trial.round, Trial.k).limit(limit + 1)).all()
 
 
-def all_trials(session: Session, job_id: str) -> Sequence[Trial]:
-    """Every trial of a job by (round, k)."""
-    return session.scalars(select(Trial).where(Trial.job_id == job_id).order_by(Trial.round, Trial.k)).all()
+def schedules(
+    session: Session, job_id: str, rounds: Collection[int] | None = None, ids: Collection[str] = ()
+) -> Sequence[Row[Any]]:
+    """Place, state and spec of a job's trials by (round, k): of all, or of whole ``rounds`` and of some ``ids``."""
+    columns = (Trial.id, Trial.round, Trial.k, Trial.label, Trial.state, Trial.validation_accuracy, Trial.spec)
+    query = select(*columns).where(Trial.job_id == job_id)
+    if rounds is not None:
+        query = query.where(or_(Trial.round.in_(rounds), Trial.id.in_(ids)))
+    return session.execute(query.order_by(Trial.round, Trial.k)).all()
+
+
+class Changes(NamedTuple):
+    """What a job's events say has changed behind one of them."""
+
+    last_id: int
+    rounds: frozenset[int]
+    trials: frozenset[str]
+
+
+def changes(session: Session, job_id: str, since: int, most: int) -> Changes | None:
+    """Rounds that came and trials that changed behind an event; None where more than ``most`` events tell of them, or
+    where the job was tried again, which takes trials away."""
+    query = select(JobEvent.id, JobEvent.kind, JobEvent.data).where(JobEvent.job_id == job_id, JobEvent.id > since)
+    told = session.execute(query.where(JobEvent.kind != "epochs").order_by(JobEvent.id).limit(most + 1)).all()
+    if len(told) > most or any(kind == "job" and data["state"] == "queued" for _, kind, data in told):
+        return None
+    return Changes(
+        last_events(session, [job_id]).get(job_id, 0),
+        frozenset(data["round"] for _, kind, data in told if kind == "round"),
+        frozenset(data["id"] for _, kind, data in told if kind == "trial"),
+    )
+
+
+class Succeeded(NamedTuple):
+    """A trial that has an objective, and what it says."""
+
+    round: int
+    k: int
+    tried: Tried
 
 
 def succeeded_so_far(session: Session, job_id: str) -> tuple[int, datetime | None]:
@@ -102,8 +139,8 @@ def succeeded_so_far(session: Session, job_id: str) -> tuple[int, datetime | Non
     return n, last
 
 
-def succeeded_search_trials(session: Session, job_id: str) -> list[tuple[int, int, Tried]]:
-    """(round, k) and what it says of every trial that has an objective, by (round, k)."""
+def succeeded_search_trials(session: Session, job_id: str, since: datetime | None = None) -> list[Succeeded]:
+    """Every trial that has an objective, by (round, k); of those that ended at ``since`` or later."""
     query = (
         select(Trial.round, Trial.k, Trial.spec, Trial.objective)
         .where(
@@ -111,10 +148,11 @@ def succeeded_search_trials(session: Session, job_id: str) -> list[tuple[int, in
         )
         .order_by(Trial.round, Trial.k)
     )
-    rows = session.execute(query)
+    if since is not None:
+        query = query.where(Trial.finished_at >= since)
     return [
-        (m, k, Tried(spec["keep_rate"], spec.get("train", {}), objective, share_of(spec)))
-        for m, k, spec, objective in rows
+        Succeeded(m, k, Tried(array("d", spec["keep_rate"]), spec.get("train", {}), objective, share_of(spec), m))
+        for m, k, spec, objective in session.execute(query)
     ]
 
 

@@ -118,9 +118,17 @@ def list_trials(
 
 
 @router.get("/{job_id}/schedules", operation_id="list_schedules", **FRESH)
-def list_schedules(session: ReadSession, job: ExistingJob, max_points: MaxPoints = 60) -> TrialSchedules:
-    """R(t) of every trial, thinned to the same epochs."""
-    return schedules.schedules_out(session, job, max_points)
+def list_schedules(
+    session: ReadSession,
+    job: ExistingJob,
+    max_points: MaxPoints = 60,
+    since: Annotated[
+        int | None, Query(ge=0, lt=2**63, description="last_event_id of an earlier answer: only what has changed")
+    ] = None,
+    digits: Annotated[int | None, Query(ge=1, le=17, description="decimals of R(t); all unless given")] = None,
+) -> TrialSchedules:
+    """R(t) of every trial, thinned to the same epochs; with since, of those that changed or came behind it."""
+    return schedules.schedules_out(session, job, max_points, since, digits)
 
 
 @router.get("/{job_id}/schedule", operation_id="get_schedule", response_model=JobSchedule, responses=also(CSV))
