@@ -35,24 +35,26 @@ from service.store.populations import epoch_row
 
 OWNER = "bench:1"
 PER_ROUND = 100
+_RUN = "UPDATE jobs SET state = 'running', n_trials_done = :n WHERE id = :id"
 _EPOCHS = Base.metadata.tables[Epoch.__tablename__]
 
 
 def big_job(database: Database, n_trials: int, n_epochs: int) -> str:
     """A search under way, whose trials have all succeeded but those of the last round."""
-    search = {"searcher": "random", "n_rounds": -(-n_trials // PER_ROUND) + 1, "n_trials": PER_ROUND}
+    n_rounds = -(-n_trials // PER_ROUND) + 1
+    search = {"searcher": "random", "n_rounds": n_rounds, "n_trials": PER_ROUND}
     spec = parse_job({"train": {"n_epochs": n_epochs}, "search": search})
     with database.write() as session:
         job_id, _ = repository.create_job(session, spec)
         leases.acquire_lease(session, job_id, OWNER, 86_400)
         repository.check_job_first(session, job_id, OWNER)
     history: list[RoundRecord] = []
-    for m in range(search["n_rounds"]):
-        history.append(_ended_round(database, job_id, spec, history, n_epochs, ended=m + 1 < search["n_rounds"]))
+    for m in range(n_rounds):
+        history.append(_ended_round(database, job_id, spec, history, n_epochs, ended=m + 1 < n_rounds))
     with database.write() as session:
         if database.engine.dialect.name == "sqlite":
             session.execute(text("ANALYZE"))
-        session.execute(text("UPDATE jobs SET state = 'running', n_trials_done = :n"), {"n": n_trials})
+        session.execute(text(_RUN), {"n": n_trials, "id": job_id})
     return job_id
 
 
@@ -68,11 +70,11 @@ def _ended_round(
     with database.write() as session:
         rounds.insert_round(session, job_id, OWNER, spec, asked)
         if ended:
-            _end_trials(session, job_id, asked.index, results, n_epochs)
+            _end_trials(session, asked.index, results, n_epochs)
     return RoundRecord(asked, results)
 
 
-def _end_trials(session: Any, job_id: str, m: int, results: tuple[TrialResult, ...], n_epochs: int) -> None:
+def _end_trials(session: Any, m: int, results: tuple[TrialResult, ...], n_epochs: int) -> None:
     ids = {k: i for i, k in session.execute(text("SELECT id, k FROM trials WHERE round = :m"), {"m": m})}
     for result in results:
         values = {"objective": result.objective, "validation_accuracy": 1 - (result.objective or 0)}
@@ -98,7 +100,7 @@ def _metrics(result: TrialResult, t: int, n_epochs: int) -> EpochMetrics:
     )  # fmt: skip
 
 
-def views(job_id: str, trial_id: str) -> dict[str, str]:
+def views(job_id: str, trial_id: str, since: int) -> dict[str, str]:
     """Every list and view that pages and clients ask for."""
     job = f"/jobs/{job_id}"
     return {
@@ -108,7 +110,12 @@ def views(job_id: str, trial_id: str) -> dict[str, str]:
         "rounds, page of 200": f"{job}/rounds?limit=200",
         "trials, page of 200": f"{job}/trials?limit=200",
         "trials, last round": f"{job}/trials?round=99",
+        "trials, by objective": f"{job}/trials?limit=200&sort=objective",
+        "trials, three fields": f"{job}/trials?limit=200&fields=round,k,objective",
+        "trials, all as NDJSON": f"{job}/trials?format=ndjson&fields=round,k,state,objective",
         "schedules, 60 points": f"{job}/schedules?max_points=60",
+        "schedules, 4 digits": f"{job}/schedules?max_points=60&digits=4",
+        "schedules, news of a round": f"{job}/schedules?max_points=60&digits=4&since={since}",
         "schedule": f"{job}/schedule",
         "curves": f"{job}/curves?metric=test_accuracy",
         "trial": f"/trials/{trial_id}",
@@ -159,20 +166,21 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     n_trials, n_epochs, n_jobs = (100, 5, 3) if args.tiny else (args.trials, args.epochs, args.jobs)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         url = stack.enter_context(postgres())[0] if args.postgres else f"sqlite:///{folder}/s2e.db"
+        if args.database:
+            url = f"sqlite:///{args.database.resolve()}"
         migrate(url)
-        database = Database(url)
-        for _ in range(n_jobs):
-            with database.write() as session:
-                repository.create_job(session, parse_job({}))
-        began_s = time.perf_counter()
-        job_id = big_job(database, n_trials, n_epochs)
-        seeded_s = time.perf_counter() - began_s
+        database, seeded_s = Database(url), 0.0
         with database.read() as session:
-            trial_id = session.execute(text("SELECT id FROM trials ORDER BY id LIMIT 1")).scalar_one()
-        size = Path(folder, "s2e.db").stat().st_size if not args.postgres else None
+            there = session.execute(text("SELECT count(*) FROM trials")).scalar_one()
+        if not there:
+            seeded_s = _seed(database, n_trials, n_epochs, n_jobs)
+        with database.read() as session:
+            trial_id, job_id = session.execute(text("SELECT id, job_id FROM trials ORDER BY id LIMIT 1")).one()
+            since = session.execute(text("SELECT max(id) FROM job_events WHERE kind = 'round'")).scalar_one() - 1
+        size = None if args.postgres else Path(database.engine.url.database or "").stat().st_size
         database.close()
         port, pid = stack.enter_context(api(url, Path(folder)))
-        asked = views(job_id, trial_id)
+        asked = views(job_id, trial_id, since)
         costs = {name: asyncio.run(cost(port, pid, path)) for name, path in asked.items()}
         memory = asyncio.run(five_readers(port, pid, list(asked.values()), 2 if args.tiny else 20))
     return {
@@ -189,6 +197,16 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def _seed(database: Database, n_trials: int, n_epochs: int, n_jobs: int) -> float:
+    """The big job and the others; the seconds it took."""
+    began_s = time.perf_counter()
+    for _ in range(n_jobs):
+        with database.write() as session:
+            repository.create_job(session, parse_job({}))
+    big_job(database, n_trials, n_epochs)
+    return time.perf_counter() - began_s
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -196,6 +214,9 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--epochs", type=int, default=200)
     found.add_argument("--jobs", type=int, default=1_000)
     found.add_argument("--postgres", action="store_true", help="on a PostgreSQL of its own instead of SQLite")
+    found.add_argument(
+        "--database", type=Path, help="SQLite file to keep the rows in: a second run need not write them"
+    )
     found.add_argument("--tiny", action="store_true", help="a small job: checks the path, not the cost")
     return found
 

@@ -120,9 +120,11 @@ class S2EClient:
     def job(self, job_id: str) -> Job:
         return self._ask(Job, "GET", f"/jobs/{job_id}")
 
-    def jobs(self, state: str | None = None) -> Iterator[Job]:
-        """All jobs, newest first."""
-        return self._pages(Page[Job], "/jobs", {"state": state})
+    def jobs(
+        self, state: str | None = None, *, kind: str | None = None, name: str | None = None, sort: str = "-created"
+    ) -> Iterator[Job]:
+        """All jobs, newest first unless told; of a state, a kind, or with a part of a name."""
+        return self._pages(Page[Job], "/jobs", {"state": state, "kind": kind, "name": name, "sort": sort})
 
     def cancel(self, job_id: str) -> Job:
         return self._ask(Job, "POST", f"/jobs/{job_id}/cancel")
@@ -145,9 +147,28 @@ class S2EClient:
         """All rounds of a job, in order."""
         return self._pages(Page[JobRound], f"/jobs/{job_id}/rounds", {})
 
-    def trials(self, job_id: str, round_: int | None = None, label: str | None = None) -> Iterator[JobTrial]:
-        """Trials of a job by (round, k)."""
-        return self._pages(Page[JobTrial], f"/jobs/{job_id}/trials", {"round": round_, "label": label})
+    def trials(
+        self,
+        job_id: str,
+        round_: int | None = None,
+        label: str | None = None,
+        *,
+        state: str | None = None,
+        sort: str = "place",
+    ) -> Iterator[JobTrial]:
+        """Trials of a job by (round, k), or by a number: ``sort="objective"``, ``sort="-test_accuracy"``."""
+        params = {"round": round_, "label": label, "state": state, "sort": sort}
+        return self._pages(Page[JobTrial], f"/jobs/{job_id}/trials", params)
+
+    def lines(self, path: str, *fields: str, **params: Any) -> Iterator[dict[str, Any]]:
+        """A whole list as it comes over one connection, each item as plain JSON with these fields: for long ones.
+
+        ``client.lines(f"/jobs/{job_id}/trials", "round", "k", "objective", state="succeeded")``
+        """
+        wanted = _given({**params, "format": "ndjson", "fields": ",".join(fields) or None})
+        with self._stream_of(path, {}, params=wanted) as response:
+            for line in response.iter_lines():
+                yield json.loads(line)
 
     def trial(self, trial_id: str) -> TrialDetail:
         return self._ask(TrialDetail, "GET", f"/trials/{trial_id}")
@@ -211,9 +232,11 @@ class S2EClient:
         partial.replace(path)
         return path
 
-    def save_table(self, path: str, file: str | Path) -> None:
-        """Write the CSV form of an address below /api/v1: ``/jobs/{id}/schedule``, ``/trials/{id}/epochs``."""
-        Path(file).write_bytes(self._request("GET", path, params={"format": "csv"}).content)
+    def save_table(self, path: str, file: str | Path, **params: Any) -> None:
+        """Write the table at an address below /api/v1: ``/jobs/{id}/schedule``, ``/jobs/{id}/curves``,
+        ``/trials/{id}/epochs``. As CSV or, for a file that ends in ``.parquet``, as Parquet."""
+        wanted = "parquet" if Path(file).suffix == ".parquet" else "csv"
+        Path(file).write_bytes(self._request("GET", path, params={**_given(params), "format": wanted}).content)
 
     def curves(self, job_id: str, metric: str = "test_accuracy", max_points: int = 120) -> Curves:
         """Mean and range over the trials of each label, epoch by epoch."""

@@ -1,7 +1,8 @@
 """The best bet on what has succeeded so far, kept by job: every reader of a running job asks for it again and again.
 
 What was read stays read: only trials that have succeeded since are. And where weighing them takes long, as with
-thousands, it is not done again before ten times as long: what is told meanwhile is the best bet of a moment ago.
+thousands, it is not done again before ten times as long while the job runs: what is told meanwhile is the best bet of a
+moment ago.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def best(session: Session, job: Job) -> Place | None:
         _kept.move_to_end(job.id)
         while len(_kept) > MOST_KEPT:
             _kept.popitem(last=False)
-        if kept.weighed != succeeded and time.monotonic() >= kept.again_s:
+        if kept.weighed != succeeded and (job.state != "running" or time.monotonic() >= kept.again_s):
             spec, _ = spec_of(job)
             began_s = time.monotonic()
             kept.place = None if spec is None else if_known(_weigh, session, job.id, spec, kept, succeeded)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Row, Select, and_, func, or_, select, text, tuple_
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text, tuple_
+from sqlalchemy.orm import Session, defer
 
 from s2e.jobs.recommendation import Tried
 from s2e.words import EpochMetrics, numbers_of
 from service.errors import NotFound
 from service.store.models import (
+    TRIAL_NUMBERS,
     TRIAL_UNDONE,
     Attempt,
     Epoch,
@@ -46,14 +47,49 @@ def _found(row: Shown | None, what: str, key: str) -> Shown:
     return row
 
 
-def jobs(session: Session, limit: int, before: tuple[str] | None, state: str | None) -> Sequence[Job]:
-    """Jobs older than ``before``, newest first (ids sort by time); one more than ``limit`` tells of a further page."""
-    query = select(Job).order_by(Job.id.desc()).limit(limit + 1)
-    if before is not None:
-        query = query.where(Job.id < before[0])
+JOB_SORTS = ("-created", "created", "name", "-name", "state", "-state")
+"""Orders of the list of jobs; newest first unless told."""
+PIECE = 200
+"""Trials whose schedules one query reads."""
+PLACE = "place"
+TRIAL_SORTS = (PLACE, f"-{PLACE}", *TRIAL_NUMBERS, *(f"-{name}" for name in TRIAL_NUMBERS))
+"""Orders of a list of trials: by (round, k), or by a number; a trial without it comes last either way."""
+_LAST = 1e308
+
+
+def jobs(
+    session: Session,
+    limit: int,
+    after: tuple[str, ...] | None,
+    state: str | None,
+    *,
+    kind: str | None = None,
+    name: str | None = None,
+    sort: str = "-created",
+) -> Sequence[Job]:
+    """Jobs behind ``after``, the :func:`job_key` of one, in the order ``sort`` (ids sort by time); one more than
+    ``limit`` tells of a further page."""
+    columns = [Job.id] if sort.endswith("created") else [getattr(Job, sort.lstrip("-")), Job.id]
+    query = select(Job).order_by(*(column.desc() if sort[0] == "-" else column.asc() for column in columns))
+    if after is not None:
+        query = query.where(_behind(columns, after, sort[0] == "-"))
     if state is not None:
         query = query.where(Job.state == state)
-    return session.scalars(query).all()
+    if kind is not None:
+        query = query.where(func.coalesce(Job.spec["kind"].as_string(), "search") == kind)
+    if name is not None:
+        query = query.where(func.lower(Job.name).contains(name.lower(), autoescape=True))
+    return session.scalars(query.limit(limit + 1)).all()
+
+
+def job_key(row: Job, sort: str) -> tuple[str, ...]:
+    """Where a job stands in the order ``sort``."""
+    return (row.id,) if sort.endswith("created") else (getattr(row, sort.lstrip("-")), row.id)
+
+
+def _behind(columns: Sequence[Any], after: Sequence[Any], descending: bool) -> ColumnElement[bool]:
+    here, there = tuple_(*columns), tuple_(*after)
+    return here < there if descending else here > there
 
 
 def rounds(session: Session, job_id: str, limit: int, after: tuple[int] | None) -> Sequence[tuple[SearchRound, int]]:
@@ -74,30 +110,66 @@ def trials(
     session: Session,
     job_id: str,
     limit: int,
-    after: tuple[int, int] | None,
-    round_: int | None,
-    label: str | None,
+    after: tuple[Any, ...] | None,
+    round_: int | None = None,
+    label: str | None = None,
+    *,
+    state: str | None = None,
+    sort: str = PLACE,
+    specs: bool = True,
 ) -> Sequence[Trial]:
-    """Trials of a job by (round, k); one more than ``limit``."""
+    """Trials of a job behind ``after``, the :func:`trial_key` of one, in the order ``sort``; one more than ``limit``.
+
+    Without ``specs`` their schedules, most of a row, are read when somebody looks at them.
+    """
     query = select(Trial).where(Trial.job_id == job_id)
+    columns, descending = _trial_order(sort), sort[0] == "-"
     if after is not None:
-        query = query.where(tuple_(Trial.round, Trial.k) > tuple_(*after))
+        query = query.where(_behind(columns, after, descending))
     if round_ is not None:
         query = query.where(Trial.round == round_)
     if label is not None:
         query = query.where(Trial.label == label)
-    return session.scalars(query.order_by(Trial.round, Trial.k).limit(limit + 1)).all()
+    if state is not None:
+        query = query.where(Trial.state == state)
+    if not specs:
+        query = query.options(defer(Trial.spec))
+    query = query.order_by(*(column.desc() if descending else column.asc() for column in columns))
+    return session.scalars(query.limit(limit + 1)).all()
 
 
-def schedules(
+def _trial_order(sort: str) -> list[Any]:
+    place: list[Any] = [Trial.round, Trial.k]
+    if sort.endswith(PLACE):
+        return place
+    return [func.coalesce(getattr(Trial, sort.lstrip("-")), -_LAST if sort[0] == "-" else _LAST), *place]
+
+
+def trial_key(row: Trial, sort: str) -> tuple[Any, ...]:
+    """Where a trial stands in the order ``sort``."""
+    if sort.endswith(PLACE):
+        return row.round, row.k
+    value: float | None = getattr(row, sort.lstrip("-"))
+    return (-_LAST if sort[0] == "-" else _LAST) if value is None else value, row.round, row.k
+
+
+def schedule_places(
     session: Session, job_id: str, rounds: Collection[int] | None = None, ids: Collection[str] = ()
-) -> Sequence[Row[Any]]:
-    """Place, state and spec of a job's trials by (round, k): of all, or of whole ``rounds`` and of some ``ids``."""
-    columns = (Trial.id, Trial.round, Trial.k, Trial.label, Trial.state, Trial.validation_accuracy, Trial.spec)
+) -> Sequence[Any]:
+    """Place and state of a job's trials by (round, k): of all, or of whole ``rounds`` and of some ``ids``."""
+    columns = (Trial.id, Trial.round, Trial.k, Trial.label, Trial.state, Trial.validation_accuracy)
     query = select(*columns).where(Trial.job_id == job_id)
     if rounds is not None:
         query = query.where(or_(Trial.round.in_(rounds), Trial.id.in_(ids)))
     return session.execute(query.order_by(Trial.round, Trial.k)).all()
+
+
+def keep_rates(session: Session, ids: Sequence[str]) -> Iterator[tuple[str, list[float]]]:
+    """R(t) of these trials, a piece at a time: no more than that is in memory."""
+    for first in range(0, len(ids), PIECE):
+        query = select(Trial.id, Trial.spec).where(Trial.id.in_(ids[first : first + PIECE]))
+        for trial_id, spec in session.execute(query):
+            yield trial_id, spec["keep_rate"]
 
 
 class Changes(NamedTuple):
