@@ -62,7 +62,7 @@ def _example(schema: dict[str, Any], schemas: dict[str, Any], name: str = "") ->
     for union in ("anyOf", "oneOf"):
         if union in schema:
             return _example(_most_said(schema[union]), schemas, name)
-    make: Callable[..., Any] = _EXAMPLES.get(schema.get("type", ""), _nothing)
+    make = _EXAMPLES.get(schema.get("type", ""), _nothing)
     return make(schema, schemas)
 
 
@@ -111,7 +111,7 @@ def _true(*_: Any) -> bool:
     return True
 
 
-_EXAMPLES = {
+_EXAMPLES: dict[str, Callable[..., Any]] = {
     "object": _object,
     "array": _array,
     "string": _string,
