@@ -48,6 +48,7 @@ from s2e.words.answers import (
     SearchReport,
     TrialDetail,
     TrialEpochs,
+    TrialSchedules,
     Worker,
 )
 from s2e.words.asks import LEASE_S
@@ -132,9 +133,11 @@ class S2EClient(PeopleCalls):
     def job(self, job_id: str) -> Job:
         return self._ask(Job, "GET", f"/jobs/{job_id}")
 
-    def jobs(self, state: str | None = None) -> Iterator[Job]:
-        """All jobs, newest first."""
-        return self._pages(Page[Job], "/jobs", {"state": state})
+    def jobs(
+        self, state: str | None = None, *, kind: str | None = None, name: str | None = None, sort: str = "-created"
+    ) -> Iterator[Job]:
+        """All jobs, newest first unless told; of a state, a kind, or with a part of a name."""
+        return self._pages(Page[Job], "/jobs", {"state": state, "kind": kind, "name": name, "sort": sort})
 
     def cancel(self, job_id: str) -> Job:
         return self._ask(Job, "POST", f"/jobs/{job_id}/cancel")
@@ -161,9 +164,28 @@ class S2EClient(PeopleCalls):
         """All rounds of a job, in order."""
         return self._pages(Page[JobRound], f"/jobs/{job_id}/rounds", {})
 
-    def trials(self, job_id: str, round_: int | None = None, label: str | None = None) -> Iterator[JobTrial]:
-        """Trials of a job by (round, k)."""
-        return self._pages(Page[JobTrial], f"/jobs/{job_id}/trials", {"round": round_, "label": label})
+    def trials(
+        self,
+        job_id: str,
+        round_: int | None = None,
+        label: str | None = None,
+        *,
+        state: str | None = None,
+        sort: str = "place",
+    ) -> Iterator[JobTrial]:
+        """Trials of a job by (round, k), or by a number: ``sort="objective"``, ``sort="-test_accuracy"``."""
+        params = {"round": round_, "label": label, "state": state, "sort": sort}
+        return self._pages(Page[JobTrial], f"/jobs/{job_id}/trials", params)
+
+    def lines(self, path: str, *fields: str, **params: Any) -> Iterator[dict[str, Any]]:
+        """A whole list as it comes over one connection, each item as plain JSON with these fields: for long ones.
+
+        ``client.lines(f"/jobs/{job_id}/trials", "round", "k", "objective", state="succeeded")``
+        """
+        wanted = _given({**params, "format": "ndjson", "fields": ",".join(fields) or None})
+        with self._stream_of(path, {}, params=wanted) as response:
+            for line in response.iter_lines():
+                yield json.loads(line)
 
     def trial(self, trial_id: str) -> TrialDetail:
         return self._ask(TrialDetail, "GET", f"/trials/{trial_id}")
@@ -176,6 +198,13 @@ class S2EClient(PeopleCalls):
     def schedule(self, job_id: str) -> JobSchedule:
         """The recommended R(t), provisional while the job runs."""
         return self._ask(JobSchedule, "GET", f"/jobs/{job_id}/schedule")
+
+    def schedules(
+        self, job_id: str, max_points: int = 60, since: int | None = None, digits: int | None = None
+    ) -> TrialSchedules:
+        """R(t) of every trial, thinned; with the ``last_event_id`` of an earlier answer, of what has changed since."""
+        params = _given({"max_points": max_points, "since": since, "digits": digits})
+        return self._ask(TrialSchedules, "GET", f"/jobs/{job_id}/schedules", params=params)
 
     def report(self, job_id: str) -> SearchReport:
         """The report of a search. Raises NotFound until the job has completed, WrongKind for a comparison."""
@@ -220,9 +249,11 @@ class S2EClient(PeopleCalls):
         partial.replace(path)
         return path
 
-    def save_table(self, path: str, file: str | Path) -> None:
-        """Write the CSV form of an address below /api/v1: ``/jobs/{id}/schedule``, ``/trials/{id}/epochs``."""
-        Path(file).write_bytes(self._request("GET", path, params={"format": "csv"}).content)
+    def save_table(self, path: str, file: str | Path, **params: Any) -> None:
+        """Write the table at an address below /api/v1: ``/jobs/{id}/schedule``, ``/jobs/{id}/curves``,
+        ``/trials/{id}/epochs``. As CSV or, for a file that ends in ``.parquet``, as Parquet."""
+        wanted = "parquet" if Path(file).suffix == ".parquet" else "csv"
+        Path(file).write_bytes(self._request("GET", path, params={**_given(params), "format": wanted}).content)
 
     def labels(
         self,

@@ -145,6 +145,10 @@ class View:
             self.told.pop(key, None)
             self.cluster.cancel(key)
 
+    def pause(self, key: PopulationKey) -> None:
+        if key in self.driven:
+            self.cluster.trains.pause(key)
+
     def running(self) -> frozenset[PopulationKey]:
         return frozenset(self.driven)
 
