@@ -28,6 +28,21 @@ class Settings(BaseSettings):
     port: int = Field(default=8642, ge=0, le=65_535)
     api_key: SecretStr | None = None
     max_body_bytes: int = Field(default=262_144, ge=1)
+    max_upload_bytes: int = Field(default=256 * 2**20, ge=1)
+    """Of one file or archive of data that is sent; unpacked, eight times that."""
+    look_s: float = Field(default=900.0, gt=0)
+    """Longest look at data that are being registered."""
+    max_header_bytes: int = Field(default=65_536, ge=1_024)
+    """All headers of a request together."""
+    receive_s: float = Field(default=20.0, gt=0)
+    """Longest wait for the headers of a request, and for the next piece of its body."""
+
+    key_rate_per_s: float = Field(default=200.0, ge=0)
+    """Requests a second of one key, counted by each api process; ten times as many at once. 0: no limit."""
+    owner_jobs: int = Field(default=0, ge=0)
+    """Jobs of one owner that have not ended, at most. 0: no limit."""
+    owner_trials: int = Field(default=0, ge=0)
+    """Trials of one owner that are under way, at most; one population at least. 0: no limit."""
 
     max_job_trials: int = Field(default=50_000, ge=1)
     max_job_epochs: int = Field(default=5_000_000, ge=1)

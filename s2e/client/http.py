@@ -26,7 +26,9 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from s2e.client.errors import Unavailable, UnknownAnswer, Unreachable, WrongKind, refusal
+from s2e.client.datasets import DatasetCalls
+from s2e.client.errors import TooMany, Unavailable, UnknownAnswer, Unreachable, WrongKind, refusal
+from s2e.client.people import PeopleCalls
 from s2e.words import JobSpec, UnreadableError, read, to_json
 from s2e.words.answers import (
     Asked,
@@ -71,7 +73,7 @@ class JobEvent:
         return self.kind == "job" and self.data["state"] in JOB_ENDED
 
 
-class S2EClient:
+class S2EClient(PeopleCalls, DatasetCalls):
     """One service. ``key`` is needed where the service has one.
 
     A service that has answered before and is away now, or says that it cannot serve for the moment, is asked again for
@@ -307,7 +309,7 @@ class S2EClient:
                 not_sent = isinstance(error.__cause__, httpx.ConnectError)
                 if not self._has_answered or not (twice or not_sent) or time.monotonic() + pause_s > until_s:
                     raise
-            except Unavailable as error:
+            except (TooMany, Unavailable) as error:
                 pause_s = max(pause_s, error.retry_after_s)
                 if time.monotonic() + pause_s > until_s:
                     raise

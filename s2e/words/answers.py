@@ -68,6 +68,8 @@ class Job:
     progress: Progress
     last_event_id: int = param(0, doc="the newest event that this answer knows of: the stream goes on behind it")
     estimate: Estimate | None = param(None, doc="what a check on a worker measured before the first round")
+    owner: str = param("", doc="whose key submitted it; empty: everybody's")
+    priority: int = param(0, doc="among the jobs of its owner: a higher one has its places first")
     population: int | None = param(
         None, doc="most trials of a population where memory held fewer than spec.plan.population; null: it held them"
     )
@@ -297,6 +299,13 @@ class Named:
 
 
 @dataclass(frozen=True)
+class NamedDataset(Named):
+    """A data set: one of the package, or one that was registered with this service."""
+
+    registered: bool = param(doc="true: a job names it in data.registered; false: in data.name")
+
+
+@dataclass(frozen=True)
 class NamedMethod(Named):
     """A training method with its hyperparameters."""
 
@@ -344,9 +353,11 @@ class Health:
 @dataclass(frozen=True)
 class Readiness:
     status: str = param(choices=("ready",), doc="the service can work")
-    database: str = param(choices=("ok",), doc="it answers")
+    database: str = param(choices=("ok",), doc="it can be written to")
     migrations: str = param(choices=("head",), doc="its schema is the one this program was written for")
+    disk: str = param(choices=("ok",), doc="artifacts can be written, and there is room for them")
     dispatcher: str = param(choices=("ok",), doc="one lives, and its backend is there")
+    places: str = param(choices=("ok",), doc="there is one that trains")
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,20 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from s2e.words import EpochMetrics, JobSpec, Number, json_schema, numbers_of, results
+from s2e.words import EpochMetrics, JobSpec, Number, datasets, json_schema, numbers_of, people, results
 from s2e.words import answers as shapes
 from s2e.words.answers import ProblemDocument
 from s2e.words.asks import AskIn, EpochsIn, ResultIn, SessionIn
+from s2e.words.datasets import DatasetIn
+from s2e.words.people import KeyIn
+from service.api.operations import operations
 from service.api.problems import MEDIA_TYPE
+from service.api.scopes import NOBODY, scope_of
 
 _REFUSED = {"$ref": "#/components/responses/Problem"}
 _WORDS: dict[str, type] = {
     name: value
-    for module in (results, shapes)
+    for module in (results, shapes, people, datasets)
     for name, value in vars(module).items()
     if isinstance(value, type) and dataclasses.is_dataclass(value)
 }
@@ -39,9 +43,12 @@ def install(app: FastAPI) -> None:
 def document(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI 3.1 document of ``app``."""
     described = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-    for path, operations in described["paths"].items():
-        for verb, operation in operations.items():
+    scopes = {route.operation_id: scope_of(route.endpoint) for route in operations()}
+    for path, verbs in described["paths"].items():
+        for verb, operation in verbs.items():
             responses = operation["responses"]
+            if scope := scopes.get(operation["operationId"]):
+                operation["security"] = [] if scope == NOBODY else [{}, {"key": [scope]}, {"session": [scope]}]
             responses.pop("422", None)  # FastAPI's own shape, which is never sent
             responses |= {str(status): _REFUSED for status in _refusals(path, verb, operation)}
     components = described["components"]
@@ -59,10 +66,11 @@ def document(app: FastAPI) -> dict[str, Any]:
 def _refusals(path: str, verb: str, operation: dict[str, Any]) -> list[int]:
     """The refusals that an operation may answer with: by who asks, by how, by what is sent, and by what is stored."""
     statuses = {403, 413, 500, 503}  # another site's page, too large a body, a bug, a database that is away
-    if path.startswith("/api/"):
-        statuses.add(401)
+    statuses |= {400, 431}  # headers given twice, or too large
+    if path.startswith("/api/") or path == "/metrics":
+        statuses |= {401, 429}
     if "requestBody" in operation:
-        statuses |= {400, 415, 422}
+        statuses |= {408, 415, 422}
     if any(parameter["in"] != "path" for parameter in operation.get("parameters", ())):
         statuses.add(422)
     if "{" in path:
@@ -79,7 +87,9 @@ def _schemas(of_answers: dict[str, Any]) -> dict[str, Any]:
     for name, schema in of_answers.items():
         if name in _WORDS:
             _add_words(schema, _WORDS[name])
-    bodies = {body.__name__: json_schema(body) for body in (JobSpec, SessionIn, AskIn, EpochsIn, ResultIn)}
+    bodies = {
+        body.__name__: json_schema(body) for body in (JobSpec, SessionIn, AskIn, EpochsIn, ResultIn, KeyIn, DatasetIn)
+    }
     return of_answers | bodies | {"Problem": json_schema(ProblemDocument)}
 
 

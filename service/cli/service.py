@@ -61,8 +61,10 @@ def serve(
 def api(host: Host = None, port: Port = None) -> None:
     """Start the API alone: REST, event stream and dashboard. Needs neither torch nor Ray."""
     with needs("server"):
+        from service import logs
         from service.api.server import make_server
 
+        logs.configure()
         settings = _settings(host, port)
         server = make_server(settings)
         if not _at_head(settings):

@@ -21,7 +21,8 @@ from s2e.words import S2EError
 from service.dispatch.backends import make_backend
 from service.dispatch.guarded import BackendAwayError, GuardedBackend
 from service.dispatch.heartbeat import Heartbeat
-from service.dispatch.orchestrator import STALL_S, Orchestrator, Step
+from service.dispatch.orchestrator import STALL_S, Orchestrator
+from service.dispatch.step import Step
 from service.dispatch.turns import Turns
 from service.settings import Settings
 from service.store import leases

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Select, and_, func, or_, select, text, tuple_
+from sqlalchemy import Select, and_, func, or_, select, text, tuple_, update
 from sqlalchemy.orm import Session
 
 from s2e.jobs.recommendation import Tried
@@ -37,6 +37,13 @@ def job(session: Session, job_id: str) -> Job:
 def trial(session: Session, trial_id: str) -> Trial:
     """Raises NotFound."""
     return _found(session.get(Trial, trial_id), "trial", trial_id)
+
+
+def owner_of(session: Session, *, job_id: str | None = None, trial_id: str | None = None) -> str | None:
+    """The owner of a job, or of the job of a trial; None where there is none."""
+    if job_id is not None:
+        return session.scalar(select(Job.owner).where(Job.id == job_id))
+    return session.scalar(select(Job.owner).join(Trial, Trial.job_id == Job.id).where(Trial.id == trial_id))
 
 
 def _found(row: Row | None, what: str, key: str) -> Row:
@@ -269,6 +276,6 @@ def _counts(session: Session, query: Select[str, int]) -> dict[str, int]:
     return dict(iter(session.execute(query)))
 
 
-def ping(session: Session) -> None:
-    """One round trip to the database."""
-    session.execute(text("SELECT 1"))
+def ping_writer(session: Session) -> None:
+    """Take the lock of a writer, and change no row."""
+    session.execute(update(Job).where(Job.id == "").values(name=""))

@@ -22,7 +22,7 @@ from workers.inline import InlineBackend
 OWNER = "test:1"
 JOB = {
     "data": {"name": "csv", "csv": {"path": "digits.csv"}, "n_validation": 100},
-    "train": {"network": "mlp_tabular", "n_epochs": 3, "batch_size": 64},
+    "train": {"network": "mlp_tabular", "network_params": {"hidden": [32]}, "n_epochs": 3, "batch_size": 64},
     "search": {"searcher": "random", "n_rounds": 1, "n_trials": 2},
     "report": {"n_seeds": 2, "max_seeds": 2, "tuned_trials": 1, "n_candidates": 1},
 }

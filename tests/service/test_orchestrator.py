@@ -12,7 +12,7 @@ from s2e.jobs import loop
 from s2e.jobs.search import observations
 from s2e.words import CompareReport, PlanSpec, read, replace, to_json
 from service.api import jobs
-from service.dispatch.orchestrator import capacity
+from service.dispatch.places import capacity
 from service.store import repository
 from service.store.engine import Database
 from service.store.models import Attempt, Epoch, JobEvent, JobReport, Trial

@@ -9,9 +9,11 @@ from fastapi import APIRouter
 from s2e.words import EpochMetrics, Problem, SpecError, TrialResult, parse
 from s2e.words.answers import Asked, LeasedTrial, ReportedTrial
 from s2e.words.asks import LEASE_S, AskIn, EpochIn, EpochsIn, ResultIn
+from s2e.words.people import WORKER
 from service.api.body import JsonBody, body_schema
 from service.api.deps import DatabaseDep, JobId, SettingsDep, TrialId, WriteSession
 from service.api.routes.jobs import IdempotencyKey
+from service.api.scopes import needs
 from service.errors import LeaseExpired
 from service.store import external, queries
 from service.store.models import Attempt, Trial
@@ -21,6 +23,7 @@ router = APIRouter(tags=["external trials"])
 
 
 @router.post("/jobs/{job_id}/trials:ask", operation_id="ask_trials", openapi_extra=body_schema("AskIn"))
+@needs(WORKER)
 def ask_trials(
     session: WriteSession,
     settings: SettingsDep,
@@ -38,6 +41,7 @@ def ask_trials(
 
 
 @router.post("/trials/{trial_id}/epochs", operation_id="report_epochs", openapi_extra=body_schema("EpochsIn"))
+@needs(WORKER)
 def report_epochs(database: DatabaseDep, settings: SettingsDep, trial_id: TrialId, body: JsonBody) -> ReportedTrial:
     """Report epochs of a leased trial and prolong its lease. 409 lease_expired: it was taken back, stop training."""
     told = parse(EpochsIn, body)
@@ -48,6 +52,7 @@ def report_epochs(database: DatabaseDep, settings: SettingsDep, trial_id: TrialI
 
 
 @router.post("/trials/{trial_id}/result", operation_id="report_result", openapi_extra=body_schema("ResultIn"))
+@needs(WORKER)
 def report_result(database: DatabaseDep, settings: SettingsDep, trial_id: TrialId, body: JsonBody) -> ReportedTrial:
     """End a leased trial; objective: 1 - validation accuracy over the last epochs. Told again, nothing changes."""
     told = parse(ResultIn, body)

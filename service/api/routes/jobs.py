@@ -11,14 +11,26 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.exceptions import HTTPException
 
 from s2e.words.answers import Curves, Job, JobRound, JobSchedule, JobTrial, Page, TrialSchedules
+from s2e.words.people import READ, SUBMIT
 from s2e.words.states import JOB_STATES
 from service.api import curves, events, jobs, schedules
 from service.api.body import JsonBody, body_schema
-from service.api.deps import DatabaseDep, ExistingJob, JobId, MaxPoints, ReadSession, SettingsDep, WriteSession
+from service.api.callers import Callers
+from service.api.deps import (
+    DatabaseDep,
+    ExistingJob,
+    JobId,
+    MaxPoints,
+    ReadSession,
+    SettingsDep,
+    WriteSession,
+    record_action,
+)
 from service.api.formats import CSV, JSON, also, csv_answer, format_of, one_of
 from service.api.fresh import FRESH
 from service.api.paging import Paging
 from service.api.reports import AnyReport, report_out
+from service.api.scopes import CallerDep, needs
 from service.api.trials import trial_out
 from service.store import queries
 from service.store.models import EPOCH_NUMBERS
@@ -40,21 +52,29 @@ _SEEN = {200: {"model": Job, "description": "The job this Idempotency-Key made b
     responses=_SEEN,  # type: ignore[arg-type]
     openapi_extra=body_schema("JobSpec"),
 )
+@needs(SUBMIT)
 def create_job(
+    request: Request,
     session: WriteSession,
     settings: SettingsDep,
+    caller: CallerDep,
     body: JsonBody,
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> Job:
     """Submit a job. The same Idempotency-Key with the same body answers 200 with the same job."""
-    job, created = jobs.submit(session, body, idempotency_key, settings)
+    job, created = jobs.submit(session, body, idempotency_key, settings, caller.owner)
+    if created:
+        request.state.target = job.id
+    else:
+        request.state.action = None
     response.status_code = 201 if created else 200
     response.headers["Location"] = f"/api/v1/jobs/{job.id}"
     return job
 
 
 @router.get("", operation_id="list_jobs")
+@needs(READ)
 def list_jobs(session: ReadSession, paging: Paging, state: JobState = None) -> Page[Job]:
     """Jobs, newest first."""
     rows = queries.jobs(session, paging.limit, paging.after(str), state)
@@ -62,42 +82,49 @@ def list_jobs(session: ReadSession, paging: Paging, state: JobState = None) -> P
 
 
 @router.get("/{job_id}", operation_id="get_job", **FRESH)
+@needs(READ)
 def get_job(session: ReadSession, job_id: JobId) -> Job:
     """One job with its progress."""
     return jobs.get(session, job_id)
 
 
 @router.delete("/{job_id}", operation_id="delete_job", status_code=204)
-def delete_job(database: DatabaseDep, settings: SettingsDep, job_id: JobId) -> None:
+@needs(SUBMIT)
+def delete_job(request: Request, database: DatabaseDep, settings: SettingsDep, job_id: JobId) -> None:
     """Delete a job that has ended, with all its rows and its files. 409 for one that has not: cancel it first."""
-    jobs.delete(database, settings.artifact_root, job_id)
+    jobs.delete(database, settings.artifact_root, job_id, lambda session: record_action(request, session))
 
 
 @router.post("/{job_id}/cancel", operation_id="cancel_job")
+@needs(SUBMIT)
 def cancel_job(session: WriteSession, job_id: JobId) -> Job:
     """End a job: at once when nothing of it runs, else as soon as its trials have stopped."""
     return jobs.cancel(session, job_id)
 
 
 @router.post("/{job_id}/pause", operation_id="pause_job")
+@needs(SUBMIT)
 def pause_job(session: WriteSession, job_id: JobId) -> Job:
     """Start nothing more of a job; what trains goes on to its end."""
     return jobs.pause(session, job_id)
 
 
 @router.post("/{job_id}/resume", operation_id="resume_job")
+@needs(SUBMIT)
 def resume_job(session: WriteSession, job_id: JobId) -> Job:
     """Go on with a paused job."""
     return jobs.resume(session, job_id)
 
 
 @router.post("/{job_id}/retry", operation_id="retry_job")
+@needs(SUBMIT)
 def retry_job(session: WriteSession, job_id: JobId) -> Job:
     """Try a failed job again: what ended well is kept, and only what failed or was not begun is trained."""
     return jobs.retry(session, job_id)
 
 
 @router.get("/{job_id}/rounds", operation_id="list_rounds", **FRESH)
+@needs(READ)
 def list_rounds(session: ReadSession, job: ExistingJob, paging: Paging) -> Page[JobRound]:
     """Rounds in order, each with theta and the fan of R(t) under it."""
     rows = queries.rounds(session, job.id, paging.limit, paging.after(int))
@@ -105,6 +132,7 @@ def list_rounds(session: ReadSession, job: ExistingJob, paging: Paging) -> Page[
 
 
 @router.get("/{job_id}/trials", operation_id="list_trials", **FRESH)
+@needs(READ)
 def list_trials(
     session: ReadSession,
     job: ExistingJob,
@@ -118,12 +146,14 @@ def list_trials(
 
 
 @router.get("/{job_id}/schedules", operation_id="list_schedules", **FRESH)
+@needs(READ)
 def list_schedules(session: ReadSession, job: ExistingJob, max_points: MaxPoints = 60) -> TrialSchedules:
     """R(t) of every trial, thinned to the same epochs."""
     return schedules.schedules_out(session, job, max_points)
 
 
 @router.get("/{job_id}/schedule", operation_id="get_schedule", response_model=JobSchedule, responses=also(CSV))
+@needs(READ)
 def get_schedule(
     session: ReadSession, job: ExistingJob, wanted: Annotated[str, format_of(JSON, CSV)]
 ) -> JobSchedule | Response:
@@ -135,12 +165,14 @@ def get_schedule(
 
 
 @router.get("/{job_id}/report", operation_id="get_report", **FRESH)
+@needs(READ)
 def get_report(session: ReadSession, job: ExistingJob) -> AnyReport:
     """The job's report, of a search or a comparison by ``kind``; 404 until the job has completed."""
     return report_out(session, job)
 
 
 @router.get("/{job_id}/curves", operation_id="list_curves", **FRESH)
+@needs(READ)
 def list_curves(
     session: ReadSession, job: ExistingJob, metric: CurveName = "test_accuracy", max_points: MaxPoints = 120
 ) -> Curves:
@@ -174,12 +206,17 @@ def _stopping(request: Request) -> threading.Event:
     response_class=EventSourceResponse,
     responses={204: {"description": "The job has ended and every event of it was seen"}},
 )
+@needs(READ)
 async def follow_job(
+    request: Request,
     database: DatabaseDep,
+    caller: CallerDep,
     job_id: JobId,
     last_id: Annotated[int, Depends(_last_seen)],
     stopping: Annotated[threading.Event, Depends(_stopping)],
 ) -> AsyncIterable[ServerSentEvent]:
     """Events of a job (job, round, trial, epochs, report), from the first or behind the last seen, until its end."""
-    async for event in events.stream(database, job_id, last_id, stopping):
-        yield event
+    callers: Callers = request.app.state.callers
+    with request.app.state.metrics.streams.track_inprogress():
+        async for event in events.stream(database, job_id, last_id, stopping, lambda: callers.still_may(caller)):
+            yield event

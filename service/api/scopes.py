@@ -1,0 +1,82 @@
+"""The scope that each operation needs, declared beside it; and the owners of jobs, which only they and admins change.
+
+``@needs(SUBMIT)`` on an endpoint is the declaration; :func:`check` enforces it for every route of the API, and
+:func:`undeclared` names those without one, so that none can be forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Request
+from fastapi.routing import APIRoute
+
+from s2e.words.people import READ, WORKER
+from service.api.callers import Caller
+from service.errors import Forbidden
+from service.store import queries
+from service.store.engine import Database
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+NOBODY = "nobody"
+"""In place of a scope: whoever asks, with or without a key."""
+
+
+def needs(scope: str) -> Callable[[Endpoint], Endpoint]:
+    """Declare the scope that an operation needs."""
+
+    def declare(endpoint: Endpoint) -> Endpoint:
+        endpoint.scope_needed = scope  # type: ignore[attr-defined]
+        return endpoint
+
+    return declare
+
+
+def scope_of(endpoint: Callable[..., Any]) -> str | None:
+    """The scope that was declared; None: none was."""
+    scope: str | None = getattr(endpoint, "scope_needed", None)
+    return scope
+
+
+def undeclared(routes: Iterable[APIRoute]) -> list[str]:
+    """Operations without a scope."""
+    return [route.operation_id or route.path for route in routes if scope_of(route.endpoint) is None]
+
+
+def caller_of(request: Request) -> Caller:
+    """Who asks, as the gate has found out."""
+    caller: Caller = request.state.caller
+    return caller
+
+
+CallerDep = Annotated[Caller, Depends(caller_of)]
+
+
+def check(request: Request) -> None:
+    """Dependency of the whole API. Raises Forbidden for a key without the scope, and for another owner's job."""
+    endpoint = request.scope["route"].endpoint
+    scope = scope_of(endpoint)
+    if scope == NOBODY:
+        return
+    caller = caller_of(request)
+    if scope is None or not caller.may(scope):
+        has = ", ".join(sorted(caller.scopes))
+        raise Forbidden(f"this needs a key with the scope {scope}; the key shown has: {has}")
+    if scope != READ and not caller.is_admin:
+        _check_owner(request, caller)
+    if scope not in (READ, WORKER):
+        request.state.action = request.scope["route"].operation_id
+
+
+def _check_owner(request: Request, caller: Caller) -> None:
+    """Jobs of before there were owners are everybody's."""
+    path: dict[str, str] = request.path_params
+    job_id, trial_id = path.get("job_id"), path.get("trial_id")
+    if job_id is None and trial_id is None:
+        return
+    database: Database = request.app.state.database
+    with database.read() as session:
+        owner = queries.owner_of(session, job_id=job_id, trial_id=trial_id)
+    if owner not in (None, "", caller.owner):
+        raise Forbidden(f"the job is {owner}'s, and the key shown is {caller.owner}'s")
