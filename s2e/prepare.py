@@ -5,11 +5,13 @@ The estimate becomes part of the spec, so whatever follows is a pure function of
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from s2e.words import DataError, DataSpec, Estimate, EstimatedNoise, JobSpec, PlanSpec, SpecError, TrainSpec, replace
 
 if TYPE_CHECKING:
+    from s2e.labels.kept import CrossFitted
     from s2e.labels.verdict import NoiseEstimate
 
 MOST = 0.999
@@ -31,7 +33,11 @@ def needs_count(data: DataSpec) -> bool:
     return data.trusted.is_declared and data.trusted.counted is None
 
 
-def prepared(spec: JobSpec, data_root: str | None = None) -> JobSpec:
+Keep = Callable[["CrossFitted"], None]
+"""Takes what the fit behind an estimate says of every label."""
+
+
+def prepared(spec: JobSpec, data_root: str | None = None, keep: Keep | None = None) -> JobSpec:
     """The job with the noise of its given labels and the number of trusted ones, where it needs that: the same bits
     wherever the same machine asks.
 
@@ -40,7 +46,7 @@ def prepared(spec: JobSpec, data_root: str | None = None) -> JobSpec:
     spec = replace(spec, data=counted(spec.data, data_root))
     if not needs_estimate(spec):
         return spec
-    return with_noise(spec, estimated(spec.data, spec.train, spec.plan, spec.seed, data_root))
+    return with_noise(spec, estimated(spec.data, spec.train, spec.plan, spec.seed, data_root, keep))
 
 
 def counted(data: DataSpec, data_root: str | None) -> DataSpec:
@@ -75,8 +81,11 @@ def provisional(spec: JobSpec) -> JobSpec:
     return replace(spec, report=replace(spec.report, tau=0.0)) if needs_estimate(spec) else spec
 
 
-def estimated(data: DataSpec, train: TrainSpec, plan: PlanSpec, seed: int, data_root: str | None) -> EstimatedNoise:
+def estimated(
+    data: DataSpec, train: TrainSpec, plan: PlanSpec, seed: int, data_root: str | None, keep: Keep | None = None
+) -> EstimatedNoise:
     """The noise of the labels of ``data``; see :func:`prepared`."""
+    from s2e.labels.audit import cross_fitted
     from s2e.labels.job import job_samples
     from s2e.labels.noise import estimate_noise
 
@@ -87,6 +96,8 @@ def estimated(data: DataSpec, train: TrainSpec, plan: PlanSpec, seed: int, data_
         raise DataError(
             f"{error}. With what you know of their noise rate as report.tau, no estimate is made"
         ) from error
+    if keep is not None:
+        keep(cross_fitted(fit, job.samples.label_S))
     noise = in_words(fit.estimate)
     _require_correction(replace(data, estimate=noise))
     return noise

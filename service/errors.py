@@ -8,6 +8,7 @@
     │                               that the key lacks, another owner's job)
     ├── NotFound               404  not_found
     │   ├── NoReport           404  not_found (the job has not ended)
+    │   ├── NoLabels           404  not_found (nothing is known of the job's labels)
     │   └── NoSchedule         404  not_found (a comparison recommends none)
     ├── IllegalTransition      409  illegal_transition
     ├── Conflict               409  conflict (an idempotency key with another body; a trial that is not yours to train)
@@ -73,6 +74,11 @@ class NotFound(ServiceError):
 class NoReport(NotFound):
     def __init__(self, job_id: str, state: str) -> None:
         ServiceError.__init__(self, f"no report yet: job {job_id} is {state}")
+
+
+class NoLabels(NotFound):
+    def __init__(self, job_id: str, why: object) -> None:
+        ServiceError.__init__(self, f"no audit of the labels of job {job_id}: {why}")
 
 
 class NoSchedule(NotFound):

@@ -45,7 +45,7 @@ def load_arrays(
     parts = x[train], label_S[train]
     tests = _part(arrays, "X_test", "y_test", classes, file.name) if has_test else (x[test], label_S[test])
     is_trusted = None if counted is None else torch.from_numpy(mark_S[train])
-    return _dataset(parts, tests, classes, scale, is_trusted, counted)
+    return _dataset(parts, tests, classes, scale, is_trusted, counted, train)
 
 
 def _dataset(
@@ -55,6 +55,7 @@ def _dataset(
     scale: str,
     trusted: torch.Tensor | None,
     counted: TrustedRows | None,
+    train_ids: NDArray[np.int64],
 ) -> Dataset:
     (x, label_S), (test_x, test_S) = train, test
     encoder = NumberEncoder.of(x) if scale == "standardise" and x.ndim == 2 else None
@@ -64,7 +65,9 @@ def _dataset(
     tensors = [torch.from_numpy(array) for array in (x, label_S, test_x, test_S)]
     names = tuple(map(str, classes.tolist()))
     facts = (encoder, names, trusted, counted)
-    return Dataset("arrays", len(classes), max_value, tensors[0], tensors[1], tensors[2], tensors[3], *facts)
+    return Dataset(
+        "arrays", len(classes), max_value, tensors[0], tensors[1], tensors[2], tensors[3], *facts, train_ids=train_ids
+    )
 
 
 def _part(arrays: dict[str, NDArray[Any]], x: str, y: str, classes: NDArray[Any], name: str) -> Samples:

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from s2e.data.encoders import Encoder
 from s2e.data.human import human_labels
@@ -50,6 +52,8 @@ class Dataset:
     """Missing cells by column, where some are."""
     skipped: tuple[str, ...] = ()
     """Files that were left out because the job asked for it."""
+    train_ids: NDArray[Any] | None = None
+    """How the user finds each training row again [S], where it is not by its number from 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +90,9 @@ class SplitData:
     def validates_by_trust(self) -> bool:
         """True if validation labels are known to be right, though training labels are not."""
         return self.counted is not None and self.counted.n_validation > 0
+
+    train_ids: NDArray[Any] | None = None
+    """Of ``train``, as in :class:`Dataset`."""
 
 
 def load_split(spec: DataSpec, data_root: str | None = None) -> SplitData:
@@ -125,6 +132,7 @@ def _load_split(spec: DataSpec, data_root: str | None) -> SplitData:
         whole.class_names,
         None if whole.trusted is None else whole.trusted[torch.from_numpy(chosen.train)],
         whole.counted,
+        None if whole.train_ids is None else whole.train_ids[chosen.train],
     )
 
 

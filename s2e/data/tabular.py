@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from s2e.data.datasets import Dataset
@@ -64,6 +65,9 @@ class Table(Source):
 
     def where(self, i: int) -> str:
         return f"{self.file}, row {self.first + i}"
+
+    def ids(self) -> NDArray[Any]:
+        return np.arange(self.first, self.first + len(self))
 
     def column(self, name: str) -> Sequence[str]:
         return self.aside[name] if name in self.aside else super().column(name)

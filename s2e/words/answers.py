@@ -287,6 +287,35 @@ class ComparisonReport(StoredReport, CompareReport):
     """The report of a comparison."""
 
 
+# --- labels -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobLabel:
+    """What the audit says of one given label; columns as cleanlab names them."""
+
+    id: str = param(doc="the row's own id, or its number in the file")
+    is_label_issue: bool = param(doc="among the worst rows, as many as labels are estimated to be wrong")
+    label_quality: float = param(doc="mean rank of the label among all; near 0 the one that is most likely wrong")
+    given_label: str
+    predicted_label: str = param(doc="the class the row more likely has")
+    probability_wrong: float | None = param(doc="null where it would not be calibrated; note says why")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobLabels:
+    """One page of a job's labels, the worst first."""
+
+    items: tuple[JobLabel, ...]
+    next_cursor: str | None = param(doc="asks for the next page; null on the last")
+    score: str = param(choices=("cross_fitted", "free"), doc="which trainings judged: others, or the job's own")
+    note: str = param(doc="what the numbers are, and what they are not")
+    n_rows: int = param(doc="labels that were audited: those of the training rows")
+    n_issues: int
+    n_chosen: int = param(doc="labels that fit what was asked for")
+    n_trainings: int = param(doc="trainings of the job that judged; 0 where others did")
+
+
 # --- names, places, the service itself --------------------------------------------------------------------------------
 
 

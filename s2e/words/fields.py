@@ -118,12 +118,17 @@ def _hints(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls)
 
 
+@functools.cache
+def _fields(cls: type) -> dict[str, dataclasses.Field[Any]]:
+    return {f.name: f for f in dataclasses.fields(cls)}
+
+
 def _parse_dataclass(cls: type, data: Any, path: str, problems: list[Problem]) -> Any:
     if not isinstance(data, Mapping):
         problems.append(Problem(path or cls.__name__, _short(data), "must be an object"))
         return None
     hints = _hints(cls)
-    fields = {f.name: f for f in dataclasses.fields(cls)}
+    fields = _fields(cls)
     at = f"{path}." if path else ""
     known = f"unknown field; known: {', '.join(fields) or 'none'}"
     problems += [Problem(f"{at}{name}"[:200], _short(data[name]), known) for name in data if name not in fields]

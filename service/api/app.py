@@ -22,6 +22,7 @@ from service.api.middleware import BodyLimit, Compressed, Gate, HeaderLimit, Sec
 from service.api.operations import MODULES, PREFIX, operations
 from service.api.routes import docs, health
 from service.api.scopes import check, undeclared
+from service.api.writer import Writer
 from service.settings import Settings
 from service.store.engine import Database
 
@@ -46,6 +47,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.database = Database(settings.database_url, pool=settings.database_pool, wait_s=settings.database_wait_s)
     ring = KeyRing(api_key) if api_key else None
     app.state.callers = Callers(app.state.database, ring, settings.key_rate_per_s)
+    app.state.writer = Writer(app.state.database, settings.max_attempts)
     app.state.stopping = threading.Event()
     app.state.metrics = Metrics(app.state.database)
     problems.install(app)
@@ -65,6 +67,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     app.state.stopping.set()
+    app.state.writer.close()
     app.state.database.close()
 
 

@@ -81,7 +81,7 @@ def _check(data: Any) -> None:
 
 def _check_text(text: str, path: str) -> None:
     """PostgreSQL cannot store U+0000, and no database half of a surrogate pair."""
-    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+    if "\0" in text or (not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text)):
         allowed = "Unicode text without U+0000 and without lone surrogates"
         raise BadRequest(f"{path or 'a field name'} is not text", Problem(path or "body", ascii(text)[:80], allowed))
 

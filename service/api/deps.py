@@ -19,12 +19,13 @@ from service.store.models import Job, Trial
 _ID = re.compile("[0-9A-Za-z-]{1,36}")
 
 
-def get_database(request: Request) -> Database:
+# Asynchronous where nothing waits: FastAPI runs any other dependency in a thread, which costs more than it does.
+async def get_database(request: Request) -> Database:
     database: Database = request.app.state.database
     return database
 
 
-def get_settings(request: Request) -> Settings:
+async def get_settings(request: Request) -> Settings:
     settings: Settings = request.app.state.settings
     return settings
 

@@ -12,8 +12,13 @@ from pydantic import AfterValidator
 from s2e.words import Problem
 from service.errors import Invalid
 
-JSON, CSV, SAFETENSORS = "json", "csv", "safetensors"
-MEDIA_TYPES = {JSON: "application/json", CSV: "text/csv", SAFETENSORS: "application/octet-stream"}
+JSON, CSV, SAFETENSORS, PARQUET = "json", "csv", "safetensors", "parquet"
+MEDIA_TYPES = {
+    JSON: "application/json",
+    CSV: "text/csv",
+    SAFETENSORS: "application/octet-stream",
+    PARQUET: "application/vnd.apache.parquet",
+}
 
 
 def one_of(names: Sequence[str], field: str) -> AfterValidator:

@@ -1,4 +1,4 @@
-"""Every operation below /api/v1, in the order of the document."""
+"""Every operation below /api/v1."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from fastapi.routing import APIRoute
 
 from service.api.routes import catalog, datasets, external, jobs, keys, session, trials, workers
 
-MODULES = (jobs, trials, external, catalog, datasets, workers, keys, session)
+MODULES = (external, jobs, trials, catalog, datasets, workers, keys, session)
+"""The busiest first: routes are tried in order."""
 PREFIX = "/api/v1"
 
 

@@ -20,7 +20,6 @@ keys = typer.Typer(help="Make, list and revoke API keys (needs a key with the sc
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.add_typer(keys, name="keys", rich_help_panel="The service")
-    app.command(rich_help_panel="The service")(audit)
 
 
 @keys.command("create")
@@ -88,14 +87,18 @@ def whoami(as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> 
         typer.echo(f"{name}: {n}{f' of {most}' if most else ''}")
 
 
-def audit(
+@keys.command("log")
+def log(
     owner: Annotated[str | None, typer.Option(help="Only what this owner did.")] = None,
     target: Annotated[str | None, typer.Option(help="Only what was done to this job, trial or key.")] = None,
     most: Annotated[int, typer.Option(min=1, help="Most entries to print.")] = 50,
     url: Url = DEFAULT_URL,
     key: Key = None,
 ) -> None:
-    """Print who changed what, newest first."""
+    """Print who changed what, newest first.
+
+    Example: s2e keys log --owner ada
+    """
     with S2EClient(url, key) as client:
         for entry, _ in zip(client.audit(owner, target), range(most), strict=False):
             who = entry.owner or "-"

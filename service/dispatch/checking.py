@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from itertools import count
 
 from s2e.jobs import loop
@@ -25,7 +26,7 @@ class Checking:
     def __init__(self, lead: Lead, placing: Placing) -> None:
         self._lead = lead
         self._placing = placing
-        self._n_checks = count(1)
+        self._n_checks = count(secrets.randbits(40))  # checks have no attempt in the database that tells them apart
 
     def step(self, job_id: str, known: KnownJob) -> Step:
         """Start the next check of a job that has none under way."""

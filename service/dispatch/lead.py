@@ -57,14 +57,22 @@ class Lead:
         except UnreadableError:
             return True
 
+    def leave(self, job_id: str) -> None:
+        """Forget what is known of a job. What trains may go on, for whoever takes over."""
+        self._forget(job_id)
+        self.backend.leave(job_id)
+
     def drop(self, job_id: str) -> None:
         """Stop what the backend does for a job, and forget what is known of it."""
-        self._known.pop(job_id, None)
-        self._recent.pop(job_id, None)
-        self.breaker.forget(job_id)
+        self._forget(job_id)
         for key in self.backend.running():
             if key.job_id == job_id:
                 self.backend.cancel(key)
+
+    def _forget(self, job_id: str) -> None:
+        self._known.pop(job_id, None)
+        self._recent.pop(job_id, None)
+        self.breaker.forget(job_id)
 
     def fail(self, job_id: str, reason: str) -> None:
         """End a job that cannot go on."""

@@ -2,22 +2,22 @@
 
     poll the backend -> record its events -> if the round is complete: next round from the stored history -> start it
 
-Whoever is killed between two arrows has lost nothing that was written: the next process takes the lease, puts back what
-was under way (:meth:`Orchestrator.take_over`) and goes on from the rows. What comes next is a pure function of them.
-The steps are in rooms of their own: ``checking`` (before round 0), ``placing`` (where a population goes), ``asking``
-(the next round, the report).
+Whoever is killed between two arrows has lost nothing that was written: the next process takes the lease, attaches to
+what trains on without a dispatcher, puts back what is gone (:meth:`Orchestrator.take_over`) and goes on from the rows.
+What comes next is a pure function of them. The steps are in rooms of their own: ``checking`` (before round 0),
+``placing`` (where a population goes), ``asking`` (the next round, the report).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from s2e.words import Population, replace
 from s2e.words.states import JOB_ENDED, TRIAL_IN_FLIGHT
 from service.dispatch import asking
 from service.dispatch.breaker import Breaker
 from service.dispatch.checking import CHECK, Checking
-from service.dispatch.known import KnownJob
+from service.dispatch.known import InFlight, KnownJob
 from service.dispatch.lead import Lead
 from service.dispatch.placing import Placing
 from service.dispatch.step import Step
@@ -31,6 +31,7 @@ from workers.backend import (
     PopulationChecked,
     PopulationFinished,
     PopulationHeld,
+    PopulationKey,
     PopulationLost,
     PopulationStarted,
     TrialBackend,
@@ -61,17 +62,44 @@ class Orchestrator:
         self._lead = Lead(database, backend, owner, self.breaker)
         self._placing = Placing(self._lead)
         self._checking = Checking(self._lead, self._placing)
+        self.leave = self._lead.leave
         self.drop = self._lead.drop
         self.fail = self._lead.fail
         self.block = self._lead.block
         self.room = self._placing.room
 
     def take_over(self, job_id: str) -> None:
-        """Begin to lead a job: what was under way in other hands, or in a failed step of ours, is put back."""
-        self.drop(job_id)
-        if self._lead.is_ours(job_id):  # what others train goes on without a dispatcher
-            with self._database.write() as session:
-                populations.orphan_populations(session, job_id, self._owner, "its dispatcher went away")
+        """Begin to lead a job: what trains on from other hands, or from a failed step of ours, is attached to by its
+        attempt; what is gone is put back, and what is wanted no more is stopped."""
+        self.leave(job_id)
+        if not self._lead.is_ours(job_id):  # what others train goes on without a dispatcher
+            return
+        places = self._backend.attach(job_id)
+        with self._database.write() as session:
+            wanted = populations.under_way(session, job_id, places)
+            here = {(key.round, key.group) for key in wanted}
+            populations.orphan_populations(session, job_id, self._owner, "its dispatcher went away", under_way=here)
+        for key in places:
+            if key not in wanted:
+                self._backend.cancel(key)
+        if wanted:
+            self._attach(job_id, {key: places[key] for key in wanted})
+
+    def _attach(self, job_id: str, places: Mapping[PopulationKey, str]) -> None:
+        known, now_s = self._lead.remember(job_id), self.breaker.now_s()
+        with self._database.read() as session:
+            m = rounds.job_status(session, job_id).n_rounds - 1
+            known.take(rounds.load_round(session, job_id, m))
+            known.groups = rounds.load_groups(session, job_id, m)
+        for key, place in places.items():
+            known.in_flight[key] = InFlight(known.population(key.group), place, seen_s=now_s)
+
+    def sweep(self, job_id: str) -> None:
+        """Stop what trains for a job under an attempt that is not ours: a dispatcher that was frozen may have started
+        it after it lost the lease."""
+        if self._lead.is_ours(job_id):
+            for key in self._backend.attach(job_id):
+                self._backend.cancel(key)
 
     def reconcile(self, job_id: str) -> None:
         """After an outage: what was leased but never started here, because the answer was lost, is put back. What

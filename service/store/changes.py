@@ -18,9 +18,12 @@ from s2e.words import TrialResult, numbers_of
 from s2e.words.states import JOB_ENDED, TRIAL_ENDED
 from service.errors import NotFound, ServiceError
 from service.lifecycle import check_job, check_trial
-from service.store.models import Job, JobEvent, Transition, Trial
+from service.store.many import insert_many
+from service.store.models import Base, Job, JobEvent, Transition, Trial
 
-_LIVE = tuple(number.name for number in numbers_of(TrialResult) if number.live)
+_EVENTS = Base.metadata.tables[JobEvent.__tablename__]
+LIVE = tuple(number.name for number in numbers_of(TrialResult) if number.live)
+"""Numbers of a trial that its events carry."""
 
 
 class LeaseLostError(ServiceError):
@@ -61,8 +64,8 @@ def lock_job(session: Session, job_id: str, owner: str | None = None) -> Job:
 def emit(session: Session, job: Job, kind: str, *data: dict[str, Any]) -> None:
     """Write events of the job's stream."""
     at = utc_now()
-    if data:
-        session.execute(insert(JobEvent), [{"job_id": job.id, "kind": kind, "data": d, "at": at} for d in data])
+    rows = [{"job_id": job.id, "kind": kind, "data": d, "at": at} for d in data]
+    insert_many(session.connection(), _EVENTS, rows)
 
 
 def move_job(session: Session, job: Job, new: str, reason: str = "") -> None:
@@ -115,5 +118,5 @@ def trial_event(trial: Trial) -> dict[str, Any]:
         "label": trial.label,
         "state": trial.state,
         "share": trial.share,
-        **{name: getattr(trial, name) for name in _LIVE},
+        **{name: getattr(trial, name) for name in LIVE},
     }

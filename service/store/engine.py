@@ -9,8 +9,10 @@ IMMEDIATE) and a reading one never does. Which of the two it will be is said whe
 from __future__ import annotations
 
 import sqlite3
+import threading
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,12 +26,48 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from service.store.outage import WritersWaitError
+
 _READ_ONLY = "s2e_read_only"
 _SQLITE_PRAGMAS = ("synchronous=NORMAL", "foreign_keys=ON")
 WAIT_S = 10.0
 """Longest wait for a lock of SQLite, or for a free connection: behind it, the database is away."""
 POOL = 20
 """Most connections of one process; PostgreSQL has a hundred for all of them unless it is told otherwise."""
+WRITERS = 32
+"""Most writers of one process that may wait for SQLite."""
+
+
+class WriteQueue:
+    """Lets one thread of this process write at a time, in the order they came.
+
+    SQLite's own lock is not fair: who asks for it again and again may never get it among many. Behind this queue only
+    other processes compete for it, one writer each.
+    """
+
+    def __init__(self, most: int, wait_s: float) -> None:
+        self._most, self._wait_s = most, wait_s
+        self._lock = threading.Lock()
+        self._queue: deque[threading.Event] = deque()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for the others. Raises WritersWaitError."""
+        mine = threading.Event()
+        with self._lock:
+            if len(self._queue) >= self._most:
+                raise WritersWaitError(f"{len(self._queue)} writers wait")
+            self._queue.append(mine)
+            self._queue[0].set()
+        try:
+            if not mine.wait(self._wait_s):
+                raise WritersWaitError(f"waited for {self._wait_s:g} s")
+            yield
+        finally:
+            with self._lock:
+                self._queue.remove(mine)
+                if self._queue:
+                    self._queue[0].set()
 
 
 class Database:
@@ -40,6 +78,7 @@ class Database:
         # A reader sees one state of the database from its first statement to its last, as SQLite's readers do anyway.
         snapshot = {} if self.engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
         reader = self.engine.execution_options(**{_READ_ONLY: True, "postgresql_readonly": True, **snapshot})
+        self._writers = WriteQueue(WRITERS, wait_s) if self.engine.dialect.name == "sqlite" else None
         self._reader = sessionmaker(reader, expire_on_commit=False)
         self._writer = sessionmaker(self.engine, expire_on_commit=False)
 
@@ -51,8 +90,9 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """One writing transaction."""
-        with self._writer() as session, session.begin():
+        """One writing transaction. Raises WritersWaitError where those of this process queue for SQLite."""
+        turn = nullcontext() if self._writers is None else self._writers.turn()
+        with turn, self._writer() as session, session.begin():
             yield session
 
     def at_head(self) -> bool:
@@ -90,7 +130,9 @@ def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry, wa
 
 def _begin_sqlite(connection: Connection) -> None:
     read_only = bool(connection.get_execution_options().get(_READ_ONLY))
-    connection.exec_driver_sql(f"PRAGMA query_only={int(read_only)}")
+    if connection.info.get(_READ_ONLY) != read_only:
+        connection.exec_driver_sql(f"PRAGMA query_only={int(read_only)}")
+        connection.info[_READ_ONLY] = read_only
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 

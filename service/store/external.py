@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, and_, select, text
 from sqlalchemy.orm import Session
 
 from s2e.outcome import result_of
-from s2e.words import EpochMetrics, Problem, TrialResult, TrialSpec, read, replace
+from s2e.words import EpochMetrics, JobSpec, Problem, TrialResult, TrialSpec, read, replace
 from s2e.words.states import TRIAL_IN_FLIGHT
 from service.errors import Conflict, Invalid, NotFound
 from service.store.changes import clean, lock_job, utc_now
@@ -27,6 +27,8 @@ from service.store.rounds import load_spec
 from workers.backend import EpochReported, Event, PopulationFinished, PopulationKey, PopulationLost, PopulationStarted
 
 Leased = list[tuple[Trial, Attempt]]
+MOST_KEPT = 256
+_specs: dict[str, JobSpec] = {}
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,11 @@ def ask(
     Raises NotFound; Conflict for a job whose trials the service trains itself, and for a key used with another request.
     """
     job = lock_job(session, job_id)
-    if load_spec(session, job_id).trials != "external":
+    if external_spec(session, job_id) is None:
         raise Conflict(f"the trials of job {job_id} are trained by the service; only trials = 'external' can be asked")
-    names = [_lease_name(job_id, key, i) for i in range(n_trials)]
-    asked = _hash("ask", n_trials, worker, lease_s)
-    if key is not None and (again := _leased(session, Attempt.lease.in_([*names, _lease_name(job_id, key, 0)]))):
+    names = lease_names(job_id, key, n_trials)
+    asked = request_hash(n_trials, worker, lease_s)
+    if key is not None and (again := _leased(session, Attempt.lease.in_(names))):
         if any(attempt.request_hash != asked for _, attempt in again):
             raise Conflict(f"Idempotency-Key {key[:80]!r} came before with another request body")
         return job.state, [(trial, attempt) for trial, attempt in again if not attempt.outcome]
@@ -141,10 +143,16 @@ def result(session: Session, lease: str, trial_id: str, validation_accuracy: flo
     ``validation_accuracy`` stands in for epochs that were not reported. Raises NotFound, Invalid when neither is there.
     """
     trial, attempt = _of_lease(session, lease, trial_id)
-    spec = load_spec(session, trial.job_id)
-    n_epochs, tail = spec.train.n_epochs, spec.tail_epochs
-    found = select(Epoch).where(Epoch.trial_id == trial_id, Epoch.attempt == attempt.attempt)
-    told = [_metrics(trial, row) for row in session.scalars(found.order_by(Epoch.epoch))]
+    spec = external_spec(session, trial.job_id) or load_spec(session, trial.job_id)
+    stored = select(Epoch).where(Epoch.trial_id == trial_id, Epoch.attempt == attempt.attempt)
+    told = [_metrics(trial, row) for row in session.scalars(stored.order_by(Epoch.epoch))]
+    return end_of(read(TrialSpec, trial.spec), told, spec.train.n_epochs, spec.tail_epochs, validation_accuracy)
+
+
+def end_of(
+    trial: TrialSpec, told: Sequence[EpochMetrics], n_epochs: int, tail: int, validation_accuracy: float | None
+) -> TrialResult:
+    """The end of a trial from the epochs ``told`` of it, in order. Raises Invalid where they are too few."""
     last = [row for row in told if row.epoch >= n_epochs - tail and row.validation_accuracy is not None]
     if validation_accuracy is None and len(last) < tail:
         allowed = f"a number, or reports of validation_accuracy for the last {tail} epochs (found {len(last)})"
@@ -153,11 +161,23 @@ def result(session: Session, lease: str, trial_id: str, validation_accuracy: flo
     ended = TrialResult(trial.round, trial.k)
     if last:
         whole = len(told) == n_epochs
-        ended = result_of(read(TrialSpec, trial.spec), told if whole else last, tail)
+        ended = result_of(trial, told if whole else last, tail)
         ended = ended if whole else replace(ended, final=None)
     if validation_accuracy is None:
         return ended
     return replace(ended, objective=1 - validation_accuracy, validation_accuracy=validation_accuracy)
+
+
+def external_spec(session: Session, job_id: str) -> JobSpec | None:
+    """The spec of a job whose trials somebody else trains, read once: nothing of it changes. Raises NotFound."""
+    if job_id not in _specs:
+        spec = load_spec(session, job_id)
+        if spec.trials != "external":
+            return None
+        while len(_specs) >= MOST_KEPT:
+            _specs.pop(next(iter(_specs)), None)
+        _specs[job_id] = spec
+    return _specs[job_id]
 
 
 def has_expired(session: Session, job_id: str) -> bool:
@@ -198,15 +218,16 @@ def _of_lease(session: Session, lease: str, trial_id: str) -> tuple[Trial, Attem
     return found[0]
 
 
-def _lease_name(job_id: str, key: str | None, i: int) -> str:
-    """A name nobody guesses; the same one for a repeated request, whose key nobody else knows either."""
+def lease_names(job_id: str, key: str | None, n: int) -> list[str]:
+    """Names nobody guesses; the same ones for a repeated request, whose key nobody else knows either."""
     if key is None:
-        return secrets.token_urlsafe(24)
-    return hashlib.sha256(f"{job_id}/{i}/{key}".encode()).hexdigest()[:48]
+        return [secrets.token_urlsafe(24) for _ in range(n)]
+    return [hashlib.sha256(f"{job_id}/{i}/{key}".encode()).hexdigest()[:48] for i in range(n)]
 
 
-def _hash(*parts: object) -> str:
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
+def request_hash(n_trials: int, worker: str, lease_s: float) -> str:
+    """Tells one request to lease from another."""
+    return hashlib.sha256(repr(("ask", n_trials, worker, lease_s)).encode()).hexdigest()
 
 
 def _metrics(trial: Trial, row: Epoch) -> EpochMetrics:

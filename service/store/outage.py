@@ -12,6 +12,12 @@ from sqlalchemy import exc
 
 OUTAGES = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError)
 """What to catch; :func:`reason_of` tells whether it is one."""
+
+
+class WritersWaitError(exc.TimeoutError):
+    """More writers of this process wait for SQLite than its queue takes, or one has waited for too long."""
+
+
 _SQLITE = {
     sqlite3.SQLITE_BUSY: "it is locked by another program",
     sqlite3.SQLITE_LOCKED: "it is locked by another program",
@@ -37,6 +43,8 @@ _POSTGRES = {
 
 def reason_of(error: BaseException) -> str | None:
     """Why the database cannot serve now, in words; None for an error that is no outage."""
+    if isinstance(error, WritersWaitError):
+        return "too many writers wait for it"
     if isinstance(error, exc.TimeoutError):
         return "all its connections are in use"
     if not isinstance(error, exc.DBAPIError):

@@ -9,14 +9,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy.orm import Session, defer
 
 from s2e.words import EpochMetrics, TrialResult, to_json
 from s2e.words.states import TRIAL_IN_FLIGHT
 from service.store.changes import clean, emit, lock_job, move_job, move_trials, utc_now
+from service.store.many import insert_many
 from service.store.models import EPOCH_NUMBERS, TRIAL_NUMBERS, Attempt, Base, Epoch, Job, Trial
 from workers.backend import (
     OUT_OF_MEMORY,
@@ -33,6 +35,11 @@ GIVEN_UP = ("lost", "orphaned", "cancelled")
 fault, so it does not count towards the most attempts of a trial."""
 _EPOCHS = Base.metadata.tables[Epoch.__tablename__]
 """The table and not the class: rows by the thousand need no mapper."""
+_KNOWN = select(_EPOCHS.c.trial_id, _EPOCHS.c.attempt, _EPOCHS.c.epoch).where(
+    _EPOCHS.c.trial_id.in_(bindparam("trials", expanding=True)),
+    _EPOCHS.c.epoch.between(bindparam("first"), bindparam("last")),
+)
+_numbers_of = attrgetter(*EPOCH_NUMBERS)
 
 
 def lease_populations(
@@ -81,12 +88,11 @@ def record_events(session: Session, job_id: str, owner: str | None, events: Iter
     """
     job = lock_job(session, job_id, owner)
     most = max_attempts if owner is None else None
-    populations: dict[tuple[int, int], list[Trial]] = {}
+    events = list(events)
+    populations = _populations(session, job_id, events)
     epochs: list[EpochReported] = []
     for event in events:
         key = event.key
-        if (key.round, key.group) not in populations:
-            populations[key.round, key.group] = _trials(session, job_id, key.round, key.group)
         trials = populations[key.round, key.group]
         if not _is_current(trials, key):
             _count_stale(session, trials, event)
@@ -119,9 +125,28 @@ def orphan_populations(
     return len(trials)
 
 
+def under_way(session: Session, job_id: str, keys: Iterable[PopulationKey]) -> frozenset[PopulationKey]:
+    """Those of ``keys`` whose attempt is the current one and has not ended: what they report is wanted."""
+    return frozenset(key for key in keys if _is_current(_trials(session, job_id, key.round, key.group), key))
+
+
 def _trials(session: Session, job_id: str, round_: int, group: int) -> list[Trial]:
     found = select(Trial).where(Trial.job_id == job_id, Trial.round == round_, Trial.group == group)
     return list(session.scalars(found.order_by(Trial.k)))
+
+
+def _populations(session: Session, job_id: str, events: Sequence[Event]) -> dict[tuple[int, int], list[Trial]]:
+    """The trials of every population that these events are about, in one query for each round."""
+    found: dict[tuple[int, int], list[Trial]] = {(event.key.round, event.key.group): [] for event in events}
+    epochs_alone = all(isinstance(event, EpochReported) for event in events)
+    for m in sorted({round_ for round_, _ in found}):
+        groups = [group for round_, group in found if round_ == m]
+        query = select(Trial).where(Trial.job_id == job_id, Trial.round == m, Trial.group.in_(groups))
+        if epochs_alone:  # then nobody asks for the schedules, which are most of a row
+            query = query.options(defer(Trial.spec))
+        for trial in session.scalars(query.order_by(Trial.k)):
+            found[m, trial.group].append(trial)
+    return found
 
 
 def _is_current(trials: Sequence[Trial], key: PopulationKey) -> bool:
@@ -169,39 +194,45 @@ def _insert_epochs(
         mine = [(ids[m, row.k], row) for row in event.epochs if (m, row.k) in ids]
         new = [(trial_id, row) for trial_id, row in mine if (trial_id, attempt, row.epoch) not in known]
         known.update((trial_id, attempt, row.epoch) for trial_id, row in new)
-        rows += [_epoch(trial_id, attempt, row) for trial_id, row in new]
+        rows += [epoch_row(trial_id, attempt, row) for trial_id, row in new]
         told += _epoch_events(job, event.key, [row for _, row in new])
     if rows:
-        session.execute(insert(_EPOCHS), rows)
+        insert_many(session.connection(), _EPOCHS, rows)
         emit(session, job, "epochs", *told)
 
 
 def _known_epochs(session: Session, ids: Sequence[str], events: Sequence[EpochReported]) -> set[tuple[str, int, int]]:
-    """(trial, attempt, epoch) of what these events could repeat."""
-    numbers = {row.epoch for event in events for row in event.epochs}
-    found = session.execute(
-        select(Epoch.trial_id, Epoch.attempt, Epoch.epoch).where(Epoch.trial_id.in_(ids), Epoch.epoch.in_(numbers))
-    )
-    return {(trial_id, attempt, epoch) for trial_id, attempt, epoch in found}
+    """(trial, attempt, epoch) of what these events could repeat, and of what lies between."""
+    numbers = [row.epoch for event in events for row in event.epochs]
+    if not numbers:
+        return set()
+    bounds = {"trials": ids, "first": min(numbers), "last": max(numbers)}
+    return {(trial_id, attempt, epoch) for trial_id, attempt, epoch in session.connection().execute(_KNOWN, bounds)}
 
 
-def _epoch(trial_id: str, attempt: int, row: EpochMetrics) -> dict[str, Any]:
+def epoch_row(trial_id: str, attempt: int, row: EpochMetrics) -> dict[str, Any]:
+    """A row of the table of epochs."""
     return {
         "trial_id": trial_id,
         "attempt": attempt,
         "epoch": row.epoch,
-        "networks": [[_finite(value) for value in network] for network in row.networks] or None,
-        **{name: _finite(getattr(row, name)) for name in EPOCH_NUMBERS},
+        "networks": [[finite(value) for value in network] for network in row.networks] or None,
+        **{name: finite(value) for name, value in zip(EPOCH_NUMBERS, _numbers_of(row), strict=True)},
     }
 
 
 def _epoch_events(job: Job, key: PopulationKey, new: Sequence[EpochMetrics]) -> list[dict[str, Any]]:
-    """Which numbers are there now, one event an epoch; the numbers are in the table of epochs."""
-    about = {"round": key.round, "group": key.group, "attempt": key.attempt, "n_epochs": job.spec["train"]["n_epochs"]}
-    return [
-        {**about, "epoch": epoch, "ks": [row.k for row in new if row.epoch == epoch]}
-        for epoch in sorted({row.epoch for row in new})
-    ]
+    """One event an epoch."""
+    n_epochs = job.spec["train"]["n_epochs"]
+    ks: dict[int, list[int]] = {}
+    for row in new:
+        ks.setdefault(row.epoch, []).append(row.k)
+    return [epoch_event(key.round, key.group, key.attempt, n_epochs, epoch, ks[epoch]) for epoch in sorted(ks)]
+
+
+def epoch_event(round_: int, group: int, attempt: int, n_epochs: int, epoch: int, ks: list[int]) -> dict[str, Any]:
+    """Says which numbers are there now; the numbers are in the table of epochs."""
+    return {"round": round_, "group": group, "attempt": attempt, "n_epochs": n_epochs, "epoch": epoch, "ks": ks}
 
 
 def _record_finished(session: Session, job: Job, trials: Sequence[Trial], event: PopulationFinished) -> None:
@@ -213,7 +244,7 @@ def _record_finished(session: Session, job: Job, trials: Sequence[Trial], event:
             trial.k, TrialResult(trial.round, trial.k, failed=True, reason="its population ended without it")
         )
         for name in TRIAL_NUMBERS:
-            setattr(trial, name, _finite(getattr(result, name)))
+            setattr(trial, name, finite(getattr(result, name)))
         trial.model = result.model
         trial.final = None if result.final is None else to_json(result.final)
         ended.setdefault(("failed", result.reason) if result.failed else ("succeeded", ""), []).append(trial)
@@ -284,6 +315,6 @@ def _close_attempts(session: Session, trials: Sequence[Trial], outcome: str, rea
     )
 
 
-def _finite(value: float | None) -> float | None:
+def finite(value: float | None) -> float | None:
     """JSON has no NaN: a number that is none is null."""
     return value if value is not None and math.isfinite(value) else None

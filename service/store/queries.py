@@ -190,6 +190,12 @@ def report(session: Session, job_id: str) -> JobReport | None:
     return session.get(JobReport, job_id)
 
 
+def models(session: Session, job_id: str) -> list[str]:
+    """The model files of a job's succeeded trials by (round, k)."""
+    query = select(Trial.model).where(Trial.job_id == job_id, Trial.state == "succeeded", Trial.model.is_not(None))
+    return [path for path in session.scalars(query.order_by(Trial.round, Trial.k)) if path is not None]
+
+
 def trials_of_models(session: Session, job_id: str, paths: Sequence[str]) -> dict[str, str]:
     """The trial behind each of these model files of a job."""
     query = select(Trial.model, Trial.id).where(Trial.job_id == job_id, Trial.model.in_(paths))

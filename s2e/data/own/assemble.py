@@ -50,6 +50,13 @@ class _Rows:
         x = self.main.encode(fitted)
         return x if self.more is None else np.concatenate([x, self.more.encode(fitted)])
 
+    def ids(self) -> NDArray[Any]:
+        """Rows of the second source are told apart by its name."""
+        ids = self.main.ids()
+        if self.more is None:
+            return ids
+        return np.concatenate([ids.astype(str), [f"{self.more.file}: {row}" for row in self.more.ids()]])
+
 
 def own_dataset(name: str, open_source: Open, asked: Asked) -> Dataset:
     """The data set called ``name``. Raises DataError for what cannot train: file, row and cell are named."""
@@ -82,6 +89,7 @@ def own_dataset(name: str, open_source: Open, asked: Asked) -> Dataset:
         counted=counted,
         missing=dict(main.missing()),
         skipped=tuple(main.skipped()),
+        train_ids=rows.ids()[train],
     )
 
 

@@ -62,6 +62,9 @@ class Images(Source):
     def where(self, i: int) -> str:
         return self.names[i]
 
+    def ids(self) -> NDArray[Any]:
+        return np.array(self.names)
+
     def column(self, name: str) -> Sequence[str]:
         return super().column(name) if self.cells is None else self.cells(name)
 

@@ -38,6 +38,10 @@ class Source(ABC):
     def where(self, i: int) -> str:
         """Row i for people: ``flowers.csv, row 18``."""
 
+    def ids(self) -> NDArray[Any]:
+        """How people find each row again [S]: by its number, the row of the file, or the name of its file."""
+        return np.arange(len(self))
+
     @abstractmethod
     def fit(self, rows: Indices) -> Any:
         """What is fitted on these rows: plain JSON that goes with every model, or None."""

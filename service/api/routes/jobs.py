@@ -10,10 +10,10 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.exceptions import HTTPException
 
-from s2e.words.answers import Curves, Job, JobRound, JobSchedule, JobTrial, Page, TrialSchedules
+from s2e.words.answers import Curves, Job, JobLabels, JobRound, JobSchedule, JobTrial, Page, TrialSchedules
 from s2e.words.people import READ, SUBMIT
 from s2e.words.states import JOB_STATES
-from service.api import curves, events, jobs, schedules
+from service.api import curves, events, jobs, labels, schedules
 from service.api.body import JsonBody, body_schema
 from service.api.callers import Callers
 from service.api.deps import (
@@ -26,7 +26,7 @@ from service.api.deps import (
     WriteSession,
     record_action,
 )
-from service.api.formats import CSV, JSON, also, csv_answer, format_of, one_of
+from service.api.formats import CSV, JSON, PARQUET, also, csv_answer, format_of, one_of
 from service.api.fresh import FRESH
 from service.api.paging import Paging
 from service.api.reports import AnyReport, report_out
@@ -178,6 +178,22 @@ def list_curves(
 ) -> Curves:
     """One number of every epoch: its mean and range over the trials of each label (in a comparison: of each entry)."""
     return curves.curves_out(session, job, metric, max_points)
+
+
+@router.get("/{job_id}/labels", operation_id="list_labels", response_model=JobLabels, responses=also(CSV, PARQUET))
+@needs(READ)
+def list_labels(
+    session: ReadSession,
+    settings: SettingsDep,
+    job: ExistingJob,
+    paging: Paging,
+    asked: Annotated[labels.Asked, Depends()],
+    wanted: Annotated[str, format_of(JSON, CSV, PARQUET)],
+) -> JobLabels | Response:
+    """The job's given labels, the one that is most likely wrong first; as a table, all that were asked for. 404 where
+    nothing is known of them: labels of a benchmark, or no training that has ended."""
+    found = labels.audit_of(session, settings.artifact_root, job, asked.score)
+    return labels.page(found, asked, paging) if wanted == JSON else labels.table(found, asked, wanted, job.id)
 
 
 def _last_seen(

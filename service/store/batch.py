@@ -1,0 +1,76 @@
+"""What a batch of orders shares: the lock of its jobs, and the rows of history and of the event stream at its end.
+
+Jobs are locked in the order of their ids, so that two api processes never wait for each other in a circle, and under
+that lock the ids of a job's events grow in the order of the commits. So there is nothing for SKIP LOCKED to skip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Table, bindparam, select
+
+from service.store.changes import LIVE
+from service.store.many import insert_many
+from service.store.models import Base, Job, JobEvent, Transition
+
+_LOCK = (
+    select(Job.id, Job.state)
+    .where(Job.id.in_(bindparam("jobs", expanding=True)))
+    .order_by(Job.id)
+    .with_for_update(key_share=True)
+)
+
+
+def table_of(model: type[Base]) -> Table:
+    """The table and not the class: rows by the dozen need no mapper."""
+    return Base.metadata.tables[model.__tablename__]
+
+
+def lock_jobs(connection: Connection, job_ids: Collection[str]) -> dict[str, str]:
+    """The state of each of these jobs, whose rows are locked to the end of the transaction."""
+    rows = connection.execute(_LOCK, {"jobs": sorted(job_ids)})
+    return {row.id: row.state for row in rows}
+
+
+class Place(Protocol):
+    """The trial that an event is about."""
+
+    @property
+    def trial_id(self) -> str: ...
+    @property
+    def job_id(self) -> str: ...
+    @property
+    def round(self) -> int: ...
+    @property
+    def k(self) -> int: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def share(self) -> float: ...
+
+
+class Batch:
+    """Rows that are written at the end of a batch, in the order they were told."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+        self._transitions: list[dict[str, Any]] = []
+        self._events: list[dict[str, Any]] = []
+
+    def emit(self, job_id: str, kind: str, data: dict[str, Any]) -> None:
+        self._events.append({"job_id": job_id, "kind": kind, "data": data, "at": self.at})
+
+    def move(self, trial: Place, old: str, new: str, numbers: dict[str, Any] | None = None) -> None:
+        """A trial's change of state, and the event that tells of it."""
+        row = {"job_id": trial.job_id, "trial_id": trial.trial_id, "old": old, "new": new, "reason": ""}
+        self._transitions.append({**row, "at": self.at})
+        about = {"id": trial.trial_id, "round": trial.round, "k": trial.k, "label": trial.label, "state": new}
+        live = {name: (numbers or {}).get(name) for name in LIVE}
+        self.emit(trial.job_id, "trial", {**about, "share": trial.share, **live})
+
+    def write(self, connection: Connection) -> None:
+        insert_many(connection, table_of(Transition), self._transitions)
+        insert_many(connection, table_of(JobEvent), self._events)
