@@ -55,7 +55,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     problems.install(app)
     openapi.install(app)
     app.add_middleware(Compressed)
-    app.add_middleware(BodyLimit, limit_bytes=settings.max_body_bytes, wait_s=settings.receive_s)
+    uploads = {f"{PREFIX}/uploads": settings.max_upload_bytes}
+    app.add_middleware(BodyLimit, limit_bytes=settings.max_body_bytes, wait_s=settings.receive_s, larger=uploads)
     app.add_middleware(Gate, callers=app.state.callers)
     app.add_middleware(HeaderLimit, limit_bytes=settings.max_header_bytes)
     app.add_middleware(SecurityHeaders)

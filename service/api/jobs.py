@@ -23,6 +23,7 @@ from s2e.words.answers import Job as JobAnswer
 from s2e.words.asks import ChangeIn
 from service.api.admission import admit
 from service.api.lookup import StoredJobs
+from service.api.registered import with_registered
 from service.api.stored import if_known, spec_of
 from service.settings import Settings
 from service.store import deletion, queries, quotas, repository
@@ -40,7 +41,7 @@ def submit(
 
     Raises SpecError, Conflict, OverQuota.
     """
-    spec = parse_job(body, StoredJobs(session))
+    spec = parse_job(with_registered(session, body), StoredJobs(session))
     admit(spec, settings)
     # What was asked, and not what the jobs it starts from have become; the report of a search does not change.
     asked = replace(spec, search=replace(spec.search, earlier=())) if spec.search.warm_start else spec
