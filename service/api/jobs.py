@@ -41,7 +41,7 @@ def submit(
 
     Raises SpecError, Conflict, OverQuota.
     """
-    spec = parse_job(with_registered(session, body), StoredJobs(session))
+    spec = parse_job(with_registered(session, body), StoredJobs(session, settings.artifact_root))
     admit(spec, settings)
     # What was asked, and not what the jobs it starts from have become; the report of a search does not change.
     asked = replace(spec, search=replace(spec.search, earlier=())) if spec.search.warm_start else spec
