@@ -71,7 +71,7 @@ chaos: $(VENV)/.dev ## the real service under random faults: FAULTS=200 SEED=1 (
 	@$(BIN)/python -m benchmarks.chaos --faults $(or $(FAULTS),200) --seed $(or $(SEED),1)
 
 universes: $(VENV)/.dev ## simulated services under faults between any two writes: NUMBER=200 SEED=0
-	@$(BIN)/python -m benchmarks.universes --number $(or $(NUMBER),200) --first $(or $(SEED),0)
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.universes --number $(or $(NUMBER),200) --first $(or $(SEED),0)
 
 openapi: $(VENV)/.run ## write docs/openapi.json from the code
 	@$(BIN)/s2e openapi > docs/openapi.json

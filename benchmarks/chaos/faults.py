@@ -80,7 +80,7 @@ def _fill_disk(place: Place, rng: random.Random) -> str:
         return ""
     seconds, ballast = rng.uniform(1.0, 8.0), place.artifacts / "ballast"
     with suppress(OSError), ballast.open("wb") as file:
-        for _ in range(DISK_MB * 16):
+        for _ in range(16 * DISK_MB):
             file.write(bytes(65_536))
     time.sleep(seconds)
     ballast.unlink()

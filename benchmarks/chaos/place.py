@@ -27,7 +27,7 @@ from service.store.engine import Database, migrate
 from workers.ray_head import FILE, address_in, share_token
 
 ROOT = Path(__file__).resolve().parents[2]
-DISK_MB = 48
+DISK_MB = 256
 FOREIGN = {"RAY_ADDRESS": "127.0.0.1:1", "RAY_NAMESPACE": "theirs", "RAY_JOB_ID": "01000000", "RAY_TMPDIR": "/nowhere"}
 
 
