@@ -26,7 +26,7 @@ def make_compare_report(spec: JobSpec, record: RoundRecord, among: Sequence[Entr
     entries = entries_of(spec) if among is None else tuple(among)
     n_seeds = len(record.round.trials) // len(entries)
     results: dict[str, list[TrialResult]] = {entry.label: [] for entry in entries}
-    keep_rate = {}
+    keep_rate: dict[str, tuple[float, ...]] = {}
     for trial, result in zip(record.round.trials, record.results, strict=True):  # seed by seed: k counts repeats first
         results[trial.label].append(result)
         keep_rate[trial.label] = trial.keep_rate

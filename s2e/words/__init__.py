@@ -33,7 +33,7 @@ from s2e.words.errors import (
 from s2e.words.estimate import Estimate
 from s2e.words.fidelity import FULL, Fidelity, of_highest_fidelity
 from s2e.words.fields import field_lines, json_schema, param, parse, to_json
-from s2e.words.job import SPEC_VERSION, JobSpec, PlanSpec
+from s2e.words.job import SPEC_VERSION, BudgetSpec, JobSpec, PlanSpec
 from s2e.words.numbers import Number, number, numbers_of, value_at
 from s2e.words.reading import read
 from s2e.words.results import (
@@ -56,8 +56,8 @@ from s2e.words.trial import Observation, Point, Population, Round, RoundRecord, 
 
 __all__ = [
     "FULL", "MAX_CLASSES", "MOST_ENTRIES", "MOST_LABEL", "MOST_TRIALS", "SPEC_VERSION",
-    "AuditSpec", "CompareReport", "CompareRow", "CompareSpec", "Compared", "CsvSpec", "DataError", "DataSpec",
-    "EarlierTrials",
+    "AuditSpec", "BudgetSpec",
+    "CompareReport", "CompareRow", "CompareSpec", "Compared", "CsvSpec", "DataError", "DataSpec", "EarlierTrials",
     "EntrySpec", "EpochMetrics", "EpochNumbers", "Estimate", "EstimatedNoise", "Fidelity", "FinalAccuracies",
     "FinalAccuracy", "JobSpec",
     "MissingExtraError", "NoiseSpec", "Number", "Observation", "PlanSpec", "Point", "Population", "Problem", "Report",
