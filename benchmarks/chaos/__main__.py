@@ -69,7 +69,7 @@ class Run:
             time.sleep(0.05)
 
     def state(self) -> str:
-        return self.place.client.job(self.job_ids[-1]).state
+        return check.state(self.place.database, self.job_ids[-1])
 
     def hit(self, fault: Fault) -> None:
         before = check.running(self.place.database)
