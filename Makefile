@@ -11,7 +11,7 @@ export RAY_USAGE_STATS_ENABLED = 0
 export RAY_ENABLE_UV_RUN_RUNTIME_ENV = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help native setup demo serve check test numeric lowest bench bench-search openapi constraints clean
+.PHONY: help native setup demo serve check test drills numeric lowest bench bench-search openapi constraints clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
@@ -42,8 +42,13 @@ check: $(VENV)/.dev ## formatting, lint and types
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
-test: check ## check, then every test whose real component is found
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
+# Groups of tests in the order of tests/conftest.py, two at a time.
+PYTEST := -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+test: check ## check, then the tests whose real component is found, but for the drills (TESTS=FILE for one file, whole)
+	@$(BIN)/python $(PYTEST) $(or $(TESTS),-m "not slow")
+
+drills: $(VENV)/.dev ## the tests of whole installations: kills, wheels, the demo, benchmarks in tiny form
+	@$(BIN)/python $(PYTEST) -m slow
 
 # What stands for another processor: AVX2 kernels in torch and oneDNN, products in MKL's one order for all, OpenBLAS as
 # on AMD's Zen.
@@ -51,7 +56,7 @@ OTHER   := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_CBWR=COMPATIBLE 
 NUMERIC := $(addprefix tests/,golden s2e/data s2e/methods s2e/networks s2e/search s2e/train \
              contracts/test_methods.py contracts/test_searchers.py contracts/test_spaces.py)
 numeric: $(VENV)/.dev ## the numeric tests as another processor would run them
-	@$(OTHER) $(BIN)/python -m pytest -n 2 --dist loadgroup $(NUMERIC)
+	@$(OTHER) $(BIN)/python $(PYTEST) $(NUMERIC)
 
 native: ## compile the native step beside the source (make setup does it too; nobody needs it)
 	@$(PYTHON) native/build.py s2e/networks/_native.so
@@ -72,7 +77,7 @@ lowest: ## the tests once with the lowest versions that pyproject.toml allows (b
 	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(TORCHVISION)
 	@printf '%s\n' $(TORCH) $(TORCHVISION) > $(LOWEST)/torch.txt
 	@$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct -c $(LOWEST)/torch.txt -e '.[all,dev]'
-	@$(LOWEST)/bin/python -m pytest -n 2 --dist loadgroup $(TESTS)
+	@$(LOWEST)/bin/python $(PYTEST) $(TESTS)
 
 constraints: $(VENV)/.dev ## resolve constraints.txt anew (without torch)
 	@$(BIN)/python -m pip install --quiet uv

@@ -78,5 +78,5 @@ EXPORTED const s2e_kernels* s2e_kernels_of(const char* name) {
 }
 
 // Counts the changes of stack.h: a library of another number is not loaded.
-EXPORTED int32_t s2e_interface() { return 1; }
+EXPORTED int32_t s2e_interface() { return 2; }
 }

@@ -390,7 +390,9 @@ template <class T> class Stack {
     for (int32_t b = 0; b < batch; b++) label[b] = (int32_t)label_B[b];
     for (int32_t n = 0; n < s.n_networks; n++) {
       forward(k * s.n_networks + n);
-      softmax(of(k * s.n_networks + n, s.n_layers), loss + n * batch, e.predicted + (at + n) * batch);
+      T* z = of(k * s.n_networks + n, s.n_layers);
+      if (e.margin) margins(z, (T*)e.margin + (at + n) * batch);
+      softmax(z, loss + n * batch, e.predicted + (at + n) * batch);
     }
     const T* by_rank = (const T*)e.by_rank + (int64_t)k * batch;
     for (int32_t n = 0; n < s.n_networks; n++) {
@@ -424,6 +426,21 @@ template <class T> class Stack {
       }
     }
     for (int64_t b = 0; b < count; b++) predicted[b] = (int16_t)argbest[b];
+  }
+
+  // The logit of each sample's label minus the largest other one.
+  void margins(const T* z, T* margin) {
+    const int64_t n_classes = sizes[s.n_layers], batch = s.batch;
+    const T lowest = -__builtin_huge_valf();
+    for (int64_t b = 0; b < batch; b++) best[b] = lowest;
+    for (int64_t c = 0; c < n_classes; c++) {
+      const T* z_B = z + c * batch_row;
+      for (int64_t b = 0; b < batch; b++) {
+        const T other = label[b] == c ? lowest : z_B[b];
+        best[b] = other > best[b] ? other : best[b];
+      }
+    }
+    for (int64_t b = 0; b < batch; b++) margin[b] = z[label[b] * batch_row + b] - best[b];
   }
 
   bool all_finite(const T* z, int64_t n_classes, int64_t count) {

@@ -45,6 +45,7 @@ typedef struct {
   void* loss;            // out [M, K, N]: sum of weight x loss
   void* weight;          // out [M, K, N, B]
   int16_t* predicted;    // out [M, K, N, B]
+  void* margin;          // out [M, K, N, B]: the label's logit minus the largest other one; null: not wanted
 } s2e_epoch;
 
 // The predictions of the first n_samples images, N + 1 for each trial: of its networks, and of the sum of their logits.

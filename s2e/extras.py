@@ -14,6 +14,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "train": _TRAIN,
     "server": (*_STORE, "fastapi", "uvicorn"),
     "worker": (*_TRAIN, *_STORE, "ray", "structlog"),
+    "data": ("pyarrow", "PIL"),
     "testing": ("hypothesis", "pytest"),
     "tune": ("ray", "pandas", "pyarrow"),
 }

@@ -21,6 +21,7 @@ from s2e.door import parse_job
 from s2e.extras import require
 from s2e.jobfile import read_job_file
 from s2e.jobs.loop import n_rounds, n_trials, run_search
+from s2e.labels.kept import cross_fitted_path, save
 from s2e.local_pool import Ended, Kept, LocalPool, Rows
 from s2e.machine import usable_cores
 from s2e.parts import DATASETS, KINDS, METHODS, NETWORKS
@@ -116,7 +117,8 @@ def run(
     require("train")
     if needs_estimate(spec):
         _say("Estimating how wrong the given labels are", progress)
-        spec = prepared(spec, root)
+    keep = None if output is None else partial(save, output, cross_fitted_path(spec.kind))
+    spec = prepared(spec, root, keep)
     with _listener(spec, progress) as listener, _trainer(spec, output, root, workers) as train:
 
         def run_round(round_: Round, populations: tuple[Population, ...]) -> list[TrialResult]:

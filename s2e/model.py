@@ -46,22 +46,17 @@ class Model(nn.Module):
         """Probability of each class [S, C].
 
         ``rows`` of a table are a data frame, mappings by column, or sequences of cells in the order of its columns, the
-        label left out; numbers, text and missing cells as in the table. Elsewhere they are an array: features, or
-        pixels as the data set has them, not divided by anything. Raises DataError for rows that do not fit.
+        label left out; numbers, text and missing cells as in the table. Of texts they are texts; of image files they
+        are paths, bytes of files, or Pillow's images. Elsewhere they are an array: features, or pixels as the data set
+        has them, not divided by anything. Raises DataError for rows that do not fit.
         """
         chunks = self.samples(rows).split(BATCH)
         return torch.cat([self(chunk).double().softmax(-1) for chunk in chunks]).numpy()
 
     def samples(self, rows: Any) -> torch.Tensor:
         """The rows as the network reads them, float32 [S, ...]."""
-        encoder = self._inputs.encoder
-        if encoder is not None:
-            cells = encoder.cells_of(rows)
-            if not cells:
-                raise DataError("no row to predict")
-            x = torch.from_numpy(encoder.encode(cells, first=0)).float()
-        else:
-            x = self._array(rows)
+        encoder = self._inputs.of_rows
+        x = self._array(rows) if encoder is None else torch.from_numpy(encoder.samples_of(rows)).float()
         x = x / self._max_value
         if self._inputs.mean:
             per_channel = (-1, 1, 1)

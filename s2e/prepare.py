@@ -5,11 +5,13 @@ The estimate becomes part of the spec, so whatever follows is a pure function of
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from s2e.words import DataError, DataSpec, EstimatedNoise, JobSpec, PlanSpec, SpecError, TrainSpec, replace
+from s2e.words import DataError, DataSpec, Estimate, EstimatedNoise, JobSpec, PlanSpec, SpecError, TrainSpec, replace
 
 if TYPE_CHECKING:
+    from s2e.labels.kept import CrossFitted
     from s2e.labels.verdict import NoiseEstimate
 
 MOST = 0.999
@@ -26,14 +28,34 @@ def needs_estimate(spec: JobSpec) -> bool:
     return spec.report.tau is None or data.validation_labels == "noisy_corrected" or uses_matrix
 
 
-def prepared(spec: JobSpec, data_root: str | None = None) -> JobSpec:
-    """The job with the noise of its given labels, where it needs that: the same bits wherever the same machine asks.
+def needs_count(data: DataSpec) -> bool:
+    """True if some rows are said to be right, and nobody has counted them yet."""
+    return data.trusted.is_declared and data.trusted.counted is None
+
+
+Keep = Callable[["CrossFitted"], None]
+"""Takes what the fit behind an estimate says of every label."""
+
+
+def prepared(spec: JobSpec, data_root: str | None = None, keep: Keep | None = None) -> JobSpec:
+    """The job with the noise of its given labels and the number of trusted ones, where it needs that: the same bits
+    wherever the same machine asks.
 
     Raises DataError where the noise cannot be estimated, or leaves nothing to correct by.
     """
+    spec = replace(spec, data=counted(spec.data, data_root))
     if not needs_estimate(spec):
         return spec
-    return with_noise(spec, estimated(spec.data, spec.train, spec.plan, spec.seed, data_root))
+    return with_noise(spec, estimated(spec.data, spec.train, spec.plan, spec.seed, data_root, keep))
+
+
+def counted(data: DataSpec, data_root: str | None) -> DataSpec:
+    """The data that know what becomes of their trusted rows. Raises DataError as loading them does."""
+    if not needs_count(data):
+        return data
+    from s2e.data.datasets import load_split
+
+    return replace(data, trusted=replace(data.trusted, counted=load_split(data, data_root).counted))
 
 
 def with_noise(spec: JobSpec, noise: EstimatedNoise) -> JobSpec:
@@ -41,13 +63,23 @@ def with_noise(spec: JobSpec, noise: EstimatedNoise) -> JobSpec:
     return replace(spec, data=replace(spec.data, estimate=noise))
 
 
+def informed(spec: JobSpec, estimate: Estimate) -> JobSpec:
+    """The job that knows what the check of a worker found out about its data, as far as it has to."""
+    if estimate.trusted is not None and needs_count(spec.data):
+        spec = replace(spec, data=replace(spec.data, trusted=replace(spec.data.trusted, counted=estimate.trusted)))
+    return with_noise(spec, estimate.noise) if estimate.noise is not None and needs_estimate(spec) else spec
+
+
 def provisional(spec: JobSpec) -> JobSpec:
     """A job of the same shape that needs no estimate, to see whether it can be trained."""
     return replace(spec, report=replace(spec.report, tau=0.0)) if needs_estimate(spec) else spec
 
 
-def estimated(data: DataSpec, train: TrainSpec, plan: PlanSpec, seed: int, data_root: str | None) -> EstimatedNoise:
+def estimated(
+    data: DataSpec, train: TrainSpec, plan: PlanSpec, seed: int, data_root: str | None, keep: Keep | None = None
+) -> EstimatedNoise:
     """The noise of the labels of ``data``; see :func:`prepared`."""
+    from s2e.labels.audit import cross_fitted
     from s2e.labels.job import job_samples
     from s2e.labels.noise import estimate_noise
 
@@ -58,6 +90,8 @@ def estimated(data: DataSpec, train: TrainSpec, plan: PlanSpec, seed: int, data_
         raise DataError(
             f"{error}. With what you know of their noise rate as report.tau, no estimate is made"
         ) from error
+    if keep is not None:
+        keep(cross_fitted(fit, job.samples.label_S))
     noise = in_words(fit.estimate)
     _require_correction(replace(data, estimate=noise))
     return noise

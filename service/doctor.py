@@ -5,28 +5,26 @@ Nothing is changed and nothing is left behind. Each finding says what to do abou
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import httpx
-from sqlalchemy import func, make_url, select, text, update
+from sqlalchemy import func, make_url, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from s2e.words.states import JOB_GOES_ON
+from service import disk
 from service.api.auth import ExposedWithoutKeyError, check_exposure
 from service.settings import Settings
+from service.store import queries
 from service.store.changes import utc_now
 from service.store.engine import Database
 from service.store.models import JOB_LIVE, Job, WorkerRow
 from service.store.outage import reason_of
 
 OK, WARNING, WRONG = "ok", "warning", "wrong"
-LITTLE_BYTES, FULL_BYTES = 2 * 10**9, 10**8
-"""Free space of a disk that is worth a warning, and that stops the service."""
 SHORT_KEY = 24
 NEEDS_DISPATCHER = (*JOB_GOES_ON, "cancelling")
 
@@ -74,21 +72,17 @@ def _exposure(settings: Settings) -> Finding:
 
 def _artifacts(root: Path) -> Iterator[Finding]:
     remedy = "set S2E_ARTIFACT_ROOT to a folder that this user may write to"
-    existing = next(folder for folder in (root, *root.parents) if folder.exists())
-    try:
-        with tempfile.TemporaryFile(dir=existing) as file:
-            file.write(b"s2e")
-            file.flush()
-    except OSError as error:
-        yield Finding("artifacts", WRONG, f"{existing} cannot be written to: {error.strerror}", remedy)
+    folder = disk.existing(root)
+    if reason := disk.not_writable(folder):
+        yield Finding("artifacts", WRONG, f"{folder} cannot be written to: {reason}", remedy)
         return
     yield Finding("artifacts", OK, f"{root} can be written to")
-    yield _room(existing, "disk of the artifacts")
+    yield _room(folder, "disk of the artifacts")
 
 
 def _room(folder: Path, name: str) -> Finding:
-    free = shutil.disk_usage(folder).free
-    state = WRONG if free < FULL_BYTES else WARNING if free < LITTLE_BYTES else OK
+    free = disk.free_bytes(folder)
+    state = WRONG if free < disk.FULL_BYTES else WARNING if free < disk.LITTLE_BYTES else OK
     return Finding(name, state, f"{free / 1e9:.1f} GB free", "" if state == OK else "delete jobs: s2e delete ID")
 
 
@@ -128,8 +122,8 @@ def _sqlite_file(url: str) -> Path | None:
 
 
 def _writable(database: Database, name: str) -> Finding:
-    with database.write() as session:  # takes the lock of a writer and changes no row
-        session.execute(update(Job).where(Job.id == "").values(name=""))
+    with database.write() as session:
+        queries.ping_writer(session)
     return Finding(name, OK, "answers, can be written to, and has the newest schema")
 
 

@@ -4,16 +4,22 @@
     ServiceError
     ├── BadRequest             400  invalid_request (not JSON, a key twice, nested too deep)
     ├── Unauthorized           401  unauthorized
-    ├── Forbidden              403  forbidden (another site's page, or a host name that is not this machine's)
+    ├── Forbidden              403  forbidden (another site's page, a host name that is not this machine's, a scope
+    │                               that the key lacks, another owner's job)
     ├── NotFound               404  not_found
     │   ├── NoReport           404  not_found (the job has not ended)
+    │   ├── NoLabels           404  not_found (nothing is known of the job's labels)
     │   └── NoSchedule         404  not_found (a comparison recommends none)
     ├── IllegalTransition      409  illegal_transition
     ├── Conflict               409  conflict (an idempotency key with another body; a trial that is not yours to train)
     ├── LeaseExpired           409  lease_expired (a report for a trial that was taken back)
+    ├── Slow                   408  slow (the request did not arrive in time)
     ├── TooLarge               413  too_large
     ├── UnsupportedMedia       415  unsupported_media_type
     ├── Invalid                422  invalid_parameter (a query, path or header value; names field, value, allowed)
+    ├── OverQuota              429  quota_exceeded (of one owner; no Retry-After: waiting alone may not help)
+    ├── TooMany                429  too_many_requests (of one key, or wrong keys from one address; has Retry-After)
+    ├── HeadersTooLarge        431  headers_too_large
     └── Unavailable            503  unavailable
 
 ``s2e.words.errors.SpecError`` becomes 422 invalid_spec with one entry per field.
@@ -21,6 +27,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import ClassVar
 
 from s2e.words import Problem
@@ -31,7 +39,7 @@ class ServiceError(Exception):
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
-    headers: ClassVar[dict[str, str]] = {}
+    headers: Mapping[str, str] = {}
     problems: tuple[Problem, ...] = ()
 
 
@@ -47,7 +55,7 @@ class BadRequest(ServiceError):
 class Unauthorized(ServiceError):
     status = 401
     code = "unauthorized"
-    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": "Bearer"}
+    headers: Mapping[str, str] = {"WWW-Authenticate": "Bearer"}
 
 
 class Forbidden(ServiceError):
@@ -66,6 +74,11 @@ class NotFound(ServiceError):
 class NoReport(NotFound):
     def __init__(self, job_id: str, state: str) -> None:
         ServiceError.__init__(self, f"no report yet: job {job_id} is {state}")
+
+
+class NoLabels(NotFound):
+    def __init__(self, job_id: str, why: object) -> None:
+        ServiceError.__init__(self, f"no audit of the labels of job {job_id}: {why}")
 
 
 class NoSchedule(NotFound):
@@ -103,6 +116,37 @@ class TooLarge(ServiceError):
         super().__init__(f"the request body is larger than {limit_bytes} bytes")
 
 
+class Slow(ServiceError):
+    status = 408
+    code = "slow"
+    headers: Mapping[str, str] = {"Connection": "close"}
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__(f"the request did not arrive within {wait_s:g} s")
+
+
+class OverQuota(ServiceError):
+    status = 429
+    code = "quota_exceeded"
+
+
+class TooMany(ServiceError):
+    status = 429
+    code = "too_many_requests"
+
+    def __init__(self, detail: str, wait_s: float) -> None:
+        self.headers = {"Retry-After": str(max(1, math.ceil(wait_s)))}
+        super().__init__(detail)
+
+
+class HeadersTooLarge(ServiceError):
+    status = 431
+    code = "headers_too_large"
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"the request's headers are larger than {limit_bytes} bytes")
+
+
 class UnsupportedMedia(ServiceError):
     status = 415
     code = "unsupported_media_type"
@@ -120,4 +164,4 @@ class Invalid(ServiceError):
 class Unavailable(ServiceError):
     status = 503
     code = "unavailable"
-    headers: ClassVar[dict[str, str]] = {"Retry-After": "1"}
+    headers: Mapping[str, str] = {"Retry-After": "1"}

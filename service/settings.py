@@ -28,6 +28,17 @@ class Settings(BaseSettings):
     port: int = Field(default=8642, ge=0, le=65_535)
     api_key: SecretStr | None = None
     max_body_bytes: int = Field(default=262_144, ge=1)
+    max_header_bytes: int = Field(default=65_536, ge=1_024)
+    """All headers of a request together."""
+    receive_s: float = Field(default=20.0, gt=0)
+    """Longest wait for the headers of a request, and for the next piece of its body."""
+
+    key_rate_per_s: float = Field(default=200.0, ge=0)
+    """Requests a second of one key, counted by each api process; ten times as many at once. 0: no limit."""
+    owner_jobs: int = Field(default=0, ge=0)
+    """Jobs of one owner that have not ended, at most. 0: no limit."""
+    owner_trials: int = Field(default=0, ge=0)
+    """Trials of one owner that are under way, at most; one population at least. 0: no limit."""
 
     max_job_trials: int = Field(default=50_000, ge=1)
     max_job_epochs: int = Field(default=5_000_000, ge=1)
@@ -38,6 +49,15 @@ class Settings(BaseSettings):
     backend: Literal["ray", "inline", "simulated"] = "ray"
     ray_address: str | None = None
     ray_num_cpus: int | None = Field(default=None, ge=1)
+
+    ray_namespace: str = Field(default="", max_length=100)
+    """Dispatchers of one installation find each other's trainers by it. Empty: named after the database."""
+    keep_trainers: bool = False
+    """Whether trainings go on when a dispatcher is told to end, for the next one; they end with it otherwise."""
+    orphan_s: float = Field(default=3600.0, gt=0)
+    """A training whose results nobody has asked for this long ends itself."""
+    idle_s: float = Field(default=60.0, gt=0)
+    """A trainer without work ends itself after this on a cluster that was given, where others may want its place."""
 
     worker_env: str = ""
     """Names of environment variables, with commas between, that trainers see beside those they need anyway."""

@@ -52,6 +52,22 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("--dist loadgroup does nothing with this pytest: install the one of constraints.txt")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of a file stay in one worker, so that what a module shares is made once. Ray's, the longest chain, go
+    first; then the files of the top folders, which take longest; many short ones are left to even out the end."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=lambda item: (group_of(item) != "ray", len(item.path.parts)))
+
+
+def group_of(item: pytest.Item) -> str:
+    mark = item.get_closest_marker("xdist_group")
+    assert mark is not None
+    return str(mark.args[0])
+
+
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[Any]:
     """One local Ray of two CPUs for the whole session; tests that use it are of xdist_group("ray")."""

@@ -60,6 +60,7 @@ def test_one_step_of_the_engine_moves_the_weights_as_one_of_the_official_structu
         assert (tensor.detach() - expected[name]).abs().max() < 2e-5, name
 
 
+@pytest.mark.slow
 def test_an_epoch_is_measured_on_both_sides_and_reaches_the_same_accuracy(benchmark: Any) -> None:
     bench = benchmark("bench_epoch")
     arguments = ["--tiny", "--network", "mlp", "model1", "--repeats", "20", "--late-epochs", "6"]
@@ -85,6 +86,7 @@ def test_an_epoch_is_measured_on_both_sides_and_reaches_the_same_accuracy(benchm
     assert mlp["late_over_early"].keys() >= {"dtype", "epochs", "early_cpu_s", "late_cpu_s", "ratio", "test_accuracy"}
 
 
+@pytest.mark.slow
 def test_the_cost_of_a_method_stands_beside_what_its_passes_explain(benchmark: Any) -> None:
     bench = benchmark("bench_methods")
     arguments = ["--tiny", "--network", "mlp", "model1", "--method", "coteaching", "gce", "--repeats", "1"]
@@ -102,6 +104,7 @@ def test_the_cost_of_a_method_stands_beside_what_its_passes_explain(benchmark: A
     assert bench.table(result).count("| `") == 3
 
 
+@pytest.mark.slow
 def test_the_gpu_benchmark_runs_on_a_cpu_in_tiny_form(
     benchmark: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -155,6 +158,7 @@ def test_a_graphed_step_trains_as_an_eager_one(benchmark: Any) -> None:
     assert torch.allclose(*losses, rtol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.xdist_group("ray")
 def test_dispatch_is_measured_cold_warm_and_without_ray(benchmark: Any, ray_cluster: Any) -> None:
@@ -192,6 +196,7 @@ def test_percentiles_are_nearest_rank(benchmark: Any) -> None:
     assert (found["p50"], found["p95"], found["min"], found["max"]) == (51.0, 96.0, 1.0, 100.0)
 
 
+@pytest.mark.slow
 def test_searchers_are_compared_on_both_objectives(benchmark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = benchmark("bench_search")
     small = [bench.Setting("sym50", objective, n_rounds=2) for objective in ("lookup", "emulator")]
@@ -298,6 +303,7 @@ def test_the_objective_after_a_rung_is_the_mean_over_its_own_last_epochs(benchma
     assert found == {"2": -1.0, "4": -1.0, "10": 1.0, "24": 1.0, "60": 1.0}
 
 
+@pytest.mark.slow
 def test_a_whole_search_is_measured_with_the_accuracy_of_its_winner(benchmark: Any) -> None:
     rows = benchmark("bench_whole_search").compare(tiny=True)
     assert rows["original, 60 schedules"]["x_original"] == 1
@@ -316,6 +322,7 @@ def test_what_a_rung_loses_is_counted_by_batches(benchmark: Any) -> None:
     assert benchmark("bench_rung").agreement(full, full) == {"spearman": 1.0, "winner_kept": 1.0, "points_lost": 0.0}
 
 
+@pytest.mark.slow
 def test_a_whole_search_of_both_sides_is_timed_beside_what_it_found(benchmark: Any) -> None:
     bench = benchmark("bench_rival")
     arguments = ["--tiny", "--work", "digits", "--searches", "2", "--report"]
@@ -329,6 +336,7 @@ def test_a_whole_search_of_both_sides_is_timed_beside_what_it_found(benchmark: A
     assert row["difference"]["mean"] == pytest.approx(difference)
 
 
+@pytest.mark.slow
 def test_the_audit_is_measured_beside_cleanlab_at_no_less_compute(
     benchmark: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

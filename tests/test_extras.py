@@ -20,6 +20,7 @@ from service.cli.options import BAD_INPUT, UNREACHABLE
 
 ROOT = Path(__file__).parents[1]
 MODULES = {  # distribution -> module, where they are called differently
+    "pillow": "PIL",
     "psycopg": "psycopg",
     "pydantic-settings": "pydantic_settings",
     "ray": "ray",
@@ -42,13 +43,13 @@ def declared(extra: str) -> set[str]:
     return modules
 
 
-@pytest.mark.parametrize("extra", ["train", "server", "worker", "testing"])
+@pytest.mark.parametrize("extra", ["data", "train", "server", "worker", "testing"])
 def test_the_modules_of_an_extra_are_those_of_pyproject(extra: str) -> None:
     assert set(EXTRAS[extra]) == declared(extra)
 
 
 def test_all_is_everything_that_runs() -> None:
-    assert declared("all") == declared("server") | declared("worker")
+    assert declared("all") == declared("data") | declared("server") | declared("worker")
 
 
 @pytest.fixture(scope="session")

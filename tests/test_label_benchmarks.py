@@ -27,6 +27,7 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
     return load
 
 
+@pytest.mark.slow
 def test_trusted_rows_and_choices_are_measured_beside_their_rivals(
     benchmark: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

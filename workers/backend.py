@@ -1,7 +1,8 @@
 """The port behind which populations train. One contract for inline, simulated and Ray.
 
 A backend is told to ``start`` populations and is asked for what happened with ``poll``. It keeps no truth: whoever
-drives it writes every event down, and after a crash starts the same populations again under a higher attempt.
+drives it writes every event down before it polls again. After a crash of the driver the next one attaches to what still
+trains, and starts what is gone again under a higher attempt.
 """
 
 from __future__ import annotations
@@ -109,10 +110,18 @@ class TrialBackend(Protocol):
     def lacks(self, plan: PlanSpec, avoid: frozenset[str] = frozenset()) -> str:
         """Why no place but those in ``avoid`` could ever hold a population of this plan; empty when one can."""
 
+    def attach(self, job_id: str) -> dict[PopulationKey, str]:
+        """Take over populations of a job that another driver started, or this one has left, and their places. All that
+        no poll has acknowledged is told again. Empty where nothing outlives its driver."""
+
+    def leave(self, job_id: str) -> None:
+        """Let go of a job's populations: what can outlive its driver trains on, to be attached to; the rest stops.
+        What the last poll told of them counts as not written down."""
+
     def poll(self, timeout_s: float = 0.0) -> list[Event]:
-        """Events since the last poll: waits at most ``timeout_s`` for a first event, and not at all while
-        nothing runs. A population is started, reports each epoch in order, and is finished or lost once; it may be held
-        any number of times between."""
+        """Events since the last poll, all of which this call says are written down: waits at most ``timeout_s`` for a
+        first event, and not at all while nothing runs. A population is started, reports each epoch in order, and is
+        finished or lost once; it may be held any number of times between."""
 
     def cancel(self, key: PopulationKey) -> None:
         """Stop a population; no further event of it is delivered. An unknown key changes nothing."""

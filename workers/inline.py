@@ -47,6 +47,13 @@ class InlineBackend:
         where = self._artifact_root, self._data_root
         self._queue[key] = run_population(to_json(key), to_json(population), *where, check)
 
+    def attach(self, job_id: str) -> dict[PopulationKey, str]:  # noqa: ARG002  nothing outlives this process
+        return {}
+
+    def leave(self, job_id: str) -> None:
+        for key in [key for key in self._queue if key.job_id == job_id]:
+            self.cancel(key)
+
     def lacks(self, plan: PlanSpec, avoid: frozenset[str] = frozenset()) -> str:  # noqa: ARG002  trains what it can
         return "this process is to be avoided" if worker_name() in avoid else ""
 

@@ -1,13 +1,13 @@
-"""Populations as Ray tasks: one streaming generator task each, spread over the devices of a cluster.
+"""Populations on Ray: each in the hands of a detached trainer, which goes on when this driver dies.
 
-This is driver code and imports no torch. Ray never retries (``max_retries=0``): a retried generator silently mixes
-the items of two runs, so a lost population is an event and whoever drives decides.
+This is driver code and imports no torch. Ray never retries anything here: a lost population is an event, and whoever
+drives decides. What a trainer tells is kept by it until the next ``poll`` says that it was written down.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,31 +24,48 @@ from workers.backend import (
     PopulationStarted,
     WorkerInfo,
 )
+from workers.detached import Batch
 from workers.ray_start import connect
-from workers.trainer import run_on_ray, warm_up
+from workers.ray_trainers import Hands, Trainers
+from workers.ray_watch import watch_head
 from workers.wire import decode
 
 CANCEL_GRACE_S = 10.0
 """A soft cancel is a KeyboardInterrupt, which one long C call can delay; after this the process is killed."""
+ORPHAN_S = 3600.0
+"""A trainer that nobody has asked for its results for this long ends itself."""
+NAMESPACE = "s2e"
+FROZEN_S = 5.0
+"""What a trainer gets beyond its grace to say that it has stopped."""
+_LONG_POLL_S = 5.0
 _LONGEST_WAIT_S = 1.0
 """Deadlines of waiting and cancelled populations are looked at this often, however long a poll may wait."""
-_OBJECT_STORE_BYTES = 100 * 2**20
+OBJECT_STORE_BYTES = 100 * 2**20
 """Events are small and models go to files, so the object store stays nearly empty."""
+_NOT_SHARED: dict[str, float] = {"CPU": 1.0}
 
 
 @dataclass
 class _Flight:
-    """A population that was handed to Ray."""
+    """A population that was started or attached to."""
 
     key: PopulationKey
-    generator: Any
+    population: Population | None
+    """None: it trains already."""
     asks: dict[str, float]
+    avoid: frozenset[str]
+    check: bool
     since_s: float
     """When it began to wait for a place."""
-    node: str = ""
-    """The id of the node it was placed on; empty while it waits."""
-    place: str = ""
-    """The name of that node."""
+    hands: Hands | None = None
+    """The trainer; None while it waits for one."""
+    answer: Any = None
+    """What the trainer has been asked for."""
+    n_told: int = 0
+    """The number of the next event."""
+    began: bool = False
+    handed_on: bool = False
+    """The first trainer it was given to was gone."""
 
 
 def resources(plan: PlanSpec) -> dict[str, float]:
@@ -61,6 +78,10 @@ class RayBackend:
 
     A population nobody could ever hold, or that found no place for ``placement_timeout_s`` while no other of this
     backend was training, is lost with that reason; one that only waits for its turn is left alone.
+
+    Drivers of one ``namespace`` share their trainers. ``orphan_s``: a trainer that nobody asks for its results ends
+    itself after this; ``idle_s``: one that has nothing to do (None: never); ``linger``: idle ones outlive the backend;
+    ``warm_processes``: as many are started at once; ``gone`` hears, in a thread, that the cluster's head is no more.
     """
 
     def __init__(
@@ -73,9 +94,14 @@ class RayBackend:
         num_gpus: int | None = None,
         placement_timeout_s: float = 60.0,
         cancel_grace_s: float = CANCEL_GRACE_S,
-        object_store_bytes: int = _OBJECT_STORE_BYTES,
-        warm_processes: int = 2,
+        object_store_bytes: int = OBJECT_STORE_BYTES,
+        warm_processes: int | None = None,
         pass_on: Iterable[str] = (),
+        namespace: str = NAMESPACE,
+        orphan_s: float = ORPHAN_S,
+        idle_s: float | None = None,
+        linger: bool = False,
+        gone: Callable[[str], None] | None = None,
     ) -> None:
         self._connection = connect(
             address,
@@ -85,19 +111,25 @@ class RayBackend:
             pass_on=pass_on,
         )
         self._ray = self._connection.ray
-        self._train = self._ray.remote(num_returns="streaming", max_retries=0)(run_on_ray)
+        if gone is not None:
+            watch_head(self._ray.get_runtime_context().gcs_address, gone)
         self._roots = (
             str(Path(artifact_root).resolve()),
             None if data_root is None else str(Path(data_root).resolve()),
         )
         self.placement_timeout_s = placement_timeout_s
-        self._cancel_grace_s = cancel_grace_s
+        self._cancel_grace_s, self._linger = cancel_grace_s, linger
+        self._trainers = Trainers(
+            self._ray, namespace, place_of=self._place, orphan_s=orphan_s, idle_s=idle_s, grace_s=cancel_grace_s
+        )
         self._known: set[PopulationKey] = set()
         self._flights: dict[PopulationKey, _Flight] = {}
-        self._cancelled: list[tuple[Any, float]] = []
+        self._ended: list[_Flight] = []
+        """Their end was told, and the next poll says that it is written down."""
+        self._stopping: list[tuple[Hands, Any, float]] = []
         self._looked_s = 0.0
-        if self._connection.is_own:
-            self._warm(warm_processes)
+        n_warm = 2 * self._connection.is_own if warm_processes is None else warm_processes
+        self._warm(n_warm)
 
     def start(
         self, key: PopulationKey, population: Population, *, avoid: frozenset[str] = frozenset(), check: bool = False
@@ -105,12 +137,30 @@ class RayBackend:
         if key in self._known:
             return
         self._known.add(key)
-        asks = resources(population.plan)
-        options: dict[str, Any] = {"num_cpus": asks.get("CPU", 0), "num_gpus": asks.get("GPU", 0)}
-        if avoided := sorted(node["NodeID"] for node in self._nodes() if _name(node) in avoid):
-            options["label_selector"] = {"ray.io/node-id": f"!in({','.join(avoided)})"}
-        generator = self._train.options(**options).remote(to_json(key), to_json(population), *self._roots, check)
-        self._flights[key] = _Flight(key, generator, asks, time.monotonic())
+        flight = _Flight(key, population, resources(population.plan), avoid, check, time.monotonic())
+        self._flights[key] = flight
+        self._hand_over(flight)
+
+    def attach(self, job_id: str) -> dict[PopulationKey, str]:
+        taken = {}
+        for key, hands in self._trainers.look_around().items():
+            if key.job_id != job_id or key in self._flights:
+                continue
+            self._known.add(key)
+            self._trainers.use(hands)
+            flight = _Flight(key, None, hands.asks, frozenset(), False, time.monotonic(), hands, began=True)
+            self._flights[key] = flight
+            taken[key] = hands.place
+        return taken
+
+    def leave(self, job_id: str) -> None:
+        for flight in [*self._flights.values(), *self._ended]:
+            if flight.key.job_id == job_id:
+                self._known.discard(flight.key)
+                if flight.hands is not None:
+                    self._trainers.forget(flight.hands)
+        self._flights = {key: flight for key, flight in self._flights.items() if key.job_id != job_id}
+        self._ended = [flight for flight in self._ended if flight.key.job_id != job_id]
 
     def lacks(self, plan: PlanSpec, avoid: frozenset[str] = frozenset()) -> str:
         asks, nodes = resources(plan), self._nodes()
@@ -122,25 +172,35 @@ class RayBackend:
         return f"no node has {_words(asks)}" if nodes else "no node is there"
 
     def poll(self, timeout_s: float = 0.0) -> list[Event]:
-        self._force_cancelled()
+        self._acknowledge()
+        self._look_after_stopping()
         if not self._flights:
             return []
-        generators = [flight.generator for flight in self._flights.values()]
-        self._ray.wait(generators, num_returns=1, timeout=min(timeout_s, _LONGEST_WAIT_S))
-        events = [event for flight in list(self._flights.values()) for event in self._drain(flight)]
+        self._find_trainers()
+        asked = {flight.answer: flight for flight in self._flights.values() if flight.answer is not None}
+        coming = self._trainers.answers()
+        stopping = [answer for _, answer, _ in self._stopping] if self._waiting() else []
+        events = []
+        for answer in self._answered([*asked, *coming, *stopping], min(timeout_s, _LONGEST_WAIT_S)):
+            if answer in asked:
+                events += self._take_in(asked[answer])
+            elif answer in coming:
+                self._trainers.arrived(coming[answer])
+        self._look_after_stopping()
+        self._hand_out()
         return events + self._give_up_unplaced()
 
     def cancel(self, key: PopulationKey) -> None:
         flight = self._flights.pop(key, None)
-        if flight is not None:
-            self._cancel(flight)
+        if flight is not None and flight.hands is not None:
+            self._stop(flight.hands, key)
 
     def running(self) -> frozenset[PopulationKey]:
         return frozenset(self._flights)
 
     def workers(self) -> list[WorkerInfo]:
         nodes = self._nodes()
-        busy = [flight.node for flight in self._flights.values()]
+        busy = [flight.hands.node for flight in self._flights.values() if flight.hands is not None and flight.began]
         return [
             WorkerInfo(
                 name=_name(node),
@@ -152,35 +212,117 @@ class RayBackend:
         ]
 
     def close(self) -> None:
+        self._acknowledge()
         for key in list(self._flights):
             self.cancel(key)
+        if not self._connection.is_own:
+            self._trainers.close(end_idle=not self._linger)
+            for hands, _, _ in self._stopping:
+                if not self._linger:
+                    self._trainers.end(hands)
         self._connection.close()
 
-    def _warm(self, n_processes: int) -> None:
-        """Let new trainer processes import the engine at once, and not when their first population waits for them."""
-        task = self._ray.remote(num_cpus=1, max_retries=0)(warm_up)
-        for _ in range(n_processes):
-            task.remote()
+    def _warm(self, n_trainers: int) -> None:
+        """Let new trainers import the engine at once, and not when their first population waits for them."""
+        if n_trainers:
+            self._trainers.look_around()
+        if self._trainers.is_empty:
+            for _ in range(n_trainers):
+                self._trainers.create(_NOT_SHARED, {})
 
-    def _drain(self, flight: _Flight) -> list[Event]:
-        """Events a population has sent since the last look. A failure of Ray's is the place's, never the trial's."""
-        events: list[Event] = []
-        while flight.key in self._flights and flight.generator.next_ready():
-            try:
-                item = self._ray.get(next(flight.generator))
-            except self._ray.exceptions.RayError as error:
-                event: Event = PopulationLost(flight.key, _reason(error), True, self._cause(error))
-            else:
-                if item["kind"] == "placed":
-                    flight.node, flight.place = item["node"], self._place(item["node"])
-                    continue
-                event = decode(item)
-            if isinstance(event, PopulationStarted | PopulationLost):
-                event = replace(event, place=flight.place)
-            events.append(event)
-            if isinstance(event, PopulationFinished | PopulationLost | PopulationChecked):
-                del self._flights[flight.key]
+    def _hand_over(self, flight: _Flight) -> None:
+        """Give a population that waits to an idle trainer, if there is one for it."""
+        hands = self._trainers.take(flight.asks, flight.avoid)
+        if hands is None:
+            return
+        assert flight.population is not None
+        flight.hands = hands
+        order = to_json(flight.key), to_json(flight.population), *self._roots, flight.check, hands.ended
+        flight.answer = hands.actor.begin.remote(*order)
+
+    def _hand_out(self) -> None:
+        for flight in self._waiting():
+            self._hand_over(flight)
+
+    def _waiting(self) -> list[_Flight]:
+        return [flight for flight in self._flights.values() if flight.hands is None]
+
+    def _find_trainers(self) -> None:
+        """Trainers for what waits: idle ones, those that others have left, and new ones."""
+        self._hand_out()
+        if self._waiting():
+            self._trainers.look_around_if_due()
+            self._hand_out()
+        waiting = self._waiting()
+        nodes = self._nodes() if any(flight.avoid for flight in waiting) else []
+        self._trainers.expect(
+            (flight.asks, {node["NodeID"]: _name(node) for node in nodes if _name(node) in flight.avoid})
+            for flight in waiting
+        )
+
+    def _answered(self, answers: list[Any], timeout_s: float) -> list[Any]:
+        if not answers:
+            time.sleep(timeout_s)
+            return []
+        ready, rest = self._ray.wait(answers, num_returns=1, timeout=timeout_s)
+        if rest:
+            ready += self._ray.wait(rest, num_returns=len(rest), timeout=0)[0]
+        return list(ready)
+
+    def _acknowledge(self) -> None:
+        """What the last poll told is written down: ask for what comes after it."""
+        for flight in self._flights.values():
+            if flight.began and flight.answer is None:
+                assert flight.hands is not None
+                flight.answer = flight.hands.actor.events.remote(to_json(flight.key), flight.n_told, _LONG_POLL_S)
+        for flight in self._ended:
+            assert flight.hands is not None
+            flight.hands.ended = (to_json(flight.key), flight.n_told)
+            flight.hands.actor.events.remote(*flight.hands.ended, 0.0)
+            self._trainers.give_back(flight.hands)
+        self._ended = []
+
+    def _take_in(self, flight: _Flight) -> list[Event]:
+        """Events of a trainer's answer. A failure of Ray's is the place's, never the trial's."""
+        assert flight.hands is not None
+        answer, flight.answer = flight.answer, None
+        try:
+            batch: Batch | None = self._ray.get(answer)
+        except self._ray.exceptions.RayError as error:
+            return self._gone(flight, error)
+        if batch is None:
+            return self._in_other_hands(flight)
+        flight.began = True
+        events = [self._placed(decode(event), flight.hands) for event in batch["events"]]
+        flight.n_told = batch["first"] + len(events)
+        if events and isinstance(events[-1], PopulationFinished | PopulationLost | PopulationChecked):
+            del self._flights[flight.key]
+            self._ended.append(flight)
         return events
+
+    def _placed(self, event: Event, hands: Hands) -> Event:
+        return replace(event, place=hands.place) if isinstance(event, PopulationStarted | PopulationLost) else event
+
+    def _gone(self, flight: _Flight, error: Exception) -> list[Event]:
+        """The trainer, or its node, is gone. One that was already gone when it was asked to begin costs no attempt."""
+        assert flight.hands is not None
+        place = flight.hands.place
+        self._trainers.end(flight.hands)
+        if not flight.began and not flight.handed_on:
+            flight.hands, flight.handed_on = None, True
+            return []
+        del self._flights[flight.key]
+        return [PopulationLost(flight.key, _reason(error), True, self._cause(error), place)]
+
+    def _in_other_hands(self, flight: _Flight) -> list[Event]:
+        assert flight.hands is not None
+        self._trainers.forget(flight.hands)
+        if not flight.began:  # another dispatcher was first
+            flight.hands = None
+            return []
+        del self._flights[flight.key]
+        reason = "its trainer was told to stop it"
+        return [PopulationLost(flight.key, reason, True, LOST_TRAINER, flight.hands.place)]
 
     def _cause(self, error: Exception) -> str:
         """Ray ends the trainers of a host that runs out of memory, and says so."""
@@ -191,7 +333,7 @@ class RayBackend:
 
     def _give_up_unplaced(self) -> list[Event]:
         now_s = time.monotonic()
-        waiting = [flight for flight in self._flights.values() if not flight.node]
+        waiting = self._waiting()
         if not waiting or now_s - self._looked_s < min(_LONGEST_WAIT_S, self.placement_timeout_s):
             return []
         self._looked_s = now_s
@@ -202,7 +344,7 @@ class RayBackend:
             if fits and training:
                 flight.since_s = now_s
             elif now_s - flight.since_s >= self.placement_timeout_s:
-                self.cancel(flight.key)
+                del self._flights[flight.key]
                 events.append(PopulationLost(flight.key, self._unplaced(flight, fits), True, "no place"))
         return events
 
@@ -210,22 +352,29 @@ class RayBackend:
         why = "none was free" if fits else "no node has that much"
         return f"no place with {_words(flight.asks)} within {self.placement_timeout_s:g} s: {why}"
 
-    def _cancel(self, flight: _Flight) -> None:
-        self._ray.cancel(flight.generator)
-        self._cancelled.append((flight.generator, time.monotonic() + self._cancel_grace_s))
+    def _stop(self, hands: Hands, key: PopulationKey) -> None:
+        deadline_s = time.monotonic() + self._cancel_grace_s + FROZEN_S
+        self._stopping.append((hands, hands.actor.stop.remote(to_json(key)), deadline_s))
 
-    def _force_cancelled(self) -> None:
-        """Forget cancelled populations that ended; kill the process of one that did not listen."""
-        still: list[tuple[Any, float]] = []
-        for generator, deadline_s in self._cancelled:
-            ended, _ = self._ray.wait([generator.completed()], timeout=0)
-            if ended:
-                continue
-            if time.monotonic() >= deadline_s:
-                self._ray.cancel(generator, force=True)
+    def _look_after_stopping(self) -> None:
+        """Trainers that have stopped are idle; one that does not listen is ended."""
+        still: list[tuple[Hands, Any, float]] = []
+        for hands, answer, deadline_s in self._stopping:
+            answered, _ = self._ray.wait([answer], timeout=0)
+            if answered and self._has_stopped(answer):
+                self._trainers.give_back(hands)
+            elif answered or time.monotonic() >= deadline_s:
+                self._trainers.end(hands)
             else:
-                still.append((generator, deadline_s))
-        self._cancelled = still
+                still.append((hands, answer, deadline_s))
+        self._stopping = still
+
+    def _has_stopped(self, answer: Any) -> bool:
+        try:
+            self._ray.get(answer)
+        except self._ray.exceptions.RayError:
+            return False
+        return True
 
     def _nodes(self) -> list[dict[str, Any]]:
         return [node for node in self._ray.nodes() if node["Alive"]]

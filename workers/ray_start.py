@@ -9,6 +9,7 @@ import re
 import secrets
 import shutil
 import signal
+import stat
 import sys
 import tempfile
 import threading
@@ -102,7 +103,7 @@ def connect(
                     object_store_memory=object_store_bytes,
                 )
         else:
-            with chdir(tempfile.mkdtemp(prefix="s2e-empty-")):
+            with chdir(_nowhere()):
                 ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
     except BaseException:
         if folder is not None:
@@ -154,6 +155,16 @@ class _Folder:
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
         self._lock.close()
+
+
+def _nowhere() -> Path:
+    """An empty folder that only this user can write to, the same one each time: a driver that is killed leaves none."""
+    path = Path(tempfile.gettempdir(), f"s2e-empty-{os.getuid()}")
+    with suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+    about = path.lstat()
+    ours = stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid() and not about.st_mode & 0o077
+    return path if ours and not any(path.iterdir()) else Path(tempfile.mkdtemp(prefix="s2e-empty-"))
 
 
 def _sweep(base: Path) -> None:

@@ -21,6 +21,8 @@ from workers.backend import (
     WorkerInfo,
 )
 
+_FIRST = 1 << 60
+"""What is told again comes before all that is new."""
 _Waiting = tuple[PopulationKey, Population, frozenset[str], bool]
 
 
@@ -59,7 +61,7 @@ class SimulatedBackend:
     """``n_workers`` places that take ``epoch_s`` virtual seconds for an epoch of a population.
 
     ``evaluate`` is the training; ``lost`` says which tries are lost. ``poll`` never sleeps: it moves the clock to the
-    next event and returns all events of that instant.
+    next event and returns all events of that instant. What trains goes on when its driver leaves it, as on Ray.
     """
 
     def __init__(
@@ -80,6 +82,10 @@ class SimulatedBackend:
         self._events: list[tuple[float, int, Event]] = []
         self._order = count()
         self._n_workers = n_workers
+        self._told: dict[PopulationKey, list[Event]] = {}
+        """What the last poll told, and what is to be told to whoever attaches to a population that was left."""
+        self._left: dict[PopulationKey, str] = {}
+        """Populations that nobody drives, and their places."""
         self.now_s = 0.0
         """The virtual clock."""
 
@@ -95,29 +101,50 @@ class SimulatedBackend:
     def lacks(self, plan: PlanSpec, avoid: frozenset[str] = frozenset()) -> str:  # noqa: ARG002  it holds any plan
         return "" if any(_name(worker) not in avoid for worker in range(self._n_workers)) else "every worker is avoided"
 
+    def attach(self, job_id: str) -> dict[PopulationKey, str]:
+        taken = {key: place for key, place in self._left.items() if key.job_id == job_id}
+        for key in taken:
+            del self._left[key]
+            for event in self._told.pop(key, []):
+                heapq.heappush(self._events, (self.now_s, next(self._order) - _FIRST, event))
+        return taken
+
+    def leave(self, job_id: str) -> None:
+        self._queue = deque(waiting for waiting in self._queue if waiting[0].job_id != job_id)
+        under_way = {key: _name(worker) for key, worker in self._busy.items()}
+        for key in {**under_way, **self._told}:
+            if key.job_id == job_id:
+                self._left.setdefault(key, under_way.get(key, ""))
+
     def poll(self, timeout_s: float = 0.0) -> list[Event]:  # noqa: ARG002  virtual time costs no waiting
+        self._told = {key: events for key, events in self._told.items() if key in self._left}
         if not self._events:
             return []
-        self.now_s = self._events[0][0]
+        self.now_s = max(self.now_s, self._events[0][0])
         events: list[Event] = []
-        while self._events and self._events[0][0] == self.now_s:
+        while self._events and self._events[0][0] <= self.now_s:
             event = heapq.heappop(self._events)[2]
-            if isinstance(event, PopulationFinished | PopulationLost | PopulationChecked):
+            if isinstance(event, PopulationFinished | PopulationLost | PopulationChecked) and event.key in self._busy:
                 self._release(event.key)
-            events.append(event)
+            self._told.setdefault(event.key, []).append(event)
+            if event.key not in self._left:
+                events.append(event)
         self._place()
         return events
 
     def cancel(self, key: PopulationKey) -> None:
         self._queue = deque(waiting for waiting in self._queue if waiting[0] != key)
+        self._events = [entry for entry in self._events if entry[2].key != key]
+        heapq.heapify(self._events)
+        self._told.pop(key, None)
+        self._left.pop(key, None)
         if key in self._busy:
-            self._events = [entry for entry in self._events if entry[2].key != key]
-            heapq.heapify(self._events)
             self._release(key)
             self._place()
 
     def running(self) -> frozenset[PopulationKey]:
-        return frozenset(self._busy) | {waiting[0] for waiting in self._queue}
+        driven = {*self._busy, *(entry[2].key for entry in self._events)} - self._left.keys()
+        return frozenset(driven | {waiting[0] for waiting in self._queue})
 
     def workers(self) -> list[WorkerInfo]:
         busy = set(self._busy.values())

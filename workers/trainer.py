@@ -1,4 +1,4 @@
-"""The body of a trainer process: one population, one plain-JSON event per epoch, failures as data."""
+"""The body of a trainer: one population, one plain-JSON event per epoch, failures as data."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ from workers.wire import encode
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT_S = 10.0
-"""Between two checkpoints of a population: what a lost trainer costs, or one epoch where that takes longer."""
+CHECKPOINT_S = 2.0
+"""Between two checkpoints of a population: what a lost trainer costs, or one epoch where that takes longer. (Where one
+takes so long to write that it would cost more than 1/20 of the training, they are further apart.)"""
 HOLD_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Between two tries to write what was trained; the last one again and again."""
 HOLD_S = 3600.0
@@ -66,24 +68,6 @@ def run_population(
         log.exception("population %s was lost", key)
         cause = cause_of(error, data_root)
         yield encode(PopulationLost(key, _reason(error, cause, data_root), bool(cause), cause))
-
-
-def run_on_ray(
-    key_json: dict[str, Any],
-    population_json: dict[str, Any],
-    artifact_root: str,
-    data_root: str | None,
-    check: bool = False,
-) -> Generator[dict[str, Any]]:
-    """``run_population`` as the body of a Ray task, led by the id of the node it was placed on."""
-    import ray
-
-    yield {"kind": "placed", "node": ray.get_runtime_context().get_node_id()}
-    if population_json["plan"]["device"] == "cpu":
-        # Ray leaves the variable unset for a task without GPUs, and such a task would see all of them.
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    warm_up()
-    yield from run_population(key_json, population_json, artifact_root, data_root, check)
 
 
 def warm_up() -> None:
@@ -144,18 +128,24 @@ class _Holding:
 
 
 def _check(key: PopulationKey, population: Population, artifact_root: str, data_root: str | None) -> Iterator[Event]:
+    from s2e.prepare import counted, estimated
     from s2e.train.check import check_population
 
     Path(artifact_root).mkdir(parents=True, exist_ok=True)
-    data = population.data
+    data = counted(population.data, data_root)
     if population.noise_seed is not None:
-        from s2e.prepare import estimated
+        from s2e.labels.kept import cross_fitted_path, save
 
-        noise = estimated(data, population.train, population.plan, population.noise_seed, data_root)
+        keep = partial(save, artifact_root, cross_fitted_path(key.job_id))
+        noise = estimated(data, population.train, population.plan, population.noise_seed, data_root, keep)
         data = replace(data, estimate=noise)
     measured = check_population(replace(population, data=data), data_root)
     estimate = Estimate(
-        worker=worker_name(), epoch_s=measured.epoch_s, memory_bytes=measured.memory_bytes, noise=data.estimate
+        worker=worker_name(),
+        epoch_s=measured.epoch_s,
+        memory_bytes=measured.memory_bytes,
+        noise=data.estimate,
+        trusted=data.trusted.counted,
     )
     yield PopulationChecked(key, estimate)
 

@@ -5,7 +5,7 @@ ClientError
 ├── WrongKind                  the job is a comparison and not a search, or the other way round
 ├── UnknownAnswer              the service answers in a shape that this client does not know
 └── ApiError                   the service refused: ``status``, ``code``, ``detail``, ``problems``
-    ├── InvalidRequest         invalid_request, unsupported_media_type, method_not_allowed
+    ├── InvalidRequest         invalid_request, unsupported_media_type, method_not_allowed, slow
     ├── InvalidSpec            invalid_spec: ``problems`` names each field, its value and what is allowed
     ├── InvalidParameter       invalid_parameter
     ├── Unauthorized           unauthorized: a key is needed, or it is the wrong one
@@ -15,7 +15,9 @@ ClientError
     ├── Conflict               conflict
     ├── LeaseExpired           lease_expired: a trial's lease ran out, or was taken back
     ├── Unreadable             unreadable: stored by a release with another shape
-    ├── TooLarge               too_large
+    ├── TooLarge               too_large, headers_too_large
+    ├── OverQuota              quota_exceeded: the owner of the key has too much under way
+    ├── TooMany                too_many_requests: the client waits and asks again
     └── Unavailable            unavailable
 """
 # ruff: noqa: N818 - named for what happened, like the codes of the API
@@ -87,6 +89,14 @@ class Unreadable(ApiError): ...
 class TooLarge(ApiError): ...
 
 
+class OverQuota(ApiError): ...
+
+
+class TooMany(ApiError):
+    retry_after_s = 0.0
+    """When this key may ask again."""
+
+
 class Unavailable(ApiError):
     retry_after_s = 0.0
     """When the service wants to be asked again."""
@@ -106,6 +116,10 @@ _BY_CODE: dict[str, type[ApiError]] = {
     "lease_expired": LeaseExpired,
     "unreadable": Unreadable,
     "too_large": TooLarge,
+    "headers_too_large": TooLarge,
+    "slow": InvalidRequest,
+    "quota_exceeded": OverQuota,
+    "too_many_requests": TooMany,
     "unavailable": Unavailable,
 }
 
@@ -120,6 +134,6 @@ def refusal(response: httpx.Response) -> ApiError:
         code, detail, errors = "http_error", f"status {response.status_code}: {response.text[:200]}", ()
     error = _BY_CODE.get(code, ApiError)(response.status_code, code, detail, errors)
     after = response.headers.get("Retry-After", "")
-    if isinstance(error, Unavailable) and after.isdigit():
+    if isinstance(error, TooMany | Unavailable) and after.isdigit():
         error.retry_after_s = float(after)
     return error

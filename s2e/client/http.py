@@ -26,7 +26,8 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from s2e.client.errors import Unavailable, UnknownAnswer, Unreachable, WrongKind, refusal
+from s2e.client.errors import TooMany, Unavailable, UnknownAnswer, Unreachable, WrongKind, refusal
+from s2e.client.people import PeopleCalls
 from s2e.words import JobSpec, UnreadableError, read, to_json
 from s2e.words.answers import (
     Asked,
@@ -34,6 +35,8 @@ from s2e.words.answers import (
     Curves,
     Items,
     Job,
+    JobLabel,
+    JobLabels,
     JobRound,
     JobSchedule,
     JobTrial,
@@ -54,6 +57,8 @@ DEFAULT_URL = "http://127.0.0.1:8642"
 RECONNECT_S = (0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0)
 RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Pauses between tries of one request, each somewhat shortened at random; the last one again and again."""
+MOST_ITEMS = 200
+"""Of one page."""
 SILENT_S = 45.0
 """The stream sends a ping every 15 s; a connection silent for longer is dead."""
 
@@ -72,7 +77,7 @@ class JobEvent:
         return self.kind == "job" and self.data["state"] in JOB_ENDED
 
 
-class S2EClient:
+class S2EClient(PeopleCalls):
     """One service. ``key`` is needed where the service has one.
 
     A service that has answered before and is away now, or says that it cannot serve for the moment, is asked again for
@@ -238,6 +243,37 @@ class S2EClient:
         wanted = "parquet" if Path(file).suffix == ".parquet" else "csv"
         Path(file).write_bytes(self._request("GET", path, params={**_given(params), "format": wanted}).content)
 
+    def labels(
+        self,
+        job_id: str,
+        score: str | None = None,
+        given: str | None = None,
+        likely: str | None = None,
+        issues: bool = False,
+    ) -> Iterator[JobLabel]:
+        """A job's given labels, the one most likely wrong first, judged by ``cross_fitted`` networks or by the
+        job's own (``free``). Raises NotFound where nothing is known of them."""
+        asked: dict[str, Any] = {"score": score, "given": given, "likely": likely, "issues": issues}
+        page = self.worst_labels(job_id, MOST_ITEMS, **asked)
+        while True:
+            yield from page.items
+            if page.next_cursor is None:
+                return
+            page = self.worst_labels(job_id, MOST_ITEMS, page.next_cursor, **asked)
+
+    def worst_labels(self, job_id: str, limit: int = 50, cursor: str | None = None, **asked: Any) -> JobLabels:
+        """One page of :meth:`labels`, with how many there are and what the numbers mean."""
+        params = _given({"limit": limit, "cursor": cursor, **_labels_asked(**asked)})
+        return self._ask(JobLabels, "GET", f"/jobs/{job_id}/labels", params=params)
+
+    def save_labels(self, job_id: str, file: str | Path, **asked: Any) -> Path:
+        """Write :meth:`labels` as a table: CSV, or Parquet where the name ends so."""
+        path = Path(file)
+        wanted = "parquet" if path.suffix == ".parquet" else "csv"
+        params = {"format": wanted, **_labels_asked(**asked)}
+        path.write_bytes(self._request("GET", f"/jobs/{job_id}/labels", params=params).content)
+        return path
+
     def curves(self, job_id: str, metric: str = "test_accuracy", max_points: int = 120) -> Curves:
         """Mean and range over the trials of each label, epoch by epoch."""
         params = {"metric": metric, "max_points": max_points}
@@ -318,7 +354,7 @@ class S2EClient:
     def _pages(self, page: type[Page[Shape]], path: str, params: Mapping[str, Any]) -> Iterator[Shape]:
         cursor: str | None = None
         while True:
-            answer = self._ask(page, "GET", path, params=_given({**params, "limit": 200, "cursor": cursor}))
+            answer = self._ask(page, "GET", path, params=_given({**params, "limit": MOST_ITEMS, "cursor": cursor}))
             yield from answer.items
             if (cursor := answer.next_cursor) is None:
                 return
@@ -338,7 +374,7 @@ class S2EClient:
                 not_sent = isinstance(error.__cause__, httpx.ConnectError)
                 if not self._has_answered or not (twice or not_sent) or time.monotonic() + pause_s > until_s:
                     raise
-            except Unavailable as error:
+            except (TooMany, Unavailable) as error:
                 pause_s = max(pause_s, error.retry_after_s)
                 if time.monotonic() + pause_s > until_s:
                     raise
@@ -371,6 +407,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, date | time_of_day):
         return value.isoformat()
     raise TypeError(f"a job holds {type(value).__name__}, which is no JSON")
+
+
+def _labels_asked(
+    score: str | None = None, given: str | None = None, likely: str | None = None, issues: bool = False
+) -> dict[str, Any]:
+    return _given({"score": score, "given": given, "likely": likely, "issues": issues or None})
 
 
 def _given(params: Mapping[str, Any]) -> dict[str, Any]:

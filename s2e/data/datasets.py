@@ -6,19 +6,23 @@ S samples, H x W pixels, D channels, F features. A loader is named by its data s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from s2e.data.encoder import TableEncoder
+from s2e.data.encoders import Encoder
 from s2e.data.human import human_labels
 from s2e.data.noise import draw
+from s2e.data.own.files import require_unchanged
 from s2e.data.root import environment_root
 from s2e.data.splits import split
 from s2e.parts import DATASETS
-from s2e.words import DataError, DataSpec, NoiseSpec, derive_seed, replace
+from s2e.words import DataError, DataSpec, NoiseSpec, TrustedRows, derive_seed, replace
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,10 +40,20 @@ class Dataset:
     train_labels: torch.Tensor
     test_images: torch.Tensor
     test_labels: torch.Tensor
-    encoder: TableEncoder | None = None
-    """Of a table: what its rows are encoded by."""
+    encoder: Encoder | None = None
+    """What new rows are encoded by, where they are not samples already."""
     class_names: tuple[str, ...] = ()
     """By class number, where the data say them."""
+    trusted: torch.Tensor | None = None
+    """Training rows whose labels are known to be right, bool [S], where the job says some are."""
+    counted: TrustedRows | None = None
+    """What becomes of them; the test samples are those that it says."""
+    missing: Mapping[str, int] = field(default_factory=dict)
+    """Missing cells by column, where some are."""
+    skipped: tuple[str, ...] = ()
+    """Files that were left out because the job asked for it."""
+    train_ids: NDArray[Any] | None = None
+    """How the user finds each training row again [S], where it is not by its number from 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,14 +79,34 @@ class SplitData:
     """Rows that ``validation`` holds of the set it was taken from."""
     clean: Part | None = None
     """Trusted samples (``data.n_clean``), where there are any."""
-    encoder: TableEncoder | None = None
+    encoder: Encoder | None = None
     class_names: tuple[str, ...] = ()
+    trusted: torch.Tensor | None = None
+    """Samples that train and have a label known to be right, bool [S]."""
+    counted: TrustedRows | None = None
+    """What became of all trusted rows. Where some validate, no other row does."""
+
+    @property
+    def validates_by_trust(self) -> bool:
+        """True if validation labels are known to be right, though training labels are not."""
+        return self.counted is not None and self.counted.n_validation > 0
+
+    train_ids: NDArray[Any] | None = None
+    """Of ``train``, as in :class:`Dataset`."""
 
 
 def load_split(spec: DataSpec, data_root: str | None = None) -> SplitData:
     """The samples a job trains, validates and tests on; kept in the process for the next population."""
     return _load_split(
-        replace(spec, noise=NoiseSpec(), normalise="none", validation_labels="clean", labels="injected", estimate=None),
+        replace(
+            spec,
+            noise=NoiseSpec(),
+            normalise="none",
+            validation_labels="clean",
+            labels="injected",
+            estimate=None,
+            trusted=replace(spec.trusted, counted=None),
+        ),
         data_root or environment_root(),
     )
 
@@ -81,7 +115,9 @@ def load_split(spec: DataSpec, data_root: str | None = None) -> SplitData:
 def _load_split(spec: DataSpec, data_root: str | None) -> SplitData:
     """``spec`` always with the same noise and scaling, so that populations which differ in these share the images."""
     whole = load_whole(spec, data_root)
-    chosen = split(spec, whole.train_labels.numpy(), len(whole.test_labels))
+    is_trusted = None if whole.trusted is None else whole.trusted.numpy()
+    n_trusted = 0 if whole.counted is None else whole.counted.n_validation
+    chosen = split(spec, whole.train_labels.numpy(), len(whole.test_labels), is_trusted, n_trusted)
     train, test = (whole.train_images, whole.train_labels), (whole.test_images, whole.test_labels)
     return SplitData(
         whole.n_classes,
@@ -94,18 +130,32 @@ def _load_split(spec: DataSpec, data_root: str | None) -> SplitData:
         _part(*train, chosen.clean) if len(chosen.clean) else None,
         whole.encoder,
         whole.class_names,
+        None if whole.trusted is None else whole.trusted[torch.from_numpy(chosen.train)],
+        whole.counted,
+        None if whole.train_ids is None else whole.train_ids[chosen.train],
     )
 
 
 def load_whole(spec: DataSpec, data_root: str | None) -> Dataset:
     """The whole data set, unsplit; kept in the process."""
-    return _load(DataSpec(name=spec.name, params=spec.params, csv=spec.csv), data_root)
+    asked = replace(spec.trusted, counted=None)
+    only = DataSpec(
+        name=spec.name,
+        params=spec.params,
+        csv=spec.csv,
+        trusted=asked,
+        registered=spec.registered,
+        fingerprint=spec.fingerprint,
+    )
+    return _load(only, data_root)
 
 
 @lru_cache(maxsize=2)
 def _load(spec: DataSpec, data_root: str | None) -> Dataset:
     """``spec`` always with the same noise and split, so that jobs which differ in these share the data set."""
     part = DATASETS.find(spec.name, "data.name").stored(spec.params)
+    if spec.fingerprint is not None:
+        require_unchanged(part, spec, data_root)
     return checked(part.read(spec, data_root))
 
 

@@ -71,6 +71,13 @@ class TableEncoder:
             return number_S[:, None]
         return np.nan_to_num((number_S - column.mean) / column.scale, nan=0.0)[:, None]
 
+    def samples_of(self, rows: Any) -> NDArray[Any]:
+        """New rows, see :meth:`cells_of`, encoded. Raises DataError for none, and for rows that do not fit."""
+        cells = self.cells_of(rows)
+        if not cells:
+            raise DataError("no row to predict")
+        return self.encode(cells, first=0)
+
     def cells_of(self, rows: Any) -> list[list[str]]:
         """Rows as a user has them, a data frame, mappings by column or sequences in their order, as cells of text.
 

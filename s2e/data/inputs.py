@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from s2e.data.datasets import SplitData
 from s2e.data.encoder import TableEncoder
+from s2e.data.encoders import Encoder, ImageEncoder, NumberEncoder, TextEncoder
 from s2e.parts import Statistics
 
 
@@ -20,9 +21,26 @@ class Inputs:
     deviation: tuple[float, ...] = ()
     class_names: tuple[str, ...] = ()
     """By class number; empty: the numbers themselves."""
+    text: TextEncoder | None = None
+    image: ImageEncoder | None = None
+    numbers: NumberEncoder | None = None
+
+    @property
+    def of_rows(self) -> Encoder | None:
+        """What encodes new rows; None where they are samples already."""
+        return self.encoder or self.text or self.image or self.numbers
 
 
 def inputs_of(data: SplitData, statistics: Statistics | None) -> Inputs:
     """What the samples of ``data`` are made by, normalised by ``statistics`` where there are some."""
     mean, deviation = statistics or ((), ())
-    return Inputs(data.encoder, tuple(mean), tuple(deviation), data.class_names)
+    encoder = data.encoder
+    return Inputs(
+        encoder if isinstance(encoder, TableEncoder) else None,
+        tuple(mean),
+        tuple(deviation),
+        data.class_names,
+        encoder if isinstance(encoder, TextEncoder) else None,
+        encoder if isinstance(encoder, ImageEncoder) else None,
+        encoder if isinstance(encoder, NumberEncoder) else None,
+    )

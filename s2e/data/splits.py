@@ -45,8 +45,14 @@ def apportion(weight_C: NDArray[np.number[Any]], n_samples: int) -> Indices:
     return take_C
 
 
-def split(spec: DataSpec, train_label_S: Labels, n_test: int) -> Split:
-    """The split a job asks for.
+def split(
+    spec: DataSpec,
+    train_label_S: Labels,
+    n_test: int,
+    is_trusted_S: NDArray[np.bool_] | None = None,
+    n_trusted: int = 0,
+) -> Split:
+    """The split a job asks for; where ``n_trusted`` trusted rows validate, no other row does.
 
     ``holdout`` takes clean, stratified validation samples from the training set and tests on the whole test set.
     ``s2e`` is the paper's: the official test set's first half validates, its second half tests (by index).
@@ -55,10 +61,14 @@ def split(spec: DataSpec, train_label_S: Labels, n_test: int) -> Split:
         half = n_test // 2
         train, validation, test = np.arange(len(train_label_S)), np.arange(half), np.arange(half, n_test)
     else:
-        _require("data.n_validation", spec.n_validation, len(train_label_S) - 1)
+        candidates = np.arange(len(train_label_S))
+        if is_trusted_S is not None:  # labels known to be right validate alone, or not at all
+            candidates = np.flatnonzero(is_trusted_S if n_trusted else ~is_trusted_S)
+        n_validation = n_trusted or spec.n_validation
+        _require("data.n_validation", n_validation, len(candidates) - (not n_trusted))
         rng = np.random.default_rng(derive_seed(spec.split_seed, "validation split"))
-        validation, train = stratified(train_label_S, spec.n_validation, rng)
-        test = np.arange(n_test)
+        validation = candidates[stratified(train_label_S[candidates], n_validation, rng)[0]]
+        train, test = np.setdiff1d(np.arange(len(train_label_S)), validation, assume_unique=True), np.arange(n_test)
     clean = np.arange(0)
     if spec.n_clean:
         _require("data.n_clean", spec.n_clean, len(train) - 1)

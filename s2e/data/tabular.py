@@ -7,27 +7,23 @@ What is fitted (means, standard deviations, categories) is fitted on the trainin
 from __future__ import annotations
 
 import csv
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from s2e.data.datasets import Dataset
-from s2e.data.encoder import fit_encoder, is_missing, is_number
+from s2e.data.encoder import TableEncoder, fit_encoder, is_missing, is_number
+from s2e.data.own.assemble import Asked, own_dataset
+from s2e.data.own.source import Indices, Source
 from s2e.data.root import file_below, required_root
-from s2e.data.splits import stratified
-from s2e.words import MAX_CLASSES, CsvSpec, DataError, derive_seed
+from s2e.words import CsvSpec, DataError, TrustedSpec
 
 MAX_BYTES = 256 * 2**20
 MAX_CELLS = 10_000_000
-LOOKS_LIKE_AN_ID = 0.5
-"""Share of the rows that have a label of their own from which on the column is no label; from N_FOR_ID rows on."""
-N_FOR_ID = 20
 N_FOR_MISTAKE = 100
 """Numbers of a column for each cell that is none, from which on that cell is a mistake and the column no text."""
 OTHER_FORMATS = {
@@ -44,9 +40,9 @@ OTHER_FORMATS = {
 Row = list[str]
 
 
-@dataclass(frozen=True)
-class Table:
-    """One file: its cells by row, the label's column taken out."""
+@dataclass(frozen=True, eq=False)
+class Table(Source):
+    """One file: its cells by row, the label's column and those that are no samples taken out."""
 
     file: str
     names: list[str]
@@ -56,44 +52,82 @@ class Table:
     labels: list[str]
     first: int
     """Row of the file that the first of ``rows`` is."""
+    image: tuple[int, ...] = ()
+    aside: Mapping[str, list[str]] = field(default_factory=dict)
+    """Columns that are no samples, by name."""
+    is_strict: bool = True
+    """False, as ``csv`` always was: columns of a second file are those of the first by their order, whatever their
+    names, and a column of one value is nobody's mistake."""
+
+    @property
+    def input_names(self) -> Sequence[str]:
+        return self.names if self.is_strict else list(map(str, range(len(self.names))))
+
+    def where(self, i: int) -> str:
+        return f"{self.file}, row {self.first + i}"
+
+    def ids(self) -> NDArray[Any]:
+        return np.arange(self.first, self.first + len(self))
+
+    def column(self, name: str) -> Sequence[str]:
+        return self.aside[name] if name in self.aside else super().column(name)
+
+    def fit(self, rows: Indices) -> TableEncoder:
+        if self.is_strict:
+            _require_variety(self)
+        return fit_encoder([self.rows[i] for i in rows], self.names, self.image, self.file)
+
+    def encode(self, fitted: TableEncoder) -> NDArray[Any]:
+        return fitted.encode(self.rows, self.file, self.first)
+
+    def missing(self) -> Mapping[str, int]:
+        count = {name: sum(is_missing(row[j]) for row in self.rows) for j, name in enumerate(self.names)}
+        return {name: n for name, n in count.items() if n}
 
 
-def load_csv(data_root: str | None, spec: CsvSpec) -> Dataset:
+def load_csv(data_root: str | None, spec: CsvSpec, trusted: TrustedSpec | None = None) -> Dataset:
     """The table ``spec`` names. Raises DataError for what is no table of samples: file, row and column are named."""
     root = required_root(data_root, "csv", f"the file {spec.path!r}")
-    table = _table(file_below(root, spec.path, "data.csv.path"), spec)
-    classes = _classes(table)
-    label_S = np.array([classes[label] for label in table.labels])
-    if spec.test_path is None:
-        test, train = _test_split(label_S, spec.test_share)
-        encoder = fit_encoder([table.rows[i] for i in train], table.names, spec.image, table.file)
-        features = encoder.encode(table.rows, table.file, table.first)
-        parts = [(features[index], label_S[index]) for index in (train, test)]
-    else:
-        other = _table(file_below(root, spec.test_path, "data.csv.test_path"), spec, len(table.names) + 1)
-        _require_same_labels(other, classes)
-        encoder = fit_encoder(table.rows, table.names, spec.image, table.file)
-        test_label_S = np.array([classes[label] for label in other.labels])
-        parts = [
-            (encoder.encode(table.rows, table.file, table.first), label_S),
-            (encoder.encode(other.rows, other.file, other.first), test_label_S),
-        ]
-    train_part, test_part = [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in parts]
-    max_value = max(1, int(train_part[0].max())) if spec.image else 1
-    return Dataset("csv", len(classes), max_value, *train_part, *test_part, encoder, tuple(classes))
+    trusted = trusted or TrustedSpec()
+    n_columns: list[int] = []
+
+    def open_table(path: str, field: str) -> Table:
+        table = _table(file_below(root, path, field), spec, trusted.column, n_columns[0] if n_columns else None)
+        n_columns.append(len(table.names) + 1 + len(table.aside))
+        return table
+
+    return own_dataset("csv", open_table, Asked(spec.path, spec.test_path, spec.test_share, trusted, "data.csv"))
 
 
-def _table(path: Path, spec: CsvSpec, n_columns: int | None = None) -> Table:
+def _table(path: Path, spec: CsvSpec, trusted: str | None, n_columns: int | None = None) -> Table:
     header, rows = read_table(path, spec, n_columns)
-    at = _label_column(spec, header, len(rows[0]), path.name)
     names = header or [str(j) for j in range(len(rows[0]))]
-    first = 1 if header is None else 2
+    at = _label_column(spec, header, len(rows[0]), path.name)
     if header is None:
         _require_no_header(rows, path.name)
-    _require_clean_numbers(rows, names, at, path.name, first)
-    labels = [row.pop(at) for row in rows]
-    features = [name for j, name in enumerate(names) if j != at]
-    return Table(path.name, features, names[at], rows, labels, first)
+    label = f"column {names[at]}"
+    return table_of(path.name, names, rows, at, label, 1 if header is None else 2, trusted, spec.image, is_strict=False)
+
+
+def table_of(
+    file: str,
+    names: Sequence[str],
+    rows: list[Row],
+    at: int,
+    label: str,
+    first: int,
+    trusted: str | None,
+    image: tuple[int, ...] = (),
+    *,
+    is_strict: bool = True,
+) -> Table:
+    """The table with its label at column ``at`` and what marks trusted rows taken out of its cells."""
+    aside = [j for j, name in enumerate(names) if name == trusted and j != at]
+    _require_clean_numbers(rows, names, {at, *aside}, file, first)
+    kept = [j for j in range(len(names)) if j != at and j not in aside]
+    labels, columns = [row[at] for row in rows], {names[j]: [row[j] for row in rows] for j in aside}
+    rows = [[row[j] for j in kept] for row in rows]
+    return Table(file, [names[j] for j in kept], label, rows, labels, first, image, columns, is_strict)
 
 
 def read_table(path: Path, spec: CsvSpec, n_columns: int | None = None) -> tuple[Row | None, list[Row]]:
@@ -146,10 +180,10 @@ def _require_no_header(rows: Sequence[Row], file: str) -> None:
         )
 
 
-def _require_clean_numbers(rows: Sequence[Row], names: Sequence[str], at: int, file: str, first: int) -> None:
+def _require_clean_numbers(rows: Sequence[Row], names: Sequence[str], aside: set[int], file: str, first: int) -> None:
     """A column of numbers in which a few cells are none: mistakes, which would turn all of it into categories."""
     for j, name in enumerate(names):
-        if j == at:
+        if j in aside:
             continue
         known = [(i, row[j]) for i, row in enumerate(rows) if not is_missing(row[j])]
         odd = [(i, cell) for i, cell in known if not is_number(cell)]
@@ -174,54 +208,12 @@ def _label_column(spec: CsvSpec, header: Row | None, n_columns: int, file: str) 
     raise DataError(f"data.csv.label_column = {name!r}: no such column; known: {known}{hint}")
 
 
-def _classes(table: Table) -> dict[str, int]:
-    """Class number of each label: whole numbers in their order, text in alphabetical order."""
-    labels, distinct = table.labels, set(table.labels)
-    if missing := [i for i, label in enumerate(labels) if is_missing(label)]:
-        raise DataError(
-            f"{table.file}, row {table.first + missing[0]} has no label: {labels[missing[0]]!r} in column "
-            f"{table.label} ({len(missing)} such rows): fill it in, or leave the row out"
-        )
-    if len(labels) >= N_FOR_ID and len(distinct) > LOOKS_LIKE_AN_ID * len(labels):
-        raise DataError(
-            f"{table.file}, column {table.label}: {len(distinct)} different labels in {len(labels)} rows look like an "
-            "id or a measurement; say which column holds the class (data.csv.label_column)"
-        )
-    if not 2 <= len(distinct) <= MAX_CLASSES:
-        said = f"{len(distinct)} different labels, 2 to {MAX_CLASSES} are allowed"
-        raise DataError(f"{table.file}, column {table.label}: {said}")
-    _require_rows_of_each(table)
-    whole = all(label.isdecimal() for label in distinct)
-    return {label: c for c, label in enumerate(sorted(distinct, key=(lambda s: (int(s), s)) if whole else None))}
-
-
-def _require_rows_of_each(table: Table) -> None:
-    """Classes of one row beside larger ones: such a row cannot both train and test, and is often a slip."""
-    count = Counter(table.labels)
-    single = [label for label, n in count.items() if n == 1]
-    if single and len(table.labels) >= N_FOR_ID:
-        row = table.first + table.labels.index(single[0])
-        hint = "; if it holds column names, say data.csv.header = true" if row == 1 else ""
-        raise DataError(
-            f"{table.file}, row {row}: the only one of class {single[0][:40]!r} ({len(single)} such classes): add rows "
-            f"of it, mend the label, or leave the row out{hint}"
-        )
-
-
-def _require_same_labels(test: Table, classes: dict[str, int]) -> None:
-    unknown = [i for i, label in enumerate(test.labels) if label not in classes]
-    if not unknown:
-        return
-    label = test.labels[unknown[0]]
-    close = get_close_matches(label, classes, n=1, cutoff=0.5)
-    hint = f"; is it {close[0]!r}? Both files have to write a class alike" if close else ""
-    raise DataError(
-        f"{test.file}, row {test.first + unknown[0]}, column {test.label}: label {label[:40]!r} is not among the "
-        f"training labels ({len(unknown)} such rows){hint}"
-    )
-
-
-def _test_split(label_S: NDArray[np.int64], test_share: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Stratified test rows, and the rest: the same for every split seed, so that jobs are tested alike."""
-    n_test = min(max(1, round(test_share * len(label_S))), len(label_S) - 1)
-    return stratified(label_S, n_test, np.random.default_rng(derive_seed("csv", "test split")))
+def _require_variety(table: Table) -> None:
+    """A column of one value says nothing; it is often a mistake of an export."""
+    for j, name in enumerate(table.names):
+        known = {row[j] for row in table.rows if not is_missing(row[j])}
+        if len(known) == 1 and len(known) == len({row[j] for row in table.rows}):
+            raise DataError(
+                f"{table.file}, column {name}: {next(iter(known))[:40]!r} in all {len(table.rows)} rows; leave it out: "
+                f"data.params.exclude = [{name!r}]"
+            )

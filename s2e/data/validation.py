@@ -40,7 +40,11 @@ def standard_error(T_CC: Matrix, n_samples: int) -> float:
 
 def validation_warning(data: DataSpec) -> str:
     """A warning where noisy validation labels may rank schedules otherwise than clean ones would; empty elsewhere."""
-    if data.validation_labels == "clean" or (data.truth_is_known and data.noise.kind == "none"):
+    if (
+        data.validation_labels == "clean"
+        or data.trusted_rows.n_validation
+        or (data.truth_is_known and data.noise.kind == "none")
+    ):
         return ""
     T_CC = known_transition(data)
     if T_CC is None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from s2e.data.root import leaves_root
 from s2e.data.validation import known_transition, scores
 from s2e.parts import DATASETS, NOISE
 from s2e.words import DataSpec, JobSpec, Problem, SpecError
@@ -55,6 +56,7 @@ def label_problems(job: JobSpec) -> list[Problem]:
             f"none for labels that are {data.labels}; data.labels = injected takes them for right and injects noise"
         )
         problems.append(Problem("data.noise.kind", data.noise.kind, allowed))
+    problems += _trust_problems(job)
     if data.truth_is_known:
         return problems
     if data.validation_labels == "clean":
@@ -67,6 +69,31 @@ def label_problems(job: JobSpec) -> list[Problem]:
         allowed = "the share of wrong labels, which s2e estimate-noise estimates: the service does not see your data"
         problems.append(Problem("report.tau", None, allowed))
     return problems
+
+
+def _trust_problems(job: JobSpec) -> list[Problem]:
+    """Trusted rows where nobody can mark any, or where they would not be used as they are meant."""
+    data, field = job.data, "data.trusted"
+    if not data.trusted.is_declared:
+        return []
+    if DATASETS[data.name].labels != "given":
+        own = ", ".join(name for name, part in DATASETS.items() if part.labels == "given")
+        return [Problem(field, data.name, f"only for data of your own ({own}); see data.n_clean")]
+    if data.labels != "given":
+        return [Problem(field, data.labels, "only for labels that are given: the others are taken for right")]
+    if data.split != "holdout":
+        return [Problem("data.split", data.split, "holdout, where some rows are trusted")]
+    if leaves_root(data.trusted.path or ""):
+        return [Problem(f"{field}.path", data.trusted.path, "a path below the data root, without '..'")]
+    return []
+
+
+def registered_problems(data: DataSpec) -> list[Problem]:
+    """A registered data set where nobody keeps any."""
+    if data.registered is None or data.fingerprint is not None:
+        return []
+    allowed = "null without a service: those it keeps are listed by s2e data list"
+    return [Problem("data.registered", data.registered, allowed)]
 
 
 def table_problems(data: DataSpec) -> list[Problem]:

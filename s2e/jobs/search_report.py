@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
+from s2e.data.own.trusted import words as trusted_words
 from s2e.data.validation import validation_warning
 from s2e.jobs.sequential import POWER, confidence_at, detectable, for_all, interval, looks, worth_more
 from s2e.words import (
@@ -63,7 +64,7 @@ def make_report(spec: JobSpec, history: Sequence[RoundRecord], recommended: tupl
 
 def accuracy_warning(data: DataSpec) -> str:
     """The weakness of accuracies that rest on labels nobody has checked; empty where the truth is known."""
-    if data.truth_is_known:
+    if data.truth_is_known or data.trusted_rows.n_test:
         return ""
     return (
         "Accuracy is against the given labels, test samples included: it may prefer a network that repeats their noise."
@@ -241,7 +242,11 @@ def _basis(spec: JobSpec, history: Sequence[RoundRecord]) -> str:
 
 
 def estimate_words(data: DataSpec) -> str:
-    """What was estimated of given labels, and what speaks against it; empty where nothing was."""
+    """What is known of given labels: what was estimated, what speaks against it, and what trusted rows do."""
+    return " ".join(filter(None, (_estimated(data), trusted_words(data.trusted.counted))))
+
+
+def _estimated(data: DataSpec) -> str:
     estimate = data.estimate
     if data.truth_is_known or estimate is None:
         return ""

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 LIBRARY = Path(__file__).with_name("_native.so")
-INTERFACE = 1
+INTERFACE = 2
 """The answer expected of :data:`LIBRARY`: it was compiled from the source beside this file."""
 INSTRUCTION_SETS = ("avx512", "avx2", "neon")
 """Best first. All of them compute the same bits."""
@@ -72,6 +72,7 @@ class EpochFields(Structure):
         ("loss", c_void_p),
         ("weight", c_void_p),
         ("predicted", c_void_p),
+        ("margin", c_void_p),
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from s2e.parts.part import FieldLine, Part
@@ -61,6 +62,15 @@ class DatasetPart(Part):
     def read(self, data: DataSpec, data_root: str | None) -> Any:  # noqa: ARG002 - csv has a section of its own
         """The whole data set."""
         return self.load()(data_root, **self.settings())
+
+    def paths(self, data: DataSpec, root: Path) -> list[str]:  # noqa: ARG002 - for sets that have to look
+        """The files and folders below the data root that it consists of, as far as its settings name them."""
+        settings = {
+            **self.settings(),
+            **({"csv": data.csv.path, "csv test": data.csv.test_path} if data.csv.path else {}),
+        }
+        named = [settings.get(field) for field in ("path", "test_path", "csv", "csv test")]
+        return [path for path in (*named, data.trusted.path) if isinstance(path, str) and path]
 
     def rules(self, job: JobSpec) -> list[Problem]:
         return [*self.too_few(job), *self.unnormalised(job.data), *self._unaugmented(job), *self.check(job)]
@@ -157,6 +167,12 @@ def _unused(data: DataSpec) -> list[Problem]:
             allowed = f"only with kind {' or '.join(kinds)}, not with {data.noise.kind}"
             problems.append(Problem(f"data.noise.{field}", shown, allowed))
     return problems
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(param,))
+def settings(cls: type[D]) -> type[D]:
+    """Make a base of declarations, no part itself: its fields are settings of every data set below it."""
+    return dataclass(frozen=True)(cls)
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(param,))

@@ -20,8 +20,8 @@ class Contract:
         return (named,) if isinstance(named, str) else tuple(named)
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """One test for each name."""
+        """One test for each name; all those of one name in a row, so that what they read is read once."""
         if self.kind in metafunc.fixturenames:
             if not self.names():
                 raise pytest.UsageError(f"{type(self).__name__} sets no {self.kind}: a registered name, or a list")
-            metafunc.parametrize(self.kind, self.names())
+            metafunc.parametrize(self.kind, self.names(), scope="class")

@@ -22,7 +22,7 @@ from s2e.words import DataError, EpochMetrics, read, to_json
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
     """One trial after ``n_epochs_done`` epochs. ``tensors``, on the CPU: ``network.<name>`` [N, ...],
-    ``optimizer.<name>.<key>`` [N, ...] or without axes, ``state.<name>`` [...]."""
+    ``optimizer.<name>.<key>`` [N, ...] or without axes, ``state.<name>`` [...], ``margins.<name>`` [..., S]."""
 
     n_epochs_done: int
     tensors: Tensors
@@ -50,6 +50,8 @@ def take(trials: StackedTrials, k: int, n_epochs_done: int, history: Sequence[Ep
             if value is not None:  # SGD without momentum keeps an empty buffer
                 tensors[f"optimizer.{name}.{key}"] = value[mine] if value.dim() else value
     tensors |= {f"state.{name}": tensor[k] for name, tensor in trials.method_state.items()}
+    if trials.margins is not None:
+        tensors |= trials.margins.tensors(k)
     return Checkpoint(n_epochs_done, {n: t.detach().cpu().clone() for n, t in tensors.items()}, tuple(history))
 
 
@@ -72,6 +74,8 @@ def restore(trials: StackedTrials, checkpoints: Sequence[Checkpoint]) -> None:
         name: _joined(checkpoints, f"state.{name}", torch.stack, tensor.shape).to(tensor)
         for name, tensor in trials.method_state.items()
     }
+    if trials.margins is not None and not trials.margins.restore([checkpoint.tensors for checkpoint in checkpoints]):
+        trials.margins = None  # of an earlier release, which kept none
 
 
 def _moment(checkpoints: Sequence[Checkpoint], name: str, parameter: torch.Tensor) -> torch.Tensor:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from s2e.methods.selection import small_loss
 from s2e.networks.base import StackedNetwork, Tensors, cast
 from s2e.schedule import n_keep
+from s2e.train.margins import margins
 from s2e.train.optimizer import make_optimizer, set_epoch
 from s2e.train.runtime import flushed_denormals
 from s2e.words import DataError, TrainSpec, derive_seed
@@ -268,13 +269,6 @@ def chosen(loss_KNB: torch.Tensor, keep_rate_K: Matrix | None, trusted_KB: torch
     keep_K = n_trusted_K + (keep_rate * (batch_size - n_trusted_K) + 1e-9).floor().long()
     first_KNB = loss_KNB.masked_fill(trusted_KB[:, None], -torch.inf)
     return small_loss(first_KNB, keep_K.clamp(min=1)).flip(1)
-
-
-def margins(logits_KNBC: torch.Tensor, label_KB: torch.Tensor) -> torch.Tensor:
-    """The logit of the label minus the largest other one -> [K, N, B]."""
-    label_KNB1 = label_KB[:, None, :, None].expand(*logits_KNBC.shape[:3], 1)
-    others_KNB = logits_KNBC.scatter(-1, label_KNB1, -torch.inf).amax(-1)
-    return logits_KNBC.gather(-1, label_KNB1).squeeze(-1) - others_KNB
 
 
 def stratified_folds(label_S: Labels, n_folds: int, seed: int) -> Labels:

@@ -10,8 +10,9 @@ import torch
 from s2e.methods.base import pick
 from s2e.methods.engine import MiniBatch
 from s2e.train import fused
+from s2e.train.margins import NEVER_SEEN
 from s2e.train.metrics import Measured, evaluate, memorisation, selection, to_numbers, validate
-from s2e.train.population import NEVER_SEEN, StackedTrials
+from s2e.train.population import StackedTrials
 from s2e.train.skip import step_except
 from s2e.words import derive_seed
 
@@ -28,6 +29,8 @@ def run_epoch(
     trials.method.begin_epoch(trials, t)
     order = epoch_order(trials, t)
     loss_MKN, weight_MKNB = train_steps(trials, order, t)
+    if trials.margins is not None:
+        trials.margins.end_epoch(trials.predicted_KNS)
     columns = {"loss": loss_MKN.mean((0, 2)), **selection(trials, order, weight_MKNB), **memorisation(trials)}
     finite_K = loss_MKN.isfinite().all(0).all(1)
     if measure_validation:

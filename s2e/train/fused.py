@@ -119,9 +119,16 @@ def _by_ranks(
     by_rank_KB = by_rank_KB.expand(trials.n_trials, trials.batch_size)
     label_MKB = pick_all(trials.label_KS, order_MRB)
     result = stack.epoch(
-        _move(trials, t, 0), _rows(trials, order_MRB), label_MKB, by_rank_KB, exchanges=trials.method.exchanges
+        _move(trials, t, 0),
+        _rows(trials, order_MRB),
+        label_MKB,
+        by_rank_KB,
+        exchanges=trials.method.exchanges,
+        margins=trials.margins is not None,
     )
     _remember(trials, order_MRB, result.predicted_MKNB)
+    if trials.margins is not None and result.margin_MKNB is not None:
+        trials.margins.add_epoch(order_MRB, result.margin_MKNB)
     _count_steps(trials, len(order_MRB))
     return result.loss_MKN, result.weight_MKNB
 

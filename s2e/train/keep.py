@@ -12,6 +12,8 @@ from typing import Protocol, TypeVar
 from s2e.artifacts import checkpoint_path, resolve, save_model, save_noise, write_atomic
 from s2e.data.record import noise_record
 from s2e.extras import needs
+from s2e.labels.given import keep_labels
+from s2e.labels.kept import margins_path, save
 from s2e.train.checkpoint import Checkpoint
 from s2e.train.trial import PopulationEnd, PopulationEpoch, train_population
 from s2e.train.unfinished import Unfinished
@@ -147,6 +149,7 @@ class BelowRoot:
 
     def begin(self, population: Population) -> None:
         if not population.data.truth_is_known:
+            keep_labels(self._root, self._job_id, population.data, self._data_root)
             return  # nothing is drawn, and nobody knows what is wrong
         for seed in dict.fromkeys(trial.noise_seed for trial in population.trials):
             make = partial(noise_record, population.data, seed, self._data_root)
@@ -175,18 +178,18 @@ class BelowRoot:
         write_atomic(path, save(tensors, checkpoint.header()))
 
     def keep_models(self, population: Population, end: PopulationEnd) -> tuple[TrialResult, ...]:
-        trials = {trial.k: trial for trial in population.trials}
-        return tuple(
-            result
-            if model is None
-            else replace(
-                result,
-                model=save_model(
-                    self._root, self._job_id, self._attempt, population, trials[result.k], result, model, end.network
-                ),
-            )
-            for result, model in zip(end.results, end.models, strict=True)
-        )
+        trials, kept = {trial.k: trial for trial in population.trials}, []
+        for i, (result, model) in enumerate(zip(end.results, end.models, strict=True)):
+            if model is None:
+                kept.append(result)
+                continue
+            trial = trials[result.k]
+            path = save_model(self._root, self._job_id, self._attempt, population, trial, result, model, end.network)
+            margins = end.margins[i] if end.margins else None
+            if margins is not None:
+                save(self._root, margins_path(path), margins)
+            kept.append(replace(result, model=path))
+        return tuple(kept)
 
 
 class CheckpointsBelowRoot(BelowRoot):

@@ -18,7 +18,8 @@ import torch
 from s2e.data.datasets import Part
 from s2e.methods.base import pick_all
 from s2e.train import fused
-from s2e.train.population import EVALUATION_BATCH, NEVER_SEEN, StackedTrials
+from s2e.train.margins import NEVER_SEEN
+from s2e.train.population import EVALUATION_BATCH, StackedTrials
 from s2e.words import EpochNumbers, numbers_of
 
 Columns = dict[str, torch.Tensor]

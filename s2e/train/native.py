@@ -64,6 +64,8 @@ class EpochResult:
     loss_MKN: torch.Tensor
     weight_MKNB: torch.Tensor
     predicted_MKNB: torch.Tensor
+    margin_MKNB: torch.Tensor | None
+    """The label's logit minus the largest other one, where it was asked for."""
 
 
 _IMAGE_TYPES = {torch.uint8: 0, torch.float32: 1, torch.float64: 2}
@@ -135,7 +137,14 @@ class NativeStack:
         self.close()
 
     def epoch(
-        self, move: Move, row_MRB: torch.Tensor, label_MKB: torch.Tensor, by_rank_KB: torch.Tensor, *, exchanges: bool
+        self,
+        move: Move,
+        row_MRB: torch.Tensor,
+        label_MKB: torch.Tensor,
+        by_rank_KB: torch.Tensor,
+        *,
+        exchanges: bool,
+        margins: bool = False,
     ) -> EpochResult:
         """All steps of an epoch under weights that depend on the rank of a sample's loss: ``by_rank_KB`` has the weight
         of the smallest loss first; ``exchanges``: of its loss in the trial's other network. R is ``n_orders``."""
@@ -144,6 +153,7 @@ class NativeStack:
         loss_MKN = torch.empty(shape, dtype=self._dtype)
         weight_MKNB = torch.empty((*shape, self._batch_size), dtype=self._dtype)
         predicted_MKNB = torch.empty((*shape, self._batch_size), dtype=torch.int16)
+        margin_MKNB = torch.empty_like(weight_MKNB) if margins else None
         by_rank_KB = by_rank_KB.to(self._dtype).contiguous()
         is_uniform = bool((by_rank_KB == by_rank_KB[:, :1]).all())
         epoch = EpochFields(
@@ -151,10 +161,10 @@ class NativeStack:
             *map(_pointer, (row_MRB, label_MKB, by_rank_KB)),
             int(is_uniform),
             int(exchanges),
-            *map(_pointer, (loss_MKN, weight_MKNB, predicted_MKNB)),
+            *map(_pointer, (loss_MKN, weight_MKNB, predicted_MKNB, margin_MKNB)),
         )
         self._kernels.epoch(self._handle, byref(move._structure()), byref(epoch))
-        return EpochResult(loss_MKN, weight_MKNB, predicted_MKNB)
+        return EpochResult(loss_MKN, weight_MKNB, predicted_MKNB, margin_MKNB)
 
     def forward(self, row_RB: torch.Tensor) -> torch.Tensor:
         """logits_KNBC of a batch."""

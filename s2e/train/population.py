@@ -14,7 +14,7 @@ from s2e.data.inputs import inputs_of
 from s2e.data.open_set import foreign_images
 from s2e.data.transition import true_transition
 from s2e.door.train import train_problems
-from s2e.methods.base import Method, Setup
+from s2e.methods.base import Method, Setup, pick
 from s2e.methods.engine import Sampler, State
 from s2e.networks.base import Tensors, cast
 from s2e.networks.build import build
@@ -22,6 +22,7 @@ from s2e.parts import DATASETS, METHODS
 from s2e.schedule import n_keep
 from s2e.train.augment import CropFlip
 from s2e.train.draws import draw
+from s2e.train.margins import NEVER_SEEN, Margins
 from s2e.train.optimizer import make_optimizer, set_epoch
 from s2e.train.resident import resident
 from s2e.train.seen import see
@@ -29,9 +30,6 @@ from s2e.train.subset import share_of
 from s2e.words import DataError, DataSpec, JobSpec, Population, Problem, SpecError
 
 EVALUATION_BATCH = 500
-
-NEVER_SEEN = -1
-"""A class nobody predicts: the sample was not trained on this epoch."""
 
 
 class StackedTrials:
@@ -80,6 +78,9 @@ class StackedTrials:
         shape_KNS = (len(trials), self.method.n_networks, self.label_KS.shape[1])
         self.predicted_KNS = torch.full(shape_KNS, NEVER_SEEN, dtype=torch.int16, device=device)
         """The class each network predicted for each sample when it last trained on it."""
+        audits = not self.truth_is_known and population.data_share == 1
+        self.margins = Margins(*shape_KNS, device) if audits else None
+        """Of labels that somebody gave: the free part of their audit."""
         self.is_fused: bool | None = None
         """True if the compiled step trains these trials; :mod:`s2e.train.fused` decides it once."""
         self.draws: State = {}
@@ -142,6 +143,8 @@ class StackedTrials:
         self.keep_KT, self.keep_rate_KT = self.keep_KT[alive_K], self.keep_rate_KT[alive_K]
         self.seen, self.predicted_KNS = self.seen.of(alive_K), self.predicted_KNS[alive_K]
         self.label_KS = self.seen.label_KS
+        if self.margins is not None:
+            self.margins.keep(alive_K)
         self.method_state = {name: tensor[alive_K] for name, tensor in self.method_state.items()}
         self.trial = [self.trial[k] for k in alive]
         self.init_seeds = [self.init_seeds[k] for k in alive]
@@ -193,6 +196,8 @@ class StackedTrials:
     @torch.no_grad()
     def remember(self, index: torch.Tensor, logits_KNBC: torch.Tensor) -> None:
         """Keep what the networks predict for the training samples ``index`` ([B] shared or [K, B])."""
+        if self.margins is not None:
+            self.margins.add(index, logits_KNBC, pick(self.label_KS, index))
         predicted_KNB = logits_KNBC.argmax(-1).to(self.predicted_KNS.dtype)
         if index.dim() == 1:
             self.predicted_KNS.index_copy_(2, index, predicted_KNB)

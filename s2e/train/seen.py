@@ -70,7 +70,7 @@ def see(
     validation_KV = score_CC = None
     if spec.validation_labels != "clean":
         validation_KV = torch.stack([noisy_validation_labels(spec, seed, data_root) for seed in noise_seeds])
-    if spec.validation_labels == "noisy_corrected":
+    if spec.validation_labels == "noisy_corrected" and not data.validates_by_trust:
         score_CC = torch.from_numpy(scores(matrix(spec, data.n_classes)))
     on_device = (label_KS, true_KS, image_row_KS, validation_KV, score_CC)
     return Seen(*(None if value is None else value.to(device) for value in on_device))  # type: ignore[arg-type]

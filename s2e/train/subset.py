@@ -29,4 +29,5 @@ def share_of(data: SplitData, data_share: float, split_seed: int) -> tuple[Split
     rng = np.random.default_rng(derive_seed(split_seed, "data share"))
     rows = torch.from_numpy(stratified(labels.numpy(), n_samples, rng)[0])
     train = Part(data.train.images[rows], labels[rows])
-    return replace(data, train=train, train_rows=data.train_rows[rows]), rows
+    ids = None if data.train_ids is None else data.train_ids[rows.numpy()]
+    return replace(data, train=train, train_rows=data.train_rows[rows], train_ids=ids), rows

@@ -9,6 +9,7 @@ from functools import partial
 import torch
 
 from s2e.data.inputs import Inputs
+from s2e.labels.free import TrialMargins
 from s2e.outcome import result_of
 from s2e.train.checkpoint import Checkpoint, restore, take
 from s2e.train.epoch import run_epoch
@@ -49,6 +50,8 @@ class PopulationEnd:
     models: tuple[dict[str, torch.Tensor] | None, ...]
     network: NetworkShape
     """With the network's name, enough to build it."""
+    margins: tuple[TrialMargins | None, ...] = ()
+    """What trial i says of labels that somebody gave; empty where the truth is known, or trainings are parts."""
 
 
 @dataclass
@@ -133,4 +136,8 @@ def _end(population: Population, trials: StackedTrials, progress: Sequence[_Prog
     shape = NetworkShape(network.input_shape, trials.data.max_value, network.n_classes, trials.inputs)
     tail = population.tail_epochs
     results = tuple(result_of(mine.spec, mine.history, tail, mine.reason) for mine in progress)
-    return PopulationEnd(results, models, shape)
+    margins: tuple[TrialMargins | None, ...] = ()
+    if trials.margins is not None and population.n_epochs_run == population.train.n_epochs:
+        of_all = trials.margins
+        margins = tuple(None if mine.reason else of_all.of(stacked[i]) for i, mine in enumerate(progress))
+    return PopulationEnd(results, models, shape, margins)

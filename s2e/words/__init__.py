@@ -9,7 +9,7 @@ was checked once already. Nothing here imports anything but the standard library
 from dataclasses import replace
 
 from s2e.words.compare import MOST_ENTRIES, MOST_LABEL, CompareSpec, EntrySpec, ScheduleSpec
-from s2e.words.data import MAX_CLASSES, CsvSpec, DataSpec, EstimatedNoise, NoiseSpec
+from s2e.words.data import MAX_CLASSES, CsvSpec, DataSpec, EstimatedNoise, NoiseSpec, TrustedRows, TrustedSpec
 from s2e.words.earlier import MOST_TRIALS, EarlierTrials
 from s2e.words.errors import (
     DataError,
@@ -53,6 +53,6 @@ __all__ = [
     "MissingExtraError", "NoiseSpec", "Number", "Observation", "PlanSpec", "Point", "Population", "Problem", "Report",
     "ReportRow", "ReportSpec", "Round", "RoundRecord", "S2EError", "ScheduleSpec", "SearchError", "SearchSpec",
     "SearchState", "SpecError", "TrainSpec", "TrialError", "TrialNumbers", "TrialResult", "TrialSpec",
-    "UnreadableError", "derive_seed", "field_lines", "json_schema", "number", "numbers_of", "of_highest_fidelity",
-    "param", "parse", "read", "replace", "to_json", "value_at",
+    "TrustedRows", "TrustedSpec", "UnreadableError", "derive_seed", "field_lines", "json_schema", "number",
+    "numbers_of", "of_highest_fidelity", "param", "parse", "read", "replace", "to_json", "value_at",
 ]  # fmt: skip

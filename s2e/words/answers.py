@@ -68,6 +68,8 @@ class Job:
     progress: Progress
     last_event_id: int = param(0, doc="the newest event that this answer knows of: the stream goes on behind it")
     estimate: Estimate | None = param(None, doc="what a check on a worker measured before the first round")
+    owner: str = param("", doc="whose key submitted it; empty: everybody's")
+    priority: int = param(0, doc="among the jobs of its owner: a higher one has its places first")
     population: int | None = param(
         None, doc="most trials of a population where memory held fewer than spec.plan.population; null: it held them"
     )
@@ -287,6 +289,35 @@ class ComparisonReport(StoredReport, CompareReport):
     """The report of a comparison."""
 
 
+# --- labels -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobLabel:
+    """What the audit says of one given label; columns as cleanlab names them."""
+
+    id: str = param(doc="the row's own id, or its number in the file")
+    is_label_issue: bool = param(doc="among the worst rows, as many as labels are estimated to be wrong")
+    label_quality: float = param(doc="mean rank of the label among all; near 0 the one that is most likely wrong")
+    given_label: str
+    predicted_label: str = param(doc="the class the row more likely has")
+    probability_wrong: float | None = param(doc="null where it would not be calibrated; note says why")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobLabels:
+    """One page of a job's labels, the worst first."""
+
+    items: tuple[JobLabel, ...]
+    next_cursor: str | None = param(doc="asks for the next page; null on the last")
+    score: str = param(choices=("cross_fitted", "free"), doc="which trainings judged: others, or the job's own")
+    note: str = param(doc="what the numbers are, and what they are not")
+    n_rows: int = param(doc="labels that were audited: those of the training rows")
+    n_issues: int
+    n_chosen: int = param(doc="labels that fit what was asked for")
+    n_trainings: int = param(doc="trainings of the job that judged; 0 where others did")
+
+
 # --- names, places, the service itself --------------------------------------------------------------------------------
 
 
@@ -346,9 +377,11 @@ class Health:
 @dataclass(frozen=True)
 class Readiness:
     status: str = param(choices=("ready",), doc="the service can work")
-    database: str = param(choices=("ok",), doc="it answers")
+    database: str = param(choices=("ok",), doc="it can be written to")
     migrations: str = param(choices=("head",), doc="its schema is the one this program was written for")
+    disk: str = param(choices=("ok",), doc="artifacts can be written, and there is room for them")
     dispatcher: str = param(choices=("ok",), doc="one lives, and its backend is there")
+    places: str = param(choices=("ok",), doc="there is one that trains")
 
 
 @dataclass(frozen=True)

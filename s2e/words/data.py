@@ -104,6 +104,50 @@ class EstimatedNoise:
 
 
 @dataclass(frozen=True)
+class TrustedRows:
+    """What becomes of the rows whose labels are known to be right."""
+
+    n_test: int = param(0, ge=0, doc="trusted rows that test; 0: all test rows do, against the labels as given")
+    n_validation: int = param(0, ge=0, doc="trusted rows that rank schedules; 0: the labels as given do")
+    n_train: int = param(0, ge=0, doc="trusted rows that train")
+    n_classes_without: int = param(0, ge=0, doc="classes of which no row is trusted")
+
+
+@dataclass(frozen=True)
+class TrustedSpec:
+    """Rows of your own data whose labels are known to be right: named by a column, by number, or in a second source."""
+
+    column: str | None = param(
+        None,
+        max_length=200,
+        doc="a column (in an .npz file an array) that says of each row whether its label is right: true or false, yes "
+        "or no, 1 or 0",
+    )
+    rows: tuple[int, ...] = param((), ge=0, doc="the trusted rows by number, from 0 in the order of the source")
+    path: str | None = param(
+        None,
+        max_length=400,
+        doc="a second source of the same kind below the data root, all of whose labels are right",
+    )
+    n_test: int | None = param(
+        None, ge=0, le=1_000_000, doc="trusted rows that test; null: a third, from 150 rows on, else none"
+    )
+    n_validation: int | None = param(
+        None,
+        ge=0,
+        le=1_000_000,
+        doc="trusted rows that rank schedules; null: a third of 150 and more, half of 100 and more, else none. The "
+        "others train, as all do where none validates",
+    )
+    counted: TrustedRows | None = param(None, doc="what became of them, counted before the first round; leave it out")
+
+    @property
+    def is_declared(self) -> bool:
+        """True if some rows are said to be right."""
+        return self.column is not None or self.path is not None or bool(self.rows)
+
+
+@dataclass(frozen=True)
 class DataSpec:
     """A data set, its noise, and how it is split."""
 
@@ -151,6 +195,21 @@ class DataSpec:
     estimate: EstimatedNoise | None = param(
         None, doc="noise of labels that are given, estimated before the first round; leave it out"
     )
+    trusted: TrustedSpec = param(TrustedSpec, doc="rows of given labels that are known to be right")
+    registered: str | None = param(
+        None,
+        max_length=60,
+        doc="a data set registered with the service (s2e data add): name, settings and trusted rows are as they were "
+        "registered",
+    )
+    fingerprint: str | None = param(
+        None, max_length=64, doc="SHA-256 of the files of the data; where they have changed, nothing trains"
+    )
+
+    @property
+    def trusted_rows(self) -> TrustedRows:
+        """What became of the trusted rows, as far as they were counted; none where there are none."""
+        return self.trusted.counted or TrustedRows()
 
     @property
     def truth_is_known(self) -> bool:
@@ -160,4 +219,6 @@ class DataSpec:
     @property
     def accuracy_title(self) -> str:
         """What accuracy on the test samples is, for people."""
-        return "test accuracy" if self.truth_is_known else "accuracy against the given labels"
+        if self.truth_is_known:
+            return "test accuracy"
+        return f"accuracy against {'trusted' if self.trusted_rows.n_test else 'the given'} labels"

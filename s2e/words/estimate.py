@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from s2e.words.data import EstimatedNoise
+from s2e.words.data import EstimatedNoise, TrustedRows
 from s2e.words.fields import param
 
 
@@ -18,3 +18,4 @@ class Estimate:
     memory_bytes: int = param(doc="most memory of the device, or on a CPU of the whole process")
     job_s: float | None = param(None, doc="seconds of the whole job on the places there were; null: not known")
     noise: EstimatedNoise | None = param(None, doc="noise of labels that are given, where the job has to know it")
+    trusted: TrustedRows | None = param(None, doc="what becomes of the rows whose labels are known to be right")

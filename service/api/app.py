@@ -8,15 +8,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
 import s2e
 from service.api import openapi, problems
+from service.api.access import Access
 from service.api.auth import KeyRing, check_exposure
-from service.api.middleware import BodyLimit, Compressed, Gate, SecurityHeaders
-from service.api.routes import catalog, docs, external, health, jobs, session, trials, workers
+from service.api.callers import Callers
+from service.api.metrics import Metrics
+from service.api.middleware import BodyLimit, Compressed, Gate, HeaderLimit, SecurityHeaders
+from service.api.operations import MODULES, PREFIX, operations
+from service.api.routes import docs, health
+from service.api.scopes import check, undeclared
 from service.api.writer import Writer
 from service.settings import Settings
 from service.store.engine import Database
@@ -40,15 +45,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.database = Database(settings.database_url, pool=settings.database_pool, wait_s=settings.database_wait_s)
+    ring = KeyRing(api_key) if api_key else None
+    app.state.callers = Callers(app.state.database, ring, settings.key_rate_per_s)
     app.state.writer = Writer(app.state.database, settings.max_attempts)
-    app.state.keys = KeyRing(api_key) if api_key else None
     app.state.stopping = threading.Event()
+    app.state.metrics = Metrics(app.state.database)
     problems.install(app)
     openapi.install(app)
     app.add_middleware(Compressed)
-    app.add_middleware(BodyLimit, limit_bytes=settings.max_body_bytes)
-    app.add_middleware(Gate, keys=app.state.keys)
-    app.add_middleware(SecurityHeaders)  # added last, so outermost: refusals of the others carry them too
+    app.add_middleware(BodyLimit, limit_bytes=settings.max_body_bytes, wait_s=settings.receive_s)
+    app.add_middleware(Gate, callers=app.state.callers)
+    app.add_middleware(HeaderLimit, limit_bytes=settings.max_header_bytes)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(Access, metrics=app.state.metrics)  # added last, so outermost: it sees all refusals
     _add_routes(app)
     return app
 
@@ -62,8 +71,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _add_routes(app: FastAPI) -> None:
-    api = APIRouter(prefix="/api/v1")
-    for module in (external, jobs, trials, catalog, workers, session):  # the busiest first: they are tried in order
+    if missing := undeclared(operations()):
+        raise AssertionError(f"operations without a scope: {missing}")
+    api = APIRouter(prefix=PREFIX, dependencies=[Depends(check)])
+    for module in MODULES:
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(health.router)

@@ -62,7 +62,31 @@ class KeyRing:
         return int(expires) > (time.time() if now_s is None else now_s)
 
     def _sign(self, expires: str) -> str:
-        return hmac.new(self._digest, f"s2e session {expires}".encode(), hashlib.sha256).hexdigest()
+        return _signature(self._digest, expires)
+
+
+def open_session(digest: bytes, key_id: str) -> str:
+    """A token ``key.expiry.signature`` of a key in the database, signed with its digest; good for a week."""
+    expires = str(int(time.time() + SESSION_S))
+    return f"{key_id}.{expires}.{_signature(digest, expires)}"
+
+
+def session_parts(token: str) -> tuple[str, str, str]:
+    """Key, expiry and signature of a token; the key of the settings has an empty id."""
+    key_id, _, rest = token.rpartition(".")[0].rpartition(".")
+    return key_id, rest, token.rpartition(".")[2]
+
+
+def signed(digest: bytes, token: str) -> bool:
+    """True if a token was signed with a key of this digest and has not expired."""
+    _, expires, signature = session_parts(token)
+    if not hmac.compare_digest(signature.encode(), _signature(digest, expires).encode()):
+        return False
+    return int(expires) > time.time()
+
+
+def _signature(digest: bytes, expires: str) -> str:
+    return hmac.new(digest, f"s2e session {expires}".encode(), hashlib.sha256).hexdigest()
 
 
 def _sha256(text: str) -> bytes:

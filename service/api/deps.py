@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from service.errors import NotFound
 from service.settings import Settings
-from service.store import queries
+from service.store import audit, queries
 from service.store.engine import Database
 from service.store.models import Job, Trial
 
@@ -39,9 +39,26 @@ def _read(database: DatabaseDep) -> Iterator[Session]:
         yield session
 
 
-def _write(database: DatabaseDep) -> Iterator[Session]:
+def _write(request: Request, database: DatabaseDep) -> Iterator[Session]:
     with database.write() as session:
         yield session
+        record_action(request, session)
+
+
+def record_action(request: Request, session: Session) -> None:
+    """Who has changed what, in the transaction of the change; nothing for a request that changes nothing of its own."""
+    action = getattr(request.state, "action", None)
+    if action is None:
+        return
+    caller, path = request.state.caller, request.path_params
+    target = getattr(request.state, "target", "") or next(iter(path.values()), "")
+    address = request.client.host if request.client else ""
+    audit.record(session, caller.owner, caller.key_id, action, target, request_id_of(request), address)
+
+
+def request_id_of(request: Request) -> str:
+    """The id under which the log has the request."""
+    return str(getattr(request.state, "request_id", ""))
 
 
 ReadSession = Annotated[Session, Depends(_read, scope="function")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from fastapi.concurrency import run_in_threadpool
@@ -33,11 +33,16 @@ def nothing_follows(database: Database, job_id: str, last_id: int) -> bool:
 
 
 async def stream(
-    database: Database, job_id: str, last_id: int, stopping: threading.Event
+    database: Database,
+    job_id: str,
+    last_id: int,
+    stopping: threading.Event,
+    still_may: Callable[[], Awaitable[bool]],
 ) -> AsyncIterator[ServerSentEvent]:
-    """Events behind ``last_id``, each once and in order; ends after the job's end, or when the server stops."""
+    """Events behind ``last_id``, each once and in order; ends after the job's end, when the server stops, or with the
+    key it was opened with."""
     ended = False
-    while not stopping.is_set():
+    while not stopping.is_set() and await _may(still_may):
         found = await run_in_threadpool(_fetch, database, job_id, last_id)
         for last_id, kind, data in found:
             ended = ended or is_end(kind, data)
@@ -47,6 +52,16 @@ async def stream(
         if ended:
             return
         await asyncio.sleep(POLL_S)
+
+
+async def _may(still_may: Callable[[], Awaitable[bool]]) -> bool:
+    """An outage of the database ends nobody's stream."""
+    try:
+        return await still_may()
+    except OUTAGES as error:
+        if reason_of(error) is None:
+            raise
+        return True
 
 
 def _fetch(database: Database, job_id: str, last_id: int) -> Found:

@@ -68,8 +68,8 @@ def csv_answer(head: Sequence[str], rows: Iterable[Sequence[Any]], name: str) ->
 def parquet_answer(head: Sequence[str], rows: Iterable[Sequence[Any]], name: str) -> Response:
     """A table as a Parquet file. Raises Invalid where pyarrow is not installed."""
     try:
-        import pyarrow as pa  # type: ignore[import-untyped]
-        import pyarrow.parquet as pq  # type: ignore[import-untyped]
+        import pyarrow as pa
+        import pyarrow.parquet as pq
     except ImportError as error:
         problem = Problem("format", PARQUET, f"{JSON} or {CSV}: this service has no pyarrow (pip install 's2e[tune]')")
         raise Invalid(problem) from error

@@ -24,7 +24,7 @@ from service.api.admission import admit
 from service.api.lookup import StoredJobs
 from service.api.stored import if_known, spec_of
 from service.settings import Settings
-from service.store import deletion, queries, repository
+from service.store import deletion, queries, quotas, repository
 from service.store.engine import Database
 from service.store.models import Job, SearchRound
 
@@ -32,14 +32,21 @@ FAN_POINTS = 60
 QUANTILE_NAMES = ("q05", "q25", "q50", "q75", "q95")
 
 
-def submit(session: Session, body: Any, idempotency_key: str | None, settings: Settings) -> tuple[JobAnswer, bool]:
-    """Create the job a body asks for; (job, False) when its key made it before. Raises SpecError, Conflict."""
+def submit(
+    session: Session, body: Any, idempotency_key: str | None, settings: Settings, owner: str = ""
+) -> tuple[JobAnswer, bool]:
+    """Create the job a body asks for; (job, False) when its key made it before.
+
+    Raises SpecError, Conflict, OverQuota.
+    """
     spec = parse_job(body, StoredJobs(session))
     admit(spec, settings)
     # What was asked, and not what the jobs it starts from have become; the report of a search does not change.
     asked = replace(spec, search=replace(spec.search, earlier=())) if spec.search.warm_start else spec
     request_hash = hashlib.sha256(json.dumps(to_json(asked), sort_keys=True).encode()).hexdigest()
-    job_id, created = repository.create_job(session, spec, idempotency_key, request_hash)
+    job_id, created = repository.create_job(session, spec, idempotency_key, request_hash, owner)
+    if created:
+        quotas.check_jobs(session, owner, settings.owner_jobs)
     return get(session, job_id), created
 
 
@@ -67,15 +74,17 @@ def retry(session: Session, job_id: str) -> JobAnswer:
     return get(session, job_id)
 
 
-def delete(database: Database, artifact_root: Path, job_id: str) -> None:
-    """Delete an ended job, its files first: while they are there, so is the job. Raises NotFound, Conflict."""
+def delete(database: Database, artifact_root: Path, job_id: str, record: Callable[[Session], None]) -> None:
+    """Delete an ended job, its files first: while they are there, so is the job. ``record`` is called in the last
+    transaction. Raises NotFound, Conflict."""
     with database.write() as session:
         deletion.check_deletable(session, job_id)
     delete_files(artifact_root, job_id)
     ended = False
     while not ended:
         with database.write() as session:
-            ended = deletion.delete_piece(session, job_id)
+            if ended := deletion.delete_piece(session, job_id):
+                record(session)
 
 
 def get(session: Session, job_id: str) -> JobAnswer:
@@ -111,6 +120,8 @@ def _job_out(job: Job, rounds_done: int, running_epochs: int, now: datetime) -> 
         progress=_progress(job, spec, rounds_done, running_epochs, now),
         estimate=estimate_of(job),
         population=job.population,
+        owner=job.owner,
+        priority=job.priority,
     )
 
 

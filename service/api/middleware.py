@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -9,9 +10,12 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.auth import COOKIE, KeyRing, is_loopback
-from service.api.problems import from_service_error
-from service.errors import Forbidden, ServiceError, TooLarge, Unauthorized
+from s2e.words import Problem
+from service.api.auth import is_loopback
+from service.api.callers import Callers
+from service.api.problems import from_service_error, unavailable
+from service.errors import BadRequest, Forbidden, HeadersTooLarge, ServiceError, Slow, TooLarge
+from service.store.outage import OUTAGES
 
 CONTENT_POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 SECURITY_HEADERS = {
@@ -55,12 +59,41 @@ class Compressed:
         await (self.app if is_file else self.zipped)(scope, receive, send)
 
 
-class BodyLimit:
-    """Refuses a body over the limit: by its announced length, or once a chunked one has grown past it."""
+_ONCE = frozenset({b"authorization", b"content-length", b"content-type", b"host", b"idempotency-key", b"last-event-id"})
+"""Headers that mean something only once: of two, one program would believe the first and the next one the last."""
+
+
+class HeaderLimit:
+    """Refuses headers that are too large together, and one given twice that may come once only."""
 
     def __init__(self, app: ASGIApp, limit_bytes: int) -> None:
         self.app = app
         self.limit_bytes = limit_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            headers: list[tuple[bytes, bytes]] = scope["headers"]
+            names = [name for name, _ in headers if name in _ONCE]
+            refusal: ServiceError | None = None
+            if sum(len(name) + len(value) for name, value in headers) > self.limit_bytes:
+                refusal = HeadersTooLarge(self.limit_bytes)
+            elif len(names) > len(set(names)):
+                doubled = next(name for name in names if names.count(name) > 1).decode()
+                refusal = BadRequest(f"header {doubled} is given twice", Problem(doubled, "twice", "once"))
+            if refusal is not None:
+                await from_service_error(refusal, scope["path"][:200])(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+
+class BodyLimit:
+    """Refuses a body over the limit: by its announced length, or once a chunked one has grown past it; and one whose
+    next piece does not come in time."""
+
+    def __init__(self, app: ASGIApp, limit_bytes: int, wait_s: float) -> None:
+        self.app = app
+        self.limit_bytes = limit_bytes
+        self.wait_s = wait_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -70,11 +103,17 @@ class BodyLimit:
         if announced.isdigit() and int(announced) > self.limit_bytes:
             await from_service_error(TooLarge(self.limit_bytes), scope["path"])(scope, receive, send)
             return
-        n_bytes = 0
+        n_bytes, is_whole = 0, False
 
         async def receive_within_limit() -> Message:
-            nonlocal n_bytes
-            message = await receive()
+            nonlocal n_bytes, is_whole
+            if is_whole:  # what comes now is that the client has gone, whenever that is
+                return await receive()
+            try:
+                message = await asyncio.wait_for(receive(), self.wait_s)
+            except TimeoutError as error:
+                raise Slow(self.wait_s) from error
+            is_whole = not message.get("more_body", False)
             n_bytes += len(message.get("body", b""))
             if n_bytes > self.limit_bytes:
                 raise TooLarge(self.limit_bytes)
@@ -86,39 +125,38 @@ class BodyLimit:
 class Gate:
     """Lets a request pass, or answers with the problem.
 
-    With a key: /api/v1 needs it as a bearer token, or a session cookie got for it. Without one the service listens on
+    With a key: /api/v1 needs one as a bearer token, or a session cookie got for it. Without one the service listens on
     loopback only, and the Host header must say so (else another site's name could be pointed here: DNS rebinding).
-    A browser page of another origin may never change anything.
+    A browser page of another origin may never change anything. Who asks is ``request.state.caller`` from here on.
     """
 
-    def __init__(self, app: ASGIApp, keys: KeyRing | None) -> None:
+    def __init__(self, app: ASGIApp, callers: Callers) -> None:
         self.app = app
-        self.keys = keys
+        self.callers = callers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             try:
-                self._check(HTTPConnection(scope))
+                await self._check(HTTPConnection(scope))
             except ServiceError as error:
                 await from_service_error(error, scope["path"])(scope, receive, send)
                 return
+            except OUTAGES as error:
+                await from_service_error(unavailable(error), scope["path"])(scope, receive, send)
+                return
         await self.app(scope, receive, send)
 
-    def _check(self, request: HTTPConnection) -> None:
+    async def _check(self, request: HTTPConnection) -> None:
         host = request.headers.get("host", "")
-        if self.keys is None and not is_loopback(_hostname(host)):
+        if not self.callers.needs_key and not is_loopback(_hostname(host)):
             raise Forbidden(f"host {host[:80]!r} is not this machine; allowed: 127.0.0.1, localhost, [::1]")
         if request.scope["method"] not in _SAFE_METHODS:
             origin = request.headers.get("origin")
             if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
                 raise Forbidden(f"requests from pages of {origin[:80]!r} are refused")
         path = request.scope["path"]
-        if self.keys is None or not path.startswith("/api/") or path == "/api/v1/session":
-            return
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        by_key = scheme.lower() == "bearer" and self.keys.accepts_key(token.strip())
-        if not by_key and not self.keys.accepts_session(request.cookies.get(COOKIE, "")):
-            raise Unauthorized("an API key is needed: send 'Authorization: Bearer KEY'")
+        if (path.startswith("/api/") and path != "/api/v1/session") or path == "/metrics":
+            request.state.caller = await self.callers.of_request(request)
 
 
 def _hostname(host: str) -> str:

@@ -9,12 +9,15 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from s2e.words import EpochMetrics, JobSpec, Number, json_schema, numbers_of, results
+from s2e.words import EpochMetrics, JobSpec, Number, json_schema, numbers_of, people, results
 from s2e.words import answers as shapes
 from s2e.words.answers import ProblemDocument
 from s2e.words.asks import AskIn, EpochsIn, ResultIn, SessionIn
+from s2e.words.people import KeyIn
 from service.api.examples import add_examples
+from service.api.operations import operations
 from service.api.problems import MEDIA_TYPE
+from service.api.scopes import NOBODY, scope_of
 
 _REFUSED = {"$ref": "#/components/responses/Problem"}
 _FEWER = {
@@ -28,7 +31,7 @@ _FEWER = {
 }
 _WORDS: dict[str, type] = {
     name: value
-    for module in (results, shapes)
+    for module in (results, shapes, people)
     for name, value in vars(module).items()
     if isinstance(value, type) and dataclasses.is_dataclass(value)
 }
@@ -49,9 +52,12 @@ def install(app: FastAPI) -> None:
 def document(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI 3.1 document of ``app``."""
     described = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-    for path, operations in described["paths"].items():
-        for verb, operation in operations.items():
+    scopes = {route.operation_id: scope_of(route.endpoint) for route in operations()}
+    for path, verbs in described["paths"].items():
+        for verb, operation in verbs.items():
             responses = operation["responses"]
+            if scope := scopes.get(operation["operationId"]):
+                operation["security"] = [] if scope == NOBODY else [{}, {"key": [scope]}, {"session": [scope]}]
             responses.pop("422", None)  # FastAPI's own shape, which is never sent
             responses |= {str(status): _REFUSED for status in _refusals(path, verb, operation)}
             _allow_fewer_fields(operation)
@@ -78,10 +84,11 @@ def _allow_fewer_fields(operation: dict[str, Any]) -> None:
 def _refusals(path: str, verb: str, operation: dict[str, Any]) -> list[int]:
     """The refusals that an operation may answer with: by who asks, by how, by what is sent, and by what is stored."""
     statuses = {403, 413, 500, 503}  # another site's page, too large a body, a bug, a database that is away
-    if path.startswith("/api/"):
-        statuses.add(401)
+    statuses |= {400, 431}  # headers given twice, or too large
+    if path.startswith("/api/") or path == "/metrics":
+        statuses |= {401, 429}
     if "requestBody" in operation:
-        statuses |= {400, 415, 422}
+        statuses |= {408, 415, 422}
     if any(parameter["in"] != "path" for parameter in operation.get("parameters", ())):
         statuses.add(422)
     if "{" in path:
@@ -103,7 +110,7 @@ def _schemas(of_answers: dict[str, Any]) -> dict[str, Any]:
         "description": spec["description"],
         "anyOf": [{"$ref": "#/components/schemas/JobSpec"}, {"type": "object", "description": "of another version"}],
     }
-    bodies = {body.__name__: json_schema(body) for body in (JobSpec, SessionIn, AskIn, EpochsIn, ResultIn)}
+    bodies = {body.__name__: json_schema(body) for body in (JobSpec, SessionIn, AskIn, EpochsIn, ResultIn, KeyIn)}
     return of_answers | bodies | {"FewerFields": _FEWER, "Problem": json_schema(ProblemDocument)}
 
 

@@ -120,8 +120,16 @@ async def _database_error(request: Request, error: Exception) -> Response:
     if reason is None:
         return await _internal(request, error)
     log.warning("database error at %s: %s", request.url.path, reason)
-    unavailable = Unavailable(f"the database cannot serve now: {reason}; nothing was changed, send it again")
-    return from_service_error(unavailable, request.url.path)
+    return from_service_error(unavailable(error), request.url.path)
+
+
+def unavailable(error: Exception) -> ServiceError:
+    """What is told of an error of the database."""
+    reason = reason_of(error)
+    if reason is None:
+        log.error("unhandled error of the database", exc_info=error)
+        return ServiceError("the service failed; its log has the cause")
+    return Unavailable(f"the database cannot serve now: {reason}; nothing was changed, send it again")
 
 
 async def _internal(request: Request, error: Exception) -> Response:

@@ -8,6 +8,7 @@ from types import FrameType
 import uvicorn
 
 from service.api.app import create_app
+from service.api.protocol import protocol
 from service.settings import Settings
 
 GRACEFUL_S = 2
@@ -32,8 +33,9 @@ def make_server(settings: Settings) -> Server:
         app,
         host=settings.host,
         port=settings.port,
+        http=protocol(settings.max_header_bytes, settings.receive_s),
         timeout_graceful_shutdown=GRACEFUL_S,
-        log_level="warning",
+        log_config=None,  # service.logs, or whoever runs this, says how
         access_log=False,
         ws="none",
         server_header=False,

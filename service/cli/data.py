@@ -45,7 +45,7 @@ def estimate(
         from s2e.labels.noise import estimate_noise
 
     job = job_samples(spec, None if data_root is None else str(data_root))
-    with _progress() as bar:
+    with progress_bar() as bar:
         task = bar.add_task("training", total=1.0)
         fit = estimate_noise(
             job.samples,
@@ -63,7 +63,7 @@ def estimate(
         _print(fit.estimate, realised, Console(highlight=False))
 
 
-def _progress() -> Progress:
+def progress_bar() -> Progress:
     """A bar on standard error, so that --json can be piped; gone when the work is done."""
     console = Console(stderr=True)
     return Progress(console=console, transient=True, disable=not console.is_terminal)

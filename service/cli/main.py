@@ -16,7 +16,7 @@ from s2e import __version__
 from s2e.client.errors import ApiError, ClientError, InvalidSpec
 from s2e.words import MissingExtraError, S2EError, SpecError, to_json
 from service.api.auth import ExposedWithoutKeyError
-from service.cli import data, jobs, local, service, terminal
+from service.cli import audit, data, jobs, keys, local, service, terminal
 from service.cli.options import BAD_INPUT, FAILED, REFUSED, UNREACHABLE, NotReadyError
 
 _HELP = """
@@ -27,6 +27,7 @@ Search the keep-rate schedule R(t) for learning with noisy labels.
   s2e submit examples/digits.toml --watch   submit a job and watch it to its end
   s2e jobs                                  list jobs
   s2e report ID                             the recommended schedule and the comparison
+  s2e audit ID                              which of your labels are likely wrong
 
 [bold]Without one[/bold]
 
@@ -42,7 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for group in (jobs, local, data, service):
+for group in (jobs, audit, local, data, service, keys):
     group.register(app)
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,6 +33,7 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     for function in (serve, api, dispatcher, migrate, doctor, openapi):
         app.command(rich_help_panel=_PANEL)(function)
+    app.command(hidden=True)(ray_head)
 
 
 def serve(
@@ -36,7 +41,9 @@ def serve(
     port: Port = None,
     home: Annotated[str | None, typer.Option(help="Folder of the database and the artifacts.")] = None,
 ) -> None:
-    """Start the service on this machine: api and dispatcher, restarted when one dies. Ctrl-C ends both.
+    """Start the service on this machine: api, Ray and dispatcher, restarted when one dies. Ctrl-C ends all.
+
+    With S2E_RAY_ADDRESS no Ray is started: trials train on that cluster.
 
     Settings come from the environment (S2E_HOME, S2E_DATABASE_URL, S2E_API_KEY, S2E_DATA_ROOT, ...); the options
     here set the same things. Each part can also be started alone: s2e api, s2e dispatcher.
@@ -52,17 +59,31 @@ def serve(
     typer.echo(
         f"S2E listens on http://{_in_url(settings.host)}:{settings.port} (dashboard, API, /docs). Ctrl-C ends it."
     )
-    supervise(
-        [Child("api", command("api")), Child("dispatcher", command("dispatcher"))],
-        say=lambda text: typer.echo(text, err=True),
-    )
+    with TemporaryDirectory(prefix="s2e-serve-") as folder:
+        supervise(_children(settings, Path(folder)), say=lambda text: typer.echo(text, err=True))
+
+
+def _children(settings: Settings, folder: Path) -> list[Child]:
+    """The parts of the service. A local Ray is one of them, so that a dispatcher may die and what trains goes on."""
+    api = Child("api", command("api"))
+    if settings.backend != "ray" or settings.ray_address is not None:
+        return [api, Child("dispatcher", command("dispatcher"))]
+    from workers.ray_head import FILE, share_token
+
+    token: dict[str, str] = {name: os.environ[name] for name in os.environ if name.startswith("RAY_AUTH_")}
+    share_token(token)
+    shared = token | {"S2E_RAY_ADDRESS": f"{FILE}{folder / 'ray.json'}"}
+    ray = Child("ray", command("ray-head"), shared)
+    return [api, ray, Child("dispatcher", command("dispatcher"), shared, needs=ray)]
 
 
 def api(host: Host = None, port: Port = None) -> None:
     """Start the API alone: REST, event stream and dashboard. Needs neither torch nor Ray."""
     with needs("server"):
+        from service import logs
         from service.api.server import make_server
 
+        logs.configure()
         settings = _settings(host, port)
         server = make_server(settings)
         if not _at_head(settings):
@@ -81,6 +102,26 @@ def dispatcher() -> None:
             raise NotReadyError("the database schema is out of date; start the api first, or run: s2e migrate")
     end_with_parent()
     run(settings)
+
+
+def ray_head() -> None:
+    """The local Ray of 's2e serve', which tells the dispatcher its address by the file of S2E_RAY_ADDRESS."""
+    with needs("worker"):
+        from workers.ray_backend import OBJECT_STORE_BYTES
+        from workers.ray_head import FILE, run_head
+
+    settings, stop = _settings(), threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    end_with_parent()
+    code = run_head(
+        Path((settings.ray_address or "").removeprefix(FILE)),
+        stop,
+        num_cpus=settings.ray_num_cpus,
+        object_store_bytes=OBJECT_STORE_BYTES,
+        pass_on=settings.worker_env.split(","),
+    )
+    raise typer.Exit(code)
 
 
 def migrate() -> None:

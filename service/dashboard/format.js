@@ -108,7 +108,8 @@ export function capital(words) {
 
 /** What accuracy on the test samples is: nobody knows the truth of labels that are given. */
 export function accuracyWords({ spec, unreadable }) {
-  return !unreadable && spec.data.labels === "given" ? "accuracy against the given labels" : "test accuracy";
+  if (unreadable || spec.data.labels !== "given") return "test accuracy";
+  return `accuracy against ${spec.data.trusted?.counted?.n_test ? "trusted" : "the given"} labels`;
 }
 
 /** The noise of a job in words; a matrix and human labels bring their own rate. */

@@ -21,7 +21,8 @@ from s2e.words import S2EError
 from service.dispatch.backends import make_backend
 from service.dispatch.guarded import BackendAwayError, GuardedBackend
 from service.dispatch.heartbeat import Heartbeat
-from service.dispatch.orchestrator import STALL_S, Orchestrator, Step
+from service.dispatch.orchestrator import STALL_S, Orchestrator
+from service.dispatch.step import Step
 from service.dispatch.turns import Turns
 from service.settings import Settings
 from service.store import leases
@@ -38,6 +39,8 @@ AWAY_S = 1.0
 """Seconds between two looks for a database that is away."""
 VISIT_S = 2.0
 """Seconds after which every job gets a turn whatever is known of it."""
+SWEEP_S = 10.0
+"""Seconds between two looks for trainings that nobody wants any more."""
 WORKERS_S = 2.0
 """Seconds between two writings of the workers seen."""
 
@@ -56,10 +59,12 @@ class Dispatcher:
         poll_s: float = 0.2,
         max_attempts: int = 3,
         stall_s: float = STALL_S,
+        keep_trainers: bool = False,
         owner: str = "",
         heartbeat: Heartbeat | None = None,
     ) -> None:
         self.owner = owner or new_owner()
+        self._keep_trainers = keep_trainers
         self._database = database
         self._backend: TrialBackend = GuardedBackend(backend)
         self._lease_s = lease_s
@@ -74,6 +79,7 @@ class Dispatcher:
         self._errors: Counter[str] = Counter()
         self._workers_at_s = 0.0
         self._visit_at_s = 0.0
+        self._sweep_at_s = time.monotonic() + SWEEP_S
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set; then let go of everything in order."""
@@ -109,7 +115,8 @@ class Dispatcher:
         self.heartbeat.beat_if_due()
         for job_id in self.heartbeat.take_lost() & self._led:
             log.warning("lease lost", job=job_id)
-            self._drop(job_id)
+            self._leave(job_id)
+        self._record()  # what an outage kept from being written: asking the backend for more says that it was
         self._claim()
         self.heartbeat.leads(self._led)
         events = self._backend.poll(self._poll_s if self._led and not self._turns.pressing else 0.0)
@@ -125,9 +132,10 @@ class Dispatcher:
         return len(events)
 
     def close(self) -> None:
-        """Stop what trains and let others take the jobs at once."""
+        """Stop what trains, or leave it to be attached to as the settings say, and let others take the jobs at once."""
         led = sorted(self._led)
-        self._drop_all()
+        for job_id in led:
+            (self._leave if self._keep_trainers else self._drop)(job_id)
         with suppress(BackendAwayError):
             self._backend.close()
         if led:
@@ -179,6 +187,11 @@ class Dispatcher:
             self._visit_at_s = time.monotonic() + VISIT_S
             for job_id in self._led:
                 self._turns.wake(job_id)
+        if time.monotonic() >= self._sweep_at_s:
+            self._sweep_at_s = time.monotonic() + SWEEP_S
+            for job_id in sorted(self._led):
+                with self._guard(job_id):
+                    self._orchestrator.sweep(job_id)
 
     def _has_room(self, job_id: str) -> bool:
         with self._guard(job_id):
@@ -206,12 +219,12 @@ class Dispatcher:
             yield
         except LeaseLostError as error:
             log.warning("lease lost", job=job_id, detail=str(error))
-            self._drop(job_id)
+            self._leave(job_id)
         except BackendAwayError as error:  # not the job's fault, however often
             log.warning("backend away", job=job_id, detail=str(error))
             with suppress(LeaseLostError):
                 self._orchestrator.block(job_id, f"the backend does not answer: {error}")
-            self._drop(job_id)  # the lease is the pause before the next try
+            self._leave(job_id)  # the lease is the pause before the next try
         except S2EError as error:  # the job itself is at fault, another try would end the same way
             self._fail(job_id, error)
         except Exception as error:
@@ -222,7 +235,7 @@ class Dispatcher:
             if self._errors[job_id] >= MAX_ERRORS:
                 self._fail(job_id, error)
             else:
-                self._drop(job_id)  # the lease stays ours until it runs out: that is the pause before the next try
+                self._leave(job_id)  # the lease stays ours until it runs out: that is the pause before the next try
 
     def _fail(self, job_id: str, error: Exception) -> None:
         log.error("job failed", job=job_id, error=type(error).__name__, detail=str(error))
@@ -233,14 +246,18 @@ class Dispatcher:
         self._drop(job_id)
 
     def _drop(self, job_id: str) -> None:
+        """Nothing of the job is to train any more."""
         self._led.discard(job_id)
         self._turns.forget(job_id)
         with suppress(BackendAwayError):  # what cannot be told to stop is fenced off by its attempt
             self._orchestrator.drop(job_id)
 
-    def _drop_all(self) -> None:
-        for job_id in sorted(self._led):
-            self._drop(job_id)
+    def _leave(self, job_id: str) -> None:
+        """Whoever leads the job next attaches to what trains."""
+        self._led.discard(job_id)
+        self._turns.forget(job_id)
+        with suppress(BackendAwayError):
+            self._orchestrator.leave(job_id)
 
     def _record_workers(self) -> None:
         if time.monotonic() < self._workers_at_s:
@@ -301,6 +318,7 @@ def run(settings: Settings) -> None:
             poll_s=settings.poll_s,
             max_attempts=settings.max_attempts,
             stall_s=settings.stall_s,
+            keep_trainers=settings.keep_trainers,
             owner=owner,
             heartbeat=heartbeat,
         )
@@ -311,10 +329,18 @@ def run(settings: Settings) -> None:
 
 def _backend_or_trouble(settings: Settings, heartbeat: Heartbeat) -> TrialBackend:
     """The backend; where it cannot be had, the reason is left for ``/readyz`` and the process ends."""
+
+    def gone(reason: str) -> None:
+        """Nothing that waits for an answer of the backend can be told; another process begins anew."""
+        log.error("backend gone", reason=reason)
+        with suppress(*OUTAGES):
+            heartbeat.last_word(reason)
+        os._exit(1)
+
     try:
         with suppress(*OUTAGES):
             heartbeat.beat()
-        return make_backend(settings)
+        return make_backend(settings, gone)
     except Exception as error:
         log.exception("no backend", backend=settings.backend)
         with suppress(*OUTAGES):

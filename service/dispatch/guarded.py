@@ -25,6 +25,14 @@ class GuardedBackend:
         with _told():
             self._backend.start(key, population, avoid=avoid, check=check)
 
+    def attach(self, job_id: str) -> dict[PopulationKey, str]:
+        with _told():
+            return self._backend.attach(job_id)
+
+    def leave(self, job_id: str) -> None:
+        with _told():
+            self._backend.leave(job_id)
+
     def lacks(self, plan: PlanSpec, avoid: frozenset[str] = frozenset()) -> str:
         with _told():
             return self._backend.lacks(plan, avoid)

@@ -47,11 +47,16 @@ class Heartbeat:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
+        if trouble:
+            self.last_word(trouble)
+            return
         with self._database.write() as session:
-            if trouble:
-                leases.record_dispatcher(session, self._owner, trouble)
-            else:
-                leases.forget_dispatcher(session, self._owner)
+            leases.forget_dispatcher(session, self._owner)
+
+    def last_word(self, trouble: str) -> None:
+        """Why this dispatcher ends."""
+        with self._database.write() as session:
+            leases.record_dispatcher(session, self._owner, trouble)
 
     def works(self) -> None:
         """The backend is there: from now on the dispatcher can be counted on."""

@@ -1,4 +1,4 @@
-"""Child processes kept alive: api and dispatcher under one parent, none of which outlives it."""
+"""Child processes kept alive: api, Ray and dispatcher under one parent, none of which outlives it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FrameType
 
@@ -22,10 +23,14 @@ ORPHAN_S = 10.0
 
 @dataclass
 class Child:
-    """One supervised process."""
+    """One supervised process, the leader of a group of its own."""
 
     name: str
     command: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What it is told beside this process's own."""
+    needs: Child | None = None
+    """It has to begin anew when that one died, and ends before it."""
     process: subprocess.Popen[bytes] | None = None
     n_failures: int = 0
     started_s: float = 0.0
@@ -34,20 +39,35 @@ class Child:
     def start(self) -> None:
         """Start in a session of its own: a Ctrl-C reaches the parent only, which then ends its children in order."""
         # A 36x36 eigenproblem is slower on several BLAS threads than on one; trainers set their own number.
-        environment = {"OMP_NUM_THREADS": "1", **os.environ, PARENT_PID: str(os.getpid())}
+        environment = {"OMP_NUM_THREADS": "1", **os.environ, **self.environment, PARENT_PID: str(os.getpid())}
         self.process = subprocess.Popen(self.command, env=environment, start_new_session=True)  # noqa: S603
         self.started_s = time.monotonic()
 
-    def check(self, say: Callable[[str], None]) -> None:
-        """Notice a death, and start again once the back-off is over."""
-        now_s = time.monotonic()
+    def check(self, say: Callable[[str], None]) -> bool:
+        """Start again once the back-off is over; whether it was seen to have died."""
+        now_s, died = time.monotonic(), False
         if self.process is not None and (code := self.process.poll()) is not None:
             self.n_failures = 0 if now_s - self.started_s > HEALTHY_S else self.n_failures + 1
             wait_s = BACK_OFF_S[min(self.n_failures, len(BACK_OFF_S) - 1)]
-            self.process, self.restart_s = None, now_s + wait_s
+            self.end_group()
+            self.process, self.restart_s, died = None, now_s + wait_s, True
             say(f"{self.name} ended with code {code}; it starts again in {wait_s:g} s")
         if self.process is None and now_s >= self.restart_s:
             self.start()
+        return died
+
+    def begin_anew(self) -> None:
+        """Something it is connected to is gone: what it has been told of it is worth nothing."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+        self.process, self.restart_s = None, 0.0
+
+    def end_group(self) -> None:
+        """End what a dead process has left of its group."""
+        if self.process is not None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
 
 
 def supervise(children: Sequence[Child], say: Callable[[str], None], poll_s: float = 0.2) -> None:
@@ -61,26 +81,34 @@ def supervise(children: Sequence[Child], say: Callable[[str], None], poll_s: flo
     try:
         while not stop.is_set():
             for child in children:
-                child.check(say)
+                if child.check(say):
+                    for other in children:
+                        if other.needs is child:
+                            other.begin_anew()
             stop.wait(poll_s)
     finally:
-        _end(children)
+        needed = [child.needs for child in children]
+        _end([child for child in children if child not in needed])
+        _end([child for child in children if child in needed])
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 def _end(children: Sequence[Child]) -> None:
-    """SIGTERM to all, then SIGKILL to those that do not listen."""
-    processes = [child.process for child in children if child.process is not None]
-    for process in processes:
-        process.terminate()
+    """SIGTERM to all, then SIGKILL to those that do not listen, and to what they have left."""
+    for child in children:
+        if child.process is not None:
+            child.process.terminate()
     deadline_s = time.monotonic() + TERM_S
-    for process in processes:
+    for child in children:
+        if child.process is None:
+            continue
         try:
-            process.wait(max(0.0, deadline_s - time.monotonic()))
+            child.process.wait(max(0.0, deadline_s - time.monotonic()))
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            child.process.kill()
+            child.process.wait()
+        child.end_group()
 
 
 def end_with_parent(poll_s: float = 0.5) -> None:

@@ -126,6 +126,14 @@ def no_dispatcher(session: Session) -> str:
     return f"the dispatcher does not work: {told[0]}" if told else "no dispatcher is alive; start one: s2e dispatcher"
 
 
+def no_place(session: Session) -> str:
+    """Why no place trains; empty when one does."""
+    since = database_now(session) - timedelta(seconds=DISPATCHER_SILENT_S)
+    if session.scalar(select(WorkerRow.name).where(WorkerRow.seen_at >= since).limit(1)) is not None:
+        return ""
+    return "the dispatcher sees no place that trains"
+
+
 def _upsert(session: Session, table: type[WorkerRow | DispatcherRow], name: str, values: dict[str, Any]) -> Insert:
     if session.get_bind().dialect.name == "sqlite":
         statement: sqlite.Insert | postgresql.Insert = sqlite.insert(table)

@@ -77,6 +77,8 @@ JOB_LEASED = "lease_owner IS NOT NULL"
 TRIAL_PENDING = "state = 'pending'"
 TRIAL_UNDONE = "state NOT IN ('succeeded', 'failed')"
 ATTEMPT_OPEN = "outcome = ''"
+DELIVERY_OPEN = "outcome = ''"
+JOB_OWNED = "owner <> ''"
 
 
 class Job(Base):
@@ -86,6 +88,7 @@ class Job(Base):
         Index(None, "state", "id"),
         Index("ix_jobs_live", "id", **_where(JOB_LIVE)),
         Index("ix_jobs_led", "lease_owner", **_where(JOB_LEASED)),
+        Index("ix_jobs_of_owner", "owner", "state", **_where(JOB_OWNED)),
     )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
@@ -107,6 +110,13 @@ class Job(Base):
     """Most trials of a population, where memory held fewer than the plan says; part of the plan from then on."""
     lease_owner: Mapped[str | None] = mapped_column(String(80))
     lease_until: Mapped[datetime | None]
+    owner: Mapped[str] = mapped_column(String(80), default="")
+    """Whose key submitted it; empty: nobody's, and everybody's."""
+    priority: Mapped[int] = mapped_column(default=0)
+    """Among the jobs of its owner."""
+    stop: Mapped[str] = mapped_column(Text, default="")
+    """Which budget was used up, in words; empty: none. What was done by then is in the rows, so the report can be made
+    again from them."""
 
 
 class IdempotencyKey(Base):
@@ -289,6 +299,77 @@ class DispatcherRow(Base):
     trouble: Mapped[str] = mapped_column(Text, default="")
     """Why it cannot work; empty when it can."""
     seen_at: Mapped[datetime]
+
+
+class KeyRow(Base):
+    """A key of the API. The secret itself is nowhere."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    """SHA-256 of the secret, which has 256 random bits: nothing slower is needed."""
+    name: Mapped[str] = mapped_column(String(80))
+    owner: Mapped[str] = mapped_column(String(80))
+    scopes: Mapped[str] = mapped_column(String(80))
+    """Names with blanks between."""
+    created_at: Mapped[datetime]
+    created_by: Mapped[str] = mapped_column(String(80))
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+
+
+class AuditRow(Base):
+    """Who changed what. It outlives the job it tells about."""
+
+    __tablename__ = "audit"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    at: Mapped[datetime]
+    owner: Mapped[str] = mapped_column(String(80))
+    key_id: Mapped[str | None] = mapped_column(String(16))
+    action: Mapped[str] = mapped_column(String(80))
+    target: Mapped[str] = mapped_column(String(80), index=True)
+    request_id: Mapped[str] = mapped_column(String(64))
+    address: Mapped[str] = mapped_column(String(80))
+
+
+class WebhookRow(Base):
+    """An address that is told of jobs. The secret is what its messages are signed with, so it is stored as it is."""
+
+    __tablename__ = "webhooks"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(80))
+    url: Mapped[str] = mapped_column(Text)
+    secret: Mapped[str] = mapped_column(String(80))
+    states: Mapped[str] = mapped_column(Text)
+    """States of a job that it is told of, with blanks between."""
+    everybody: Mapped[bool] = mapped_column(default=False)
+    """Told of the jobs of all owners."""
+    created_at: Mapped[datetime]
+
+
+class DeliveryRow(Base):
+    """A message to a webhook, kept until it has been taken or given up."""
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (Index("ix_deliveries_due", "due_at", **_where(DELIVERY_OPEN)),)
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    webhook_id: Mapped[str] = mapped_column(ForeignKey("webhooks.id", ondelete="CASCADE"), index=True)
+    job_id: Mapped[str | None] = mapped_column(String(36))
+    body: Mapped[str] = mapped_column(Text)
+    """The bytes that are sent and signed."""
+    n_tries: Mapped[int] = mapped_column(default=0)
+    outcome: Mapped[str] = mapped_column(String(16), default="")
+    """Empty: not taken yet; taken; given up."""
+    answer: Mapped[str] = mapped_column(Text, default="")
+    """What came of the last try."""
+    created_at: Mapped[datetime]
+    due_at: Mapped[datetime]
 
 
 def _number_columns(table: type[Base], words: type) -> tuple[str, ...]:

@@ -125,6 +125,11 @@ def orphan_populations(
     return len(trials)
 
 
+def under_way(session: Session, job_id: str, keys: Iterable[PopulationKey]) -> frozenset[PopulationKey]:
+    """Those of ``keys`` whose attempt is the current one and has not ended: what they report is wanted."""
+    return frozenset(key for key in keys if _is_current(_trials(session, job_id, key.round, key.group), key))
+
+
 def _trials(session: Session, job_id: str, round_: int, group: int) -> list[Trial]:
     found = select(Trial).where(Trial.job_id == job_id, Trial.round == round_, Trial.group == group)
     return list(session.scalars(found.order_by(Trial.k)))

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text, tuple_
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text, tuple_, update
 from sqlalchemy.orm import Session, defer
 
 from s2e.jobs.recommendation import Tried
@@ -39,6 +39,13 @@ def job(session: Session, job_id: str) -> Job:
 def trial(session: Session, trial_id: str) -> Trial:
     """Raises NotFound."""
     return _found(session.get(Trial, trial_id), "trial", trial_id)
+
+
+def owner_of(session: Session, *, job_id: str | None = None, trial_id: str | None = None) -> str | None:
+    """The owner of a job, or of the job of a trial; None where there is none."""
+    if job_id is not None:
+        return session.scalar(select(Job.owner).where(Job.id == job_id))
+    return session.scalar(select(Job.owner).join(Trial, Trial.job_id == Job.id).where(Trial.id == trial_id))
 
 
 def _found(row: Shown | None, what: str, key: str) -> Shown:
@@ -293,6 +300,12 @@ def report(session: Session, job_id: str) -> JobReport | None:
     return session.get(JobReport, job_id)
 
 
+def models(session: Session, job_id: str) -> list[str]:
+    """The model files of a job's succeeded trials by (round, k)."""
+    query = select(Trial.model).where(Trial.job_id == job_id, Trial.state == "succeeded", Trial.model.is_not(None))
+    return [path for path in session.scalars(query.order_by(Trial.round, Trial.k)) if path is not None]
+
+
 def trials_of_models(session: Session, job_id: str, paths: Sequence[str]) -> dict[str, str]:
     """The trial behind each of these model files of a job."""
     query = select(Trial.model, Trial.id).where(Trial.job_id == job_id, Trial.model.in_(paths))
@@ -379,6 +392,6 @@ def _counts(session: Session, query: Select[str, int]) -> dict[str, int]:
     return dict(iter(session.execute(query)))
 
 
-def ping(session: Session) -> None:
-    """One round trip to the database."""
-    session.execute(text("SELECT 1"))
+def ping_writer(session: Session) -> None:
+    """Take the lock of a writer, and change no row."""
+    session.execute(update(Job).where(Job.id == "").values(name=""))

@@ -6,6 +6,7 @@ objects, never live rows. An ``owner`` is the dispatcher that must hold the job'
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
@@ -13,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from s2e.jobs import loop
-from s2e.words import SPEC_VERSION, Estimate, EstimatedNoise, JobSpec, to_json
+from s2e.words import SPEC_VERSION, DataSpec, Estimate, JobSpec, to_json
 from s2e.words.states import JOB_ENDED, JOB_TRANSITIONS, TRIAL_ENDED, TRIAL_IN_FLIGHT
 from service.errors import Conflict, IllegalTransition
 from service.store.changes import clean, emit, lock_job, move_job, move_trials, new_id, utc_now
@@ -23,16 +24,18 @@ from service.store.models import Attempt, IdempotencyKey, Job, JobEvent, JobRepo
 
 
 def create_job(
-    session: Session, spec: JobSpec, idempotency_key: str | None = None, request_hash: str = ""
+    session: Session, spec: JobSpec, idempotency_key: str | None = None, request_hash: str = "", owner: str = ""
 ) -> tuple[str, bool]:
     """Submit a job: its id, and whether it is new. Raises Conflict when the key came before with another request."""
     if idempotency_key is None:
-        return _insert_job(session, spec), True
+        return _insert_job(session, spec, owner), True
+    if owner:  # every owner has idempotency keys of their own
+        idempotency_key = hashlib.sha256(f"{owner}\0{idempotency_key}".encode()).hexdigest()
     if (known := _job_of_key(session, idempotency_key, request_hash)) is not None:
         return known, False
     try:
         with session.begin_nested():
-            job_id = _insert_job(session, spec)
+            job_id = _insert_job(session, spec, owner)
             session.add(
                 IdempotencyKey(key=idempotency_key, request_hash=request_hash, job_id=job_id, created_at=utc_now())
             )
@@ -51,7 +54,7 @@ def _job_of_key(session: Session, key: str, request_hash: str) -> str | None:
     return None if row is None else row.job_id
 
 
-def _insert_job(session: Session, spec: JobSpec) -> str:
+def _insert_job(session: Session, spec: JobSpec, owner: str) -> str:
     at = utc_now()
     job = Job(
         id=new_id(),
@@ -62,6 +65,7 @@ def _insert_job(session: Session, spec: JobSpec) -> str:
         n_trials=loop.n_trials(spec),
         n_rounds=loop.n_rounds(spec),
         created_at=at,
+        owner=owner,
     )
     session.add(job)
     session.flush()
@@ -152,11 +156,12 @@ def start_job(session: Session, job_id: str, owner: str, estimate: Estimate | No
         move_job(session, job, "running")
 
 
-def know_noise(session: Session, job_id: str, owner: str, noise: EstimatedNoise) -> None:
-    """What a check estimated of the labels becomes part of the spec, before the first round: all that follows is a
+def know_data(session: Session, job_id: str, owner: str, data: DataSpec) -> None:
+    """What a check found out about the labels becomes part of the spec, before the first round: all that follows is a
     function of it."""
     job = lock_job(session, job_id, owner)
-    job.spec = {**job.spec, "data": {**job.spec["data"], "estimate": to_json(noise)}}
+    known = {"estimate": to_json(data.estimate), "trusted": to_json(data.trusted)}
+    job.spec = {**job.spec, "data": {**job.spec["data"], **known}}
 
 
 def block_job(session: Session, job_id: str, owner: str, reason: str) -> None:

@@ -22,7 +22,7 @@ def inline(root: Path, data_root: Path) -> TrialBackend:
 def on_ray(root: Path, data_root: Path) -> TrialBackend:
     from workers.ray_backend import RayBackend
 
-    return RayBackend(root / "ray", data_root)
+    return RayBackend(root / "ray", data_root, linger=True)
 
 
 class TestSimulated(BackendContract):
@@ -34,6 +34,8 @@ class TestSimulated(BackendContract):
 
 
 class TestInline(BackendContract):
+    outlives = False
+
     @pytest.fixture
     def backend(self, tmp_path: Path, data_root: Path) -> Iterator[TrialBackend]:
         made = inline(tmp_path, data_root)

@@ -132,7 +132,10 @@ def test_parts_are_listed_with_their_package_and_broken_ones_with_their_reason(e
 
 @pytest.fixture
 def client(environment: Path, tmp_path: Path) -> Iterator[S2EClient]:
-    """A service, started from the environment."""
+    """A service, started from the environment, in a folder with a ``service/`` and a ``workers.py`` of one's own."""
+    for own in (tmp_path / "service" / "__init__.py", tmp_path / "workers.py"):
+        own.parent.mkdir(exist_ok=True)
+        own.write_text("raise RuntimeError('the user\\'s own module was imported')\n")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -151,6 +154,9 @@ def client(environment: Path, tmp_path: Path) -> Iterator[S2EClient]:
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(30)
+    said = (tmp_path / "log").read_text()
+    assert "starts again" not in said
+    assert "own module" not in said
 
 
 def search_in_process(environment: Path) -> Any:

@@ -24,8 +24,10 @@ from sqlalchemy.orm import Session
 
 from s2e.jobs import loop
 from s2e.words import SearchError, read
-from service.dispatch import orchestrator
+from service.dispatch import asking
 from service.dispatch.dispatcher import MAX_ERRORS, Dispatcher
+from service.dispatch.orchestrator import Orchestrator
+from service.dispatch.step import Step
 from service.settings import Settings
 from service.store import repository, rounds
 from service.store.changes import utc_now
@@ -235,7 +237,7 @@ def test_a_job_whose_search_cannot_go_on_fails_with_the_reason(
     def refuse(*_: Any) -> None:
         raise SearchError("all observations are alike")
 
-    monkeypatch.setattr(orchestrator.loop, "next_round", refuse)
+    monkeypatch.setattr(asking.loop, "next_round", refuse)
     job_id = submit(database, quick_search)
     dispatcher = make_dispatcher(database)
     work(database, job_id, dispatcher, until="failed")
@@ -246,16 +248,16 @@ def test_an_unexpected_error_is_tried_again_and_then_fails_only_its_job(
     database: Database, quick_search: Any, make_dispatcher: MakeDispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad, good = submit(database, quick_search), submit(database, quick_search)
-    turn, n_errors = orchestrator.Orchestrator.turn, 0
+    turn, n_errors = Orchestrator.turn, 0
 
-    def break_one(self: Any, job_id: str) -> orchestrator.Step:
+    def break_one(self: Any, job_id: str) -> Step:
         nonlocal n_errors
         if job_id == bad:
             n_errors += 1
             raise ZeroDivisionError("a bug")
         return turn(self, job_id)
 
-    monkeypatch.setattr(orchestrator.Orchestrator, "turn", break_one)
+    monkeypatch.setattr(Orchestrator, "turn", break_one)
     dispatcher = make_dispatcher(database)
     for _ in range(MAX_ERRORS):
         assert job(database, bad).state == "queued"

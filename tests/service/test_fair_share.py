@@ -18,9 +18,10 @@ from s2e.jobs import loop
 from s2e.words import JobSpec
 from s2e.words.states import JOB_ENDED
 from service.api.admission import EPOCH_BYTES, TRIAL_BYTES, cost_of
-from service.dispatch import orchestrator
+from service.dispatch import asking
 from service.dispatch.dispatcher import Dispatcher
-from service.dispatch.orchestrator import Orchestrator, Step
+from service.dispatch.orchestrator import Orchestrator
+from service.dispatch.step import Step
 from service.dispatch.turns import Turns
 from service.settings import Settings
 from service.store import external, leases, repository, rounds
@@ -120,7 +121,7 @@ def test_a_large_round_is_written_in_pieces_and_gone_on_with_after_a_crash(
     each_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The pieces of one round make the same round; nothing of it is handed out before it is whole."""
-    monkeypatch.setattr(orchestrator, "CELLS", 30 * 5)
+    monkeypatch.setattr(asking, "CELLS", 30 * 5)
     job_id, first = lead(each_database, EXTERNAL)
     n_trials = []
     for _ in range(2):
@@ -143,7 +144,7 @@ def test_a_large_round_is_written_in_pieces_and_gone_on_with_after_a_crash(
 def test_a_job_cancelled_while_its_round_is_written_ends(
     each_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(orchestrator, "CELLS", 30 * 5)
+    monkeypatch.setattr(asking, "CELLS", 30 * 5)
     job_id, led = lead(each_database, EXTERNAL)
     assert led.turn(job_id) is Step.LATER
     with each_database.write() as session:

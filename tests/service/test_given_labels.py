@@ -3,16 +3,21 @@ follows is what a search in one process makes of it."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
+import pyarrow.parquet
 import pytest
 from sklearn.datasets import load_digits
 
+from s2e.client.http import S2EClient
 from s2e.door import parse_job
 from s2e.local import run
 from s2e.words import JobSpec, Report, read, replace
+from service.cli.main import main
 from service.dispatch.orchestrator import Orchestrator
 from service.store import leases, repository, rounds
 from service.store.engine import Database
@@ -22,7 +27,7 @@ from workers.inline import InlineBackend
 OWNER = "test:1"
 JOB = {
     "data": {"name": "csv", "csv": {"path": "digits.csv"}, "n_validation": 100},
-    "train": {"network": "mlp_tabular", "n_epochs": 3, "batch_size": 64},
+    "train": {"network": "mlp_tabular", "network_params": {"hidden": [32]}, "n_epochs": 3, "batch_size": 64},
     "search": {"searcher": "random", "n_rounds": 1, "n_trials": 2},
     "report": {"n_seeds": 2, "max_seeds": 2, "tuned_trials": 1, "n_candidates": 1},
 }
@@ -54,7 +59,50 @@ def dispatched(database: Database, job: dict[str, Any], root: Path) -> str:
     raise AssertionError("the job does not end")
 
 
-def test_a_worker_estimates_the_noise_of_given_labels_before_the_first_round(database: Database, root: Path) -> None:
+def check_audit(job_id: str, http: httpx.Client, assert_problem: Any, root: Path, capsys: Any) -> None:
+    """Which labels are likely wrong: free from the job's trainings, and from the cross-fitting of its estimate."""
+    first = http.get(f"/jobs/{job_id}/labels", params={"limit": 30}).json()
+    assert (first["score"], first["n_rows"], first["n_trainings"]) == ("cross_fitted", 620, 0)
+    assert first["n_issues"] == pytest.approx(0.25 * 620, abs=0.05 * 620)
+    digits = load_digits()
+    truth = {str(i + 1): str(digits.target[i]) for i in range(900)}
+    wrong = [label["given_label"] != truth[label["id"]] for label in first["items"]]
+    assert sum(wrong) >= 28  # of the 30 worst; by chance 8
+    assert all(label["is_label_issue"] and label["probability_wrong"] > 0.5 for label in first["items"])
+
+    with S2EClient(str(http.base_url).removesuffix("/api/v1/")) as client:
+        free = list(client.labels(job_id, score="free"))
+        assert (len(free), len({label.id for label in free})) == (620, 620)
+        assert [label.label_quality for label in free] == sorted(label.label_quality for label in free)
+        assert all(label.probability_wrong is None for label in free)
+        found_wrong = sum(label.given_label != truth[label.id] for label in free[:100])
+        assert found_wrong > 60  # by chance 25
+        # two trials of the search, one of the tuning, four schedules on two seeds: every one is a whole training
+        assert client.worst_labels(job_id, score="free").n_trainings == 11
+        pair = {(label.given_label, label.predicted_label) for label in client.labels(job_id, given="3", likely="5")}
+        assert pair <= {("3", "5")}
+        csv, parquet = root / "labels.csv", root / "labels.parquet"
+        client.save_labels(job_id, csv, issues=True)
+        client.save_labels(job_id, parquet)
+    assert len(csv.read_text().splitlines()) == 1 + first["n_issues"]
+    assert pyarrow.parquet.read_table(parquet).num_rows == 620
+
+    url = str(http.base_url).removesuffix("/api/v1/")
+    with pytest.raises(SystemExit, match="0"):
+        main(["audit", job_id, "--url", url, "-n", "5"])
+    assert "are taken to be wrong" in capsys.readouterr().out
+    (root / "job.json").write_text(json.dumps({**JOB, "data": {**JOB["data"], "labels": "trusted"}}))
+    with pytest.raises(SystemExit):
+        main(["audit", str(root / "job.json")])
+    assert "only labels that are given are audited" in capsys.readouterr().err
+    assert_problem(http.get(f"/jobs/{job_id}/labels", params={"score": "best"}), 422, "invalid_parameter")
+    other = http.post("/jobs", json={}).json()["id"]
+    assert "labels is injected" in assert_problem(http.get(f"/jobs/{other}/labels"), 404, "not_found")["detail"]
+
+
+def test_a_worker_estimates_the_noise_of_given_labels_before_the_first_round(
+    database: Database, http: httpx.Client, assert_problem: Any, root: Path, capsys: Any
+) -> None:
     job_id = dispatched(database, JOB, root)
     with database.read() as session:
         stored, spec = session.get_one(Job, job_id), rounds.load_spec(session, job_id)
@@ -69,6 +117,7 @@ def test_a_worker_estimates_the_noise_of_given_labels_before_the_first_round(dat
     assert replace(report, **without_models) == replace(ours, **without_models)
     assert all(row.label_precision is None for row in report.rows)
     assert report.accuracy == "accuracy against the given labels"
+    check_audit(job_id, http, assert_problem, root, capsys)
 
 
 def test_labels_that_are_all_noise_end_the_job_before_its_first_round(database: Database, tmp_path: Path) -> None:

@@ -16,11 +16,13 @@ from sqlalchemy import select, text, update
 from service.dispatch import dispatcher as dispatcher_module
 from service.dispatch.dispatcher import Dispatcher
 from service.dispatch.heartbeat import Heartbeat
-from service.dispatch.orchestrator import Orchestrator, Step
+from service.dispatch.orchestrator import Orchestrator
+from service.dispatch.step import Step
 from service.settings import Settings
 from service.store import changes, leases, repository
 from service.store.engine import Database
 from service.store.models import DispatcherRow, Job
+from workers.backend import WorkerInfo
 from workers.simulated import SimulatedBackend
 
 
@@ -134,7 +136,11 @@ def test_without_a_dispatcher_the_service_is_not_ready(
     assert "it is starting" in assert_problem(readyz(), 503, "unavailable")["detail"]
     heartbeat.works()
     heartbeat.beat()
-    assert readyz().json() == {"status": "ready", "database": "ok", "migrations": "head", "dispatcher": "ok"}
+    assert "no place that trains" in assert_problem(readyz(), 503, "unavailable")["detail"]
+    with database.write() as session:
+        leases.record_workers(session, [WorkerInfo("here", 1.0, 0.0, 0)])
+    parts = ("database", "disk", "dispatcher", "places")
+    assert readyz().json() == {"status": "ready", "migrations": "head", **dict.fromkeys(parts, "ok")}
     with database.write() as session:
         session.execute(update(DispatcherRow).values(seen_at=datetime.now(UTC) - timedelta(seconds=20)))
     assert readyz().status_code == 503
@@ -165,6 +171,8 @@ def test_a_backend_that_cannot_be_had_is_told_until_one_works(
     works = Heartbeat(database, "fourth", 5)
     works.works()
     works.beat()
+    with database.write() as session:
+        leases.record_workers(session, [WorkerInfo("here", 1.0, 0.0, 0)])
     assert readyz().status_code == 200
 
 

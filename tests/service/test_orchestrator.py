@@ -12,7 +12,7 @@ from s2e.jobs import loop
 from s2e.jobs.search import observations
 from s2e.words import CompareReport, PlanSpec, read, replace, to_json
 from service.api import jobs
-from service.dispatch.orchestrator import capacity
+from service.dispatch.places import capacity
 from service.store import repository
 from service.store.engine import Database
 from service.store.models import Attempt, Epoch, JobEvent, JobReport, Trial
@@ -157,12 +157,39 @@ def test_cancelling_stops_what_trains_and_closes_every_trial(database: Database,
         assert session.get(JobReport, driver.job_id) is None
 
 
-def test_taking_over_puts_back_what_was_under_way(database: Database, quick_search: Any) -> None:
+def test_taking_over_attaches_to_what_trains_and_puts_back_what_is_gone(database: Database, quick_search: Any) -> None:
     driver = Driver(database, quick_search)
     driver.run(until=lambda: driver.trial_states() == {"running": 3})
+    first, second = sorted(driver.backend.running(), key=lambda key: key.group)
+    driver.backend.cancel(second)
     driver.orchestrator.take_over(driver.job_id)
-    assert driver.trial_states() == {"pending": 3}
+    assert driver.trial_states() == {"running": 2, "pending": 1}
+    assert driver.backend.running() == {first}
+    driver.run()
+    assert driver.report() == quick_search.report
+    with database.read() as session:
+        assert session.scalar(select(func.count()).where(Attempt.attempt > 1)) == 1
+        rows = session.execute(select(Epoch.trial_id, Epoch.attempt, func.count()).group_by(Epoch.trial_id)).all()
+    assert {n for *_, n in rows} == {quick_search.spec.train.n_epochs}
+
+
+@pytest.mark.parametrize("by", ["take_over", "sweep"])
+def test_what_trains_under_an_attempt_that_is_not_current_is_stopped(
+    database: Database, quick_search: Any, by: str
+) -> None:
+    """A dispatcher that was frozen may start it after it lost the lease."""
+    driver = Driver(database, quick_search)
+    driver.run(until=lambda: driver.trial_states() == {"running": 3})
+    (key, flight), *_ = driver.orchestrator._known[driver.job_id].in_flight.items()
+    for other in driver.backend.running():
+        driver.backend.cancel(other)
+    late = replace(key, attempt=key.attempt - 1)
+    driver.backend.start(late, flight.population)
+    driver.backend.leave(driver.job_id)
+    getattr(driver.orchestrator, by)(driver.job_id)
     assert not driver.backend.running()
+    assert driver.backend.attach(driver.job_id) == {}
+    driver.orchestrator.take_over(driver.job_id)
     driver.run()
     assert driver.report() == quick_search.report
 
@@ -170,6 +197,7 @@ def test_taking_over_puts_back_what_was_under_way(database: Database, quick_sear
 def test_a_late_event_after_a_take_over_is_only_counted(database: Database, quick_search: Any) -> None:
     driver = Driver(database, quick_search)
     driver.run(until=driver.trial_states)
+    driver.orchestrator.drop(driver.job_id)
     driver.orchestrator.take_over(driver.job_id)
     driver.orchestrator.record(driver.job_id, [PopulationStarted(PopulationKey(driver.job_id, 0, 0, 1), "host:1")])
     assert driver.trial_states() == {"pending": 3}

@@ -31,7 +31,7 @@ Collect = Callable[..., list[Event]]
 
 @pytest.fixture
 def backend(ray_cluster: Any, tmp_path: Path) -> Iterator[RayBackend]:
-    made = RayBackend(tmp_path)
+    made = RayBackend(tmp_path, linger=True)
     yield made
     made.close()
 
@@ -96,6 +96,16 @@ def test_resources_nobody_has_end_in_a_loss_that_names_them(
     assert backend.running() == {key(0)}
 
 
+def test_warm_processes_are_used_again(backend: RayBackend, make_population: MakePopulation, collect: Collect) -> None:
+    workers = []
+    for wave in range(3):
+        for group in range(2):
+            backend.start(key(10 * wave + group), make_population(ks=(group,), n_epochs=2))
+        events = collect(backend, 2)
+        workers.append({event.worker for event in events if isinstance(event, PopulationStarted)})
+    assert len(set.union(*workers)) <= 2
+
+
 def test_a_population_that_waits_for_its_turn_is_not_given_up(
     backend: RayBackend, make_population: MakePopulation, collect: Collect
 ) -> None:
@@ -124,16 +134,6 @@ def test_a_soft_cancel_frees_the_cpu_and_keeps_the_process(
     backend.start(key(1), make_population(n_epochs=5_000, plan=wide))
     run_to_first_epoch(backend)
     assert os.kill(int(worker.rpartition(":")[2]), 0) is None
-
-
-def test_warm_processes_are_used_again(backend: RayBackend, make_population: MakePopulation, collect: Collect) -> None:
-    workers = []
-    for wave in range(3):
-        for group in range(2):
-            backend.start(key(10 * wave + group), make_population(ks=(group,), n_epochs=2))
-        events = collect(backend, 2)
-        workers.append({event.worker for event in events if isinstance(event, PopulationStarted)})
-    assert len(set.union(*workers)) <= 2
 
 
 def test_the_driver_imports_no_torch_and_ray_only_when_it_connects() -> None:

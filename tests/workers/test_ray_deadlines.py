@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,48 +16,48 @@ from workers.ray_backend import RayBackend
 from workers.ray_start import Connection
 
 KEY = PopulationKey("job", 0, 0, 1)
+exceptions = types.SimpleNamespace(RayError=RuntimeError, OutOfMemoryError=MemoryError)
 MakePopulation = Callable[..., Population]
 
 
-class SilentGenerator:
-    """A task that sends nothing and does not end."""
+class Call:
+    """What an actor was asked for, which it never answers unless ``answer`` is there."""
 
-    def next_ready(self) -> bool:
-        return False
-
-    def completed(self) -> SilentGenerator:
-        return self
+    def __init__(self, answer: Any = None) -> None:
+        self.answer = answer
 
 
 class SilentRay:
-    """One node of two CPUs on which nothing ever begins or ends."""
+    """One node of two CPUs. Trainers get there, and begin, but they tell nothing and do not stop."""
 
     def __init__(self) -> None:
-        self.tasks: list[dict[str, Any]] = []
-        self.asked: list[dict[str, float]] = []
-        self.cancels: list[bool] = []
+        self.asked: list[dict[str, Any]] = []
+        self.calls: list[str] = []
+        self.killed = 0
         self.is_shut_down = False
+        self.places = True
+        self.util = self
+        self.exceptions = exceptions
 
-    def remote(self, **options: Any) -> Callable[[Any], SilentRay.Task]:
-        self.tasks.append(options)
-        return lambda function: SilentRay.Task(self)
+    def remote(self, _class: type) -> SilentRay:
+        return self
 
-    class Task:
-        def __init__(self, ray: SilentRay) -> None:
-            self._ray = ray
+    def options(self, **asked: Any) -> Any:
+        self.asked.append(asked)
+        return Maker(self)
 
-        def options(self, **asked: float) -> SilentRay.Task:
-            self._ray.asked.append(asked)
-            return self
+    def list_named_actors(self, all_namespaces: bool) -> list[dict[str, str]]:
+        assert all_namespaces
+        return []
 
-        def remote(self, *arguments: Any) -> SilentGenerator:
-            return SilentGenerator()
+    def wait(self, calls: list[Call], timeout: float, num_returns: int = 1) -> tuple[list[Call], list[Call]]:
+        return [c for c in calls if c.answer is not None], [c for c in calls if c.answer is None]
 
-    def wait(self, refs: list[Any], timeout: float, num_returns: int = 1) -> tuple[list[Any], list[Any]]:
-        return [], refs
+    def get(self, call: Call) -> Any:
+        return call.answer
 
-    def cancel(self, generator: SilentGenerator, force: bool = False) -> None:
-        self.cancels.append(force)
+    def kill(self, _actor: Any) -> None:
+        self.killed += 1
 
     def nodes(self) -> list[dict[str, Any]]:
         node = {"NodeManagerHostname": "host", "Resources": {"CPU": 2.0}}
@@ -64,6 +65,40 @@ class SilentRay:
 
     def shutdown(self) -> None:
         self.is_shut_down = True
+
+
+class Maker:
+    """What ``options`` returns: it makes actors."""
+
+    def __init__(self, ray: SilentRay) -> None:
+        self._ray = ray
+
+    def remote(self, asks: dict[str, float], *_limits: Any) -> Any:
+        return Actor(self._ray, asks)
+
+
+class Actor:
+    """Every method of it can be called."""
+
+    def __init__(self, ray: SilentRay, asks: dict[str, float]) -> None:
+        self._ray, self._asks = ray, asks
+
+    def __getattr__(self, name: str) -> Any:
+        return Method(self._ray, self._asks, name)
+
+
+class Method:
+    def __init__(self, ray: SilentRay, asks: dict[str, float], name: str) -> None:
+        self._ray, self._asks, self._name = ray, asks, name
+
+    def remote(self, *_arguments: Any) -> Call:
+        self._ray.calls.append(self._name)
+        match self._name:
+            case "state" if self._ray.places:
+                return Call({"node": "a" * 56, "asks": self._asks, "key": None})
+            case "begin":
+                return Call({"first": 0, "events": []})
+        return Call()
 
 
 @pytest.fixture
@@ -77,34 +112,38 @@ def ray(monkeypatch: pytest.MonkeyPatch) -> SilentRay:
     return silent
 
 
-def test_a_cancel_nobody_listens_to_is_forced_once_after_the_grace(
+def test_a_trainer_that_does_not_listen_is_ended_once_after_the_grace(
     ray: SilentRay, tmp_path: Path, make_population: MakePopulation
 ) -> None:
-    backend = RayBackend(tmp_path, cancel_grace_s=0.0)
+    backend = RayBackend(tmp_path, cancel_grace_s=-ray_backend.FROZEN_S, warm_processes=0)
     backend.start(KEY, make_population())
+    for _ in range(2):
+        assert backend.poll() == []
+    assert [worker.busy for worker in backend.workers()] == [1]
     backend.cancel(KEY)
-    assert ray.cancels == [False]
+    assert (ray.calls.count("stop"), ray.killed) == (1, 0)
     for _ in range(3):
         assert backend.poll() == []
-    assert ray.cancels == [False, True]
+    assert (ray.calls.count("stop"), ray.killed) == (1, 1)
 
 
 def test_within_the_grace_a_cancel_stays_soft(ray: SilentRay, tmp_path: Path, make_population: MakePopulation) -> None:
-    backend = RayBackend(tmp_path, cancel_grace_s=1000.0)
+    backend = RayBackend(tmp_path, cancel_grace_s=1000.0, warm_processes=0)
     backend.start(KEY, make_population())
+    backend.poll()
     backend.cancel(KEY)
     backend.poll()
-    assert ray.cancels == [False]
+    assert (ray.calls.count("stop"), ray.killed) == (1, 0)
 
 
 def test_no_place_in_time_is_a_retryable_loss_though_a_node_is_big_enough(
     ray: SilentRay, tmp_path: Path, make_population: MakePopulation
 ) -> None:
-    backend = RayBackend(tmp_path, placement_timeout_s=0.0)
+    ray.places = False
+    backend = RayBackend(tmp_path, placement_timeout_s=0.0, warm_processes=0)
     backend.start(KEY, make_population(plan=PlanSpec(threads=2)))
     (lost,) = backend.poll()
     assert lost == PopulationLost(KEY, "no place with 2 CPU within 0 s: none was free", True, "no place")
-    assert ray.cancels == [False]
     assert backend.running() == frozenset()
 
 
@@ -119,9 +158,28 @@ def test_no_place_in_time_is_a_retryable_loss_though_a_node_is_big_enough(
 def test_a_population_asks_for_its_threads_or_for_one_gpu(
     ray: SilentRay, tmp_path: Path, make_population: MakePopulation, plan: PlanSpec, asked: dict[str, float]
 ) -> None:
-    RayBackend(tmp_path, address="head:6399").start(KEY, make_population(plan=plan))
-    assert ray.tasks == [{"num_returns": "streaming", "max_retries": 0}]
-    assert ray.asked == [asked]
+    backend = RayBackend(tmp_path, address="head:6399", namespace="ours")
+    backend.start(KEY, make_population(plan=plan))
+    backend.poll()
+    (options,) = ray.asked
+    assert options.items() >= asked.items()
+    assert (options["namespace"], options["lifetime"], options["max_restarts"]) == ("ours", "detached", 0)
+
+
+def test_what_the_last_poll_told_is_acknowledged_by_the_next_and_not_by_leaving(
+    ray: SilentRay, tmp_path: Path, make_population: MakePopulation
+) -> None:
+    backend = RayBackend(tmp_path, warm_processes=0)
+    backend.start(KEY, make_population())
+    backend.poll()
+    backend.poll()
+    assert ray.calls == ["state", "begin"]
+    backend.poll()
+    assert ray.calls[2:] == ["events"]
+    backend.leave(KEY.job_id)
+    backend.close()
+    assert ray.calls[2:] == ["events"]
+    assert ray.killed == 0
 
 
 def test_only_living_nodes_are_workers_and_close_ends_the_cluster_it_began(
@@ -132,13 +190,11 @@ def test_only_living_nodes_are_workers_and_close_ends_the_cluster_it_began(
     (worker,) = backend.workers()
     assert (worker.name, worker.cpus, worker.gpus, worker.busy) == ("host aaaaaaaa", 2.0, 0.0, 0)
     backend.close()
-    assert ray.cancels == [False]
     assert ray.is_shut_down
 
 
 def test_a_cluster_of_our_own_is_warmed_and_a_shared_one_is_not(ray: SilentRay, tmp_path: Path) -> None:
-    warming = {"num_cpus": 1, "max_retries": 0}
     RayBackend(tmp_path, address="head:6399")
-    assert warming not in ray.tasks
+    assert ray.asked == []
     RayBackend(tmp_path)
-    assert warming in ray.tasks
+    assert [asked["num_cpus"] for asked in ray.asked] == [1.0, 1.0]

@@ -79,10 +79,12 @@ def collect(backend: TrialBackend, n: int = 1, limit_s: float = 120.0) -> list[E
 class BackendContract:
     """A subclass gives the fixture ``backend``, made with ``data_root`` and closed afterwards.
 
-    ``trains`` is False for one that only pretends to.
+    ``trains`` is False for one that only pretends to; ``outlives`` is False for one whose trainings end with their
+    driver.
     """
 
     trains: ClassVar[bool] = True
+    outlives: ClassVar[bool] = True
 
     @pytest.fixture
     def data_root(self, tmp_path: Path) -> Path:
@@ -211,3 +213,35 @@ class BackendContract:
         assert backend.lacks(PlanSpec()) == ""
         assert backend.lacks(PlanSpec(), frozenset({"another place"})) == ""
         assert backend.lacks(PlanSpec(), frozenset(worker.name for worker in backend.workers())) != ""
+
+    def test_what_was_left_trains_on_and_tells_all_that_was_not_acknowledged(self, backend: TrialBackend) -> None:
+        """Another job is not touched by it."""
+        other = replace(key(), job_id="other")
+        backend.start(key(), population(ks=(0, 1), n_epochs=40))
+        backend.start(other, population(ks=(0,), n_epochs=1))
+        kept, told = [], backend.poll(1.0)
+        while not any(isinstance(event, EpochReported) and event.key == key() for event in told):
+            kept += told
+            told = backend.poll(1.0)
+        kept += [event for event in told if event.key == other]  # of the others nobody knows whether they were kept
+        backend.leave("job")
+        assert key() not in backend.running()
+        if other in backend.running():
+            kept += collect(backend)
+        assert backend.attach("nobody's") == {}
+        places = backend.attach("job")
+        assert list(places) == [key()] * self.outlives
+        assert backend.running() == set(places)
+        if not self.outlives:
+            return
+        kept += collect(backend)
+        mine = [event for event in kept if event.key == key()]
+        assert isinstance(mine[0], PopulationStarted)
+        epochs = [row.epoch for event in mine if isinstance(event, EpochReported) for row in event.epochs]
+        assert epochs == [epoch for epoch in range(40) for _ in range(2)]
+        assert isinstance(mine[-1], PopulationFinished)
+        backend.leave("job")
+        assert list(backend.attach("job")) == [key()]
+        assert collect(backend)[-1] == mine[-1]
+        assert backend.poll() == []
+        assert backend.attach("job") == {}

@@ -40,7 +40,7 @@ class Csv(DatasetPart):
         return field_lines(CsvSpec)
 
     def read(self, data: DataSpec, data_root: str | None) -> Any:
-        return self.load()(data_root, data.csv)
+        return self.load()(data_root, data.csv, data.trusted)
 
     @classmethod
     def shape_of(cls, data: DataSpec) -> tuple[int | None, ...] | None:
@@ -66,11 +66,17 @@ class Csv(DatasetPart):
 class Arrays(DatasetPart):
     """Arrays of your own: an .npz file below the data root with X and y, and X_test and y_test where there are some.
 
-    X holds features [S, F], used as they are (give them a deviation near 1), or uint8 images [S, H, W] or [S, D, H, W].
+    X holds features [S, F], such as embeddings, or uint8 images [S, H, W] or [S, D, H, W].
     """
 
     path: str = param("", max_length=400, doc="the file, as a path below the data root")
     test_share: float = param(0.2, gt=0, lt=1, doc="stratified share of the rows that tests where there is no X_test")
+    scale: str = param(
+        "none", choices=("none", "standardise"), doc="none: features as they are, with a deviation near 1 already"
+    )
+
+    def read(self, data: DataSpec, data_root: str | None) -> Any:
+        return self.load()(data_root, **self.settings(), trusted=data.trusted)
 
     def check(self, job: JobSpec) -> list[Problem]:  # noqa: ARG002
         """No file, or one whose path leaves the data root."""

@@ -7,6 +7,8 @@ from fastapi import APIRouter
 from s2e.parts import METHODS, PROTOCOLS, listing
 from s2e.words import CompareRow, EpochMetrics, ReportRow, TrialResult, json_schema, numbers_of
 from s2e.words.answers import Items, Named, NamedMethod, NamedProtocol, NumberTables
+from s2e.words.people import READ
+from service.api.scopes import needs
 
 router = APIRouter(tags=["catalog"])
 Listing = Items[Named]
@@ -18,6 +20,7 @@ def _listing(kind: str) -> Listing:
 
 
 @router.get("/methods", operation_id="list_methods")
+@needs(READ)
 def list_methods() -> Items[NamedMethod]:
     """Training methods under a schedule, with their hyperparameters."""
     return Items(
@@ -36,6 +39,7 @@ def list_methods() -> Items[NamedMethod]:
 
 
 @router.get("/protocols", operation_id="list_protocols")
+@needs(READ)
 def list_protocols() -> Items[NamedProtocol]:
     """Published training protocols; a job names one and overrides what it wants."""
     return Items(
@@ -47,30 +51,35 @@ def list_protocols() -> Items[NamedProtocol]:
 
 
 @router.get("/numbers", operation_id="list_numbers")
+@needs(READ)
 def list_numbers() -> NumberTables:
     """Every number that is measured or reported: what it is, for whom, and how people call it."""
     return NumberTables(*map(numbers_of, (EpochMetrics, TrialResult, ReportRow, CompareRow)))
 
 
 @router.get("/networks", operation_id="list_networks")
+@needs(READ)
 def list_networks() -> Listing:
     """Network architectures."""
     return _listing("networks")
 
 
 @router.get("/datasets", operation_id="list_datasets")
+@needs(READ)
 def list_datasets() -> Listing:
     """Data sets."""
     return _listing("datasets")
 
 
 @router.get("/searchers", operation_id="list_searchers")
+@needs(READ)
 def list_searchers() -> Listing:
     """Search rules."""
     return _listing("searchers")
 
 
 @router.get("/spaces", operation_id="list_spaces")
+@needs(READ)
 def list_spaces() -> Listing:
     """Spaces of schedules."""
     return _listing("spaces")

@@ -11,9 +11,11 @@ from fastapi import APIRouter, Request
 from s2e.words import parse
 from s2e.words.answers import Asked, LeasedTrial, ReportedTrial
 from s2e.words.asks import AskIn, EpochsIn, ResultIn
+from s2e.words.people import WORKER
 from service.api.body import body_schema, json_body
 from service.api.deps import JobId, TrialId
 from service.api.routes.jobs import IdempotencyKey
+from service.api.scopes import needs
 from service.api.writer import Writer
 from service.errors import LeaseExpired
 from service.store.external import Reported
@@ -23,6 +25,7 @@ router = APIRouter(tags=["external trials"])
 
 
 @router.post("/jobs/{job_id}/trials:ask", operation_id="ask_trials", openapi_extra=body_schema("AskIn"))
+@needs(WORKER)
 async def ask_trials(request: Request, job_id: JobId, idempotency_key: IdempotencyKey = None) -> Asked:
     """Lease trials of an external job. None while a round waits for its last results: ask again in a second."""
     wanted = parse(AskIn, await json_body(request))
@@ -32,6 +35,7 @@ async def ask_trials(request: Request, job_id: JobId, idempotency_key: Idempoten
 
 
 @router.post("/trials/{trial_id}/epochs", operation_id="report_epochs", openapi_extra=body_schema("EpochsIn"))
+@needs(WORKER)
 async def report_epochs(request: Request, trial_id: TrialId) -> ReportedTrial:
     """Report epochs of a leased trial and prolong its lease. 409 lease_expired: it was taken back, stop training."""
     told = parse(EpochsIn, await json_body(request))
@@ -39,6 +43,7 @@ async def report_epochs(request: Request, trial_id: TrialId) -> ReportedTrial:
 
 
 @router.post("/trials/{trial_id}/result", operation_id="report_result", openapi_extra=body_schema("ResultIn"))
+@needs(WORKER)
 async def report_result(request: Request, trial_id: TrialId) -> ReportedTrial:
     """End a leased trial; objective: 1 - validation accuracy over the last epochs. Told again, nothing changes."""
     told = parse(ResultIn, await json_body(request))

@@ -11,11 +11,22 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.exceptions import HTTPException
 
 from s2e.parts import KINDS
-from s2e.words.answers import Curves, Job, JobRound, JobSchedule, JobTrial, Page, TrialSchedules
+from s2e.words.answers import Curves, Job, JobLabels, JobRound, JobSchedule, JobTrial, Page, TrialSchedules
+from s2e.words.people import READ, SUBMIT
 from s2e.words.states import JOB_STATES, TRIAL_STATES
-from service.api import curves, events, jobs, schedules, thinned
+from service.api import curves, events, jobs, labels, schedules, thinned
 from service.api.body import JsonBody, body_schema
-from service.api.deps import DatabaseDep, ExistingJob, JobId, MaxPoints, ReadSession, SettingsDep, WriteSession
+from service.api.callers import Callers
+from service.api.deps import (
+    DatabaseDep,
+    ExistingJob,
+    JobId,
+    MaxPoints,
+    ReadSession,
+    SettingsDep,
+    WriteSession,
+    record_action,
+)
 from service.api.formats import (
     CSV,
     JSON,
@@ -30,7 +41,9 @@ from service.api.formats import (
 )
 from service.api.fresh import FRESH, fresh
 from service.api.lists import Listing, listing
+from service.api.paging import Paging
 from service.api.reports import AnyReport, report_out
+from service.api.scopes import CallerDep, needs
 from service.api.trials import trial_out
 from service.store import queries
 from service.store.models import EPOCH_NUMBERS
@@ -58,21 +71,29 @@ _SEEN = {200: {"model": Job, "description": "The job this Idempotency-Key made b
     responses=_SEEN,  # type: ignore[arg-type]
     openapi_extra=body_schema("JobSpec"),
 )
+@needs(SUBMIT)
 def create_job(
+    request: Request,
     session: WriteSession,
     settings: SettingsDep,
+    caller: CallerDep,
     body: JsonBody,
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> Job:
     """Submit a job. The same Idempotency-Key with the same body answers 200 with the same job."""
-    job, created = jobs.submit(session, body, idempotency_key, settings)
+    job, created = jobs.submit(session, body, idempotency_key, settings, caller.owner)
+    if created:
+        request.state.target = job.id
+    else:
+        request.state.action = None
     response.status_code = 201 if created else 200
     response.headers["Location"] = f"/api/v1/jobs/{job.id}"
     return job
 
 
 @router.get("", operation_id="list_jobs", response_model=Page[Job], responses=also(NDJSON))
+@needs(READ)
 def list_jobs(
     session: ReadSession,
     database: DatabaseDep,
@@ -94,42 +115,49 @@ def list_jobs(
 
 
 @router.get("/{job_id}", operation_id="get_job", **FRESH)
+@needs(READ)
 def get_job(session: ReadSession, job_id: JobId) -> Job:
     """One job with its progress."""
     return jobs.get(session, job_id)
 
 
 @router.delete("/{job_id}", operation_id="delete_job", status_code=204)
-def delete_job(database: DatabaseDep, settings: SettingsDep, job_id: JobId) -> None:
+@needs(SUBMIT)
+def delete_job(request: Request, database: DatabaseDep, settings: SettingsDep, job_id: JobId) -> None:
     """Delete a job that has ended, with all its rows and its files. 409 for one that has not: cancel it first."""
-    jobs.delete(database, settings.artifact_root, job_id)
+    jobs.delete(database, settings.artifact_root, job_id, lambda session: record_action(request, session))
 
 
 @router.post("/{job_id}/cancel", operation_id="cancel_job")
+@needs(SUBMIT)
 def cancel_job(session: WriteSession, job_id: JobId) -> Job:
     """End a job: at once when nothing of it runs, else as soon as its trials have stopped."""
     return jobs.cancel(session, job_id)
 
 
 @router.post("/{job_id}/pause", operation_id="pause_job")
+@needs(SUBMIT)
 def pause_job(session: WriteSession, job_id: JobId) -> Job:
     """Start nothing more of a job; what trains goes on to its end."""
     return jobs.pause(session, job_id)
 
 
 @router.post("/{job_id}/resume", operation_id="resume_job")
+@needs(SUBMIT)
 def resume_job(session: WriteSession, job_id: JobId) -> Job:
     """Go on with a paused job."""
     return jobs.resume(session, job_id)
 
 
 @router.post("/{job_id}/retry", operation_id="retry_job")
+@needs(SUBMIT)
 def retry_job(session: WriteSession, job_id: JobId) -> Job:
     """Try a failed job again: what ended well is kept, and only what failed or was not begun is trained."""
     return jobs.retry(session, job_id)
 
 
 @router.get("/{job_id}/rounds", operation_id="list_rounds", response_model=Page[JobRound], **fresh(NDJSON))
+@needs(READ)
 def list_rounds(
     session: ReadSession,
     database: DatabaseDep,
@@ -148,6 +176,7 @@ def list_rounds(
 
 
 @router.get("/{job_id}/trials", operation_id="list_trials", response_model=Page[JobTrial], **fresh(NDJSON))
+@needs(READ)
 def list_trials(
     session: ReadSession,
     database: DatabaseDep,
@@ -173,6 +202,7 @@ def list_trials(
 
 
 @router.get("/{job_id}/schedules", operation_id="list_schedules", response_model=TrialSchedules, **FRESH)
+@needs(READ)
 def list_schedules(
     response: Response,
     session: ReadSession,
@@ -189,6 +219,7 @@ def list_schedules(
 
 
 @router.get("/{job_id}/schedule", operation_id="get_schedule", response_model=JobSchedule, responses=also(CSV))
+@needs(READ)
 def get_schedule(
     session: ReadSession, job: ExistingJob, wanted: Annotated[str, format_of(JSON, CSV)]
 ) -> JobSchedule | Response:
@@ -200,12 +231,14 @@ def get_schedule(
 
 
 @router.get("/{job_id}/report", operation_id="get_report", **FRESH)
+@needs(READ)
 def get_report(session: ReadSession, job: ExistingJob) -> AnyReport:
     """The job's report, of a search or a comparison by ``kind``; 404 until the job has completed."""
     return report_out(session, job)
 
 
 @router.get("/{job_id}/curves", operation_id="list_curves", response_model=Curves, **fresh(CSV, PARQUET))
+@needs(READ)
 def list_curves(
     session: ReadSession,
     job: ExistingJob,
@@ -216,6 +249,22 @@ def list_curves(
     """One number of every epoch: its mean and range over the trials of each label (in a comparison: of each entry)."""
     found = curves.curves_out(session, job, metric, max_points)
     return found if wanted == JSON else table_answer(wanted, *curves.table(found), f"curves-{metric}-{job.id}")
+
+
+@router.get("/{job_id}/labels", operation_id="list_labels", response_model=JobLabels, responses=also(CSV, PARQUET))
+@needs(READ)
+def list_labels(
+    session: ReadSession,
+    settings: SettingsDep,
+    job: ExistingJob,
+    paging: Paging,
+    asked: Annotated[labels.Asked, Depends()],
+    wanted: Annotated[str, format_of(JSON, CSV, PARQUET)],
+) -> JobLabels | Response:
+    """The job's given labels, the one that is most likely wrong first; as a table, all that were asked for. 404 where
+    nothing is known of them: labels of a benchmark, or no training that has ended."""
+    found = labels.audit_of(session, settings.artifact_root, job, asked.score)
+    return labels.page(found, asked, paging) if wanted == JSON else labels.table(found, asked, wanted, job.id)
 
 
 def _last_seen(
@@ -244,12 +293,17 @@ def _stopping(request: Request) -> threading.Event:
     response_class=EventSourceResponse,
     responses={204: {"description": "The job has ended and every event of it was seen"}},
 )
+@needs(READ)
 async def follow_job(
+    request: Request,
     database: DatabaseDep,
+    caller: CallerDep,
     job_id: JobId,
     last_id: Annotated[int, Depends(_last_seen)],
     stopping: Annotated[threading.Event, Depends(_stopping)],
 ) -> AsyncIterable[ServerSentEvent]:
     """Events of a job (job, round, trial, epochs, report), from the first or behind the last seen, until its end."""
-    async for event in events.stream(database, job_id, last_id, stopping):
-        yield event
+    callers: Callers = request.app.state.callers
+    with request.app.state.metrics.streams.track_inprogress():
+        async for event in events.stream(database, job_id, last_id, stopping, lambda: callers.still_may(caller)):
+            yield event

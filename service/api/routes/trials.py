@@ -8,20 +8,24 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import FileResponse
 
 from s2e.words.answers import TrialDetail, TrialEpochs
+from s2e.words.people import READ
 from service.api import trials
 from service.api.deps import ExistingTrial, MaxPoints, ReadSession, SettingsDep
 from service.api.formats import CSV, JSON, MEDIA_TYPES, PARQUET, SAFETENSORS, also, format_of, table_answer
+from service.api.scopes import needs
 
 router = APIRouter(prefix="/trials", tags=["trials"])
 
 
 @router.get("/{trial_id}", operation_id="get_trial")
+@needs(READ)
 def get_trial(session: ReadSession, trial: ExistingTrial) -> TrialDetail:
     """A trial with its point, R(t), seeds and attempts."""
     return trials.trial_detail(session, trial)
 
 
 @router.get("/{trial_id}/epochs", operation_id="get_epochs", response_model=TrialEpochs, responses=also(CSV, PARQUET))
+@needs(READ)
 def get_epochs(
     session: ReadSession,
     trial: ExistingTrial,
@@ -44,6 +48,7 @@ def get_epochs(
     response_class=Response,
     responses=also(SAFETENSORS, JSON),
 )
+@needs(READ)
 def get_model(
     settings: SettingsDep, trial: ExistingTrial, wanted: Annotated[str, format_of(SAFETENSORS, JSON)]
 ) -> FileResponse:

@@ -47,7 +47,7 @@ def own(**more: Any) -> dict[str, Any]:
 def small(**data: Any) -> dict[str, Any]:
     return {
         **own(**data),
-        "train": {"network": "mlp_tabular", "n_epochs": 6, "batch_size": 64},
+        "train": {"network": "mlp_tabular", "network_params": {"hidden": [32]}, "n_epochs": 6, "batch_size": 64},
         "search": {"searcher": "random", "n_rounds": 1, "n_trials": 2},
         "report": {"n_seeds": 2, "max_seeds": 2, "tuned_trials": 1, "n_candidates": 1},
     }

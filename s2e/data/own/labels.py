@@ -1,0 +1,74 @@
+"""Classes of labels that somebody gave: their numbers, and the slips among them that are refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2e.data.encoder import is_missing
+from s2e.data.own.source import Source
+from s2e.words import MAX_CLASSES, DataError
+
+LOOKS_LIKE_AN_ID = 0.5
+"""Share of the rows that have a label of their own from which on the column is no label; from N_FOR_ID rows on."""
+N_FOR_ID = 20
+
+
+def classes_of(source: Source) -> dict[str, int]:
+    """Class number of each label: whole numbers in their order, text in alphabetical order. Raises DataError."""
+    labels, distinct, at = source.labels, set(source.labels), f"{source.file}, {source.label}"
+    _require_labels(source)
+    if len(labels) >= N_FOR_ID and len(distinct) > LOOKS_LIKE_AN_ID * len(labels):
+        raise DataError(
+            f"{at}: {len(distinct)} different labels in {len(labels)} rows look like an id or a measurement; say which "
+            "column holds the class"
+        )
+    if not 2 <= len(distinct) <= MAX_CLASSES:
+        raise DataError(f"{at}: {len(distinct)} different labels, 2 to {MAX_CLASSES} are allowed")
+    _require_rows_of_each(source)
+    whole = all(label.isdecimal() for label in distinct)
+    return {label: c for c, label in enumerate(sorted(distinct, key=(lambda s: (int(s), s)) if whole else None))}
+
+
+def codes_among(source: Source, classes: dict[str, int]) -> NDArray[np.int64]:
+    """Class numbers of another source [S]. Raises DataError for a label that is not among the training labels."""
+    unknown = [i for i, label in enumerate(source.labels) if label not in classes]
+    if unknown:
+        label = source.labels[unknown[0]]
+        close = get_close_matches(label, classes, n=1, cutoff=0.5)
+        hint = f"; is it {close[0]!r}? Both files have to write a class alike" if close else ""
+        raise DataError(
+            f"{source.where(unknown[0])}, {source.label}: label {label[:40]!r} is not among the training labels "
+            f"({len(unknown)} such rows){hint}"
+        )
+    return codes(source.labels, classes)
+
+
+def codes(labels: Sequence[str], classes: dict[str, int]) -> NDArray[np.int64]:
+    return np.array([classes[label] for label in labels], dtype=np.int64)
+
+
+def _require_labels(source: Source) -> None:
+    missing = [i for i, label in enumerate(source.labels) if is_missing(label)] if source.labels_are_cells else []
+    if missing:
+        raise DataError(
+            f"{source.where(missing[0])} has no label: {source.labels[missing[0]]!r} in {source.label} "
+            f"({len(missing)} such rows): fill it in, or leave the row out"
+        )
+
+
+def _require_rows_of_each(source: Source) -> None:
+    """Classes of one row beside larger ones: such a row cannot both train and test, and is often a slip."""
+    count = Counter(source.labels)
+    single = [label for label, n in count.items() if n == 1]
+    if single and len(source) >= N_FOR_ID:
+        at = source.where(source.labels.index(single[0]))
+        hint = "; if it holds column names, say header = true" if at.endswith("row 1") else ""
+        raise DataError(
+            f"{at}: the only one of class {single[0][:40]!r} ({len(single)} such classes): add rows of it, mend the "
+            f"label, or leave the row out{hint}"
+        )

@@ -1,0 +1,56 @@
+"""A network, batch size, step size and number of epochs for data nobody has trained on, from rows, classes and kind.
+
+A first guess that trains within minutes, in round numbers; what it rests on is said. No torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+N_STEPS = 4_000
+"""Steps of the optimiser, about: where small networks have mostly stopped to learn."""
+FEWEST_EPOCHS, MOST_EPOCHS = 10, 100
+SMALLEST_MODEL1 = 16
+"""Pixels of a side that its two 5x5 convolutions need."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Sections of a job, and the reasons."""
+
+    data: dict[str, Any]
+    train: dict[str, Any]
+    reasons: tuple[str, ...]
+
+
+def proposal(shape: Sequence[int], n_rows: int, n_classes: int, n_trusted_validation: int = 0) -> Proposal:
+    """For samples of ``shape``; ``n_rows`` are those that do not test."""
+    batch = 32 if n_rows < 2_000 else 64 if n_rows < 10_000 else 128
+    batch = max(2, min(batch, n_rows // 4))
+    epochs = max(FEWEST_EPOCHS, min(MOST_EPOCHS, round(N_STEPS * batch / max(1, n_rows))))
+    network, why = _network(shape, n_rows)
+    n_validation = max(1, min(max(5 * n_classes, n_rows // 10), 5_000, n_rows // 3))
+    reasons = [
+        why,
+        f"batches of {batch} and {epochs} epochs: about {epochs * (n_rows // batch)} steps on {n_rows} rows",
+        "step size 0.001 of Adam, which these networks take",
+    ]
+    if not n_trusted_validation:
+        reasons.append(f"{n_validation} rows validate: a tenth, and five of each of {n_classes} classes or more")
+    train = {**network, "batch_size": batch, "n_epochs": epochs, "learning_rate": 0.001}
+    return Proposal({"n_validation": n_validation}, train, tuple(reasons))
+
+
+def _network(shape: Sequence[int], n_rows: int) -> tuple[dict[str, Any], str]:
+    if len(shape) == 3:
+        if min(shape[1:]) >= SMALLEST_MODEL1:
+            return {"network": "model1"}, "network model1: images large enough for two convolutions"
+        return {"network": "mlp"}, "network mlp: images too small for convolutions of 5x5"
+    hidden = [256, 256] if n_rows >= 2_000 else [256]
+    settings = {"network": "mlp_tabular", "network_params": {"hidden": hidden}}
+    return (
+        settings,
+        f"network mlp_tabular with {' and '.join(map(str, hidden))} hidden units: rows of {shape[0]} features",
+    )

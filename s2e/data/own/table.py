@@ -1,0 +1,168 @@
+"""Tables of your own in any format: rows of numbers and texts, texts to classify, vectors made by another network."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2e.data.datasets import Dataset
+from s2e.data.encoders import NumberEncoder
+from s2e.data.own.assemble import Asked, own_dataset
+from s2e.data.own.source import Indices, Source
+from s2e.data.own.tables import Frame, path_below, read_frame, splits_of
+from s2e.data.root import required_root
+from s2e.data.tabular import Table, table_of
+from s2e.words import DataError, TrustedSpec
+
+Open = Callable[[Path], Source]
+
+
+def load_table(
+    data_root: str | None,
+    trusted: TrustedSpec,
+    *,
+    label: str,
+    id_column: str | None,
+    exclude: Sequence[str],
+    **read: Any,
+) -> Dataset:
+    """Columns of numbers and texts. Raises DataError: file, row and column are named."""
+    aside = {name for name in (id_column, *exclude) if name is not None}
+
+    def open_table(frame: Frame) -> Source:
+        _require_no_id_twice(frame, id_column)
+        return _cells_of(frame, label, aside, trusted.column)
+
+    return load_frames(data_root, "table", trusted, open_table, read)
+
+
+def load_embeddings(data_root: str | None, trusted: TrustedSpec, *, label: str, column: str, **read: Any) -> Dataset:
+    """A column of vectors, standardised. Raises DataError: file, row and column are named."""
+    return load_frames(data_root, "embeddings", trusted, lambda frame: Vectors(frame, label, column), read)
+
+
+def load_frames(
+    data_root: str | None,
+    name: str,
+    trusted: TrustedSpec,
+    open_frame: Callable[[Frame], Source],
+    read: Mapping[str, Any],
+) -> Dataset:
+    """A data set whose sources are tables; a Hugging Face folder with the splits train and test has both."""
+    return load_paths(
+        data_root,
+        name,
+        trusted,
+        lambda path: open_frame(read_frame(path, header=read["header"], delimiter=read["delimiter"])),
+        read,
+    )
+
+
+def load_paths(
+    data_root: str | None, name: str, trusted: TrustedSpec, open_path: Open, read: Mapping[str, Any]
+) -> Dataset:
+    """A data set whose sources are files or folders below the data root."""
+    root = required_root(data_root, name, f"{read['path']!r}")
+    path, test_path = with_splits(root, read["path"], read["test_path"])
+    asked = Asked(path, test_path, read["test_share"], trusted)
+    return own_dataset(name, lambda relative, field: open_path(path_below(root, relative, field)), asked)
+
+
+def with_splits(root: Path, path: str, test_path: str | None) -> tuple[str, str | None]:
+    """What trains and what tests, where a folder holds both."""
+    folder = path_below(root, path, "data.params.path")
+    splits = splits_of(folder)
+    if not splits:
+        return path, test_path
+    if "train" not in splits:
+        raise DataError(f"{folder.name} holds the splits {', '.join(splits)}; say which one trains: {path}/SPLIT")
+    return f"{path}/train", test_path or (f"{path}/test" if "test" in splits else None)
+
+
+# --- cells ------------------------------------------------------------------------------------------------------------
+
+
+def _cells_of(frame: Frame, label: str, aside: set[str], trusted: str | None) -> Table:
+    at = _label_at(frame, label)
+    for name in sorted(aside):
+        frame.at(name, "data.params.exclude")
+    names = [name for name in frame.names if name not in aside]
+    columns = [frame.cells(name, f"data.params.exclude without {name!r}") for name in names]
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    return table_of(
+        frame.file, names, rows, names.index(frame.names[at]), f"column {frame.names[at]}", frame.first, trusted
+    )
+
+
+def _label_at(frame: Frame, label: str) -> int:
+    """The column that holds the class: the one named, else the last."""
+    return frame.at(label, "data.params.label") if label else len(frame.names) - 1
+
+
+def _require_no_id_twice(frame: Frame, name: str | None) -> None:
+    if name is None:
+        return
+    cells = frame.cells(name, "data.params.id_column")
+    twice = [cell for cell, n in Counter(cells).items() if n > 1]
+    if twice:
+        i, j = [i for i, cell in enumerate(cells) if cell == twice[0]][:2]
+        raise DataError(
+            f"{frame.where(j)}, column {name}: id {twice[0][:40]!r} is that of row {frame.first + i} too "
+            f"({len(twice)} such ids): leave one of them out"
+        )
+
+
+# --- vectors ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Vectors(Source):
+    """Rows that are vectors already, such as the embeddings of a pretrained network."""
+
+    frame: Frame
+    label_column: str
+    column_: str
+
+    @property
+    def file(self) -> str:  # type: ignore[override]
+        return self.frame.file
+
+    @property
+    def label(self) -> str:  # type: ignore[override]
+        return f"column {self.frame.names[_label_at(self.frame, self.label_column)]}"
+
+    @property
+    def labels(self) -> Sequence[str]:  # type: ignore[override]
+        return self.frame.cells(self.frame.names[_label_at(self.frame, self.label_column)], "data.params.label")
+
+    @property
+    def input_names(self) -> Sequence[str]:
+        return [f"{self.column_}[{self._vectors().shape[1]}]"]
+
+    def where(self, i: int) -> str:
+        return self.frame.where(i)
+
+    def column(self, name: str) -> Sequence[str]:
+        return self.frame.cells(name, "data.trusted.column")
+
+    def fit(self, rows: Indices) -> NumberEncoder:
+        return NumberEncoder.of(self._vectors()[rows])
+
+    def encode(self, fitted: NumberEncoder) -> NDArray[Any]:
+        return fitted.encode(self._vectors())
+
+    def _vectors(self) -> NDArray[Any]:
+        x = self.frame.columns[self.frame.at(self.column_, "data.params.column")]
+        if not isinstance(x, np.ndarray):
+            raise DataError(f"data.params.column = {self.column_!r}: {self.file} holds no vectors there")
+        bad_S = ~np.isfinite(x).all(1)
+        if bad_S.any():
+            row = self.where(int(bad_S.argmax()))
+            raise DataError(f"{row}, column {self.column_}: not finite numbers ({int(bad_S.sum())} such rows)")
+        return x

@@ -1,0 +1,172 @@
+"""Texts of your own: a column of a table, or one file for each text in one folder for each class.
+
+Legend: S texts, F features, V terms.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2e.data.datasets import Dataset
+from s2e.data.encoders import TextEncoder, text_settings
+from s2e.data.own import cache
+from s2e.data.own.source import Indices, Source
+from s2e.data.own.table import load_paths
+from s2e.data.own.tables import read_frame
+from s2e.extras import needs
+from s2e.words import DataError, TrustedSpec, read, replace, to_json
+
+MAX_TEXT = 10_000_000
+VERSION = 1
+"""Of how texts become features."""
+
+
+@dataclass(frozen=True)
+class TextSettings:
+    """How texts become features."""
+
+    features: str
+    n_words: int
+    n_terms: int
+    n_vectors: int
+
+
+@dataclass(frozen=True, eq=False)
+class Texts(Source):
+    """Texts with their labels."""
+
+    file: str
+    label: str
+    labels: Sequence[str]
+    texts: Sequence[str]
+    settings: TextSettings
+    text_column: str
+    where_: Callable[[int], str]
+    cells: Callable[[str], Sequence[str]] | None = None
+    labels_are_cells: bool = True
+
+    @property
+    def input_names(self) -> Sequence[str]:
+        return ["text"]
+
+    def where(self, i: int) -> str:
+        return self.where_(i)
+
+    def column(self, name: str) -> Sequence[str]:
+        return super().column(name) if self.cells is None else self.cells(name)
+
+    def fit(self, rows: Indices) -> TextEncoder:
+        empty = [i for i, text in enumerate(self.texts) if not text.strip()]
+        if empty:
+            raise DataError(f"{self.where(empty[0])}: no text ({len(empty)} such rows): fill it in, or leave it out")
+        return fitted(self.file, [self.texts[i] for i in rows], self.settings, self.text_column)
+
+    def encode(self, fitted: TextEncoder) -> NDArray[Any]:
+        return fitted.encode(self.texts)
+
+
+def load_text(
+    data_root: str | None,
+    trusted: TrustedSpec,
+    *,
+    text: str,
+    label: str,
+    features: str,
+    n_words: int,
+    n_terms: int,
+    n_vectors: int,
+    header: bool,
+    delimiter: str,
+    **where: Any,
+) -> Dataset:
+    """Texts as vectors. Raises DataError: file and row are named."""
+    settings = TextSettings(features, n_words, n_terms, n_vectors)
+
+    def open_path(path: Path) -> Source:
+        if path.is_dir() and not any(path.glob("*.arrow")) and not any(path.glob("*.parquet")):
+            return _folder(path, settings, text)
+        frame = read_frame(path, header=header, delimiter=delimiter)
+        texts, labels = frame.cells(text, "data.params.text"), frame.cells(label, "data.params.label")
+        return Texts(
+            frame.file,
+            f"column {label}",
+            labels,
+            texts,
+            settings,
+            text,
+            frame.where,
+            lambda name: frame.cells(name, "data.trusted.column"),
+        )
+
+    return load_paths(data_root, "text", trusted, open_path, where)
+
+
+def _folder(path: Path, settings: TextSettings, column: str) -> Texts:
+    """One folder for each class; files are UTF-8, or Latin-1 where they are not."""
+    classes = sorted(one for one in path.iterdir() if one.is_dir() and not one.name.startswith("."))
+    files = [(one.name, file) for one in classes for file in cache.files_below(one)]
+    if not files:
+        raise DataError(f"{path.name} holds no texts: a table, or files in one folder for each class")
+    long = [file for _, file in files if file.stat().st_size > MAX_TEXT]
+    if long:
+        raise DataError(f"{path.name}/{long[0].relative_to(path)} has more than {MAX_TEXT} bytes: no text to classify")
+    names = [f"{path.name}/{file.relative_to(path).as_posix()}" for _, file in files]
+    labels, texts = [name for name, _ in files], [_decoded(file.read_bytes()) for _, file in files]
+    return Texts(path.name, "its folder", labels, texts, settings, column, names.__getitem__, labels_are_cells=False)
+
+
+def _decoded(content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+# --- features ---------------------------------------------------------------------------------------------------------
+
+
+def fitted(file: str, texts: Sequence[str], settings: TextSettings, column: str) -> TextEncoder:
+    """What the training texts say, from the cache where they were fitted before: the same bits for every process."""
+    if settings.features == "hashed":
+        return _scaled(TextEncoder(column, "hashed", settings.n_words, settings.n_terms), texts)
+    name = f"text-{cache.digest_of((VERSION, column, settings, len(texts), *texts))}.json"
+    stored = cache.cache_root() / name
+    if stored.is_file():
+        return read(TextEncoder, json.loads(stored.read_text(encoding="utf-8")))
+    encoder = _fit(file, texts, settings, column)
+    if (temporary := cache.place(name)) is not None:
+        temporary.write_text(json.dumps(to_json(encoder)), encoding="utf-8")
+        temporary.replace(stored)
+    return encoder
+
+
+def _fit(file: str, texts: Sequence[str], settings: TextSettings, column: str) -> TextEncoder:
+    with needs("train"):
+        from sklearn.decomposition import TruncatedSVD
+        from sklearn.feature_extraction.text import TfidfVectorizer
+    vectorizer = TfidfVectorizer(max_features=settings.n_terms, **text_settings(settings.n_words))
+    try:
+        weight_SV = vectorizer.fit_transform(texts)
+    except ValueError as error:
+        raise DataError(f"{file}: no words in its texts ({error})") from error
+    terms, idf = tuple(map(str, vectorizer.get_feature_names_out())), tuple(map(float, vectorizer.idf_))
+    n_vectors, packed = min(settings.n_vectors, len(terms) - 1, len(texts) - 1), ""
+    if n_vectors > 0:
+        vectors_FV = TruncatedSVD(n_vectors, random_state=0).fit(weight_SV).components_.astype("<f2")
+        packed = base64.b64encode(vectors_FV.tobytes()).decode()
+    return _scaled(TextEncoder(column, "tfidf", settings.n_words, 0, terms, idf, packed), texts)
+
+
+def _scaled(encoder: TextEncoder, texts: Sequence[str]) -> TextEncoder:
+    """Features that are not zero get a mean square of 1, as networks like them."""
+    feature_SF = encoder.encode(texts).astype(np.float64)
+    mean_square = float(np.square(feature_SF).sum() / max(1, np.count_nonzero(feature_SF)))
+    return replace(encoder, scale=1 / max(mean_square, 1e-12) ** 0.5)

@@ -1,0 +1,75 @@
+"""The free score: every label's rank from trainings that ran anyway. Numpy alone.
+
+Legend: N networks of a training, G networks of all trainings, S samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.float64]
+Codes = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class TrialMargins:
+    """What one training says of its samples' labels."""
+
+    margin_NS: NDArray[np.float32]
+    """Mean over the visits of the label's logit minus the largest other one; NaN where a sample was never visited."""
+    voted_NS: NDArray[np.int16]
+    """The class that was predicted in most epochs, -1 for none."""
+
+
+@dataclass(frozen=True, eq=False)
+class FreeScores:
+    """What all trainings of a job say together."""
+
+    score_S: Numbers
+    """In (0, 1), small where a label is likely wrong: the mean over networks of the rank of its margin."""
+    likely_S: Codes
+    """The class that most networks predicted in most epochs; the given one where they predicted none."""
+    other_S: Codes
+    """The same of the classes that were not given."""
+    n_trainings: int
+
+
+def free_scores(trainings: Sequence[TrialMargins], label_S: Codes, n_classes: int) -> FreeScores:
+    """One verdict of the networks of all trainings, which stand in the order of (round, k), however they were grouped.
+
+    Ranks, because margins of other schedules and lengths have other scales. Raises ValueError without a training.
+    """
+    rank_S = np.zeros(len(label_S))
+    for training in trainings:
+        for margin_S in training.margin_NS:
+            rank_S += _ranks(margin_S)
+    n_networks = sum(len(training.margin_NS) for training in trainings)
+    voted_GS = np.concatenate([training.voted_NS for training in trainings])
+    likely_S, other_S = _most_voted(voted_GS, label_S, n_classes)
+    return FreeScores(rank_S / (n_networks * (len(label_S) + 1)), likely_S, other_S, len(trainings))
+
+
+def _most_voted(voted_GS: NDArray[np.int16], label_S: Codes, n_classes: int) -> tuple[Codes, Codes]:
+    """The class with the most votes, and the one with the most that was not given; of equal ones the lowest."""
+    likely_S, other_S = label_S.copy(), label_S.copy()
+    most_S, most_other_S = np.zeros(len(label_S), dtype=np.int64), np.zeros(len(label_S), dtype=np.int64)
+    for c in range(n_classes):
+        votes_S = (voted_GS == c).sum(0)
+        likely_S, most_S = np.where(votes_S > most_S, c, likely_S), np.maximum(votes_S, most_S)
+        votes_S = np.where(label_S == c, 0, votes_S)
+        other_S, most_other_S = np.where(votes_S > most_other_S, c, other_S), np.maximum(votes_S, most_other_S)
+    return likely_S, other_S
+
+
+def _ranks(margin_S: NDArray[np.float32]) -> Numbers:
+    """1 for the smallest; equal ones share their mean rank, and those never seen the middle one."""
+    from scipy.stats import rankdata
+
+    known_S = ~np.isnan(margin_S)
+    rank_S = np.full(len(margin_S), (len(margin_S) + 1) / 2)
+    rank_S[known_S] = rankdata(margin_S[known_S]) * (len(margin_S) + 1) / (known_S.sum() + 1)
+    return rank_S

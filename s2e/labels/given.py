@@ -1,0 +1,27 @@
+"""The given labels of a job, kept beside what its trainings say of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from s2e.artifacts import resolve
+from s2e.data.datasets import load_split
+from s2e.labels.kept import GivenLabels, labels_path, save
+from s2e.words import DataSpec
+
+
+def given_labels(data: DataSpec, data_root: str | None) -> GivenLabels:
+    """The labels of the training rows of ``data``. Raises DataError where they are not there."""
+    split = load_split(data, data_root)
+    ids = split.train_rows.numpy() if split.train_ids is None else split.train_ids
+    names = split.class_names or [str(c) for c in range(split.n_classes)]
+    return GivenLabels(split.train.labels.numpy(), np.asarray(ids), np.array(names))
+
+
+def keep_labels(root: str | Path, job_id: str, data: DataSpec, data_root: str | None) -> None:
+    """Write them for a job that has none yet."""
+    relative = labels_path(job_id)
+    if not resolve(root, relative).exists():
+        save(root, relative, given_labels(data, data_root))

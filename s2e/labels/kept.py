@@ -1,0 +1,85 @@
+"""The files an audit of labels rests on, below the artifact root. Numpy alone: whoever answers for them needs no torch.
+
+<job>/labels.npz                                 the labels of the training rows, as the job got them
+<job>/cross-fitted.npz                           what the estimate before round 0 said of every one of them
+<job>/round-<m>/trial-<k>-attempt-<a>.margins.npz   what one training says of them, beside its model
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2e.artifacts import job_folder, resolve, write_atomic
+from s2e.labels.free import TrialMargins
+from s2e.words import DataError
+
+Arrays = TypeVar("Arrays")
+
+
+@dataclass(frozen=True, eq=False)
+class GivenLabels:
+    """The labels of a job's training rows."""
+
+    label_S: NDArray[np.int64]
+    """Class numbers."""
+    id_S: NDArray[Any]
+    """How the user finds a row again: its own id, or its number in the file."""
+    name_C: NDArray[Any]
+    """What the classes are called."""
+
+
+@dataclass(frozen=True, eq=False)
+class CrossFitted:
+    """What networks that did not train on a row say of its label."""
+
+    probability_wrong_S: NDArray[np.float64]
+    score_S: NDArray[np.float64]
+    likely_S: NDArray[np.int64]
+    other_S: NDArray[np.int64]
+    """The likeliest class beside the given one."""
+
+
+def labels_path(job_id: str) -> str:
+    """Path of a job's given labels below the root. Raises ArtifactError for a bad job id."""
+    return f"{job_folder(job_id)}/labels.npz"
+
+
+def cross_fitted_path(job_id: str) -> str:
+    """Path of the cross-fitted audit below the root. Raises ArtifactError for a bad job id."""
+    return f"{job_folder(job_id)}/cross-fitted.npz"
+
+
+def margins_path(model: str) -> str:
+    """Path of what a training says of the labels, from that of its model."""
+    return f"{model.removesuffix('.safetensors')}.margins.npz"
+
+
+def save(root: str | Path, relative: str, arrays: Any) -> None:
+    """Write one of this module's dataclasses, whole or not at all."""
+    file = io.BytesIO()
+    np.savez_compressed(file, **asdict(arrays))
+    write_atomic(resolve(root, relative), file.getvalue())
+
+
+def load(root: str | Path, relative: str, shape: type[Arrays]) -> Arrays | None:
+    """One of this module's dataclasses; None where there is no such file. Raises DataError for one that is broken."""
+    path = resolve(root, relative)
+    if not path.is_file():
+        return None
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+            return shape(**{each.name: stored[each.name] for each in fields(shape)})  # type: ignore[arg-type]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise DataError(f"{relative} cannot be read: {error}") from error
+
+
+def load_margins(root: str | Path, model: str) -> TrialMargins | None:
+    """What the training behind a model file says; None where that was not kept."""
+    return load(root, margins_path(model), TrialMargins)

@@ -1,0 +1,91 @@
+"""Use case: which labels of a job are likely wrong."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Query, Response
+from sqlalchemy.orm import Session
+
+from s2e.labels.job_audit import (
+    SCORES,
+    JobAudit,
+    as_csv,
+    as_parquet,
+    audit_of_files,
+    chosen_rows,
+    noise_rate_of,
+    page_of,
+)
+from s2e.words import DataError, Problem, replace
+from s2e.words.answers import JobLabels
+from service.api.formats import CSV, MEDIA_TYPES, attachment, one_of
+from service.api.paging import Place
+from service.errors import Invalid, NoLabels
+from service.store import queries, rounds
+from service.store.models import Job
+
+_Label = Annotated[str | None, Query(max_length=200, description="only rows with this label")]
+_Likely = Annotated[str | None, Query(max_length=200, description="only rows that more likely have this one")]
+
+
+class Asked:
+    """Which labels a request wants, judged by what."""
+
+    def __init__(
+        self,
+        score: Annotated[
+            str | None,
+            Query(
+                json_schema_extra={"enum": list(SCORES)},
+                description="cross_fitted: by networks that did not train on the row; free: by the job's own "
+                "trainings; the first of them that is there unless given",
+            ),
+            one_of(SCORES, "score"),
+        ] = None,
+        given: _Label = None,
+        likely: _Likely = None,
+        issues: Annotated[bool, Query(description="only rows whose label is taken to be wrong")] = False,
+    ) -> None:
+        self.score, self.given, self.likely, self.issues = score, given, likely, issues
+
+    def of(self, found: JobAudit) -> list[int]:
+        """Places of these rows in the audit."""
+        places: list[int] = chosen_rows(found, self.given, self.likely, self.issues).tolist()
+        return places
+
+
+def audit_of(session: Session, artifact_root: Path, job: Job, score: str | None) -> JobAudit:
+    """The audit of a job. Raises NoLabels."""
+    try:
+        noise_rate = noise_rate_of(rounds.load_spec(session, job.id))
+        return _audit(artifact_root, job.id, noise_rate, tuple(queries.models(session, job.id)), score)
+    except DataError as error:
+        raise NoLabels(job.id, error) from error
+
+
+@lru_cache(maxsize=4)
+def _audit(root: Path, job_id: str, noise_rate: float, models: tuple[str, ...], score: str | None) -> JobAudit:
+    """Files of trainings that have ended do not change."""
+    return audit_of_files(root, job_id, noise_rate, models, score)
+
+
+def page(found: JobAudit, asked: Asked, paging: Place) -> JobLabels:
+    """The labels behind the cursor, the worst first."""
+    places, after = asked.of(found), paging.after(int)
+    following = [place for place in places if after is None or place > after[0]][: paging.limit + 1]
+    cursor = paging.page(following, lambda place: (place,), lambda kept: kept).next_cursor
+    return replace(page_of(found, following, paging.limit), next_cursor=cursor, n_chosen=len(places))
+
+
+def table(found: JobAudit, asked: Asked, wanted: str, job_id: str) -> Response:
+    """All rows that were asked for, as a file. Raises Invalid for Parquet without pyarrow."""
+    places = asked.of(found)
+    try:
+        content = as_csv(found, places).encode() if wanted == CSV else as_parquet(found, places)
+    except ImportError as error:
+        raise Invalid(Problem("format", wanted, "json or csv: this service has no pyarrow")) from error
+    headers = attachment(f"labels-{job_id}.{wanted}")
+    return Response(content, media_type=MEDIA_TYPES[wanted], headers=headers)

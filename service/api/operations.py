@@ -1,0 +1,16 @@
+"""Every operation below /api/v1."""
+
+from __future__ import annotations
+
+from fastapi.routing import APIRoute
+
+from service.api.routes import catalog, external, jobs, keys, session, trials, workers
+
+MODULES = (external, jobs, trials, catalog, workers, keys, session)
+"""The busiest first: routes are tried in order."""
+PREFIX = "/api/v1"
+
+
+def operations() -> list[APIRoute]:
+    """The routes, without their common prefix."""
+    return [route for module in MODULES for route in module.router.routes if isinstance(route, APIRoute)]

@@ -1,0 +1,118 @@
+"""The command that says which labels are likely wrong: audit."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from s2e.client.http import DEFAULT_URL, S2EClient
+from s2e.extras import needs
+from s2e.local import spec_of
+from s2e.words import to_json
+from s2e.words.answers import JobLabels
+from service.cli.data import progress_bar
+from service.cli.options import AsJson, DataRoot, Key, Url, out
+
+
+class Score(StrEnum):
+    """Which trainings judge."""
+
+    cross_fitted = "cross_fitted"
+    free = "free"
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.command(rich_help_panel="Jobs")(audit)
+
+
+def audit(
+    job: Annotated[
+        str,
+        typer.Argument(metavar="JOB", help="A job's id, or a job file: that is cross-fitted here, with no service."),
+    ],
+    n: Annotated[int, typer.Option("-n", min=1, max=200, help="Labels that are printed, the worst first.")] = 20,
+    score: Annotated[
+        Score | None,
+        typer.Option(help="Judged by networks that did not train on the row, or by the job's own trainings."),
+    ] = None,
+    given: Annotated[str | None, typer.Option(help="Only rows with this label.")] = None,
+    likely: Annotated[str | None, typer.Option(help="Only rows that more likely have this label.")] = None,
+    issues: Annotated[bool, typer.Option("--issues", help="Only labels that are taken to be wrong.")] = False,
+    save: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Write all of them to this file: .csv or .parquet.")
+    ] = None,
+    data_root: DataRoot = None,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+) -> None:
+    """Rank the given labels of a job from wrong to right. Each with its likely label, and a probability if it is one.
+
+    Example: s2e audit ID --given cat --likely dog --save cats.csv
+    """
+    if Path(job).is_file():
+        found = _cross_fitted(Path(job), data_root)
+        _save_here(found, save, given, likely, issues)
+        shown = _page_of(found, n, given, likely, issues)
+    else:
+        asked: dict[str, Any] = {"score": score and score.value, "given": given, "likely": likely, "issues": issues}
+        with S2EClient(url, key) as client:
+            shown = client.worst_labels(job, n, **asked)
+            if save is not None:
+                client.save_labels(job, save, **asked)
+    if as_json:
+        typer.echo(json.dumps(to_json(shown), indent=1))
+        return
+    _print(shown, out())
+    if save is not None:
+        out().print(f"all {shown.n_chosen} of them: {save}", soft_wrap=True, markup=False)
+
+
+def _cross_fitted(file: Path, data_root: Path | None) -> Any:
+    """The audit of the labels a job file trains on, by five folds."""
+    spec = spec_of(file)
+    root = None if data_root is None else str(data_root)
+    with needs("train"):
+        from s2e.labels.cross_fit import cross_fitted_audit
+
+    with progress_bar() as bar:
+        task = bar.add_task("training", total=1.0)
+        return cross_fitted_audit(spec, root, lambda share: bar.update(task, completed=share))
+
+
+def _save_here(found: Any, save: Path | None, *asked: Any) -> None:
+    from s2e.labels.job_audit import as_csv, as_parquet, chosen_rows
+
+    if save is not None:
+        places = chosen_rows(found, *asked).tolist()
+        is_parquet = save.suffix == ".parquet"
+        save.write_bytes(as_parquet(found, places) if is_parquet else as_csv(found, places).encode())
+
+
+def _page_of(found: Any, n: int, *asked: Any) -> JobLabels:
+    from s2e.labels.job_audit import chosen_rows, page_of
+
+    return page_of(found, chosen_rows(found, *asked).tolist(), n)
+
+
+def _print(shown: JobLabels, console: Console) -> None:
+    judges = f"{shown.n_trainings} trainings of the job" if shown.n_trainings else "networks that did not train on them"
+    console.print(
+        f"{shown.n_rows} labels judged by {judges}; {shown.n_issues} are taken to be wrong. {shown.note[:1].upper()}"
+        f"{shown.note[1:]}.",
+        soft_wrap=True,
+        markup=False,
+    )
+    table = Table("row", "given", "likely", "quality", "P(wrong)", "issue")
+    for label in shown.items:
+        wrong = "" if label.probability_wrong is None else f"{label.probability_wrong:.3f}"
+        marked = "yes" if label.is_label_issue else ""
+        table.add_row(label.id, label.given_label, label.predicted_label, f"{label.label_quality:.4f}", wrong, marked)
+    console.print(table)

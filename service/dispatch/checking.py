@@ -1,0 +1,67 @@
+"""The check of a job on a worker, before anything is asked: one population of each kind, a few steps of each."""
+
+from __future__ import annotations
+
+import secrets
+from itertools import count
+
+from s2e.jobs import loop
+from s2e.prepare import informed, provisional
+from s2e.words import Estimate, replace
+from service.dispatch.known import KnownJob, to_check
+from service.dispatch.lead import Lead
+from service.dispatch.places import capacity
+from service.dispatch.placing import Placing
+from service.dispatch.step import Step
+from service.store import repository, rounds
+from workers.backend import PopulationKey
+
+CHECK = -1
+"""The round of a population that is only checked."""
+
+
+class Checking:
+    """Lets workers see whether jobs can be trained."""
+
+    def __init__(self, lead: Lead, placing: Placing) -> None:
+        self._lead = lead
+        self._placing = placing
+        self._n_checks = count(secrets.randbits(40))  # checks have no attempt in the database that tells them apart
+
+    def step(self, job_id: str, known: KnownJob) -> Step:
+        """Start the next check of a job that has none under way."""
+        if not known.checks:
+            spec = provisional(known.spec)
+            first = loop.next_round(spec, ())
+            assert first is not None
+            with self._lead.database.read() as session:
+                most = rounds.most_in_population(session, job_id)
+            known.checks = to_check(known.spec, loop.populations(spec, first, most))
+        if self._placing.is_full(job_id, known):
+            return Step.FULL
+        key = PopulationKey(job_id, CHECK, 0, next(self._n_checks))
+        self._placing.give(known, key, known.checks[0], check=True)
+        return Step.WAIT  # no start: who was only checked still comes before all that have trained
+
+    def passed(self, job_id: str, known: KnownJob, estimate: Estimate) -> None:
+        """One population can be trained; when all can, the job runs."""
+        assert known.checks
+        lead, rest = self._lead, known.checks[1:]
+        if (spec := informed(known.spec, estimate)) != known.spec:
+            with lead.database.write() as session:
+                repository.know_data(session, job_id, lead.owner, spec.data)
+            known.spec = spec
+            rest = [replace(population, data=known.spec.data) for population in rest]
+        if not rest:
+            places = capacity(lead.backend.workers(), known.spec.plan) - 1
+            n_populations = -(-loop.n_trials(known.spec) // known.spec.plan.population)
+            job_s = estimate.epoch_s * known.spec.train.n_epochs * -(-n_populations // places)
+            with lead.database.write() as session:
+                repository.start_job(session, job_id, lead.owner, replace(estimate, job_s=job_s))
+        known.checks = rest  # once it is written: an event comes again after an outage
+
+    def was_too_large(self, job_id: str, known: KnownJob, n_trials: int) -> None:
+        """A population of ``n_trials`` found too little memory: populations are half as large from now on."""
+        with self._lead.database.write() as session:
+            repository.halve_check(session, job_id, self._lead.owner, -(-n_trials // 2))
+        known.checks = None

@@ -1,0 +1,86 @@
+"""What one dispatcher has in its hands: database, backend, and what it knows of the jobs that it leads."""
+
+from __future__ import annotations
+
+from s2e.words import UnreadableError
+from service.dispatch.breaker import Breaker
+from service.dispatch.known import KnownJob
+from service.store import repository, rounds
+from service.store.engine import Database
+from workers.backend import TrialBackend
+
+MOST_KNOWN = 256
+"""Jobs whose rounds are kept in memory."""
+
+
+class Lead:
+    """Shared by all that move a job: the steps differ, what they work with does not."""
+
+    def __init__(self, database: Database, backend: TrialBackend, owner: str, breaker: Breaker) -> None:
+        self.database = database
+        self.backend = backend
+        self.owner = owner
+        self.breaker = breaker
+        self._known: dict[str, KnownJob] = {}
+        self._recent: dict[str, None] = {}
+
+    def recall(self, job_id: str) -> KnownJob:
+        """What is known of a job; its spec at least."""
+        if job_id not in self._known:
+            with self.database.read() as session:
+                self._known[job_id] = KnownJob(rounds.load_spec(session, job_id))
+        return self._known[job_id]
+
+    def known(self, job_id: str) -> KnownJob | None:
+        """What is known of a job, as far as it was read."""
+        return self._known.get(job_id)
+
+    def remember(self, job_id: str) -> KnownJob:
+        """What is known of a job that is about to read its rounds; of many jobs only the last keep theirs."""
+        self._recent.pop(job_id, None)
+        self._recent[job_id] = None
+        if len(self._recent) > MOST_KNOWN:
+            oldest = next(iter(self._recent))
+            del self._recent[oldest]
+            if oldest in self._known:
+                self._known[oldest].forget()
+        return self.recall(job_id)
+
+    def is_external(self, job_id: str) -> bool:
+        """True if somebody else trains the job. Raises UnreadableError."""
+        return self.recall(job_id).spec.trials == "external"
+
+    def is_ours(self, job_id: str) -> bool:
+        """True if the service trains the job; also for one whose spec cannot be read, so that it can be cancelled."""
+        try:
+            return not self.is_external(job_id)
+        except UnreadableError:
+            return True
+
+    def leave(self, job_id: str) -> None:
+        """Forget what is known of a job. What trains may go on, for whoever takes over."""
+        self._forget(job_id)
+        self.backend.leave(job_id)
+
+    def drop(self, job_id: str) -> None:
+        """Stop what the backend does for a job, and forget what is known of it."""
+        self._forget(job_id)
+        for key in self.backend.running():
+            if key.job_id == job_id:
+                self.backend.cancel(key)
+
+    def _forget(self, job_id: str) -> None:
+        self._known.pop(job_id, None)
+        self._recent.pop(job_id, None)
+        self.breaker.forget(job_id)
+
+    def fail(self, job_id: str, reason: str) -> None:
+        """End a job that cannot go on."""
+        self.drop(job_id)
+        with self.database.write() as session:
+            repository.fail_job(session, job_id, self.owner, reason)
+
+    def block(self, job_id: str, reason: str) -> None:
+        """No place can train the job now."""
+        with self.database.write() as session:
+            repository.block_job(session, job_id, self.owner, reason)

@@ -1,0 +1,87 @@
+"""Where the populations of a job go: whether there is room, what is in the way, and what stays silent there."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from s2e.words import Population
+from service.dispatch.known import InFlight, KnownJob
+from service.dispatch.lead import Lead
+from service.dispatch.places import capacity, share
+from service.store import repository
+from workers.backend import PopulationKey, PopulationLost, WorkerInfo
+
+PLACES_S = 0.1
+
+
+class Placing:
+    """Gives populations to the backend, and blocks the jobs that no place can train."""
+
+    def __init__(self, lead: Lead) -> None:
+        self._lead = lead
+        self._workers: list[WorkerInfo] = []
+        self._places_until_s = 0.0
+
+    def room(self, job_id: str) -> int:
+        """How many populations of a job may be started now: one for each free place, and one more so that no place
+        waits for us. All jobs share the places, so what each of them has under way counts."""
+        lead = self._lead
+        plan, shut = lead.recall(job_id).spec.plan, lead.breaker.quarantined()
+        workers = [worker for worker in self._places() if worker.name not in shut]
+        used = sum(share(lead.recall(key.job_id).spec.plan, plan, workers) for key in lead.backend.running())
+        return capacity(workers, plan) - math.ceil(used)
+
+    def is_full(self, job_id: str, known: KnownJob) -> bool:
+        """True if nothing of the job can be started now."""
+        return self.room(job_id) <= 0 or self._is_obstructed(job_id, known)
+
+    def give(self, known: KnownJob, key: PopulationKey, population: Population, *, check: bool = False) -> None:
+        """Start a population."""
+        known.in_flight[key] = InFlight(population)
+        avoid = frozenset(self._lead.breaker.quarantined())
+        self._lead.backend.start(key, population, avoid=avoid, check=check)
+
+    def watch(self, job_id: str, known: KnownJob) -> None:
+        """Where all that is under way is held, the job is blocked for that."""
+        if known.in_flight and all(flight.held for flight in known.in_flight.values()):
+            self._block(job_id, known, next(iter(known.in_flight.values())).held)
+
+    def give_up_silent(self, known: KnownJob, stall_s: float) -> list[PopulationLost]:
+        """What began and has been silent for too long is stopped and lost, as if its place had said so."""
+        until_s = self._lead.breaker.now_s() - stall_s
+        silent = [key for key, flight in known.in_flight.items() if flight.place and flight.seen_s <= until_s]
+        for key in silent:
+            self._lead.backend.cancel(key)
+        reason = f"it said nothing for {stall_s:g} s"
+        return [PopulationLost(key, reason, True, "stalled", known.in_flight[key].place) for key in silent]
+
+    def _is_obstructed(self, job_id: str, known: KnownJob) -> bool:
+        """True if nothing of the job can be started now; it is blocked then, unless something of it still gets on."""
+        lead, plan = self._lead, known.spec.plan
+        avoid = lead.breaker.quarantined()
+        lacks = lead.backend.lacks(plan)
+        is_shut = bool(avoid) and bool(lead.backend.lacks(plan, frozenset(avoid)))
+        if not lacks and not is_shut and not lead.breaker.waits(job_id):
+            if known.lacking:
+                known.lacking = False
+                with lead.database.write() as session:
+                    repository.unblock_job(session, job_id, lead.owner)
+            return False
+        trouble = lead.breaker.trouble(job_id)
+        if is_shut and not trouble:
+            trouble = "; ".join(f"{place} is quarantined: {why.reason}" for place, why in sorted(avoid.items()))
+        self._block(job_id, known, lacks or trouble, lacking=bool(lacks))
+        return True
+
+    def _block(self, job_id: str, known: KnownJob, reason: str, *, lacking: bool = False) -> None:
+        if not reason or any(not flight.held for flight in known.in_flight.values()):
+            return
+        known.lacking = lacking
+        self._lead.block(job_id, reason)
+
+    def _places(self) -> list[WorkerInfo]:
+        """The places there are; asked for by every job in turn, but counted anew only now and then."""
+        if time.monotonic() >= self._places_until_s:
+            self._workers, self._places_until_s = self._lead.backend.workers(), time.monotonic() + PLACES_S
+        return self._workers

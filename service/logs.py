@@ -1,0 +1,49 @@
+"""Logs as one JSON object a line, on standard error, each with the ids of what it is about.
+
+The request that is being served is known to every line that is written for it (``request_id``); job, round, population
+and attempt are said by whoever writes about them: ``log.info("...", extra=about(job=...))``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
+_FIELDS = "s2e_fields"
+
+
+def about(**fields: Any) -> dict[str, Any]:
+    """Fields of a line, for ``extra=``."""
+    return {_FIELDS: fields}
+
+
+class JsonLines(logging.Formatter):
+    """One record as JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+        }
+        if request_id := REQUEST_ID.get():
+            line["request_id"] = request_id
+        line |= getattr(record, _FIELDS, {})
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def configure(level: int = logging.INFO) -> None:
+    """Every logger of this process writes JSON lines; those of libraries only what is wrong."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    for name in ("s2e", "service", "workers"):
+        logging.getLogger(name).setLevel(level)

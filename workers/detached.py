@@ -1,0 +1,237 @@
+"""A trainer that outlives who started it: a named Ray actor with a training process below it and a spool of results.
+
+Events are numbered. Whoever leads asks for those from a number on, which says that the ones before are in the database;
+they are forgotten then and not earlier, so a dispatcher that takes over is told again what the last one may not have
+written. A trainer that trains and has not been asked for ``orphan_s`` ends itself, so that nothing trains for ever.
+
+This module imports neither Ray nor torch: an actor has the one, its training process the other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypedDict
+
+from workers.backend import LOST_TRAINER, OUT_OF_MEMORY, PopulationKey, PopulationLost
+from workers.trainer_process import STOPPED
+from workers.wire import encode
+
+MOST_HELD = 10_000
+"""Events that wait to be acknowledged; with more of them the training waits."""
+MOST_TOLD = 1_000
+"""Events of one answer."""
+_WATCH_S = 0.5
+_ENDS = ("finished", "lost", "checked")
+_ONLY_A_NEW_PROCESS_HELPS = (OUT_OF_MEMORY, "device failed")
+
+Json = dict[str, Any]
+
+
+class Batch(TypedDict):
+    """Events of one population: the first of them has the number ``first``."""
+
+    first: int
+    events: list[Json]
+
+
+class State(TypedDict):
+    """What a trainer says of itself: where it is, what it has, and the population in its hands."""
+
+    node: str
+    asks: dict[str, float]
+    key: Json | None
+
+
+@dataclass
+class _Work:
+    """A population in the hands of a trainer, up to the acknowledgement of its end."""
+
+    key: Json
+    number: int
+    first: int = 0
+    events: list[Json] = field(default_factory=list)
+    ended: bool = False
+    stopping: bool = False
+    n_oom: int = 0
+
+    @property
+    def over(self) -> bool:
+        return self.ended and not self.events
+
+    def acknowledge(self, upto: int) -> None:
+        """The events before this number are in the database."""
+        n = max(0, upto - self.first)
+        del self.events[:n]
+        self.first += n
+
+
+class Trainer:
+    """The actor. Its methods are called by several dispatchers at once, each in a thread of its own."""
+
+    def __init__(self, asks: dict[str, float], orphan_s: float, idle_s: float | None, grace_s: float) -> None:
+        if not asks.get("GPU"):
+            # Ray leaves the variable unset for an actor without GPUs, and its trainings would see all of them.
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        self._asks, self._orphan_s, self._idle_s, self._grace_s = asks, orphan_s, idle_s, grace_s
+        self._changed = threading.Condition()
+        self._work: _Work | None = None
+        self._number = 0
+        self._heard_s = time.monotonic()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._start_child()
+        threading.Thread(target=self._watch, name="orphan-watch", daemon=True).start()
+
+    def state(self) -> State:
+        """Where it is and what it does; asking keeps no orphan alive."""
+        import ray
+
+        with self._changed:
+            key = None if self._work is None or self._work.over else self._work.key
+        return {"node": ray.get_runtime_context().get_node_id(), "asks": self._asks, "key": key}
+
+    def begin(
+        self,
+        key: Json,
+        population: Json,
+        artifact_root: str,
+        data_root: str | None,
+        check: bool,
+        ended: tuple[Json, int] | None,
+    ) -> Batch | None:
+        """Train a population; its first events, or None when another one is in hand. ``ended``: the one before, whose
+        events up to this number are in the database (said here too, because two calls may overtake each other)."""
+        with self._changed:
+            if ended is not None and self._work is not None and self._work.key == ended[0]:
+                self._work.acknowledge(ended[1])
+            if self._work is not None and not self._work.over:
+                return None
+            self._number += 1
+            self._work = _Work(key, self._number, n_oom=_n_oom_kills())
+            self._heard_s = time.monotonic()
+            if self._child is None or self._child.poll() is not None:
+                self._start_child()
+            order = {"number": self._number, "arguments": [key, population, artifact_root, data_root, check]}
+            pipe = self._child.stdin if self._child is not None else None
+        assert pipe is not None
+        with suppress(BrokenPipeError):  # its end is read, and told as a loss
+            pipe.write(json.dumps(order).encode() + b"\n")
+            pipe.flush()
+        return self.events(key, 0, 1.0)
+
+    def events(self, key: Json, after: int, timeout_s: float) -> Batch | None:
+        """Acknowledge the events before number ``after``, and wait for one that is there then. None: the population is
+        not in these hands."""
+        until_s = time.monotonic() + timeout_s
+        with self._changed:
+            self._heard_s = time.monotonic()
+            work = self._work
+            if work is None or work.key != key:
+                return None
+            work.acknowledge(after)
+            self._changed.notify_all()
+            while not work.events and not work.ended and self._work is work:
+                if (left_s := until_s - time.monotonic()) <= 0:
+                    break
+                self._changed.wait(left_s)
+            return None if self._work is not work else {"first": work.first, "events": work.events[:MOST_TOLD]}
+
+    def stop(self, key: Json) -> None:
+        """Stop a population, by force where an interrupt is not heard; returns when it has stopped."""
+        with self._changed:
+            work = self._work
+            if work is None or work.key != key:
+                return
+            work.stopping = True
+            self._changed.notify_all()
+            child = self._child
+            if not work.ended and child is not None:
+                child.send_signal(signal.SIGINT)
+                if not self._changed.wait_for(lambda: work.ended, self._grace_s):
+                    child.kill()
+                    self._changed.wait_for(lambda: work.ended, self._grace_s)
+            self._work = None
+            self._changed.notify_all()
+
+    def _start_child(self) -> None:
+        read, write = os.pipe()
+        path = os.pathsep.join(entry for entry in sys.path if entry)
+        self._child = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-P", "-m", "workers.trainer_process", str(write)],
+            stdin=subprocess.PIPE,
+            pass_fds=[write],
+            env=os.environ | {"PYTHONPATH": path},
+        )
+        os.close(write)
+        threading.Thread(target=self._read, args=(self._child, read), name="events", daemon=True).start()
+
+    def _read(self, child: subprocess.Popen[bytes], read: int) -> None:
+        """Take in what a training process tells, until it ends."""
+        with os.fdopen(read, "rb") as lines:
+            for line in lines:
+                with suppress(ValueError):  # an interrupt cut it off
+                    number, event = json.loads(line)
+                    self._take(child, number, event)
+        code = child.wait()
+        with self._changed:
+            work = self._work
+            if self._child is child and work is not None and not work.ended:
+                oom = code == -signal.SIGKILL and _n_oom_kills() > work.n_oom
+                cause = OUT_OF_MEMORY if oom else LOST_TRAINER
+                how = f"signal {-code}" if code < 0 else f"code {code}"
+                lost = PopulationLost(PopulationKey(**work.key), f"the training process ended with {how}", True, cause)
+                self._add(work, encode(lost))
+
+    def _take(self, child: subprocess.Popen[bytes], number: int, event: Json) -> None:
+        with self._changed:
+            work = self._work
+            if work is None or work.number != number or work.ended:
+                return
+            # The pipe fills up meanwhile, and the training waits.
+            self._changed.wait_for(lambda: len(work.events) < MOST_HELD or work.stopping)
+            if event["kind"] == STOPPED:
+                work.ended = True
+                self._changed.notify_all()
+                return
+            self._add(work, event)
+            if event["kind"] == "lost" and event["cause"] in _ONLY_A_NEW_PROCESS_HELPS:
+                child.kill()
+
+    def _add(self, work: _Work, event: Json) -> None:
+        work.events.append(event)
+        work.ended = event["kind"] in _ENDS
+        self._changed.notify_all()
+
+    def _watch(self) -> None:
+        """End this process when nobody wants it any more."""
+        idle_since_s: float | None = None
+        while True:
+            time.sleep(_WATCH_S)
+            now_s = time.monotonic()
+            with self._changed:
+                idle = self._work is None or self._work.over
+                idle_since_s = (idle_since_s or now_s) if idle else None
+                orphaned = not idle and now_s - self._heard_s > self._orphan_s
+                unused = idle_since_s is not None and self._idle_s is not None and now_s - idle_since_s > self._idle_s
+            if orphaned or unused:
+                if self._child is not None:
+                    self._child.kill()
+                os._exit(0)
+
+
+def _n_oom_kills() -> int:
+    """Processes that the kernel of this host has killed for want of memory."""
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            name, _, n = line.partition(" ")
+            if name == "oom_kill":
+                return int(n)
+    return 0

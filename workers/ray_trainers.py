@@ -1,0 +1,197 @@
+"""The trainers of an installation as a dispatcher sees them: detached Ray actors, used again and again.
+
+They are nobody's: every dispatcher of the installation finds them by their namespace, and whoever asks an idle one
+first has it.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from workers.backend import PopulationKey
+from workers.detached import State, Trainer
+
+log = logging.getLogger(__name__)
+
+PREFIX = "s2e-trainer-"
+LOOK_S = 1.0
+"""Between two looks for trainers that others have left, while something waits for one."""
+ANSWER_S = 2.0
+"""A trainer that does not say what it does within this time is left alone."""
+SURPLUS_S = 5.0
+"""A trainer that Ray has no room for yet is wanted no more when nothing has waited for it for this long."""
+_CONCURRENT_CALLS = 16
+
+
+@dataclass
+class Hands:
+    """One trainer: its actor, what it occupies, and where it is once it is there."""
+
+    name: str
+    actor: Any
+    asks: dict[str, float] = field(default_factory=dict)
+    avoids: frozenset[str] = frozenset()
+    """Names of nodes that it was kept away from."""
+    node: str = ""
+    place: str = ""
+    ended: tuple[dict[str, Any], int] | None = None
+    """The population it trained last, and the number of events that were told of it."""
+    answer: Any = None
+    """Its state, asked for while it is on its way."""
+    wanted_s: float = 0.0
+
+
+class Trainers:
+    """Idle trainers, and those on their way. ``place_of`` names a node by its id."""
+
+    def __init__(
+        self,
+        ray: Any,
+        namespace: str,
+        *,
+        place_of: Callable[[str], str],
+        orphan_s: float,
+        idle_s: float | None,
+        grace_s: float,
+    ) -> None:
+        self._ray, self._namespace, self._place_of = ray, namespace, place_of
+        self._limits = orphan_s, idle_s, grace_s
+        self._class = ray.remote(Trainer)
+        self._idle: dict[str, Hands] = {}
+        self._coming: dict[str, Hands] = {}
+        self._used: set[str] = set()
+        self._looked_s = -LOOK_S
+
+    def create(self, asks: dict[str, float], avoids: dict[str, str]) -> None:
+        """Ask Ray for another trainer, not on the nodes ``avoids`` (id: name)."""
+        name = PREFIX + secrets.token_hex(6)
+        options: dict[str, Any] = {"num_cpus": asks.get("CPU", 0), "num_gpus": asks.get("GPU", 0)}
+        if avoids:
+            options["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(avoids))})"}
+        actor = self._class.options(
+            name=name,
+            namespace=self._namespace,
+            lifetime="detached",
+            max_restarts=0,
+            max_concurrency=_CONCURRENT_CALLS,
+            **options,
+        ).remote(asks, *self._limits)
+        hands = Hands(name, actor, asks, frozenset(avoids.values()), wanted_s=time.monotonic())
+        hands.answer = actor.state.remote()
+        self._coming[name] = hands
+
+    def take(self, asks: dict[str, float], avoid: frozenset[str]) -> Hands | None:
+        """An idle trainer, which is the caller's from now on."""
+        for hands in self._idle.values():
+            if hands.asks == asks and hands.place not in avoid:
+                del self._idle[hands.name]
+                self._used.add(hands.name)
+                return hands
+        return None
+
+    def give_back(self, hands: Hands) -> None:
+        """It is idle again."""
+        self._used.discard(hands.name)
+        self._idle[hands.name] = hands
+
+    def forget(self, hands: Hands) -> None:
+        """It is in other hands, or gone."""
+        self._used.discard(hands.name)
+
+    def end(self, hands: Hands) -> None:
+        """End a trainer, whatever it does."""
+        for known in (self._idle, self._coming):
+            known.pop(hands.name, None)
+        self.forget(hands)
+        self._ray.kill(hands.actor)
+
+    def expect(self, waiting: Iterable[tuple[dict[str, float], dict[str, str]]]) -> None:
+        """Have as many trainers on their way as populations wait (asks, nodes to avoid): fewer are asked for, and those
+        that nothing has waited for in a while are called off. Idle ones of another shape make room."""
+        now_s, free = time.monotonic(), dict(self._coming)
+        asked = list(waiting)
+        for asks, avoids in asked:
+            fits = (h for h in free.values() if h.asks == asks and frozenset(avoids.values()) <= h.avoids)
+            if (hands := next(fits, None)) is None:
+                self.create(asks, avoids)
+            else:
+                hands.wanted_s = now_s
+                del free[hands.name]
+        for hands in free.values():
+            if hands.asks and now_s - hands.wanted_s > SURPLUS_S:
+                self.end(hands)
+        for hands in list(self._idle.values()):
+            if asked and all(hands.asks != asks for asks, _ in asked):
+                self.end(hands)
+
+    def answers(self) -> dict[Any, Hands]:
+        """What the trainers on their way are going to answer."""
+        return {hands.answer: hands for hands in self._coming.values()}
+
+    def arrived(self, hands: Hands) -> PopulationKey | None:
+        """A trainer on its way has answered; what it trains, if it is not idle."""
+        self._coming.pop(hands.name, None)
+        try:
+            state: State = self._ray.get(hands.answer)
+        except self._ray.exceptions.RayError as error:
+            log.warning("trainer %s is not there: %s", hands.name, error)
+            return None
+        hands.asks, hands.node, hands.place = state["asks"], state["node"], self._place_of(state["node"])
+        if state["key"] is not None:
+            return PopulationKey(**state["key"])
+        self._idle[hands.name] = hands
+        return None
+
+    def look_around(self) -> dict[PopulationKey, Hands]:
+        """Find the trainers that others have started. Idle ones are ours too; those that train are handed out."""
+        self._looked_s = time.monotonic()
+        known = {*self._idle, *self._coming, *self._used}
+        strangers = [self._find(name) for name in self._names() if name not in known]
+        asked = {hands.actor.state.remote(): hands for hands in strangers if hands is not None}
+        if not asked:
+            return {}
+        answered, silent = self._ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_S)
+        for answer in silent:  # it has no place yet, or is frozen
+            log.info("trainer %s does not answer", asked[answer].name)
+        busy = {}
+        for answer in answered:
+            asked[answer].answer = answer
+            if (key := self.arrived(asked[answer])) is not None:
+                busy[key] = asked[answer]
+        return busy
+
+    def look_around_if_due(self) -> None:
+        if time.monotonic() - self._looked_s >= LOOK_S:
+            self.look_around()
+
+    def use(self, hands: Hands) -> None:
+        """It trains for us."""
+        self._used.add(hands.name)
+
+    def close(self, *, end_idle: bool) -> None:
+        """Call off those on their way; the idle ones end too, or wait for the next dispatcher."""
+        for hands in [*self._coming.values(), *(self._idle.values() if end_idle else ())]:
+            self.end(hands)
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self._idle or self._coming or self._used)
+
+    def _names(self) -> list[str]:
+        everywhere = self._ray.util.list_named_actors(all_namespaces=True)
+        return [
+            actor["name"]
+            for actor in everywhere
+            if actor["namespace"] == self._namespace and actor["name"].startswith(PREFIX)
+        ]
+
+    def _find(self, name: str) -> Hands | None:
+        try:
+            return Hands(name, self._ray.get_actor(name, namespace=self._namespace))
+        except ValueError:  # it ended in this moment
+            return None
