@@ -11,8 +11,10 @@ What it raises is in :mod:`s2e.client.errors`.
 
 from __future__ import annotations
 
+import functools
 import json
 import random
+import ssl
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -26,6 +28,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
+from s2e.client.datasets import DatasetCalls
 from s2e.client.errors import TooMany, Unavailable, UnknownAnswer, Unreachable, WrongKind, refusal
 from s2e.client.people import PeopleCalls
 from s2e.words import JobSpec, UnreadableError, read, to_json
@@ -63,6 +66,12 @@ SILENT_S = 45.0
 """The stream sends a ping every 15 s; a connection silent for longer is dead."""
 
 
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    """The certificates trusted; to read them takes longer than a request, so the clients of a process share them."""
+    return httpx.create_ssl_context()
+
+
 @dataclass(frozen=True)
 class JobEvent:
     """One event of a job's stream."""
@@ -77,7 +86,7 @@ class JobEvent:
         return self.kind == "job" and self.data["state"] in JOB_ENDED
 
 
-class S2EClient(PeopleCalls):
+class S2EClient(PeopleCalls, DatasetCalls):
     """One service. ``key`` is needed where the service has one.
 
     A service that has answered before and is away now, or says that it cannot serve for the moment, is asked again for
@@ -90,7 +99,7 @@ class S2EClient(PeopleCalls):
         self.url = url.rstrip("/")
         self._patience_s, self._has_answered = patience_s, False
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout_s)
+        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout_s, verify=_certificates())
 
     def __enter__(self) -> Self:
         return self
@@ -139,6 +148,10 @@ class S2EClient(PeopleCalls):
 
     def resume(self, job_id: str) -> Job:
         return self._ask(Job, "POST", f"/jobs/{job_id}/resume")
+
+    def change(self, job_id: str, priority: int) -> Job:
+        """Give a job another priority among those of its owner."""
+        return self._ask(Job, "PATCH", f"/jobs/{job_id}", json={"priority": priority}, twice=True)
 
     def delete(self, job_id: str) -> None:
         """Delete a job that has ended, with its files. Raises NotFound, Conflict."""

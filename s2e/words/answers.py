@@ -330,6 +330,13 @@ class Named:
 
 
 @dataclass(frozen=True)
+class NamedDataset(Named):
+    """A data set: one of the package, or one that was registered with this service."""
+
+    registered: bool = param(doc="true: a job names it in data.registered; false: in data.name")
+
+
+@dataclass(frozen=True)
 class NamedMethod(Named):
     """A training method with its hyperparameters."""
 

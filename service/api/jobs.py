@@ -20,8 +20,10 @@ from s2e.parts import KINDS
 from s2e.words import Estimate, JobSpec, read, replace, to_json
 from s2e.words.answers import Fan, JobRound, Progress
 from s2e.words.answers import Job as JobAnswer
+from s2e.words.asks import ChangeIn
 from service.api.admission import admit
 from service.api.lookup import StoredJobs
+from service.api.registered import with_registered
 from service.api.stored import if_known, spec_of
 from service.settings import Settings
 from service.store import deletion, queries, quotas, repository
@@ -39,7 +41,7 @@ def submit(
 
     Raises SpecError, Conflict, OverQuota.
     """
-    spec = parse_job(body, StoredJobs(session))
+    spec = parse_job(with_registered(session, body), StoredJobs(session, settings.artifact_root))
     admit(spec, settings)
     # What was asked, and not what the jobs it starts from have become; the report of a search does not change.
     asked = replace(spec, search=replace(spec.search, earlier=())) if spec.search.warm_start else spec
@@ -65,6 +67,12 @@ def pause(session: Session, job_id: str) -> JobAnswer:
 def resume(session: Session, job_id: str) -> JobAnswer:
     """Resume a job. Raises NotFound, IllegalTransition."""
     repository.resume_job(session, job_id)
+    return get(session, job_id)
+
+
+def change(session: Session, job_id: str, wanted: ChangeIn) -> JobAnswer:
+    """Change what can be changed of a job. Raises NotFound, Conflict."""
+    repository.change_priority(session, job_id, wanted.priority)
     return get(session, job_id)
 
 

@@ -9,16 +9,18 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from s2e.words import EpochMetrics, JobSpec, Number, json_schema, numbers_of, people, results
+from s2e.words import EpochMetrics, JobSpec, Number, datasets, json_schema, numbers_of, people, results
 from s2e.words import answers as shapes
 from s2e.words.answers import ProblemDocument
-from s2e.words.asks import AskIn, EpochsIn, ResultIn, SessionIn
+from s2e.words.asks import AskIn, ChangeIn, EpochsIn, ResultIn, SessionIn
+from s2e.words.datasets import DatasetIn
 from s2e.words.people import KeyIn
 from service.api.examples import add_examples
 from service.api.operations import operations
 from service.api.problems import MEDIA_TYPE
 from service.api.scopes import NOBODY, scope_of
 
+BODIES = (JobSpec, ChangeIn, SessionIn, AskIn, EpochsIn, ResultIn, KeyIn, DatasetIn)
 _REFUSED = {"$ref": "#/components/responses/Problem"}
 _FEWER = {
     "type": "object",
@@ -31,7 +33,7 @@ _FEWER = {
 }
 _WORDS: dict[str, type] = {
     name: value
-    for module in (results, shapes, people)
+    for module in (results, shapes, people, datasets)
     for name, value in vars(module).items()
     if isinstance(value, type) and dataclasses.is_dataclass(value)
 }
@@ -110,7 +112,7 @@ def _schemas(of_answers: dict[str, Any]) -> dict[str, Any]:
         "description": spec["description"],
         "anyOf": [{"$ref": "#/components/schemas/JobSpec"}, {"type": "object", "description": "of another version"}],
     }
-    bodies = {body.__name__: json_schema(body) for body in (JobSpec, SessionIn, AskIn, EpochsIn, ResultIn, KeyIn)}
+    bodies = {body.__name__: json_schema(body) for body in BODIES}
     return of_answers | bodies | {"FewerFields": _FEWER, "Problem": json_schema(ProblemDocument)}
 
 

@@ -114,6 +114,8 @@ class Job(Base):
     """Whose key submitted it; empty: nobody's, and everybody's."""
     priority: Mapped[int] = mapped_column(default=0)
     """Among the jobs of its owner."""
+    device_s: Mapped[float] = mapped_column(default=0.0)
+    """Seconds that its populations took of their places, of those that have ended."""
     stop: Mapped[str] = mapped_column(Text, default="")
     """Which budget was used up, in words; empty: none. What was done by then is in the rows, so the report can be made
     again from them."""
@@ -318,6 +320,22 @@ class KeyRow(Base):
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
+
+
+class DatasetRow(Base):
+    """A registered data set: a section of a job, and what was seen when it was looked at."""
+
+    __tablename__ = "datasets"
+
+    name: Mapped[str] = mapped_column(String(60), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(40))
+    owner: Mapped[str] = mapped_column(String(80))
+    data: Mapped[dict[str, Any]]
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    n_bytes: Mapped[int] = mapped_column(BigInteger)
+    preview: Mapped[dict[str, Any]]
+    proposed: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
 
 
 class AuditRow(Base):

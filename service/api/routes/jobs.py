@@ -11,7 +11,9 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.exceptions import HTTPException
 
 from s2e.parts import KINDS
+from s2e.words import parse
 from s2e.words.answers import Curves, Job, JobLabels, JobRound, JobSchedule, JobTrial, Page, TrialSchedules
+from s2e.words.asks import ChangeIn
 from s2e.words.people import READ, SUBMIT
 from s2e.words.states import JOB_STATES, TRIAL_STATES
 from service.api import curves, events, jobs, labels, schedules, thinned
@@ -121,6 +123,13 @@ def get_job(session: ReadSession, job_id: JobId) -> Job:
     return jobs.get(session, job_id)
 
 
+@router.patch("/{job_id}", operation_id="change_job", openapi_extra=body_schema("ChangeIn"))
+@needs(SUBMIT)
+def change_job(session: WriteSession, job_id: JobId, body: JsonBody) -> Job:
+    """Change the priority of a job, among those of its owner."""
+    return jobs.change(session, job_id, parse(ChangeIn, body))
+
+
 @router.delete("/{job_id}", operation_id="delete_job", status_code=204)
 @needs(SUBMIT)
 def delete_job(request: Request, database: DatabaseDep, settings: SettingsDep, job_id: JobId) -> None:
@@ -138,7 +147,7 @@ def cancel_job(session: WriteSession, job_id: JobId) -> Job:
 @router.post("/{job_id}/pause", operation_id="pause_job")
 @needs(SUBMIT)
 def pause_job(session: WriteSession, job_id: JobId) -> Job:
-    """Start nothing more of a job; what trains goes on to its end."""
+    """Start nothing more of a job; what trains stops at its next epoch, and goes on from there when it is resumed."""
     return jobs.pause(session, job_id)
 
 
