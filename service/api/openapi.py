@@ -91,7 +91,7 @@ def _refusals(path: str, verb: str, operation: dict[str, Any]) -> list[int]:
         statuses |= {401, 429}
     if "requestBody" in operation:
         statuses |= {408, 415, 422}
-    if any(parameter["in"] != "path" for parameter in operation.get("parameters", ())):
+    if any(p["in"] != "path" or "pattern" in p["schema"] for p in operation.get("parameters", ())):
         statuses.add(422)
     if "{" in path:
         statuses |= {404, 409}  # 409 of a reader: another release stored what this one cannot read
