@@ -27,6 +27,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from s2e.client.errors import TooMany, Unavailable, UnknownAnswer, Unreachable, WrongKind, refusal
+from s2e.client.hooks import HookCalls
 from s2e.client.people import PeopleCalls
 from s2e.words import JobSpec, UnreadableError, read, to_json
 from s2e.words.answers import (
@@ -76,7 +77,7 @@ class JobEvent:
         return self.kind == "job" and self.data["state"] in JOB_ENDED
 
 
-class S2EClient(PeopleCalls):
+class S2EClient(PeopleCalls, HookCalls):
     """One service. ``key`` is needed where the service has one.
 
     A service that has answered before and is away now, or says that it cannot serve for the moment, is asked again for

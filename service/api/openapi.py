@@ -9,20 +9,21 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from s2e.words import EpochMetrics, JobSpec, Number, json_schema, numbers_of, people, results
+from s2e.words import EpochMetrics, JobSpec, Number, hooks, json_schema, numbers_of, people, results
 from s2e.words import answers as shapes
 from s2e.words.answers import ProblemDocument
 from s2e.words.asks import AskIn, ChangeIn, EpochsIn, ResultIn, SessionIn
+from s2e.words.hooks import WebhookIn
 from s2e.words.people import KeyIn
 from service.api.operations import operations
 from service.api.problems import MEDIA_TYPE
 from service.api.scopes import NOBODY, scope_of
 
-BODIES = (JobSpec, ChangeIn, SessionIn, AskIn, EpochsIn, ResultIn, KeyIn)
+BODIES = (JobSpec, ChangeIn, SessionIn, AskIn, EpochsIn, ResultIn, KeyIn, WebhookIn)
 _REFUSED = {"$ref": "#/components/responses/Problem"}
 _WORDS: dict[str, type] = {
     name: value
-    for module in (results, shapes, people)
+    for module in (results, shapes, people, hooks)
     for name, value in vars(module).items()
     if isinstance(value, type) and dataclasses.is_dataclass(value)
 }

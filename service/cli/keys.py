@@ -20,7 +20,6 @@ keys = typer.Typer(help="Make, list and revoke API keys (needs a key with the sc
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.add_typer(keys, name="keys", rich_help_panel="The service")
-    app.command(rich_help_panel="The service")(audit)
 
 
 @keys.command("create")
@@ -88,6 +87,7 @@ def whoami(as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> 
         typer.echo(f"{name}: {n}{f' of {most}' if most else ''}")
 
 
+@keys.command("audit")
 def audit(
     owner: Annotated[str | None, typer.Option(help="Only what this owner did.")] = None,
     target: Annotated[str | None, typer.Option(help="Only what was done to this job, trial or key.")] = None,

@@ -19,6 +19,7 @@ import structlog
 
 from s2e.words import S2EError
 from service.dispatch.backends import make_backend
+from service.dispatch.courier import Courier
 from service.dispatch.guarded import BackendAwayError, GuardedBackend
 from service.dispatch.heartbeat import Heartbeat
 from service.dispatch.orchestrator import STALL_S, Orchestrator
@@ -29,6 +30,7 @@ from service.store import leases
 from service.store.changes import LeaseLostError
 from service.store.engine import Database
 from service.store.outage import OUTAGES, reason_of
+from service.webhooks import networks
 from workers.backend import Event, TrialBackend
 
 CLAIMS = 32
@@ -328,7 +330,10 @@ def run(settings: Settings) -> None:
             owner=owner,
             heartbeat=heartbeat,
         )
+        courier = Courier(database, networks(settings.webhook_networks))
+        courier.start()
         dispatcher.run(stop)
+        courier.stop()
     finally:
         database.close()
 

@@ -94,7 +94,7 @@ class Orchestrator:
             known.take(rounds.load_round(session, job_id, m))
             known.groups = rounds.load_groups(session, job_id, m)
         for key, place in places.items():
-            known.in_flight[key] = InFlight(known.population(key.group), place, seen_s=now_s)
+            known.in_flight[key] = InFlight(known.population(key.group), place, seen_s=now_s, began_s=now_s)
 
     def sweep(self, job_id: str) -> None:
         """Stop what trains for a job under an attempt that is not ours: a dispatcher that was frozen may have started
