@@ -18,6 +18,7 @@ from types import FrameType
 import structlog
 
 from s2e.words import S2EError
+from service import logs
 from service.dispatch.backends import make_backend
 from service.dispatch.courier import Courier
 from service.dispatch.guarded import BackendAwayError, GuardedBackend
@@ -306,6 +307,7 @@ def configure_logging() -> None:
 def run(settings: Settings) -> None:
     """A dispatcher in this process, until SIGTERM or SIGINT."""
     configure_logging()
+    logs.configure()
     stop = threading.Event()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
