@@ -12,7 +12,7 @@ _TRAIN = ("torch", "torchvision", "safetensors", "sklearn", "cmaes", "optuna")
 _STORE = ("alembic", "psycopg", "pydantic", "pydantic_settings", "sqlalchemy")
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "train": _TRAIN,
-    "server": (*_STORE, "fastapi", "uvicorn"),
+    "server": (*_STORE, "fastapi", "prometheus_client", "uvicorn"),
     "worker": (*_TRAIN, *_STORE, "ray", "structlog"),
     "data": ("pyarrow", "PIL"),
     "testing": ("hypothesis", "pytest"),

@@ -40,9 +40,20 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+class _ToStandardError(logging.StreamHandler[Any]):
+    """Standard error as it is when a line is written."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> Any:
+        return sys.stderr
+
+
 def configure(level: int = logging.INFO) -> None:
     """Every logger of this process writes JSON lines; those of libraries only what is wrong."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _ToStandardError()
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     for name in ("s2e", "service", "workers"):

@@ -24,6 +24,7 @@ MODULES = {  # distribution -> module, where they are called differently
     "psycopg": "psycopg",
     "pydantic-settings": "pydantic_settings",
     "ray": "ray",
+    "prometheus-client": "prometheus_client",
     "scikit-learn": "sklearn",
     "sqlalchemy": "sqlalchemy",
 }

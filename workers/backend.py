@@ -25,6 +25,8 @@ class PopulationKey:
 
 OUT_OF_MEMORY = "out of memory"
 """The one cause of a loss that has a cure of its own: a smaller population."""
+PAUSED = "paused"
+"""The cause of a loss that was asked for: the population goes on from its checkpoint."""
 LOST_TRAINER = "trainer lost"
 """The cause of a loss that nobody could tell the cause of: the process or its node is gone."""
 
@@ -125,6 +127,10 @@ class TrialBackend(Protocol):
 
     def cancel(self, key: PopulationKey) -> None:
         """Stop a population; no further event of it is delivered. An unknown key changes nothing."""
+
+    def pause(self, key: PopulationKey) -> None:
+        """Let a population stop at its next epoch, with a checkpoint: it is lost then for the cause PAUSED. One that is
+        at its end, or has a trial that failed, goes on to its end. An unknown key changes nothing."""
 
     def running(self) -> frozenset[PopulationKey]:
         """Populations started and neither ended nor cancelled, those waiting for a place included."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from s2e.words import PlanSpec, Population, replace, to_json
+from workers import pausing
 from workers.backend import (
     Event,
     PopulationChecked,
@@ -72,6 +73,10 @@ class InlineBackend:
         events = self._queue.pop(key, None)
         if events is not None:
             events.close()
+
+    def pause(self, key: PopulationKey) -> None:
+        if key in self._queue:
+            pausing.ask(self._artifact_root, key)
 
     def running(self) -> frozenset[PopulationKey]:
         return frozenset(self._queue)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from s2e.words import PlanSpec, Population, replace, to_json
+from workers import pausing
 from workers.backend import (
     LOST_TRAINER,
     OUT_OF_MEMORY,
@@ -143,11 +144,11 @@ class RayBackend:
 
     def attach(self, job_id: str) -> dict[PopulationKey, str]:
         taken = {}
-        for key, hands in self._trainers.look_around().items():
+        for key in self._trainers.busy():
             if key.job_id != job_id or key in self._flights:
                 continue
             self._known.add(key)
-            self._trainers.use(hands)
+            hands = self._trainers.use(key)
             flight = _Flight(key, None, hands.asks, frozenset(), False, time.monotonic(), hands, began=True)
             self._flights[key] = flight
             taken[key] = hands.place
@@ -195,6 +196,10 @@ class RayBackend:
         if flight is not None and flight.hands is not None:
             self._stop(flight.hands, key)
 
+    def pause(self, key: PopulationKey) -> None:
+        if key in self._flights:
+            pausing.ask(self._roots[0], key)
+
     def running(self) -> frozenset[PopulationKey]:
         return frozenset(self._flights)
 
@@ -224,9 +229,7 @@ class RayBackend:
 
     def _warm(self, n_trainers: int) -> None:
         """Let new trainers import the engine at once, and not when their first population waits for them."""
-        if n_trainers:
-            self._trainers.look_around()
-        if self._trainers.is_empty:
+        if n_trainers and not self._trainers.busy() and self._trainers.is_empty:
             for _ in range(n_trainers):
                 self._trainers.create(_NOT_SHARED, {})
 
@@ -251,7 +254,7 @@ class RayBackend:
         """Trainers for what waits: idle ones, those that others have left, and new ones."""
         self._hand_out()
         if self._waiting():
-            self._trainers.look_around_if_due()
+            self._trainers.look_around()
             self._hand_out()
         waiting = self._waiting()
         nodes = self._nodes() if any(flight.avoid for flight in waiting) else []

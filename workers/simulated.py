@@ -11,6 +11,7 @@ from itertools import count
 from s2e.outcome import result_of
 from s2e.words import EpochMetrics, Estimate, PlanSpec, Population, TrialResult, TrialSpec
 from workers.backend import (
+    PAUSED,
     EpochReported,
     Event,
     PopulationChecked,
@@ -141,6 +142,17 @@ class SimulatedBackend:
         if key in self._busy:
             self._release(key)
             self._place()
+
+    def pause(self, key: PopulationKey) -> None:
+        worker = self._busy.get(key)
+        mine = sorted(entry for entry in self._events if entry[2].key == key)
+        following = next((at_s for at_s, _, event in mine if isinstance(event, EpochReported)), None)
+        if worker is None or following is None or following == mine[-1][0]:  # at its end, or waiting for a place
+            return
+        self._events = [entry for entry in self._events if entry[2].key != key or entry[0] <= following]
+        paused = PopulationLost(key, PAUSED, True, PAUSED, _name(worker))
+        self._events.append((following, next(self._order), paused))
+        heapq.heapify(self._events)
 
     def running(self) -> frozenset[PopulationKey]:
         driven = {*self._busy, *(entry[2].key for entry in self._events)} - self._left.keys()

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from s2e.words import DataError, Estimate, Population, S2EError, TrialError, read, replace
+from workers import pausing
 from workers.backend import (
     OUT_OF_MEMORY,
+    PAUSED,
     EpochReported,
     Event,
     PopulationChecked,
@@ -97,11 +99,12 @@ def cause_of(error: Exception, data_root: str | None) -> str:
 
 
 def _train(key: PopulationKey, population: Population, artifact_root: str, data_root: str | None) -> Iterator[Event]:
-    from s2e.train.keep import BelowRoot, NotKept, train_patiently
+    from s2e.train.keep import BelowRoot, NotKept, Paused, train_patiently
     from s2e.train.trial import PopulationEpoch
 
     keeper, holding = BelowRoot(artifact_root, key.job_id, key.attempt, data_root, CHECKPOINT_S), _Holding()
-    for step in train_patiently(population, keeper, data_root):
+    paused = partial(pausing.is_asked, artifact_root, key)
+    for step in train_patiently(population, keeper, data_root, paused):
         if isinstance(step, NotKept):
             yield PopulationHeld(key, _held(step.error, artifact_root))
             holding.wait(step.error)
@@ -109,6 +112,10 @@ def _train(key: PopulationKey, population: Population, artifact_root: str, data_
         holding = _Holding()
         if isinstance(step, PopulationEpoch):
             yield EpochReported(key, step.epochs)
+            continue
+        pausing.forget(artifact_root, key)
+        if isinstance(step, Paused):
+            yield PopulationLost(key, PAUSED, True, PAUSED)
         else:
             yield PopulationFinished(key, step.results)
 

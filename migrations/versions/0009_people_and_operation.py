@@ -15,6 +15,7 @@ ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 def upgrade() -> None:
     op.add_column("jobs", sa.Column("owner", sa.String(length=80), nullable=False, server_default=""))
     op.add_column("jobs", sa.Column("priority", sa.Integer(), nullable=False, server_default="0"))
+    op.add_column("jobs", sa.Column("device_s", sa.Double(), nullable=False, server_default="0"))
     op.add_column("jobs", sa.Column("stop", sa.Text(), nullable=False, server_default=""))
     _partial_index("ix_jobs_of_owner", "jobs", ["owner", "state"], "owner <> ''")
     _people()
@@ -97,5 +98,5 @@ def downgrade() -> None:
     for table in ("webhook_deliveries", "webhooks", "audit", "api_keys"):
         op.drop_table(table)
     op.drop_index("ix_jobs_of_owner", "jobs")
-    for column in ("stop", "priority", "owner"):
+    for column in ("stop", "device_s", "priority", "owner"):
         op.drop_column("jobs", column)

@@ -105,6 +105,7 @@ def load_split(spec: DataSpec, data_root: str | None = None) -> SplitData:
             validation_labels="clean",
             labels="injected",
             estimate=None,
+            audit=None,
             trusted=replace(spec.trusted, counted=None),
         ),
         data_root or environment_root(),

@@ -7,18 +7,21 @@ What its rounds are, each kind of job says itself (:data:`s2e.parts.KINDS`).
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from s2e.door.budget import exceeded, used_up
 from s2e.door.overrides import merged
 from s2e.parts import KINDS
 from s2e.words import JobSpec, Population, Round, RoundRecord, TrialError, TrialResult, TrialSpec, replace
 
 
 def next_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
-    """The round that follows ``history``; None when the job is done."""
-    return KINDS[spec.kind].next_round(spec, history)
+    """The round that follows ``history``; None when the job is done, or what follows does not fit into its budget."""
+    round_ = KINDS[spec.kind].next_round(spec, history)
+    return None if round_ is None or exceeded(spec, history, round_) else round_
 
 
 def n_rounds(spec: JobSpec) -> int:
@@ -28,12 +31,24 @@ def n_rounds(spec: JobSpec) -> int:
 
 def n_trials(spec: JobSpec) -> int:
     """Most trials of a whole job."""
-    return KINDS[spec.kind].n_trials(spec)
+    n = KINDS[spec.kind].n_trials(spec)
+    return n if spec.budget.trials is None else min(n, spec.budget.trials)
 
 
-def report_of(spec: JobSpec, history: Sequence[RoundRecord]) -> Any:
-    """The report of a job, after its last round."""
-    return KINDS[spec.kind].report_of(spec, history)
+def report_of(spec: JobSpec, history: Sequence[RoundRecord], stop: str = "") -> Any:
+    """The report of a job, after its last round. ``stop``: why it was ended before it was done, where the rounds do not
+    say so themselves; of the last round then, trials without a result were not trained to their end."""
+    report = KINDS[spec.kind].report_of(spec, history)
+    stop = stop or stopped(spec, history)
+    return replace(report, verdict=f"Ended early: {stop}. {report.verdict}") if stop else report
+
+
+def stopped(spec: JobSpec, history: Sequence[RoundRecord]) -> str:
+    """Which budget ended a job after these rounds; empty where it was done, or was not ended by its rounds."""
+    if spec.budget.trials is None and spec.budget.epochs is None:
+        return ""
+    round_ = KINDS[spec.kind].next_round(spec, history)
+    return "" if round_ is None else exceeded(spec, history, round_)
 
 
 def hopeless(history: Sequence[RoundRecord]) -> str:
@@ -89,15 +104,22 @@ def run_search(
 
     Raises TrialError where nothing could be trained.
     """
-    history: list[RoundRecord] = []
+    history, began_s, stop = list[RoundRecord](), time.monotonic(), ""
     while (round_ := next_round(spec, history)) is not None:
+        if history and (stop := _out_of_time(spec, time.monotonic() - began_s)):
+            break
         results = sorted(run_round(round_, populations(spec, round_)), key=lambda result: result.k)
         history.append(RoundRecord(round_, tuple(results)))
         if reason := hopeless(history):
             raise TrialError(reason)
     if reason := nothing_trained(history):
         raise TrialError(reason)
-    return history, report_of(spec, history)
+    return history, report_of(spec, history, stop)
+
+
+def _out_of_time(spec: JobSpec, took_s: float) -> str:
+    hours = spec.budget.wall_clock
+    return used_up("wall_clock", hours, "hours") if hours is not None and took_s > 3600 * hours else ""
 
 
 def _alike(trials: Sequence[TrialSpec]) -> list[tuple[TrialSpec, ...]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import fmean
+from typing import Any
 
 from s2e.data.own.trusted import words as trusted_words
 from s2e.data.validation import validation_warning
@@ -45,6 +46,7 @@ def make_report(spec: JobSpec, history: Sequence[RoundRecord], recommended: tupl
         accuracy_warning(spec.data),
         validation_warning(spec.data),
     )
+    keep_rate, train = _shown(rows, history, recommended)
     first = next((r for t, r in _pairs(history, "retrain") if t.label == "searched" and r.model), None)
     return Report(
         recommended=recommended,
@@ -52,10 +54,10 @@ def make_report(spec: JobSpec, history: Sequence[RoundRecord], recommended: tupl
         best_run_validation_accuracy=None if best is None else best[1].validation_accuracy,
         best_run_model=None if best is None else best[1].model,
         recommended_model=None if first is None else first.model,
-        keep_rate=rows[0].keep_rate,
+        keep_rate=keep_rate,
         rows=rows,
         verdict=" ".join(filter(None, said)),
-        train=rows[0].train,
+        train=train,
         basis=_basis(spec, history),
         measured=measured,
         accuracy="validation accuracy" if measured == "validation_accuracy" else spec.data.accuracy_title,
@@ -72,9 +74,22 @@ def accuracy_warning(data: DataSpec) -> str:
 
 
 def rows_of(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[ReportRow, ...]:
-    """The comparison so far, one row for each schedule."""
+    """The comparison so far, one row for each schedule that was trained in it."""
     retrained = _pairs(history, "retrain")
-    return tuple(_row(spec, label, retrained) for label in TITLES)
+    there = {trial.label for trial, _ in retrained}
+    return tuple(_row(spec, label, retrained) for label in TITLES if label in there)
+
+
+def _shown(
+    rows: Sequence[ReportRow], history: Sequence[RoundRecord], recommended: tuple[int, int] | None
+) -> tuple[tuple[float, ...], dict[str, Any]]:
+    """R(t) and the settings that the report recommends: as they were compared, or, where a budget ended the job before
+    the comparison, those of the recommended trial; none without any."""
+    if rows:
+        return rows[0].keep_rate, rows[0].train
+    trials = {(trial.round, trial.k): trial for record in history for trial in record.round.trials}
+    trial = None if recommended is None else trials[recommended]
+    return ((), {}) if trial is None else (trial.keep_rate, trial.train)
 
 
 def undecided(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[str, ...]:
@@ -173,6 +188,8 @@ def _verdict(rows: Sequence[ReportRow], recommended: tuple[int, int] | None) -> 
     """The claim that the paired intervals support, and nothing more."""
     if recommended is None:
         return "Every trial of the search failed; no schedule is recommended."
+    if not rows:
+        return "The schedules were not compared on fresh seeds: the recommended one may owe its place to luck."
     places: dict[str, list[ReportRow]] = {"beats": [], "is worse than": [], "open": [], "unknown": []}
     for row in rows[1:]:
         places[_outcome(row)].append(row)

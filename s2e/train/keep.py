@@ -49,6 +49,11 @@ class NotKept:
     error: OSError
 
 
+@dataclass(frozen=True)
+class Paused:
+    """The population has stopped between two epochs, and is kept: whoever trains it next goes on from there."""
+
+
 def train_kept(
     population: Population, keeper: Keeper, data_root: str | None
 ) -> Iterator[PopulationEpoch | PopulationEnd]:
@@ -56,13 +61,15 @@ def train_kept(
     for step in train_patiently(population, keeper, data_root):
         if isinstance(step, NotKept):
             raise step.error
+        assert not isinstance(step, Paused)  # nobody asked for it
         yield step
 
 
 def train_patiently(
-    population: Population, keeper: Keeper, data_root: str | None
-) -> Iterator[PopulationEpoch | PopulationEnd | NotKept]:
-    """:func:`train_kept` for a disk that may be full for a while: what was trained waits until it can be written."""
+    population: Population, keeper: Keeper, data_root: str | None, paused: Callable[[], bool] = lambda: False
+) -> Iterator[PopulationEpoch | PopulationEnd | NotKept | Paused]:
+    """:func:`train_kept` for a disk that may be full for a while: what was trained waits until it can be written.
+    ``paused`` is asked after every epoch."""
     yield from _kept(partial(keeper.begin, population))
     unfinished = keeper.unfinished(population)
     start = None if unfinished is None else unfinished.load()
@@ -80,6 +87,9 @@ def train_patiently(
         if step.epochs[0].epoch + 1 == population.n_epochs_run < population.train.n_epochs:
             yield from _kept(partial(_keep_checkpoints, population, keeper, step))
         yield step
+        if unfinished is not None and paused() and (yield from _kept(partial(unfinished.keep, step))):
+            yield Paused()
+            return
         if unfinished is not None:
             unfinished.keep_if_due(step)
 

@@ -49,17 +49,26 @@ class Unfinished:
 
     def keep_if_due(self, step: PopulationEpoch) -> None:
         """Write where the population is after ``step``. A disk that is full costs no training."""
-        if time.monotonic() < self._next_s or step.epochs[0].epoch + 1 >= self._population.n_epochs_run:
+        if time.monotonic() < self._next_s:
             return
         began_s = time.monotonic()
-        checkpoints = [checkpoint for checkpoint in step.checkpoints() if checkpoint is not None]
-        if len(checkpoints) == len(self._population.trials):  # with a trial that failed it begins anew
-            try:
-                self._write(checkpoints)
-            except OSError as error:
-                log.warning("no checkpoint: %s", error)
+        try:
+            self.keep(step)
+        except OSError as error:
+            log.warning("no checkpoint: %s", error)
         now_s = time.monotonic()
         self._next_s = now_s + max(self._every_s, (now_s - began_s) / SHARE)
+
+    def keep(self, step: PopulationEpoch) -> bool:
+        """Write where the population is after ``step``; False where it cannot go on from there: at its end, and with a
+        trial that failed, which makes it begin anew. Raises OSError."""
+        if step.epochs[0].epoch + 1 >= self._population.n_epochs_run:
+            return False
+        checkpoints = [checkpoint for checkpoint in step.checkpoints() if checkpoint is not None]
+        if len(checkpoints) < len(self._population.trials):
+            return False
+        self._write(checkpoints)
+        return True
 
     def told_again(self, checkpoints: Sequence[Checkpoint]) -> Iterator[PopulationEpoch]:
         """The epochs that are done."""

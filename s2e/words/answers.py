@@ -228,11 +228,13 @@ class TrialSchedule:
 
 @dataclass(frozen=True)
 class TrialSchedules:
-    """Every trial's R(t), thinned to the same epochs."""
+    """Every trial's R(t), thinned to the same epochs; or what has changed of it."""
 
     epochs: tuple[int, ...]
     items: tuple[TrialSchedule, ...]
     recommended: Recommended | None
+    last_event_id: int = param(0, doc="the newest event that this answer knows of: ask with since to get what follows")
+    whole: bool = param(True, doc="false: only trials that have changed, or come, behind since")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,13 @@ class SessionIn:
 
 
 @dataclass(frozen=True)
+class ChangeIn:
+    """What can be changed of a job that has been submitted."""
+
+    priority: int = param(ge=-100, le=100, doc="among the jobs of one owner, the highest has places first")
+
+
+@dataclass(frozen=True)
 class AskIn:
     """How many trials, and for how long."""
 

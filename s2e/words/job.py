@@ -49,6 +49,24 @@ class PlanSpec:
 
 
 @dataclass(frozen=True)
+class BudgetSpec:
+    """What a job may use up. With the first of them that is used up it ends, with the report of what was done.
+
+    Trials and epochs are counted over the rounds, so where they end is a function of the job: a round that does not fit
+    is not begun. The two times depend on the place; where they end is stored with the job.
+    """
+
+    trials: int | None = param(None, ge=1, doc="most trials, re-trainings among them; null: no limit")
+    epochs: int | None = param(None, ge=1, doc="most epochs over all trials; null: no limit")
+    device_hours: float | None = param(
+        None, gt=0, doc="most hours of training, summed over the places that trained at once; null: no limit"
+    )
+    wall_clock: float | None = param(
+        None, gt=0, doc="most hours from the job's start to its end, pauses among them; null: no limit"
+    )
+
+
+@dataclass(frozen=True)
 class JobSpec:
     """One search, or one comparison: data, training, what is searched or compared, and the execution plan."""
 
@@ -78,6 +96,10 @@ class JobSpec:
     report: ReportSpec = param(ReportSpec, doc="the final comparison")
     compare: CompareSpec | None = param(None, doc="what a job of kind compare compares")
     plan: PlanSpec = param(PlanSpec, doc="execution plan")
+    budget: BudgetSpec = param(BudgetSpec, doc="what the job may use up before it ends with its report")
+    priority: int = param(
+        0, ge=-100, le=100, doc="among the jobs of one owner, whose populations have places first: the highest number"
+    )
 
     @property
     def tail_epochs(self) -> int:

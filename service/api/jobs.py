@@ -20,6 +20,7 @@ from s2e.parts import KINDS
 from s2e.words import Estimate, JobSpec, read, replace, to_json
 from s2e.words.answers import Fan, JobRound, Progress
 from s2e.words.answers import Job as JobAnswer
+from s2e.words.asks import ChangeIn
 from service.api.admission import admit
 from service.api.lookup import StoredJobs
 from service.api.registered import with_registered
@@ -40,7 +41,7 @@ def submit(
 
     Raises SpecError, Conflict, OverQuota.
     """
-    spec = parse_job(with_registered(session, body), StoredJobs(session))
+    spec = parse_job(with_registered(session, body), StoredJobs(session, settings.artifact_root))
     admit(spec, settings)
     # What was asked, and not what the jobs it starts from have become; the report of a search does not change.
     asked = replace(spec, search=replace(spec.search, earlier=())) if spec.search.warm_start else spec
@@ -69,6 +70,12 @@ def resume(session: Session, job_id: str) -> JobAnswer:
     return get(session, job_id)
 
 
+def change(session: Session, job_id: str, wanted: ChangeIn) -> JobAnswer:
+    """Change what can be changed of a job. Raises NotFound, Conflict."""
+    repository.change_priority(session, job_id, wanted.priority)
+    return get(session, job_id)
+
+
 def retry(session: Session, job_id: str) -> JobAnswer:
     """Try a failed job again. Raises NotFound, IllegalTransition."""
     repository.retry_job(session, job_id)
@@ -93,11 +100,13 @@ def get(session: Session, job_id: str) -> JobAnswer:
     return jobs_out(session, [queries.job(session, job_id)])[0]
 
 
-def jobs_out(session: Session, jobs: Sequence[Job]) -> list[JobAnswer]:
-    """Jobs with their progress, in three queries for all of them."""
+def jobs_out(session: Session, jobs: Sequence[Job], wants: Callable[..., bool] = lambda *_: True) -> list[JobAnswer]:
+    """Jobs with their progress, in three queries for all of them; fewer where nobody ``wants`` what they tell."""
     ids = [job.id for job in jobs]
-    rounds, epochs = queries.rounds_done(session, ids), queries.running_epochs(session, ids)
-    events, now = queries.last_events(session, ids), datetime.now(UTC)
+    rounds = queries.rounds_done(session, ids) if wants("progress") else {}
+    epochs = queries.running_epochs(session, ids) if wants("progress") else {}
+    events = queries.last_events(session, ids) if wants("last_event_id") else {}
+    now = datetime.now(UTC)
     answers = [_job_out(job, rounds.get(job.id, 0), epochs.get(job.id, 0), now) for job in jobs]
     return [replace(answer, last_event_id=events.get(answer.id, 0)) for answer in answers]
 

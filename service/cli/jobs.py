@@ -24,7 +24,7 @@ _PANEL = "Jobs"
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    for function in (submit, jobs, show, watch, report, model, cancel, pause, resume, retry, delete):
+    for function in (submit, jobs, show, watch, report, model, cancel, pause, resume, retry, priority, delete):
         app.command(rich_help_panel=_PANEL)(function)
 
 
@@ -159,7 +159,7 @@ def cancel(job_id: JobId, url: Url = DEFAULT_URL, key: Key = None) -> None:
 
 
 def pause(job_id: JobId, url: Url = DEFAULT_URL, key: Key = None) -> None:
-    """Start nothing more of a job; what trains goes on to its end."""
+    """Start nothing more of a job; what trains stops at its next epoch, and goes on from there when it is resumed."""
     with S2EClient(url, key) as client:
         typer.echo(client.pause(job_id).state)
 
@@ -174,6 +174,17 @@ def retry(job_id: JobId, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """Try a failed job again. What ended well is kept; only what failed is trained."""
     with S2EClient(url, key) as client:
         typer.echo(client.retry(job_id).state)
+
+
+def priority(
+    job_id: JobId,
+    value: Annotated[int, typer.Argument(min=-100, max=100, help="The highest has places first.")],
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+) -> None:
+    """Give a job another priority among those of its owner. (For a negative one: s2e priority ID -- -5)"""
+    with S2EClient(url, key) as client:
+        typer.echo(client.change(job_id, value).priority)
 
 
 def delete(

@@ -32,6 +32,19 @@ def ask(lead: Lead, job_id: str, n_rounds: int) -> Step:
     return _write(lead, job_id, known, known.round)
 
 
+def end_early(lead: Lead, job_id: str, stop: str) -> Step:
+    """A budget of time is used up: the report is made of what was done by then."""
+    known = lead.recall(job_id)
+    with lead.database.read() as session:
+        history = rounds.load_history(session, job_id)
+    if not any(result.objective is not None for record in history for result in record.results):
+        return _give_up(lead, job_id, f"{stop} before any trial ended well")
+    report = loop.report_of(known.spec, history, stop)
+    with lead.database.write() as session:
+        repository.finish_job(session, job_id, lead.owner, report, stop)
+    return Step.AGAIN
+
+
 def _write(lead: Lead, job_id: str, known: KnownJob, round_: Round) -> Step:
     """The next trials of a round, as many as keep the database's lock for a moment only; with the last of them the
     round is there."""
@@ -54,6 +67,7 @@ def _finish(lead: Lead, job_id: str, known: KnownJob) -> Step:
     if reason := loop.nothing_trained(known.history):
         return _give_up(lead, job_id, reason)
     report = loop.report_of(known.spec, known.history)
+    reason = loop.stopped(known.spec, known.history)
     with lead.database.write() as session:
-        repository.finish_job(session, job_id, lead.owner, report)
+        repository.finish_job(session, job_id, lead.owner, report, reason)
     return Step.AGAIN

@@ -23,7 +23,7 @@ from service.dispatch.guarded import BackendAwayError, GuardedBackend
 from service.dispatch.heartbeat import Heartbeat
 from service.dispatch.orchestrator import STALL_S, Orchestrator
 from service.dispatch.step import Step
-from service.dispatch.turns import Turns
+from service.dispatch.turns import Claim, Turns
 from service.settings import Settings
 from service.store import leases
 from service.store.changes import LeaseLostError
@@ -59,6 +59,7 @@ class Dispatcher:
         poll_s: float = 0.2,
         max_attempts: int = 3,
         stall_s: float = STALL_S,
+        owner_trials: int = 0,
         keep_trainers: bool = False,
         owner: str = "",
         heartbeat: Heartbeat | None = None,
@@ -69,7 +70,9 @@ class Dispatcher:
         self._backend: TrialBackend = GuardedBackend(backend)
         self._lease_s = lease_s
         self._poll_s = poll_s
-        self._orchestrator = Orchestrator(database, self._backend, self.owner, max_attempts, stall_s=stall_s)
+        self._orchestrator = Orchestrator(
+            database, self._backend, self.owner, max_attempts, stall_s=stall_s, owner_trials=owner_trials
+        )
         self.heartbeat = heartbeat or Heartbeat(database, self.owner, lease_s)
         self._led: set[str] = set()
         self._turns = Turns()
@@ -182,6 +185,8 @@ class Dispatcher:
         """Notice what others have changed about the jobs led: users, and external trainers, whose leases also end."""
         with self._database.read() as session:
             states = leases.led_states(session, self.owner)
+        for job_id, job in states.items():
+            self._turns.claim(job_id, Claim(job.owner, job.priority))
         self._turns.see({job_id: state for job_id, state in states.items() if job_id in self._led})
         if time.monotonic() >= self._visit_at_s:
             self._visit_at_s = time.monotonic() + VISIT_S
@@ -318,6 +323,7 @@ def run(settings: Settings) -> None:
             poll_s=settings.poll_s,
             max_attempts=settings.max_attempts,
             stall_s=settings.stall_s,
+            owner_trials=settings.owner_trials,
             keep_trainers=settings.keep_trainers,
             owner=owner,
             heartbeat=heartbeat,

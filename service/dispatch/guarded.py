@@ -45,6 +45,10 @@ class GuardedBackend:
         with _told():
             self._backend.cancel(key)
 
+    def pause(self, key: PopulationKey) -> None:
+        with _told():
+            self._backend.pause(key)
+
     def running(self) -> frozenset[PopulationKey]:
         with _told():
             return self._backend.running()

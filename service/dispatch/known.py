@@ -21,6 +21,10 @@ class InFlight:
     """Why it waits with what it has trained; empty while it gets on."""
     seen_s: float = 0.0
     """When it was last heard of."""
+    began_s: float | None = None
+    """When its training began; None: it has not."""
+    pausing: bool = False
+    """Whether it was told to stop at its next epoch."""
 
 
 @dataclass
@@ -28,6 +32,8 @@ class KnownJob:
     """The parts of a job that never change once stored, read only once, and what is under way."""
 
     spec: JobSpec
+    owner: str = ""
+    """Whose job it is."""
     history: list[RoundRecord] = field(default_factory=list)
     round: Round | None = None
     """The last round, or the next one while it is being written."""

@@ -16,11 +16,15 @@ MOST_KNOWN = 256
 class Lead:
     """Shared by all that move a job: the steps differ, what they work with does not."""
 
-    def __init__(self, database: Database, backend: TrialBackend, owner: str, breaker: Breaker) -> None:
+    def __init__(
+        self, database: Database, backend: TrialBackend, owner: str, breaker: Breaker, owner_trials: int = 0
+    ) -> None:
         self.database = database
         self.backend = backend
         self.owner = owner
         self.breaker = breaker
+        self.owner_trials = owner_trials
+        """Trials of one owner that may be under way; 0: any number."""
         self._known: dict[str, KnownJob] = {}
         self._recent: dict[str, None] = {}
 
@@ -28,7 +32,8 @@ class Lead:
         """What is known of a job; its spec at least."""
         if job_id not in self._known:
             with self.database.read() as session:
-                self._known[job_id] = KnownJob(rounds.load_spec(session, job_id))
+                spec, owner = rounds.load_spec(session, job_id), rounds.load_owner(session, job_id)
+            self._known[job_id] = KnownJob(spec, owner)
         return self._known[job_id]
 
     def known(self, job_id: str) -> KnownJob | None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 
 from s2e.words import Population, replace
 from s2e.words.states import JOB_ENDED, TRIAL_IN_FLIGHT
-from service.dispatch import asking
+from service.dispatch import asking, budgets
 from service.dispatch.breaker import Breaker
 from service.dispatch.checking import CHECK, Checking
 from service.dispatch.known import InFlight, KnownJob
@@ -27,6 +27,7 @@ from service.store.engine import Database
 from service.store.rounds import JobStatus
 from workers.backend import (
     OUT_OF_MEMORY,
+    PAUSED,
     Event,
     PopulationChecked,
     PopulationFinished,
@@ -52,6 +53,7 @@ class Orchestrator:
         max_attempts: int = 3,
         breaker: Breaker | None = None,
         stall_s: float = STALL_S,
+        owner_trials: int = 0,
     ) -> None:
         self._database = database
         self._backend = backend
@@ -59,7 +61,7 @@ class Orchestrator:
         self._max_attempts = max_attempts
         self._stall_s = stall_s
         self.breaker = breaker or Breaker()
-        self._lead = Lead(database, backend, owner, self.breaker)
+        self._lead = Lead(database, backend, owner, self.breaker, owner_trials)
         self._placing = Placing(self._lead)
         self._checking = Checking(self._lead, self._placing)
         self.leave = self._lead.leave
@@ -112,11 +114,12 @@ class Orchestrator:
 
     def record(self, job_id: str, events: Iterable[Event]) -> None:
         """Write down everything one poll brought about one job, in one transaction."""
-        events = list(events)
+        events, known = list(events), self._lead.known(job_id)
+        trained = [event for event in events if event.key.round != CHECK]
         with self._database.write() as session:
-            trained = [event for event in events if event.key.round != CHECK]
             populations.record_events(session, job_id, self._owner, trained, self._max_attempts)
-        known = self._lead.known(job_id)
+            if known is not None and (took_s := budgets.took_s(known, trained, self.breaker.now_s())):
+                repository.spend(session, job_id, took_s)
         if known is not None:
             for event in events:
                 self._note(job_id, known, event)
@@ -130,7 +133,7 @@ class Orchestrator:
         flight.seen_s = self.breaker.now_s()
         match event:
             case PopulationStarted():
-                flight.place = event.place
+                flight.place, flight.began_s = event.place, self.breaker.now_s()
             case PopulationFinished():
                 self.breaker.went_well(job_id, flight.place)
             case PopulationChecked():
@@ -147,7 +150,7 @@ class Orchestrator:
             known.groups = None  # the database has split it
             if is_check:
                 self._checking.was_too_large(job_id, known, n_trials)
-        elif event.retryable:
+        elif event.retryable and event.cause != PAUSED:
             self.breaker.lost(job_id, event.cause, event.reason, event.place or "")
         elif is_check:
             self.fail(job_id, event.reason)
@@ -174,12 +177,21 @@ class Orchestrator:
             return self._cancel(job_id)
         if status.state == "queued":
             return self._begin(job_id, status)
-        is_external = self._lead.is_external(job_id)
-        if is_external and self._take_back(job_id):
+        if self._lead.is_external(job_id) and self._take_back(job_id):
             return Step.AGAIN
-        in_flight, pending = status.in_state(*TRIAL_IN_FLIGHT), status.in_state("pending")
         if status.state == "paused":
-            return Step.WAIT if in_flight else Step.DONE
+            self._placing.pause(self._lead.recall(job_id))
+            return Step.WAIT if status.in_state(*TRIAL_IN_FLIGHT) else Step.DONE
+        if status.stop:
+            return asking.end_early(self._lead, job_id, status.stop)
+        if reason := budgets.used_up(self._lead.recall(job_id), status, self.breaker.now_s()):
+            return self._stop(job_id, reason)
+        return self._go_on(job_id, status)
+
+    def _go_on(self, job_id: str, status: JobStatus) -> Step:
+        """The next step of a job that nothing holds up: check it, train what is pending, ask for the next round."""
+        in_flight, pending = status.in_state(*TRIAL_IN_FLIGHT), status.in_state("pending")
+        is_external = self._lead.is_external(job_id)
         if pending and is_external:
             return Step.WAIT
         if not status.checked and not is_external:
@@ -196,6 +208,13 @@ class Orchestrator:
         with self._database.write() as session:
             repository.finish_cancel(session, job_id, self._owner)
         return Step.DONE
+
+    def _stop(self, job_id: str, reason: str) -> Step:
+        """A budget is used up: nothing more of the job is trained."""
+        self.drop(job_id)
+        with self._database.write() as session:
+            repository.stop_job(session, job_id, self._owner, reason)
+        return Step.AGAIN
 
     def _begin(self, job_id: str, status: JobStatus) -> Step:
         runs = status.checked or self._lead.is_external(job_id)

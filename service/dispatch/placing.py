@@ -9,7 +9,7 @@ from s2e.words import Population
 from service.dispatch.known import InFlight, KnownJob
 from service.dispatch.lead import Lead
 from service.dispatch.places import capacity, share
-from service.store import repository
+from service.store import quotas, repository
 from workers.backend import PopulationKey, PopulationLost, WorkerInfo
 
 PLACES_S = 0.1
@@ -34,13 +34,20 @@ class Placing:
 
     def is_full(self, job_id: str, known: KnownJob) -> bool:
         """True if nothing of the job can be started now."""
-        return self.room(job_id) <= 0 or self._is_obstructed(job_id, known)
+        return self.room(job_id) <= 0 or self._is_over_quota(known) or self._is_obstructed(job_id, known)
 
     def give(self, known: KnownJob, key: PopulationKey, population: Population, *, check: bool = False) -> None:
         """Start a population."""
         known.in_flight[key] = InFlight(population)
         avoid = frozenset(self._lead.breaker.quarantined())
         self._lead.backend.start(key, population, avoid=avoid, check=check)
+
+    def pause(self, known: KnownJob) -> None:
+        """Let everything of a job stop at its next epoch, with a checkpoint to go on from."""
+        for key, flight in known.in_flight.items():
+            if not flight.pausing:
+                flight.pausing = True
+                self._lead.backend.pause(key)
 
     def watch(self, job_id: str, known: KnownJob) -> None:
         """Where all that is under way is held, the job is blocked for that."""
@@ -55,6 +62,15 @@ class Placing:
             self._lead.backend.cancel(key)
         reason = f"it said nothing for {stall_s:g} s"
         return [PopulationLost(key, reason, True, "stalled", known.in_flight[key].place) for key in silent]
+
+    def _is_over_quota(self, known: KnownJob) -> bool:
+        """True if the owner has as many trials under way as one may have; one population is never too much."""
+        most = self._lead.owner_trials
+        if not most:
+            return False
+        with self._lead.database.read() as session:
+            n = quotas.trials_under_way(session, known.owner)
+        return n > 0 and n + known.spec.plan.population > most
 
     def _is_obstructed(self, job_id: str, known: KnownJob) -> bool:
         """True if nothing of the job can be started now; it is blocked then, unless something of it still gets on."""

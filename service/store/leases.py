@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Insert, and_, delete, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -66,10 +66,20 @@ def renew_leases(session: Session, owner: str, job_ids: Sequence[str], lease_s: 
     return frozenset(held)
 
 
-def led_states(session: Session, owner: str) -> dict[str, tuple[str, int]]:
-    """State and trials done of every job that ``owner`` leads: what users and external trainers change beside it."""
-    query = select(Job.id, Job.state, Job.n_trials_done).where(Job.lease_owner == owner, text(f"jobs.{JOB_LEASED}"))
-    return {job_id: (state, n_done) for job_id, state, n_done in session.execute(query)}
+class LedJob(NamedTuple):
+    """What users and external trainers change of a job beside its dispatcher, and what its turns rest on."""
+
+    state: str
+    n_trials_done: int
+    priority: int
+    owner: str
+
+
+def led_states(session: Session, owner: str) -> dict[str, LedJob]:
+    """Every job that the dispatcher ``owner`` leads."""
+    query = select(Job.id, Job.state, Job.n_trials_done, Job.priority, Job.owner)
+    rows = session.execute(query.where(Job.lease_owner == owner, text(f"jobs.{JOB_LEASED}")))
+    return {row.id: LedJob(row.state, row.n_trials_done, row.priority, row.owner) for row in rows}
 
 
 def release_leases(session: Session, owner: str, job_ids: Sequence[str]) -> None:

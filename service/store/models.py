@@ -114,6 +114,8 @@ class Job(Base):
     """Whose key submitted it; empty: nobody's, and everybody's."""
     priority: Mapped[int] = mapped_column(default=0)
     """Among the jobs of its owner."""
+    device_s: Mapped[float] = mapped_column(default=0.0)
+    """Seconds that its populations took of their places, of those that have ended."""
     stop: Mapped[str] = mapped_column(Text, default="")
     """Which budget was used up, in words; empty: none. What was done by then is in the rows, so the report can be made
     again from them."""

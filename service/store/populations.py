@@ -22,6 +22,7 @@ from service.store.many import insert_many
 from service.store.models import EPOCH_NUMBERS, TRIAL_NUMBERS, Attempt, Base, Epoch, Job, Trial
 from workers.backend import (
     OUT_OF_MEMORY,
+    PAUSED,
     EpochReported,
     Event,
     PopulationFinished,
@@ -30,9 +31,9 @@ from workers.backend import (
     PopulationStarted,
 )
 
-GIVEN_UP = ("lost", "orphaned", "cancelled")
-"""Outcomes after which an attempt's events are late. ``orphaned``: its dispatcher went away; that is not the trial's
-fault, so it does not count towards the most attempts of a trial."""
+GIVEN_UP = ("lost", "orphaned", "cancelled", PAUSED)
+"""Outcomes after which an attempt's events are late. ``paused``: a user wanted it. ``orphaned``: its dispatcher went
+away; neither is the trial's fault, so they do not count towards the most attempts of a trial."""
 _EPOCHS = Base.metadata.tables[Epoch.__tablename__]
 """The table and not the class: rows by the thousand need no mapper."""
 _KNOWN = select(_EPOCHS.c.trial_id, _EPOCHS.c.attempt, _EPOCHS.c.epoch).where(
@@ -267,7 +268,7 @@ def _record_lost(
         _close_attempts(session, trials, "failed", event.reason)
         move_trials(session, job, trials, "failed", event.reason)
         return
-    _close_attempts(session, trials, "lost", event.reason)
+    _close_attempts(session, trials, PAUSED if event.cause == PAUSED else "lost", event.reason)
     move_trials(session, job, trials, "lost", event.reason)
     n_lost = Counter[str]() if max_attempts is None else _n_lost(session, trials)
     spent = [trial for trial in trials if max_attempts is not None and n_lost[trial.id] >= max_attempts]

@@ -66,6 +66,7 @@ def _insert_job(session: Session, spec: JobSpec, owner: str) -> str:
         n_rounds=loop.n_rounds(spec),
         created_at=at,
         owner=owner,
+        priority=spec.priority,
     )
     session.add(job)
     session.flush()
@@ -87,7 +88,8 @@ def cancel_job(session: Session, job_id: str, reason: str = "cancelled by the us
 
 
 def pause_job(session: Session, job_id: str, reason: str = "paused by the user") -> None:
-    """Start no new population; those that train go on to their end. Raises NotFound, IllegalTransition."""
+    """Start no new population; those that train stop at their next epoch, to go on from there. Raises NotFound,
+    IllegalTransition."""
     move_job(session, lock_job(session, job_id), "paused", reason)
 
 
@@ -97,6 +99,16 @@ def resume_job(session: Session, job_id: str) -> None:
     if job.state != "paused":  # a failed job may be queued too, but by a retry only
         raise IllegalTransition("job", job.state, "running", sorted(JOB_TRANSITIONS[job.state]))
     move_job(session, job, "queued" if job.started_at is None else "running")
+
+
+def change_priority(session: Session, job_id: str, priority: int) -> None:
+    """Let a job come sooner or later than the others of its owner. Raises NotFound; Conflict for one that has ended."""
+    job = lock_job(session, job_id)
+    if job.state in JOB_ENDED:
+        raise Conflict(f"job {job_id} is {job.state}: nothing of it waits for a place")
+    if job.priority != priority:
+        job.priority = priority
+        emit(session, job, "job", {"state": job.state, "reason": job.reason})
 
 
 def retry_job(session: Session, job_id: str) -> None:
@@ -121,6 +133,7 @@ def retry_job(session: Session, job_id: str) -> None:
     _forget_ends(session, job_id, None if anew else {trial.id for trial in again})
     job.n_trials_done = sum(trial.state in ("succeeded", "failed") for trial in trials)
     job.finished_at = job.started_at = job.estimate = None
+    job.stop = ""
     move_job(session, job, "queued", "tried again")
 
 
@@ -187,7 +200,23 @@ def halve_check(session: Session, job_id: str, owner: str, most: int) -> None:
     lock_job(session, job_id, owner).population = most
 
 
-def finish_job(session: Session, job_id: str, owner: str, report: Any) -> bool:
+def spend(session: Session, job_id: str, device_s: float) -> None:
+    """Add to the time that a job has used of the places; it is locked already."""
+    session.get_one(Job, job_id).device_s += device_s
+
+
+def stop_job(session: Session, job_id: str, owner: str, reason: str) -> None:
+    """A budget is used up: what is open is not trained any more, and the report is made of what was done. A job that a
+    user has moved meanwhile is left as it is."""
+    job = lock_job(session, job_id, owner)
+    if job.state == "blocked":
+        move_job(session, job, "running")
+    if job.state == "running":
+        job.stop = reason
+        _cancel_open_trials(session, job, reason)
+
+
+def finish_job(session: Session, job_id: str, owner: str, report: Any, reason: str = "") -> bool:
     """Write the report and complete the job; False when a user has paused or cancelled it meanwhile."""
     job = lock_job(session, job_id, owner)
     if job.state != "running":
@@ -195,7 +224,7 @@ def finish_job(session: Session, job_id: str, owner: str, report: Any) -> bool:
     job.n_trials = job.n_trials_done  # a comparison that was decided early needs fewer trials than it might have
     session.add(JobReport(job_id=job_id, report=to_json(report), created_at=utc_now()))
     emit(session, job, "report", {})
-    move_job(session, job, "completed")
+    move_job(session, job, "completed", reason)
     return True
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
@@ -48,6 +49,11 @@ class JobStatus:
     groups: tuple[GroupStatus, ...]
     checked: bool = False
     """Whether a worker has seen that the job can be trained."""
+    stop: str = ""
+    """Which budget is used up; empty: none."""
+    started_at: datetime | None = None
+    device_s: float = 0.0
+    """Time that its populations took of their places, of those that have ended."""
 
     def in_state(self, *states: str) -> tuple[int, ...]:
         """The groups of the last round that are in one of ``states``."""
@@ -64,18 +70,22 @@ def load_spec(session: Session, job_id: str) -> JobSpec:
 
 def job_status(session: Session, job_id: str) -> JobStatus:
     """State of a job and of the populations of its last round. Raises NotFound."""
-    row = session.execute(select(Job.state, Job.estimate.is_not(None)).where(Job.id == job_id)).one_or_none()
+    query = select(Job.state, Job.estimate.is_not(None).label("checked"), Job.stop, Job.started_at, Job.device_s)
+    row = session.execute(query.where(Job.id == job_id)).one_or_none()
     if row is None:
         raise NotFound("job", job_id)
-    state, checked = row
     last = session.scalar(select(func.max(SearchRound.round)).where(SearchRound.job_id == job_id))
     if last is None:
-        return JobStatus(state, 0, (), checked)
+        return _status(row, 0, ())
     rows = session.execute(
         select(Trial.group, Trial.state, Trial.attempt).distinct().where(Trial.job_id == job_id, Trial.round == last)
     )
     groups = {g: GroupStatus(g, "ended" if s in TRIAL_ENDED else s, attempt) for g, s, attempt in rows}
-    return JobStatus(state, last + 1, tuple(groups[g] for g in sorted(groups)), checked)
+    return _status(row, last + 1, tuple(groups[g] for g in sorted(groups)))
+
+
+def _status(row: Any, n_rounds: int, groups: tuple[GroupStatus, ...]) -> JobStatus:
+    return JobStatus(row.state, n_rounds, groups, row.checked, row.stop, row.started_at, row.device_s)
 
 
 def load_round(session: Session, job_id: str, index: int) -> Round:
@@ -85,6 +95,14 @@ def load_round(session: Session, job_id: str, index: int) -> Round:
         raise NotFound("round", index)
     specs = session.scalars(select(Trial.spec).where(Trial.job_id == job_id, Trial.round == index).order_by(Trial.k))
     return _round(row, specs.all())
+
+
+def load_owner(session: Session, job_id: str) -> str:
+    """Whose a job is. Raises NotFound."""
+    owner = session.scalar(select(Job.owner).where(Job.id == job_id))
+    if owner is None:
+        raise NotFound("job", job_id)
+    return owner
 
 
 def most_in_population(session: Session, job_id: str) -> int | None:
@@ -126,7 +144,7 @@ def _result(trial: Trial) -> TrialResult:
     return TrialResult(
         trial.round,
         trial.k,
-        failed=trial.state != "succeeded",
+        failed=trial.state not in ("succeeded", "cancelled"),  # cancelled: a budget ended the job, not the training
         reason=trial.reason,
         model=trial.model,
         final=None if trial.final is None else read(FinalAccuracies, trial.final),

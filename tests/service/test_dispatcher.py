@@ -337,7 +337,7 @@ def evaluate(trial):
     time.sleep(0.02)
     return SimulatedTrial.constant(0.4 + sum(trial.keep_rate) / 10, len(trial.keep_rate))
 
-dispatcher.make_backend = lambda settings: SimulatedBackend(evaluate, n_workers=2)
+dispatcher.make_backend = lambda *_: SimulatedBackend(evaluate, n_workers=2)
 dispatcher.run(Settings())
 """
 

@@ -1,0 +1,34 @@
+"""Budgets of time: what a job has used of the places and of the clock. They end it wherever it is then, and what was
+done by then is stored; budgets of trials and epochs are the job's own (:mod:`s2e.door.budget`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from s2e.door.budget import used_up as in_words
+from service.dispatch.known import KnownJob
+from service.store.changes import utc_now
+from service.store.rounds import JobStatus
+from workers.backend import Event, PopulationFinished, PopulationLost
+
+HOUR_S = 3600.0
+
+
+def took_s(known: KnownJob, events: Iterable[Event], now_s: float) -> float:
+    """How long the populations that end with these events have trained."""
+    ended = [event.key for event in events if isinstance(event, PopulationFinished | PopulationLost)]
+    began_s = [known.in_flight[key].began_s for key in ended if key in known.in_flight]
+    return sum(now_s - at_s for at_s in began_s if at_s is not None)
+
+
+def used_up(known: KnownJob, status: JobStatus, now_s: float) -> str:
+    """Which budget of time a job that runs has used up, in words; empty: none."""
+    budget = known.spec.budget
+    if budget.device_hours is not None:
+        under_way_s = sum(now_s - flight.began_s for flight in known.in_flight.values() if flight.began_s is not None)
+        if status.device_s + under_way_s >= HOUR_S * budget.device_hours:
+            return in_words("device_hours", budget.device_hours, "device hours")
+    passed_s = (utc_now() - status.started_at).total_seconds() if status.started_at is not None else 0.0
+    if budget.wall_clock is not None and passed_s >= HOUR_S * budget.wall_clock:
+        return in_words("wall_clock", budget.wall_clock, "hours")
+    return ""
