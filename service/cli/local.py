@@ -48,7 +48,7 @@ def search(
     _, report = run(spec, data_root=data_root, output=output)
     draw_report(report, console)
     console.print()
-    terminal.print_places(console, report_files(report, output))
+    terminal.print_places(console, report_files(report, spec.kind, output))
 
 
 def plan(
