@@ -298,3 +298,23 @@ def test_a_request_that_asks_for_too_much_patience_is_answered_and_cut(
     assert head.startswith(f"HTTP/1.1 {status} ".encode())
     assert b"application/problem+json" in head.lower()
     assert json.loads(body)["code"] == code
+
+
+def test_prometheus_is_told_what_is_served_and_what_is_done(
+    place: Any, boss: S2EClient, stored: Database, assert_problem: Any
+) -> None:
+    address = f"{place.url}/metrics"
+    assert_problem(httpx.get(address), 401, "unauthorized")
+    key = boss.create_key("scraper", "ops", (READ,)).secret
+    job = boss.submit(SMALL).id
+    answer = httpx.get(address, headers={"Authorization": f"Bearer {key}", "X-Request-Id": "from-a-proxy.1"})
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert answer.headers["x-request-id"] == "from-a-proxy.1"
+    lines = dict(line.rsplit(" ", 1) for line in answer.text.splitlines() if not line.startswith("#"))
+    assert float(lines['s2e_requests_total{method="POST",operation="create_job",status="201"}']) >= 1
+    assert float(lines['s2e_request_seconds_count{operation="create_key"}']) >= 1
+    assert float(lines['s2e_jobs{state="queued"}']) >= 1
+    assert {f's2e_trials{{state="{state}"}}' for state in ("pending", "running")} <= set(lines)
+    assert float(lines["s2e_events_total"]) > 0
+    assert [lines[name] for name in ("s2e_database_up", "s2e_dispatchers", "s2e_job_leases")] == ["1.0", "0.0", "0.0"]
+    boss.cancel(job)
