@@ -29,6 +29,10 @@ class Settings(BaseSettings):
     port: int = Field(default=8642, ge=0, le=65_535)
     api_key: SecretStr | None = None
     max_body_bytes: int = Field(default=262_144, ge=1)
+    max_upload_bytes: int = Field(default=256 * 2**20, ge=1)
+    """Of one file or archive of data that is sent; unpacked, eight times that."""
+    look_s: float = Field(default=900.0, gt=0)
+    """Longest look at data that are being registered."""
     max_header_bytes: int = Field(default=65_536, ge=1_024)
     """All headers of a request together."""
     receive_s: float = Field(default=20.0, gt=0)

@@ -44,6 +44,7 @@ class Hands:
     answer: Any = None
     """Its state, asked for while it is on its way."""
     wanted_s: float = 0.0
+    """When it was last wanted, or first asked."""
 
 
 class Trainers:
@@ -65,6 +66,8 @@ class Trainers:
         self._idle: dict[str, Hands] = {}
         self._coming: dict[str, Hands] = {}
         self._used: set[str] = set()
+        self._busy: dict[PopulationKey, Hands] = {}
+        """Those that train what nobody here has started."""
         self._looked_s = -LOOK_S
 
     def create(self, asks: dict[str, float], avoids: dict[str, str]) -> None:
@@ -102,6 +105,12 @@ class Trainers:
     def forget(self, hands: Hands) -> None:
         """It is in other hands, or gone."""
         self._used.discard(hands.name)
+        self._looked_s = -LOOK_S
+
+    def dismiss(self, hands: Hands) -> Any:
+        """Let an idle trainer end; one that another dispatcher has given work meanwhile trains on."""
+        self._idle.pop(hands.name, None)
+        return hands.actor.end_if_idle.remote()
 
     def end(self, hands: Hands) -> None:
         """End a trainer, whatever it does."""
@@ -127,56 +136,64 @@ class Trainers:
                 self.end(hands)
         for hands in list(self._idle.values()):
             if asked and all(hands.asks != asks for asks, _ in asked):
-                self.end(hands)
+                self.dismiss(hands)
 
     def answers(self) -> dict[Any, Hands]:
         """What the trainers on their way are going to answer."""
         return {hands.answer: hands for hands in self._coming.values()}
 
-    def arrived(self, hands: Hands) -> PopulationKey | None:
-        """A trainer on its way has answered; what it trains, if it is not idle."""
+    def arrived(self, hands: Hands) -> None:
+        """A trainer on its way has answered: it is idle, or trains for somebody else."""
         self._coming.pop(hands.name, None)
         try:
             state: State = self._ray.get(hands.answer)
         except self._ray.exceptions.RayError as error:
             log.warning("trainer %s is not there: %s", hands.name, error)
-            return None
+            return
         hands.asks, hands.node, hands.place = state["asks"], state["node"], self._place_of(state["node"])
-        if state["key"] is not None:
-            return PopulationKey(**state["key"])
-        self._idle[hands.name] = hands
-        return None
+        if state["key"] is None:
+            self._idle[hands.name] = hands
+        else:
+            self._busy[PopulationKey(**state["key"])] = hands
 
-    def look_around(self) -> dict[PopulationKey, Hands]:
-        """Find the trainers that others have started. Idle ones are ours too; those that train are handed out."""
-        self._looked_s = time.monotonic()
+    def look_around(self) -> None:
+        """Ask the trainers that others have started, every now and then, what they do."""
+        now_s = time.monotonic()
+        if now_s - self._looked_s < LOOK_S:
+            return
+        self._looked_s = now_s
+        self._busy = {}
         known = {*self._idle, *self._coming, *self._used}
-        strangers = [self._find(name) for name in self._names() if name not in known]
-        asked = {hands.actor.state.remote(): hands for hands in strangers if hands is not None}
-        if not asked:
-            return {}
-        answered, silent = self._ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_S)
-        for answer in silent:  # it has no place yet, or is frozen
-            log.info("trainer %s does not answer", asked[answer].name)
-        busy = {}
-        for answer in answered:
-            asked[answer].answer = answer
-            if (key := self.arrived(asked[answer])) is not None:
-                busy[key] = asked[answer]
-        return busy
+        for hands in (self._find(name) for name in self._names() if name not in known):
+            if hands is not None:
+                hands.answer, hands.wanted_s = hands.actor.state.remote(), now_s
+                self._coming[hands.name] = hands
 
-    def look_around_if_due(self) -> None:
-        if time.monotonic() - self._looked_s >= LOOK_S:
-            self.look_around()
+    def busy(self) -> dict[PopulationKey, Hands]:
+        """The trainers that train what nobody here has started. One that does not answer in time (it has no place yet,
+        or is frozen) is waited for but once."""
+        self.look_around()
+        asked = {hands.answer: hands for hands in self._coming.values() if not hands.asks}
+        first_s = max((hands.wanted_s for hands in asked.values()), default=0.0)
+        left_s = max(0.0, first_s + ANSWER_S - time.monotonic())
+        if asked:
+            for answer in self._ray.wait(list(asked), num_returns=len(asked), timeout=left_s)[0]:
+                self.arrived(asked[answer])
+        return dict(self._busy)
 
-    def use(self, hands: Hands) -> None:
-        """It trains for us."""
+    def use(self, key: PopulationKey) -> Hands:
+        """One that is busy trains for us from now on."""
+        hands = self._busy.pop(key)
         self._used.add(hands.name)
+        return hands
 
     def close(self, *, end_idle: bool) -> None:
         """Call off those on their way; the idle ones end too, or wait for the next dispatcher."""
-        for hands in [*self._coming.values(), *(self._idle.values() if end_idle else ())]:
+        for hands in [hands for hands in self._coming.values() if hands.asks]:
             self.end(hands)
+        if end_idle and self._idle:
+            answers = [self.dismiss(hands) for hands in list(self._idle.values())]
+            self._ray.wait(answers, num_returns=len(answers), timeout=ANSWER_S)
 
     @property
     def is_empty(self) -> bool:

@@ -11,8 +11,10 @@ What it raises is in :mod:`s2e.client.errors`.
 
 from __future__ import annotations
 
+import functools
 import json
 import random
+import ssl
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -26,6 +28,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
+from s2e.client.datasets import DatasetCalls
 from s2e.client.errors import TooMany, Unavailable, UnknownAnswer, Unreachable, WrongKind, refusal
 from s2e.client.hooks import HookCalls
 from s2e.client.people import PeopleCalls
@@ -47,6 +50,7 @@ from s2e.words.answers import (
     SearchReport,
     TrialDetail,
     TrialEpochs,
+    TrialSchedules,
     Worker,
 )
 from s2e.words.asks import LEASE_S
@@ -63,6 +67,12 @@ SILENT_S = 45.0
 """The stream sends a ping every 15 s; a connection silent for longer is dead."""
 
 
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    """The certificates trusted; to read them takes longer than a request, so the clients of a process share them."""
+    return httpx.create_ssl_context()
+
+
 @dataclass(frozen=True)
 class JobEvent:
     """One event of a job's stream."""
@@ -77,7 +87,7 @@ class JobEvent:
         return self.kind == "job" and self.data["state"] in JOB_ENDED
 
 
-class S2EClient(PeopleCalls, HookCalls):
+class S2EClient(PeopleCalls, DatasetCalls, HookCalls):
     """One service. ``key`` is needed where the service has one.
 
     A service that has answered before and is away now, or says that it cannot serve for the moment, is asked again for
@@ -90,7 +100,7 @@ class S2EClient(PeopleCalls, HookCalls):
         self.url = url.rstrip("/")
         self._patience_s, self._has_answered = patience_s, False
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout_s)
+        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout_s, verify=_certificates())
 
     def __enter__(self) -> Self:
         return self
@@ -125,9 +135,11 @@ class S2EClient(PeopleCalls, HookCalls):
     def job(self, job_id: str) -> Job:
         return self._ask(Job, "GET", f"/jobs/{job_id}")
 
-    def jobs(self, state: str | None = None) -> Iterator[Job]:
-        """All jobs, newest first."""
-        return self._pages(Page[Job], "/jobs", {"state": state})
+    def jobs(
+        self, state: str | None = None, *, kind: str | None = None, name: str | None = None, sort: str = "-created"
+    ) -> Iterator[Job]:
+        """All jobs, newest first unless told; of a state, a kind, or with a part of a name."""
+        return self._pages(Page[Job], "/jobs", {"state": state, "kind": kind, "name": name, "sort": sort})
 
     def cancel(self, job_id: str) -> Job:
         return self._ask(Job, "POST", f"/jobs/{job_id}/cancel")
@@ -154,9 +166,28 @@ class S2EClient(PeopleCalls, HookCalls):
         """All rounds of a job, in order."""
         return self._pages(Page[JobRound], f"/jobs/{job_id}/rounds", {})
 
-    def trials(self, job_id: str, round_: int | None = None, label: str | None = None) -> Iterator[JobTrial]:
-        """Trials of a job by (round, k)."""
-        return self._pages(Page[JobTrial], f"/jobs/{job_id}/trials", {"round": round_, "label": label})
+    def trials(
+        self,
+        job_id: str,
+        round_: int | None = None,
+        label: str | None = None,
+        *,
+        state: str | None = None,
+        sort: str = "place",
+    ) -> Iterator[JobTrial]:
+        """Trials of a job by (round, k), or by a number: ``sort="objective"``, ``sort="-test_accuracy"``."""
+        params = {"round": round_, "label": label, "state": state, "sort": sort}
+        return self._pages(Page[JobTrial], f"/jobs/{job_id}/trials", params)
+
+    def lines(self, path: str, *fields: str, **params: Any) -> Iterator[dict[str, Any]]:
+        """A whole list as it comes over one connection, each item as plain JSON with these fields: for long ones.
+
+        ``client.lines(f"/jobs/{job_id}/trials", "round", "k", "objective", state="succeeded")``
+        """
+        wanted = _given({**params, "format": "ndjson", "fields": ",".join(fields) or None})
+        with self._stream_of(path, {}, params=wanted) as response:
+            for line in response.iter_lines():
+                yield json.loads(line)
 
     def trial(self, trial_id: str) -> TrialDetail:
         return self._ask(TrialDetail, "GET", f"/trials/{trial_id}")
@@ -169,6 +200,13 @@ class S2EClient(PeopleCalls, HookCalls):
     def schedule(self, job_id: str) -> JobSchedule:
         """The recommended R(t), provisional while the job runs."""
         return self._ask(JobSchedule, "GET", f"/jobs/{job_id}/schedule")
+
+    def schedules(
+        self, job_id: str, max_points: int = 60, since: int | None = None, digits: int | None = None
+    ) -> TrialSchedules:
+        """R(t) of every trial, thinned; with the ``last_event_id`` of an earlier answer, of what has changed since."""
+        params = _given({"max_points": max_points, "since": since, "digits": digits})
+        return self._ask(TrialSchedules, "GET", f"/jobs/{job_id}/schedules", params=params)
 
     def report(self, job_id: str) -> SearchReport:
         """The report of a search. Raises NotFound until the job has completed, WrongKind for a comparison."""
@@ -213,9 +251,11 @@ class S2EClient(PeopleCalls, HookCalls):
         partial.replace(path)
         return path
 
-    def save_table(self, path: str, file: str | Path) -> None:
-        """Write the CSV form of an address below /api/v1: ``/jobs/{id}/schedule``, ``/trials/{id}/epochs``."""
-        Path(file).write_bytes(self._request("GET", path, params={"format": "csv"}).content)
+    def save_table(self, path: str, file: str | Path, **params: Any) -> None:
+        """Write the table at an address below /api/v1: ``/jobs/{id}/schedule``, ``/jobs/{id}/curves``,
+        ``/trials/{id}/epochs``. As CSV or, for a file that ends in ``.parquet``, as Parquet."""
+        wanted = "parquet" if Path(file).suffix == ".parquet" else "csv"
+        Path(file).write_bytes(self._request("GET", path, params={**_given(params), "format": wanted}).content)
 
     def labels(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from s2e.door.audit import audit_problems, with_audit
 from s2e.door.budget import too_small
 from s2e.door.data import label_problems, registered_problems, table_problems, validation_problems, with_label_contract
 from s2e.door.plan import settled
@@ -34,12 +35,13 @@ def parse_job(body: Any, lookup: Lookup | None = None) -> JobSpec:
     kind, problems = KINDS[spec.kind], list[Problem]()
     spec, parts = _completed(spec, problems)
     try:
-        spec = kind.resolve(spec, lookup)
+        spec = kind.resolve(with_audit(spec, lookup), lookup)
     except SpecError as error:
         problems += error.problems
     for part in parts:
         problems += part.problems(spec)
     problems += train_problems(spec.train) + table_problems(spec.data) + label_problems(spec)
+    problems += audit_problems(spec)
     problems += registered_problems(spec.data)
     if not any(problem.field.startswith("data.") for problem in problems):
         problems += validation_problems(spec.data)

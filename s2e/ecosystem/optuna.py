@@ -11,13 +11,15 @@
 
 The coordinates of the schedule are ordinary Optuna parameters (``s2e.0``, ``s2e.1``, ...), so the same objective runs
 under every other sampler too. All the sampler knows it reads from the study: a resumed study goes on as if never
-interrupted. Parameters other than the schedule's are drawn by ``independent_sampler``.
+interrupted, and a trial that is lost holds up nobody. Parameters other than the schedule's are drawn by
+``independent_sampler``.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -36,6 +38,7 @@ with needs("train"):
     from optuna.trial import FrozenTrial, Trial, TrialState
 
 UNIT = FloatDistribution(0.0, 1.0)
+ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 def parameter_names(space: str = "s2e") -> list[str]:
@@ -69,43 +72,69 @@ class S2ESampler(BaseSampler):
         self._searcher = SEARCHERS.find(searcher, "searcher")().make(self._space, seed, n_epochs)
         self._n_trials = n_trials
         self._asktell = AskTell(self._searcher, n_trials)
+        self._told: list[int] = []
         self._independent = independent_sampler or RandomSampler(seed)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:  # noqa: ARG002
         return dict.fromkeys(self._names, UNIT)
 
     def sample_relative(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        search_space: dict[str, BaseDistribution],  # noqa: ARG002
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        if len(study.directions) != 1:
-            raise ValueError(f"S2ESampler minimises or maximises one objective, the study has {len(study.directions)}")
-        for ended in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)):
-            self._asktell.tell(ended.number, self._point(ended), _objective(ended, study.direction))
-        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        pending = [self._point(other) for other in running if other.number != trial.number and self._has_point(other)]
-        return dict(zip(self._names, self._asktell.ask(trial.number, pending).values, strict=True))
+        """The coordinates of a schedule that are asked for (others may be fixed), as the rule would draw them after the
+        results of the study; what is no coordinate is drawn by itself."""
+        _require_one_objective(study)
+        drawn: dict[str, Any] = {}
+        if any(name in search_space for name in self._names):
+            self._tell_results(study)
+            drawn = dict(
+                zip(self._names, self._asktell.ask(trial.number, self._pending(study, trial)).values, strict=True)
+            )
+        return {
+            name: drawn[name]
+            if name in drawn
+            else self._independent.sample_independent(study, trial, name, distribution)
+            for name, distribution in search_space.items()
+        }
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
+        _require_one_objective(study)
         return self._independent.sample_independent(study, trial, param_name, param_distribution)
 
     def reseed_rng(self) -> None:
         """Nothing to do for the schedules: their draws depend on (seed, round, k) only."""
         self._independent.reseed_rng()
 
+    def _tell_results(self, study: Study) -> None:
+        """Every result in the order of its end, so that a resumed study tells as the first one did; a result that only
+        now is seen to have come before others makes the rule begin anew. Trials that never asked for a schedule say
+        nothing of one."""
+        ended = [trial for trial in study.get_trials(deepcopy=False, states=ENDED) if self._has_point(trial)]
+        ended.sort(key=lambda trial: (trial.datetime_complete or datetime.max, trial.number))
+        numbers = [trial.number for trial in ended]
+        if numbers[: len(self._told)] != self._told:
+            self._asktell, self._told = AskTell(self._searcher, self._n_trials), []
+        for trial in ended[len(self._told) :]:
+            self._asktell.tell(trial.number, self._point(trial), _objective(trial, study.direction))
+        self._told = numbers
+
+    def _pending(self, study: Study, trial: FrozenTrial) -> list[Point]:
+        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        return [self._point(other) for other in running if other.number != trial.number and self._has_point(other)]
+
     def _point(self, trial: FrozenTrial) -> Point:
-        """The point a trial used; for one that ended before it asked for its schedule, the one it would have got."""
-        if self._has_point(trial):
-            values = np.array([trial.params[name] for name in self._names])
-            return self._space.point(_on_simplices(self._space, values))
-        return self._asktell.ask(trial.number)
+        values = np.array([trial.params[name] for name in self._names])
+        return self._space.point(_on_simplices(self._space, values))
 
     def _has_point(self, trial: FrozenTrial) -> bool:
         return all(name in trial.params for name in self._names)
+
+
+def _require_one_objective(study: Study) -> None:
+    if len(study.directions) != 1:
+        raise ValueError(f"S2ESampler minimises or maximises one objective, the study has {len(study.directions)}")
 
 
 def _objective(trial: FrozenTrial, direction: StudyDirection) -> float | None:

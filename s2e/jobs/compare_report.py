@@ -7,12 +7,24 @@ from collections.abc import Sequence
 from s2e.jobs.compare import entries_of, schedule_words, uses_schedule
 from s2e.jobs.search_report import accuracy_warning, estimate_words
 from s2e.jobs.sequential import CONFIDENCE, interval
-from s2e.words import Compared, CompareReport, CompareRow, JobSpec, RoundRecord, TrialResult, numbers_of, value_at
+from s2e.words import (
+    Compared,
+    CompareReport,
+    CompareRow,
+    DataSpec,
+    EntrySpec,
+    JobSpec,
+    RoundRecord,
+    TrialResult,
+    numbers_of,
+    value_at,
+)
 
 
-def make_compare_report(spec: JobSpec, record: RoundRecord) -> CompareReport:
-    """The report of a finished comparison."""
-    entries, n_seeds = entries_of(spec), len(record.round.trials) // len(entries_of(spec))
+def make_compare_report(spec: JobSpec, record: RoundRecord, among: Sequence[EntrySpec] | None = None) -> CompareReport:
+    """The report of a finished comparison, of the job's entries or of those ``among`` them that it trained."""
+    entries = entries_of(spec) if among is None else tuple(among)
+    n_seeds = len(record.round.trials) // len(entries)
     results: dict[str, list[TrialResult]] = {entry.label: [] for entry in entries}
     keep_rate: dict[str, tuple[float, ...]] = {}
     for trial, result in zip(record.round.trials, record.results, strict=True):  # seed by seed: k counts repeats first
@@ -40,9 +52,28 @@ def make_compare_report(spec: JobSpec, record: RoundRecord) -> CompareReport:
         for entry in entries
     )
     verdict = " ".join(
-        filter(None, (_verdict(rows, spec.data.accuracy_title), accuracy_warning(spec.data), estimate_words(spec.data)))
+        filter(
+            None,
+            (
+                _verdict(rows, spec.data.accuracy_title),
+                accuracy_warning(spec.data),
+                estimate_words(spec.data),
+                audit_words(spec.data),
+            ),
+        )
     )
     return CompareReport(rows, verdict, baseline, n_seeds, spec.data.accuracy_title)
+
+
+def audit_words(data: DataSpec) -> str:
+    """What stands behind entries that revise labels; empty where none can."""
+    if data.audit is None:
+        return ""
+    source = f"by the audit of job {data.audit.job}" if data.audit.job else "given with the job"
+    return (
+        f"Entries that revise labels revise the same {len(data.audit.rows)}, {source}. Over robust training no gain "
+        "of it is proven: it is what the differences here show, or nothing."
+    )
 
 
 def _compared(source: str, mine: Sequence[TrialResult], theirs: Sequence[TrialResult] | None) -> Compared:

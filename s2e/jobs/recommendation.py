@@ -56,8 +56,9 @@ def best_bets(spec: JobSpec, tried: Sequence[Tried], n: int = 1, beside: Sequenc
     best: list[int] = []
     while len(best) < n and np.isfinite(mean_N).any():
         best.append(lowest(mean_N))
-        alike = [_key(one) == _key(tried[best[-1]]) for one in tried]
-        mean_N = np.where(alike, np.inf, mean_N)
+        if len(best) < n:
+            key = _key(tried[best[-1]])
+            mean_N = np.where([_key(one) == key for one in tried], np.inf, mean_N)
     return [index_N[i] for i in best]
 
 

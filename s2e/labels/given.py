@@ -17,7 +17,9 @@ def given_labels(data: DataSpec, data_root: str | None) -> GivenLabels:
     split = load_split(data, data_root)
     ids = split.train_rows.numpy() if split.train_ids is None else split.train_ids
     names = split.class_names or [str(c) for c in range(split.n_classes)]
-    return GivenLabels(split.train.labels.numpy(), np.asarray(ids), np.array(names))
+    label_S = split.train.labels.numpy()
+    is_trusted_S = np.zeros(len(label_S), dtype=bool) if split.trusted is None else split.trusted.numpy()
+    return GivenLabels(label_S, np.asarray(ids), np.array(names), is_trusted_S)
 
 
 def keep_labels(root: str | Path, job_id: str, data: DataSpec, data_root: str | None) -> None:

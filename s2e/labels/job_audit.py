@@ -51,8 +51,8 @@ class JobAudit:
     """NaN where it would not be calibrated; ``note`` says why."""
     row: NDArray[np.int64]
     """Its number among the training rows."""
-    likely: NDArray[np.int64]
-    """Class number of ``predicted_label``."""
+    other: NDArray[np.int64]
+    """Class number of the likeliest class beside the given one; the given one where no other was ever seen."""
     score: str
     note: str
     n_trainings: int
@@ -84,8 +84,11 @@ def audit(
         free = free_scores(trainings, labels.label_S, n_classes)
         score_S, likely_S, other_S = free.score_S, free.likely_S, free.other_S
         chance_S, note = np.full(len(score_S), np.nan), FREE_NOTE
-    order = np.argsort(score_S, kind="stable")
-    is_issue = np.arange(len(order)) < n_wrong
+    # a label that is known to be right stands last, whatever networks make of it
+    score_S, chance_S = (np.where(labels.is_trusted_S, sure, of) for sure, of in ((1.0, score_S), (0.0, chance_S)))
+    likely_S = np.where(labels.is_trusted_S, labels.label_S, likely_S)
+    order = np.lexsort((score_S, labels.is_trusted_S))
+    is_issue = (np.arange(len(order)) < n_wrong) & ~labels.is_trusted_S[order]
     likely = np.where(is_issue, other_S[order], likely_S[order])
     return JobAudit(
         id=labels.id_S[order],
@@ -95,7 +98,7 @@ def audit(
         predicted_label=labels.name_C[likely],
         probability_wrong=chance_S[order],
         row=order,
-        likely=likely,
+        other=other_S[order],
         score="free" if fitted is None else "cross_fitted",
         note=note,
         n_trainings=0 if fitted is not None else len(trainings),

@@ -33,6 +33,8 @@ class GivenLabels:
     """How the user finds a row again: its own id, or its number in the file."""
     name_C: NDArray[Any]
     """What the classes are called."""
+    is_trusted_S: NDArray[np.bool_]
+    """Labels that are known to be right."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ An outside package declares a part with the same decorators and names it as an e
 """
 
 from s2e.parts.data import DATASETS, NOISE, DatasetPart, NoisePart, Statistics, dataset, noise
-from s2e.parts.jobs import KINDS, PROTOCOLS, JobKind, Lookup, ProtocolCase, ProtocolPart, Recommended
+from s2e.parts.jobs import KINDS, PROTOCOLS, JobKind, Lookup, ProtocolCase, ProtocolPart, Recommended, Worst
 from s2e.parts.listing import REGISTRIES, Listed, Setting, listing
 from s2e.parts.part import Part
 from s2e.parts.registry import Fault, Origin, Registry
@@ -17,8 +17,40 @@ from s2e.parts.training import METHODS, NETWORKS, MethodPart, NetworkPart, metho
 from s2e.words.fields import param
 
 __all__ = [
-    "DATASETS", "KINDS", "METHODS", "NETWORKS", "NOISE", "PROTOCOLS", "REGISTRIES", "SEARCHERS", "SPACES",
-    "DatasetPart", "Fault", "JobKind", "Listed", "Lookup", "MethodPart", "NetworkPart", "NoisePart", "Origin", "Part",
-    "ProtocolCase", "ProtocolPart", "Recommended", "Registry", "SearcherPart", "Setting", "SpacePart", "Statistics",
-    "dataset", "listing", "method", "network", "noise", "param", "searcher", "space",
+    "DATASETS",
+    "KINDS",
+    "METHODS",
+    "NETWORKS",
+    "NOISE",
+    "PROTOCOLS",
+    "REGISTRIES",
+    "SEARCHERS",
+    "SPACES",
+    "DatasetPart",
+    "Fault",
+    "JobKind",
+    "Listed",
+    "Lookup",
+    "MethodPart",
+    "NetworkPart",
+    "NoisePart",
+    "Origin",
+    "Part",
+    "ProtocolCase",
+    "ProtocolPart",
+    "Recommended",
+    "Registry",
+    "SearcherPart",
+    "Setting",
+    "SpacePart",
+    "Statistics",
+    "Worst",
+    "dataset",
+    "listing",
+    "method",
+    "network",
+    "noise",
+    "param",
+    "searcher",
+    "space",
 ]  # fmt: skip

@@ -8,9 +8,20 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from s2e.parts.registry import Registry
+from s2e.words.data import DataSpec
 from s2e.words.earlier import EarlierTrials
 from s2e.words.job import JobSpec
 from s2e.words.trial import Round, RoundRecord
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The labels of a job that are most likely wrong, the worst first."""
+
+    data: DataSpec
+    """The job's own: rows are counted among its training rows."""
+    rows: tuple[int, ...]
+    labels: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -27,6 +38,9 @@ class Lookup(Protocol):
 
     def report_of(self, job_id: str) -> Recommended | None:
         """The recommendation of a completed search; None where there is no such job, or it recommends nothing."""
+
+    def labels_of(self, job_id: str, n: int | None) -> Worst | None:
+        """The ``n`` worst labels by a job's audit, or all it takes to be wrong; None where there is no such audit."""
 
     def trials_of(self, job_id: str) -> EarlierTrials | None:
         """The succeeded full trainings of a search, possibly none; None where there is no such job."""

@@ -25,6 +25,7 @@ from s2e.train.draws import draw
 from s2e.train.margins import NEVER_SEEN, Margins
 from s2e.train.optimizer import make_optimizer, set_epoch
 from s2e.train.resident import resident
+from s2e.train.revise import Revised, revised_rows
 from s2e.train.seen import see
 from s2e.train.subset import share_of
 from s2e.words import DataError, DataSpec, JobSpec, Population, Problem, SpecError
@@ -43,6 +44,7 @@ class StackedTrials:
         self.truth_is_known = population.data.truth_is_known
         data = load_split(population.data, data_root)
         data, rows = share_of(data, population.data_share, population.data.split_seed)
+        data, rows = revised_rows(population.data, train, data, rows)
         n_samples = len(data.train.labels)
         if n_samples < train.batch_size:
             raise DataError(f"{n_samples} training samples are fewer than one batch of {train.batch_size}")
@@ -74,11 +76,16 @@ class StackedTrials:
         self.epoch, self.step = (torch.zeros((), dtype=torch.int64, device=device) for _ in range(2))
         noise_seeds = [trial.noise_seed for trial in trials]
         self.seen = see(population.data, data, rows, noise_seeds, data_root, device)
+        self.revised: Revised | None = None
+        if train.revise in ("relabel", "soften") and population.data.audit is not None:
+            self.revised = Revised(population.data.audit, rows, device, softened=train.revise == "soften")
+        self.t = 0
         self.label_KS = self.seen.label_KS
+        self._revise()
         shape_KNS = (len(trials), self.method.n_networks, self.label_KS.shape[1])
         self.predicted_KNS = torch.full(shape_KNS, NEVER_SEEN, dtype=torch.int16, device=device)
         """The class each network predicted for each sample when it last trained on it."""
-        audits = not self.truth_is_known and population.data_share == 1
+        audits = not self.truth_is_known and population.data_share == 1 and train.revise == "none"
         self.margins = Margins(*shape_KNS, device) if audits else None
         """Of labels that somebody gave: the free part of their audit."""
         self.is_fused: bool | None = None
@@ -86,7 +93,6 @@ class StackedTrials:
         self.draws: State = {}
         self.tensors: Tensors
         self.optimizer: torch.optim.Optimizer
-        self.t = 0
         self.reset_networks()
         self.method_state: State = self.method.init_state(self._setup(population.data, data.n_classes))
 
@@ -120,9 +126,15 @@ class StackedTrials:
         self.epoch.fill_(t)
         self.step.zero_()
         self.draws.clear()
+        self._revise()
         if self.augmentation:
             self.augmentation.begin_epoch()
         set_epoch(self.optimizer, self.train_spec, t)
+
+    def _revise(self) -> None:
+        """The labels of this epoch, where an audit revises them."""
+        if self.revised is not None:
+            self.label_KS = self.revised.labels(self.seen.label_KS, self.draw)
 
     def keep(self, alive: Sequence[int]) -> None:
         """Only the stacked trials ``alive`` go on; weights, moments and state of the others leave.

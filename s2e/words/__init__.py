@@ -9,7 +9,16 @@ was checked once already. Nothing here imports anything but the standard library
 from dataclasses import replace
 
 from s2e.words.compare import MOST_ENTRIES, MOST_LABEL, CompareSpec, EntrySpec, ScheduleSpec
-from s2e.words.data import MAX_CLASSES, CsvSpec, DataSpec, EstimatedNoise, NoiseSpec, TrustedRows, TrustedSpec
+from s2e.words.data import (
+    MAX_CLASSES,
+    AuditSpec,
+    CsvSpec,
+    DataSpec,
+    EstimatedNoise,
+    NoiseSpec,
+    TrustedRows,
+    TrustedSpec,
+)
 from s2e.words.earlier import MOST_TRIALS, EarlierTrials
 from s2e.words.errors import (
     DataError,
@@ -47,7 +56,7 @@ from s2e.words.trial import Observation, Point, Population, Round, RoundRecord, 
 
 __all__ = [
     "FULL", "MAX_CLASSES", "MOST_ENTRIES", "MOST_LABEL", "MOST_TRIALS", "SPEC_VERSION",
-    "BudgetSpec",
+    "AuditSpec", "BudgetSpec",
     "CompareReport", "CompareRow", "CompareSpec", "Compared", "CsvSpec", "DataError", "DataSpec", "EarlierTrials",
     "EntrySpec", "EpochMetrics", "EpochNumbers", "Estimate", "EstimatedNoise", "Fidelity", "FinalAccuracies",
     "FinalAccuracy", "JobSpec",

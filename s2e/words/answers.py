@@ -92,7 +92,7 @@ class JobRound:
     """Trials under one theta, or one step of the final comparison (theta and fan are then null)."""
 
     round: int
-    kind: str = param(doc="search, tune, choose, retrain or compare")
+    kind: str = param(doc="search, tune, choose, retrain, halve or compare")
     theta: tuple[float, ...] | None
     n_trials: int
     created_at: datetime
@@ -228,11 +228,13 @@ class TrialSchedule:
 
 @dataclass(frozen=True)
 class TrialSchedules:
-    """Every trial's R(t), thinned to the same epochs."""
+    """Every trial's R(t), thinned to the same epochs; or what has changed of it."""
 
     epochs: tuple[int, ...]
     items: tuple[TrialSchedule, ...]
     recommended: Recommended | None
+    last_event_id: int = param(0, doc="the newest event that this answer knows of: ask with since to get what follows")
+    whole: bool = param(True, doc="false: only trials that have changed, or come, behind since")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -325,6 +327,13 @@ class Named:
 
     name: str
     summary: str
+
+
+@dataclass(frozen=True)
+class NamedDataset(Named):
+    """A data set: one of the package, or one that was registered with this service."""
+
+    registered: bool = param(doc="true: a job names it in data.registered; false: in data.name")
 
 
 @dataclass(frozen=True)

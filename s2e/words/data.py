@@ -104,6 +104,20 @@ class EstimatedNoise:
 
 
 @dataclass(frozen=True)
+class AuditSpec:
+    """Labels that are likely wrong, for trainings that treat them otherwise (``train.revise``)."""
+
+    job: str = param("", max_length=36, doc="the job whose audit names them, worst first: looked up at submission")
+    n: int | None = param(None, ge=1, le=10_000_000, doc="how many; null: those that its audit takes to be wrong")
+    rows: tuple[int, ...] = param(
+        (), max_length=1_000_000, ge=0, doc="numbers of the training rows, from 0; filled in where a job is named"
+    )
+    labels: tuple[int, ...] = param(
+        (), max_length=1_000_000, ge=0, lt=MAX_CLASSES, doc="the likely label of each, as a class number from 0"
+    )
+
+
+@dataclass(frozen=True)
 class TrustedRows:
     """What becomes of the rows whose labels are known to be right."""
 
@@ -205,6 +219,8 @@ class DataSpec:
     fingerprint: str | None = param(
         None, max_length=64, doc="SHA-256 of the files of the data; where they have changed, nothing trains"
     )
+
+    audit: AuditSpec | None = param(None, doc="labels that are likely wrong, for train.revise")
 
     @property
     def trusted_rows(self) -> TrustedRows:

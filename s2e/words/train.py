@@ -54,3 +54,9 @@ class TrainSpec:
         choices=("none", "crop_flip"),
         doc="crop_flip: each training image is padded by 4, cropped at random and mirrored half of the time",
     )
+    revise: str = param(
+        "none",
+        choices=("none", "drop", "relabel", "soften"),
+        doc="what becomes of the labels that data.audit names. drop: their rows do not train; relabel: they get the "
+        "likely label; soften: in each epoch the one or the other, by even chances, which trains on both",
+    )

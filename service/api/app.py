@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.routing import BaseRoute
 
 import s2e
 from service.api import openapi, problems
@@ -53,12 +55,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     problems.install(app)
     openapi.install(app)
     app.add_middleware(Compressed)
-    app.add_middleware(BodyLimit, limit_bytes=settings.max_body_bytes, wait_s=settings.receive_s)
+    uploads = {f"{PREFIX}/uploads": settings.max_upload_bytes}
+    app.add_middleware(BodyLimit, limit_bytes=settings.max_body_bytes, wait_s=settings.receive_s, larger=uploads)
     app.add_middleware(Gate, callers=app.state.callers)
     app.add_middleware(HeaderLimit, limit_bytes=settings.max_header_bytes)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(Access, metrics=app.state.metrics)  # added last, so outermost: it sees all refusals
-    _add_routes(app)
+    app.router.routes.extend(_routes())
     return app
 
 
@@ -70,25 +73,29 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.database.close()
 
 
-def _add_routes(app: FastAPI) -> None:
+@functools.cache
+def _routes() -> list[BaseRoute]:
+    """The routes, which every application of a process has in common; each is prepared once, when it is first asked."""
     if missing := undeclared(operations()):
         raise AssertionError(f"operations without a scope: {missing}")
-    api = APIRouter(prefix=PREFIX, dependencies=[Depends(check)])
+    router, api = APIRouter(), APIRouter(prefix=PREFIX, dependencies=[Depends(check)])
     for module in MODULES:
         api.include_router(module.router)
-    app.include_router(api)
-    app.include_router(health.router)
-    app.include_router(docs.router)
+    router.include_router(api)
+    router.include_router(health.router)
+    router.include_router(docs.router)
+    router.add_api_route("/", _index_page, include_in_schema=False)
+    router.add_api_route("/jobs/{job_id}", _job_page, include_in_schema=False)
+    router.mount("/assets", StaticFiles(directory=DASHBOARD), name="assets")
+    return router.routes
 
-    @app.get("/", include_in_schema=False)
-    def index_page() -> FileResponse:
-        return _page("index.html")
 
-    @app.get("/jobs/{job_id}", include_in_schema=False)
-    def job_page(job_id: str) -> FileResponse:  # noqa: ARG001 - the page reads it from its address
-        return _page("job.html")
+def _index_page() -> FileResponse:
+    return _page("index.html")
 
-    app.mount("/assets", StaticFiles(directory=DASHBOARD), name="assets")
+
+def _job_page(job_id: str) -> FileResponse:  # noqa: ARG001 - the page reads it from its address
+    return _page("job.html")
 
 
 def openapi_text() -> str:

@@ -12,12 +12,13 @@ from pydantic import AfterValidator
 from s2e.words import Problem
 from service.errors import Invalid
 
-JSON, CSV, SAFETENSORS, PARQUET = "json", "csv", "safetensors", "parquet"
+JSON, CSV, NDJSON, PARQUET, SAFETENSORS = "json", "csv", "ndjson", "parquet", "safetensors"
 MEDIA_TYPES = {
     JSON: "application/json",
     CSV: "text/csv",
-    SAFETENSORS: "application/octet-stream",
+    NDJSON: "application/x-ndjson",
     PARQUET: "application/vnd.apache.parquet",
+    SAFETENSORS: "application/octet-stream",
 }
 
 
@@ -62,6 +63,25 @@ def csv_answer(head: Sequence[str], rows: Iterable[Sequence[Any]], name: str) ->
     writer.writerow(head)
     writer.writerows(rows)
     return Response(text.getvalue(), media_type=MEDIA_TYPES[CSV], headers=attachment(f"{name}.csv"))
+
+
+def parquet_answer(head: Sequence[str], rows: Iterable[Sequence[Any]], name: str) -> Response:
+    """A table as a Parquet file. Raises Invalid where pyarrow is not installed."""
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        problem = Problem("format", PARQUET, f"{JSON} or {CSV}: this service has no pyarrow (pip install 's2e[tune]')")
+        raise Invalid(problem) from error
+    columns = list(zip(*rows, strict=True)) or [()] * len(head)
+    file = io.BytesIO()
+    pq.write_table(pa.table({name: list(column) for name, column in zip(head, columns, strict=True)}), file)
+    return Response(file.getvalue(), media_type=MEDIA_TYPES[PARQUET], headers=attachment(f"{name}.parquet"))
+
+
+def table_answer(wanted: str, head: Sequence[str], rows: Iterable[Sequence[Any]], name: str) -> Response:
+    """A table as the file that was asked for."""
+    return (parquet_answer if wanted == PARQUET else csv_answer)(head, rows, name)
 
 
 def attachment(name: str) -> dict[str, str]:

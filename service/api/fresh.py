@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 
 import s2e
 from service.api.deps import JobId, ReadSession
+from service.api.formats import also
 from service.store import queries
 
 
@@ -31,8 +32,14 @@ def _check(
     response.headers.update(headers)
 
 
-FRESH: dict[str, Any] = {
-    "dependencies": [Depends(_check)],
-    "responses": {304: {"description": "Nothing has changed since the answer with this ETag"}},
+_UNCHANGED: dict[int | str, dict[str, Any]] = {
+    304: {"description": "Nothing has changed since the answer with this ETag"}
 }
-"""Of an operation that tells about one job."""
+
+
+def fresh(*formats: str) -> dict[str, Any]:
+    """Of an operation that tells about one job, in other ``formats`` beside JSON."""
+    return {"dependencies": [Depends(_check)], "responses": _UNCHANGED | (also(*formats) if formats else {})}
+
+
+FRESH: dict[str, Any] = fresh()

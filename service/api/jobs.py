@@ -23,6 +23,7 @@ from s2e.words.answers import Job as JobAnswer
 from s2e.words.asks import ChangeIn
 from service.api.admission import admit
 from service.api.lookup import StoredJobs
+from service.api.registered import with_registered
 from service.api.stored import if_known, spec_of
 from service.settings import Settings
 from service.store import deletion, queries, quotas, repository
@@ -40,7 +41,7 @@ def submit(
 
     Raises SpecError, Conflict, OverQuota.
     """
-    spec = parse_job(body, StoredJobs(session))
+    spec = parse_job(with_registered(session, body), StoredJobs(session, settings.artifact_root))
     admit(spec, settings)
     # What was asked, and not what the jobs it starts from have become; the report of a search does not change.
     asked = replace(spec, search=replace(spec.search, earlier=())) if spec.search.warm_start else spec
@@ -99,11 +100,13 @@ def get(session: Session, job_id: str) -> JobAnswer:
     return jobs_out(session, [queries.job(session, job_id)])[0]
 
 
-def jobs_out(session: Session, jobs: Sequence[Job]) -> list[JobAnswer]:
-    """Jobs with their progress, in three queries for all of them."""
+def jobs_out(session: Session, jobs: Sequence[Job], wants: Callable[..., bool] = lambda *_: True) -> list[JobAnswer]:
+    """Jobs with their progress, in three queries for all of them; fewer where nobody ``wants`` what they tell."""
     ids = [job.id for job in jobs]
-    rounds, epochs = queries.rounds_done(session, ids), queries.running_epochs(session, ids)
-    events, now = queries.last_events(session, ids), datetime.now(UTC)
+    rounds = queries.rounds_done(session, ids) if wants("progress") else {}
+    epochs = queries.running_epochs(session, ids) if wants("progress") else {}
+    events = queries.last_events(session, ids) if wants("last_event_id") else {}
+    now = datetime.now(UTC)
     answers = [_job_out(job, rounds.get(job.id, 0), epochs.get(job.id, 0), now) for job in jobs]
     return [replace(answer, last_event_id=events.get(answer.id, 0)) for answer in answers]
 

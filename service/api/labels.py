@@ -19,7 +19,7 @@ from s2e.labels.job_audit import (
     noise_rate_of,
     page_of,
 )
-from s2e.words import DataError, Problem, replace
+from s2e.words import DataError, Problem, UnreadableError, replace
 from s2e.words.answers import JobLabels
 from service.api.formats import CSV, MEDIA_TYPES, attachment, one_of
 from service.api.paging import Place
@@ -62,7 +62,7 @@ def audit_of(session: Session, artifact_root: Path, job: Job, score: str | None)
     try:
         noise_rate = noise_rate_of(rounds.load_spec(session, job.id))
         return _audit(artifact_root, job.id, noise_rate, tuple(queries.models(session, job.id)), score)
-    except DataError as error:
+    except (DataError, UnreadableError) as error:
         raise NoLabels(job.id, error) from error
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from sqlalchemy.orm import Session
 
-from s2e.parts import Recommended
+from s2e.parts import Recommended, Worst
 from s2e.words import MOST_TRIALS, EarlierTrials
+from service.api.labels import audit_of
 from service.errors import NotFound
-from service.store import queries
+from service.store import queries, rounds
 
 
 class StoredJobs:
     """The jobs in the database, as :class:`s2e.parts.Lookup` asks for them."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, session: Session, artifact_root: Path) -> None:
+        self._session, self._artifact_root = session, artifact_root
 
     def report_of(self, job_id: str) -> Recommended | None:
         """The recommendation of a completed search."""
@@ -24,6 +27,17 @@ class StoredJobs:
             return None
         method = queries.job(self._session, job_id).spec["train"]["method"]
         return Recommended(method, tuple(stored.report["keep_rate"]), stored.report.get("train", {}))
+
+    def labels_of(self, job_id: str, n: int | None) -> Worst | None:
+        """The worst labels by a job's audit."""
+        try:
+            job = queries.job(self._session, job_id)
+            audit = audit_of(self._session, self._artifact_root, job, None)
+        except NotFound:
+            return None
+        n = int(audit.is_label_issue.sum()) if n is None else min(n, len(audit))
+        rows, labels = audit.row[:n].tolist(), audit.other[:n].tolist()
+        return Worst(rounds.load_spec(self._session, job_id).data, tuple(rows), tuple(labels))
 
     def trials_of(self, job_id: str) -> EarlierTrials | None:
         """The succeeded full trainings of a job, at most MOST_TRIALS, spread evenly over it."""

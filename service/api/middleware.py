@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -90,18 +91,21 @@ class BodyLimit:
     """Refuses a body over the limit: by its announced length, or once a chunked one has grown past it; and one whose
     next piece does not come in time."""
 
-    def __init__(self, app: ASGIApp, limit_bytes: int, wait_s: float) -> None:
+    def __init__(self, app: ASGIApp, limit_bytes: int, wait_s: float, larger: Mapping[str, int]) -> None:
+        """``larger``: paths with a limit of their own."""
         self.app = app
         self.limit_bytes = limit_bytes
         self.wait_s = wait_s
+        self.larger = larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        limit_bytes = self.larger.get(scope["path"], self.limit_bytes)
         announced = Headers(scope=scope).get("content-length", "")
-        if announced.isdigit() and int(announced) > self.limit_bytes:
-            await from_service_error(TooLarge(self.limit_bytes), scope["path"])(scope, receive, send)
+        if announced.isdigit() and int(announced) > limit_bytes:
+            await from_service_error(TooLarge(limit_bytes), scope["path"])(scope, receive, send)
             return
         n_bytes, is_whole = 0, False
 
@@ -115,8 +119,8 @@ class BodyLimit:
                 raise Slow(self.wait_s) from error
             is_whole = not message.get("more_body", False)
             n_bytes += len(message.get("body", b""))
-            if n_bytes > self.limit_bytes:
-                raise TooLarge(self.limit_bytes)
+            if n_bytes > limit_bytes:
+                raise TooLarge(limit_bytes)
             return message
 
         await self.app(scope, receive_within_limit, send)

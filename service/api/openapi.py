@@ -9,21 +9,32 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from s2e.words import EpochMetrics, JobSpec, Number, hooks, json_schema, numbers_of, people, results
+from s2e.words import EpochMetrics, JobSpec, Number, datasets, hooks, json_schema, numbers_of, people, results
 from s2e.words import answers as shapes
 from s2e.words.answers import ProblemDocument
 from s2e.words.asks import AskIn, ChangeIn, EpochsIn, ResultIn, SessionIn
+from s2e.words.datasets import DatasetIn
 from s2e.words.hooks import WebhookIn
 from s2e.words.people import KeyIn
+from service.api.examples import add_examples
 from service.api.operations import operations
 from service.api.problems import MEDIA_TYPE
 from service.api.scopes import NOBODY, scope_of
 
-BODIES = (JobSpec, ChangeIn, SessionIn, AskIn, EpochsIn, ResultIn, KeyIn, WebhookIn)
+BODIES = (JobSpec, ChangeIn, SessionIn, AskIn, EpochsIn, ResultIn, KeyIn, DatasetIn, WebhookIn)
 _REFUSED = {"$ref": "#/components/responses/Problem"}
+_FEWER = {
+    "type": "object",
+    "description": "A page whose items have the fields that were asked for.",
+    "required": ["items", "next_cursor"],
+    "properties": {
+        "items": {"type": "array", "items": {"type": "object"}},
+        "next_cursor": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+    },
+}
 _WORDS: dict[str, type] = {
     name: value
-    for module in (results, shapes, people, hooks)
+    for module in (results, shapes, people, datasets, hooks)
     for name, value in vars(module).items()
     if isinstance(value, type) and dataclasses.is_dataclass(value)
 }
@@ -52,6 +63,7 @@ def document(app: FastAPI) -> dict[str, Any]:
                 operation["security"] = [] if scope == NOBODY else [{}, {"key": [scope]}, {"session": [scope]}]
             responses.pop("422", None)  # FastAPI's own shape, which is never sent
             responses |= {str(status): _REFUSED for status in _refusals(path, verb, operation)}
+            _allow_fewer_fields(operation)
     components = described["components"]
     components["schemas"] = _schemas(components["schemas"])
     problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
@@ -61,7 +73,15 @@ def document(app: FastAPI) -> dict[str, Any]:
         "session": {"type": "apiKey", "in": "cookie", "name": "s2e_session"},
     }
     described["security"] = [{}, {"key": []}, {"session": []}]
+    add_examples(described)
     return described
+
+
+def _allow_fewer_fields(operation: dict[str, Any]) -> None:
+    """A list of which some fields only were asked for has items of another shape."""
+    if any(parameter["name"] == "fields" for parameter in operation.get("parameters", ())):
+        content = operation["responses"]["200"]["content"]["application/json"]
+        content["schema"] = {"anyOf": [content["schema"], {"$ref": "#/components/schemas/FewerFields"}]}
 
 
 def _refusals(path: str, verb: str, operation: dict[str, Any]) -> list[int]:
@@ -72,7 +92,7 @@ def _refusals(path: str, verb: str, operation: dict[str, Any]) -> list[int]:
         statuses |= {401, 429}
     if "requestBody" in operation:
         statuses |= {408, 415, 422}
-    if any(parameter["in"] != "path" for parameter in operation.get("parameters", ())):
+    if any(p["in"] != "path" or "pattern" in p["schema"] for p in operation.get("parameters", ())):
         statuses.add(422)
     if "{" in path:
         statuses |= {404, 409}  # 409 of a reader: another release stored what this one cannot read
@@ -88,8 +108,13 @@ def _schemas(of_answers: dict[str, Any]) -> dict[str, Any]:
     for name, schema in of_answers.items():
         if name in _WORDS:
             _add_words(schema, _WORDS[name])
+    spec = of_answers["Job"]["properties"]["spec"]
+    of_answers["Job"]["properties"]["spec"] = {
+        "description": spec["description"],
+        "anyOf": [{"$ref": "#/components/schemas/JobSpec"}, {"type": "object", "description": "of another version"}],
+    }
     bodies = {body.__name__: json_schema(body) for body in BODIES}
-    return of_answers | bodies | {"Problem": json_schema(ProblemDocument)}
+    return of_answers | bodies | {"FewerFields": _FEWER, "Problem": json_schema(ProblemDocument)}
 
 
 def _add_words(schema: dict[str, Any], shape: type) -> None:

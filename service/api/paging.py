@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
@@ -16,9 +17,9 @@ from service.errors import Invalid
 
 Row = TypeVar("Row")
 Item = TypeVar("Item")
-Key = tuple[int | str, ...]
+Key = tuple[int | float | str, ...]
 Limit = Annotated[int, Query(ge=1, le=200, description="items of one page")]
-Cursor = Annotated[str | None, Query(max_length=200, description="next_cursor of the page before")]
+Cursor = Annotated[str | None, Query(max_length=800, description="next_cursor of the page before")]
 
 
 class Place:
@@ -44,7 +45,7 @@ class Place:
 Paging = Annotated[Place, Depends()]
 
 
-def encode_cursor(*key: int | str) -> str:
+def encode_cursor(*key: int | float | str) -> str:
     """An opaque place in a list: the sort key of the last item given out."""
     return base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
 
@@ -62,8 +63,10 @@ def decode_cursor(cursor: str | None, kinds: Sequence[type]) -> Key | None:
     raise Invalid(Problem("cursor", cursor[:80], "the next_cursor of an earlier answer of this list"))
 
 
-def _storable(part: int | str) -> bool:
+def _storable(part: int | float | str) -> bool:
     """True if a database can compare its column with this."""
     if isinstance(part, int):
         return abs(part) < 2**31
-    return len(part) <= 36 and part.isascii() and part.isprintable()
+    if isinstance(part, float):
+        return math.isfinite(part)
+    return len(part) <= 120 and part.isprintable() and "\ud800" not in part

@@ -20,6 +20,9 @@ from service.store import queries
 from service.store.engine import Database
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+MOST_KNOWN = 10_000
+_owners: dict[str, str] = {}
+"""Of jobs and of trials, which keep theirs for good."""
 NOBODY = "nobody"
 """In place of a scope: whoever asks, with or without a key."""
 
@@ -55,7 +58,10 @@ CallerDep = Annotated[Caller, Depends(caller_of)]
 
 
 async def check(request: Request) -> None:
-    """Dependency of the whole API. Raises Forbidden for a key without the scope, and for another owner's job."""
+    """Dependency of the whole API. Raises Forbidden for a key without the scope, and for another owner's job.
+
+    Asynchronous, because it is asked at every report of every epoch: a thread for it would cost more than it does.
+    """
     endpoint = request.scope["route"].endpoint
     scope = scope_of(endpoint)
     if scope == NOBODY:
@@ -76,11 +82,18 @@ async def _check_owner(request: Request, caller: Caller) -> None:
     job_id, trial_id = path.get("job_id"), path.get("trial_id")
     if job_id is None and trial_id is None:
         return
-    owner = await run_in_threadpool(_owner_of, request.app.state.database, job_id, trial_id)
+    owner = _owners.get(job_id or trial_id or "")
+    if owner is None:
+        owner = await run_in_threadpool(_read_owner, request.app.state.database, job_id, trial_id)
     if owner not in (None, "", caller.owner):
         raise Forbidden(f"the job is {owner}'s, and the key shown is {caller.owner}'s")
 
 
-def _owner_of(database: Database, job_id: str | None, trial_id: str | None) -> str | None:
+def _read_owner(database: Database, job_id: str | None, trial_id: str | None) -> str | None:
     with database.read() as session:
-        return queries.owner_of(session, job_id=job_id, trial_id=trial_id)
+        owner = queries.owner_of(session, job_id=job_id, trial_id=trial_id)
+    if owner is not None:
+        while len(_owners) >= MOST_KNOWN:
+            _owners.pop(next(iter(_owners)), None)
+        _owners[job_id or trial_id or ""] = owner
+    return owner

@@ -23,8 +23,10 @@ ALL_EPOCHS = 10_000
 NETWORK_NUMBERS = tuple(number.name for number in numbers_of(EpochMetrics) if number.networks)
 
 
-def trial_out(trial: Trial) -> JobTrial:
-    """A trial without its curves."""
+def trial_out(trial: Trial, wanted: Sequence[str] | None = None) -> Any:
+    """A trial without its curves; with the fields ``wanted`` alone, a mapping of these."""
+    if wanted is not None:
+        return {name: getattr(trial, name) for name in wanted}
     return JobTrial(**{f.name: getattr(trial, f.name) for f in fields(JobTrial)})
 
 

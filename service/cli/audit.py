@@ -13,6 +13,7 @@ from rich.table import Table
 
 from s2e.client.http import DEFAULT_URL, S2EClient
 from s2e.extras import needs
+from s2e.labels.rerun import revised_job
 from s2e.local import spec_of
 from s2e.words import to_json
 from s2e.words.answers import JobLabels
@@ -48,6 +49,18 @@ def audit(
     save: Annotated[
         Path | None, typer.Option(dir_okay=False, help="Write all of them to this file: .csv or .parquet.")
     ] = None,
+    rerun: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            max=100,
+            help="Submit a comparison of these labels as given, dropped, relabelled and softened, on so "
+            "many seeds; prints its id.",
+        ),
+    ] = None,
+    worst: Annotated[
+        int | None, typer.Option(min=1, help="Labels that --rerun revises; all issues unless given.")
+    ] = None,
     data_root: DataRoot = None,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
@@ -55,9 +68,12 @@ def audit(
 ) -> None:
     """Rank the given labels of a job from wrong to right. Each with its likely label, and a probability if it is one.
 
-    Example: s2e audit ID --given cat --likely dog --save cats.csv
+    Example: s2e audit ID --given cat --likely dog --save cats.csv. Whether the worst are better dropped, relabelled or
+    softened: s2e audit ID --rerun 5.
     """
     if Path(job).is_file():
+        if rerun is not None:
+            raise typer.BadParameter("--rerun needs the id of a finished job")
         found = _cross_fitted(Path(job), data_root)
         _save_here(found, save, given, likely, issues)
         shown = _page_of(found, n, given, likely, issues)
@@ -67,6 +83,10 @@ def audit(
             shown = client.worst_labels(job, n, **asked)
             if save is not None:
                 client.save_labels(job, save, **asked)
+            if rerun is not None:
+                again = client.submit(revised_job(client.job(job).spec, job, n=worst, n_seeds=rerun))
+                typer.echo(again.id)
+                return
     if as_json:
         typer.echo(json.dumps(to_json(shown), indent=1))
         return

@@ -95,7 +95,10 @@ def audit(
     url: Url = DEFAULT_URL,
     key: Key = None,
 ) -> None:
-    """Print who changed what, newest first."""
+    """Print who changed what, newest first.
+
+    Example: s2e keys log --owner ada
+    """
     with S2EClient(url, key) as client:
         for entry, _ in zip(client.audit(owner, target), range(most), strict=False):
             who = entry.owner or "-"

@@ -37,7 +37,7 @@ export class JobModel {
   }
 
   get isCompare() {
-    return this.job?.spec.kind === "compare";
+    return this.job !== null && this.job.spec.kind !== "search";
   }
 
   /** Training settings of a trial's own, in words; those of a comparison go without saying: they are its entry's. */
@@ -117,10 +117,13 @@ export class JobModel {
   }
 
   async loadSchedules() {
-    const answer = await this.newest("schedules", get(`/jobs/${this.id}/schedules?max_points=60`));
+    const behind = this.schedules.last_event_id === undefined ? "" : `&since=${this.schedules.last_event_id}`;
+    const answer = await this.newest("schedules", get(`/jobs/${this.id}/schedules?max_points=60&digits=4${behind}`));
     if (answer === null) return;
-    const { epochs, items, recommended } = answer;
-    this.schedules = { epochs, items: new Map(items.map((item) => [item.id, item])), recommended };
+    const { epochs, recommended, last_event_id, whole } = answer;
+    const items = whole ? new Map() : this.schedules.items;
+    for (const item of answer.items) items.set(item.id, item);
+    this.schedules = { epochs, items, recommended, last_event_id };
     this.onChange("schedules");
   }
 

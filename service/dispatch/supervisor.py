@@ -61,6 +61,7 @@ class Child:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+            self.end_group()
         self.process, self.restart_s = None, 0.0
 
     def end_group(self) -> None:

@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +153,12 @@ def migrate(url: str, revision: str = "head") -> None:
 
 def at_head(engine: Engine) -> bool:
     """True if the migrations stored in the database are all that this program knows."""
-    config = alembic_config("")
     with engine.connect() as connection:
         found: Any = MigrationContext.configure(connection).get_current_heads()
-    return set(found) == set(ScriptDirectory.from_config(config).get_heads())
+    return set(found) == _newest()
+
+
+@cache
+def _newest() -> frozenset[str]:
+    """The last of the migrations; what a program knows does not change while it runs."""
+    return frozenset(ScriptDirectory.from_config(alembic_config("")).get_heads())

@@ -322,6 +322,22 @@ class KeyRow(Base):
     last_used_at: Mapped[datetime | None]
 
 
+class DatasetRow(Base):
+    """A registered data set: a section of a job, and what was seen when it was looked at."""
+
+    __tablename__ = "datasets"
+
+    name: Mapped[str] = mapped_column(String(60), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(40))
+    owner: Mapped[str] = mapped_column(String(80))
+    data: Mapped[dict[str, Any]]
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    n_bytes: Mapped[int] = mapped_column(BigInteger)
+    preview: Mapped[dict[str, Any]]
+    proposed: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+
+
 class AuditRow(Base):
     """Who changed what. It outlives the job it tells about."""
 

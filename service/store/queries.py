@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Select, and_, func, or_, select, text, tuple_, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text, tuple_, update
+from sqlalchemy.orm import Session, defer
 
 from s2e.jobs.recommendation import Tried
 from s2e.words import EpochMetrics, numbers_of
 from service.errors import NotFound
 from service.store.models import (
+    TRIAL_NUMBERS,
     TRIAL_UNDONE,
     Attempt,
     Epoch,
@@ -25,7 +27,7 @@ from service.store.models import (
     share_of,
 )
 
-Row = TypeVar("Row")
+Shown = TypeVar("Shown")
 _LIVE = tuple(number.name for number in numbers_of(EpochMetrics) if number.live)
 
 
@@ -46,20 +48,55 @@ def owner_of(session: Session, *, job_id: str | None = None, trial_id: str | Non
     return session.scalar(select(Job.owner).join(Trial, Trial.job_id == Job.id).where(Trial.id == trial_id))
 
 
-def _found(row: Row | None, what: str, key: str) -> Row:
+def _found(row: Shown | None, what: str, key: str) -> Shown:
     if row is None:
         raise NotFound(what, key)
     return row
 
 
-def jobs(session: Session, limit: int, before: tuple[str] | None, state: str | None) -> Sequence[Job]:
-    """Jobs older than ``before``, newest first (ids sort by time); one more than ``limit`` tells of a further page."""
-    query = select(Job).order_by(Job.id.desc()).limit(limit + 1)
-    if before is not None:
-        query = query.where(Job.id < before[0])
+JOB_SORTS = ("-created", "created", "name", "-name", "state", "-state")
+"""Orders of the list of jobs; newest first unless told."""
+PIECE = 200
+"""Trials whose schedules one query reads."""
+PLACE = "place"
+TRIAL_SORTS = (PLACE, f"-{PLACE}", *TRIAL_NUMBERS, *(f"-{name}" for name in TRIAL_NUMBERS))
+"""Orders of a list of trials: by (round, k), or by a number; a trial without it comes last either way."""
+_LAST = 1e308
+
+
+def jobs(
+    session: Session,
+    limit: int,
+    after: tuple[str, ...] | None,
+    state: str | None,
+    *,
+    kind: str | None = None,
+    name: str | None = None,
+    sort: str = "-created",
+) -> Sequence[Job]:
+    """Jobs behind ``after``, the :func:`job_key` of one, in the order ``sort`` (ids sort by time); one more than
+    ``limit`` tells of a further page."""
+    columns = [Job.id] if sort.endswith("created") else [getattr(Job, sort.lstrip("-")), Job.id]
+    query = select(Job).order_by(*(column.desc() if sort[0] == "-" else column.asc() for column in columns))
+    if after is not None:
+        query = query.where(_behind(columns, after, sort[0] == "-"))
     if state is not None:
         query = query.where(Job.state == state)
-    return session.scalars(query).all()
+    if kind is not None:
+        query = query.where(func.coalesce(Job.spec["kind"].as_string(), "search") == kind)
+    if name is not None:
+        query = query.where(func.lower(Job.name).contains(name.lower(), autoescape=True))
+    return session.scalars(query.limit(limit + 1)).all()
+
+
+def job_key(row: Job, sort: str) -> tuple[str, ...]:
+    """Where a job stands in the order ``sort``."""
+    return (row.id,) if sort.endswith("created") else (getattr(row, sort.lstrip("-")), row.id)
+
+
+def _behind(columns: Sequence[Any], after: Sequence[Any], descending: bool) -> ColumnElement[bool]:
+    here, there = tuple_(*columns), tuple_(*after)
+    return here < there if descending else here > there
 
 
 def rounds(session: Session, job_id: str, limit: int, after: tuple[int] | None) -> Sequence[tuple[SearchRound, int]]:
@@ -80,24 +117,96 @@ def trials(
     session: Session,
     job_id: str,
     limit: int,
-    after: tuple[int, int] | None,
-    round_: int | None,
-    label: str | None,
+    after: tuple[Any, ...] | None,
+    round_: int | None = None,
+    label: str | None = None,
+    *,
+    state: str | None = None,
+    sort: str = PLACE,
+    specs: bool = True,
 ) -> Sequence[Trial]:
-    """Trials of a job by (round, k); one more than ``limit``."""
+    """Trials of a job behind ``after``, the :func:`trial_key` of one, in the order ``sort``; one more than ``limit``.
+
+    Without ``specs`` their schedules, most of a row, are read when somebody looks at them.
+    """
     query = select(Trial).where(Trial.job_id == job_id)
+    columns, descending = _trial_order(sort), sort[0] == "-"
     if after is not None:
-        query = query.where(tuple_(Trial.round, Trial.k) > tuple_(*after))
+        query = query.where(_behind(columns, after, descending))
     if round_ is not None:
         query = query.where(Trial.round == round_)
     if label is not None:
         query = query.where(Trial.label == label)
-    return session.scalars(query.order_by(Trial.round, Trial.k).limit(limit + 1)).all()
+    if state is not None:
+        query = query.where(Trial.state == state)
+    if not specs:
+        query = query.options(defer(Trial.spec))
+    query = query.order_by(*(column.desc() if descending else column.asc() for column in columns))
+    return session.scalars(query.limit(limit + 1)).all()
 
 
-def all_trials(session: Session, job_id: str) -> Sequence[Trial]:
-    """Every trial of a job by (round, k)."""
-    return session.scalars(select(Trial).where(Trial.job_id == job_id).order_by(Trial.round, Trial.k)).all()
+def _trial_order(sort: str) -> list[Any]:
+    place: list[Any] = [Trial.round, Trial.k]
+    if sort.endswith(PLACE):
+        return place
+    return [func.coalesce(getattr(Trial, sort.lstrip("-")), -_LAST if sort[0] == "-" else _LAST), *place]
+
+
+def trial_key(row: Trial, sort: str) -> tuple[Any, ...]:
+    """Where a trial stands in the order ``sort``."""
+    if sort.endswith(PLACE):
+        return row.round, row.k
+    value: float | None = getattr(row, sort.lstrip("-"))
+    return (-_LAST if sort[0] == "-" else _LAST) if value is None else value, row.round, row.k
+
+
+def schedule_places(
+    session: Session, job_id: str, rounds: Collection[int] | None = None, ids: Collection[str] = ()
+) -> Sequence[Any]:
+    """Place and state of a job's trials by (round, k): of all, or of whole ``rounds`` and of some ``ids``."""
+    columns = (Trial.id, Trial.round, Trial.k, Trial.label, Trial.state, Trial.validation_accuracy)
+    query = select(*columns).where(Trial.job_id == job_id)
+    if rounds is not None:
+        query = query.where(or_(Trial.round.in_(rounds), Trial.id.in_(ids)))
+    return session.execute(query.order_by(Trial.round, Trial.k)).all()
+
+
+def keep_rates(session: Session, ids: Sequence[str]) -> Iterator[tuple[str, list[float]]]:
+    """R(t) of these trials, a piece at a time: no more than that is in memory."""
+    for first in range(0, len(ids), PIECE):
+        query = select(Trial.id, Trial.spec).where(Trial.id.in_(ids[first : first + PIECE]))
+        for trial_id, spec in session.execute(query):
+            yield trial_id, spec["keep_rate"]
+
+
+class Changes(NamedTuple):
+    """What a job's events say has changed behind one of them."""
+
+    last_id: int
+    rounds: frozenset[int]
+    trials: frozenset[str]
+
+
+def changes(session: Session, job_id: str, since: int, most: int) -> Changes | None:
+    """Rounds that came and trials that changed behind an event; None where more than ``most`` events tell of them, or
+    where the job was tried again, which takes trials away."""
+    query = select(JobEvent.id, JobEvent.kind, JobEvent.data).where(JobEvent.job_id == job_id, JobEvent.id > since)
+    told = session.execute(query.where(JobEvent.kind != "epochs").order_by(JobEvent.id).limit(most + 1)).all()
+    if len(told) > most or any(kind == "job" and data["state"] == "queued" for _, kind, data in told):
+        return None
+    return Changes(
+        last_events(session, [job_id]).get(job_id, 0),
+        frozenset(data["round"] for _, kind, data in told if kind == "round"),
+        frozenset(data["id"] for _, kind, data in told if kind == "trial"),
+    )
+
+
+class Succeeded(NamedTuple):
+    """A trial that has an objective, and what it says."""
+
+    round: int
+    k: int
+    tried: Tried
 
 
 def succeeded_so_far(session: Session, job_id: str) -> tuple[int, datetime | None]:
@@ -109,8 +218,8 @@ def succeeded_so_far(session: Session, job_id: str) -> tuple[int, datetime | Non
     return n, last
 
 
-def succeeded_search_trials(session: Session, job_id: str) -> list[tuple[int, int, Tried]]:
-    """(round, k) and what it says of every trial that has an objective, by (round, k)."""
+def succeeded_search_trials(session: Session, job_id: str, since: datetime | None = None) -> list[Succeeded]:
+    """Every trial that has an objective, by (round, k); of those that ended at ``since`` or later."""
     query = (
         select(Trial.round, Trial.k, Trial.spec, Trial.objective)
         .where(
@@ -118,10 +227,11 @@ def succeeded_search_trials(session: Session, job_id: str) -> list[tuple[int, in
         )
         .order_by(Trial.round, Trial.k)
     )
-    rows = session.execute(query)
+    if since is not None:
+        query = query.where(Trial.finished_at >= since)
     return [
-        (m, k, Tried(spec["keep_rate"], spec.get("train", {}), objective, share_of(spec)))
-        for m, k, spec, objective in rows
+        Succeeded(m, k, Tried(array("d", spec["keep_rate"]), spec.get("train", {}), objective, share_of(spec), m))
+        for m, k, spec, objective in session.execute(query)
     ]
 
 

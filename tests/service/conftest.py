@@ -43,6 +43,7 @@ from service.store.repository import create_job
 from workers.backend import PopulationFinished, PopulationKey
 from workers.simulated import SimulatedBackend, SimulatedTrial
 
+CERTIFICATES = httpx.create_ssl_context()  # to read them takes longer than most tests
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SMALL = {
     "name": "small",
@@ -124,16 +125,16 @@ def running(settings: Settings) -> Iterator[Running]:
 
     port = server.servers[0].sockets[0].getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    with httpx.Client(base_url=f"{url}/api/v1", timeout=10) as http:
+    with httpx.Client(base_url=f"{url}/api/v1", timeout=10, verify=CERTIFICATES) as http:
         yield Running(url, http, stop, server.config.app)
     stop()
 
 
 @pytest.fixture
 def dispatching(settings: Settings) -> Iterator[None]:
-    """A dispatcher in a thread, on trials that learn by a formula."""
+    """A dispatcher in a thread, on trials that learn by a formula. It has long pauses: a pass costs milliseconds."""
     database, stop = Database(settings.database_url), threading.Event()
-    dispatcher = Dispatcher(database, SimulatedBackend(by_formula), poll_s=0.01)
+    dispatcher = Dispatcher(database, SimulatedBackend(by_formula), poll_s=0.05)
     thread = threading.Thread(target=dispatcher.run, args=(stop,), daemon=True)
     with capture_logs():  # which would else go to standard output
         thread.start()

@@ -286,6 +286,12 @@ def test_a_paused_job_leases_nothing_and_a_cancelled_one_refuses_reports(led: Le
 # --- over HTTP --------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a loop that waits for the next round."""
+    monkeypatch.setattr(own_loop, "ROUND_WAIT_S", 0.05)
+
+
 @pytest.fixture
 def client(service: Any) -> Iterator[S2EClient]:
     with S2EClient(service.url) as found:
@@ -342,31 +348,30 @@ def leased(client: S2EClient, dispatching: None) -> tuple[str, str]:
     return trials[0].id, trials[0].lease
 
 
-@pytest.mark.parametrize(
-    ("verb", "told", "field"),
-    [
-        ("epochs", {"epochs": [{"epoch": 6}]}, "epochs[0].epoch"),
-        ("epochs", {"epochs": [{"epoch": 0, "validation_accuracy": 1.5}]}, "epochs[0].validation_accuracy"),
-        ("epochs", {"epochs": [{"epoch": 0, "validation_accuracy": float("nan")}]}, "epochs[0].validation_accuracy"),
-        ("epochs", {"epochs": [{}]}, "epochs[0].epoch"),
-        ("epochs", {"lease_s": 0}, "lease_s"),
-        ("result", {"validation_accuracy": float("nan")}, "validation_accuracy"),
-        ("result", {"objective": 0.2}, "objective"),
-        ("result", {"outcome": "won"}, "outcome"),
-        ("result", {}, "validation_accuracy"),
-    ],
-)
-def test_bad_reports_are_refused_by_name(
-    service: Any, http: httpx.Client, leased: tuple[str, str], verb: str, told: dict[str, Any], field: str
-) -> None:
+BAD_REPORTS: list[tuple[str, dict[str, Any], str]] = [
+    ("epochs", {"epochs": [{"epoch": 6}]}, "epochs[0].epoch"),
+    ("epochs", {"epochs": [{"epoch": 0, "validation_accuracy": 1.5}]}, "epochs[0].validation_accuracy"),
+    ("epochs", {"epochs": [{"epoch": 0, "validation_accuracy": float("nan")}]}, "epochs[0].validation_accuracy"),
+    ("epochs", {"epochs": [{}]}, "epochs[0].epoch"),
+    ("epochs", {"lease_s": 0}, "lease_s"),
+    ("result", {"validation_accuracy": float("nan")}, "validation_accuracy"),
+    ("result", {"objective": 0.2}, "objective"),
+    ("result", {"outcome": "won"}, "outcome"),
+    ("result", {}, "validation_accuracy"),
+]
+
+
+def test_bad_reports_are_refused_by_name(http: httpx.Client, leased: tuple[str, str]) -> None:
+    """None of them changes anything, so all of them are of one trial."""
     trial_id, lease = leased
-    content = json.dumps({"lease": lease, **told})
-    headers = {"Content-Type": "application/json"}
-    response = http.post(f"/trials/{trial_id}/{verb}", content=content, headers=headers)
-    assert response.status_code == 422
-    assert [error["field"] for error in response.json()["errors"]] == [field]
-    assert http.get(f"/trials/{trial_id}").json()["state"] == "leased"
-    assert http.get(f"/trials/{trial_id}/epochs").json()["total"] == 0
+    for verb, told, field in BAD_REPORTS:
+        content = json.dumps({"lease": lease, **told})
+        headers = {"Content-Type": "application/json"}
+        response = http.post(f"/trials/{trial_id}/{verb}", content=content, headers=headers)
+        assert response.status_code == 422, told
+        assert [error["field"] for error in response.json()["errors"]] == [field], told
+        assert http.get(f"/trials/{trial_id}").json()["state"] == "leased", told
+        assert http.get(f"/trials/{trial_id}/epochs").json()["total"] == 0, told
 
 
 def test_only_external_jobs_can_be_asked(client: S2EClient) -> None:

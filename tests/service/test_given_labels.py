@@ -46,10 +46,15 @@ def root(tmp_path: Path) -> Path:
 
 def dispatched(database: Database, job: dict[str, Any], root: Path) -> str:
     """The job, trained to its end in this process as a dispatcher would."""
+    with database.write() as session:
+        job_id, _ = repository.create_job(session, parse_job(job))
+    return trained(database, job_id, root)
+
+
+def trained(database: Database, job_id: str, root: Path) -> str:
     backend = InlineBackend(root / "artifacts", root)
     orchestrator = Orchestrator(database, backend, OWNER)
     with database.write() as session:
-        job_id, _ = repository.create_job(session, parse_job(job))
         leases.acquire_lease(session, job_id, OWNER, 3600)
     orchestrator.take_over(job_id)
     for _ in range(1_000):
@@ -59,7 +64,9 @@ def dispatched(database: Database, job: dict[str, Any], root: Path) -> str:
     raise AssertionError("the job does not end")
 
 
-def check_audit(job_id: str, http: httpx.Client, assert_problem: Any, root: Path, capsys: Any) -> None:
+def check_audit(
+    database: Database, job_id: str, http: httpx.Client, assert_problem: Any, root: Path, capsys: Any
+) -> None:
     """Which labels are likely wrong: free from the job's trainings, and from the cross-fitting of its estimate."""
     first = http.get(f"/jobs/{job_id}/labels", params={"limit": 30}).json()
     assert (first["score"], first["n_rows"], first["n_trainings"]) == ("cross_fitted", 620, 0)
@@ -91,6 +98,20 @@ def check_audit(job_id: str, http: httpx.Client, assert_problem: Any, root: Path
     with pytest.raises(SystemExit, match="0"):
         main(["audit", job_id, "--url", url, "-n", "5"])
     assert "are taken to be wrong" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="0"):
+        main(["audit", job_id, "--url", url, "--rerun", "2", "--worst", "150"])
+    again = trained(database, capsys.readouterr().out.strip(), root)
+    report = http.get(f"/jobs/{again}/report").json()
+    assert [row["label"] for row in report["rows"]] == ["as given", "dropped", "relabelled", "softened"]
+    assert all(len(row["last_ten"]["values"]) == 2 for row in report["rows"])
+    assert all(row["last_ten"]["difference_half_width"] is not None for row in report["rows"][1:])
+    assert "revise the same 150, by the audit of job" in report["verdict"]
+    assert "no gain of it is proven" in report["verdict"]
+    audited = http.get(f"/jobs/{again}").json()["spec"]["data"]["audit"]
+    assert (audited["job"], len(audited["rows"]), len(audited["labels"])) == (job_id, 150, 150)
+    other_split = {**JOB, "data": {**JOB["data"], "n_validation": 90, "audit": {"job": job_id}}}
+    refused = assert_problem(http.post("/jobs", json=other_split), 422, "invalid_spec")
+    assert "split alike" in refused["errors"][0]["allowed"]
     (root / "job.json").write_text(json.dumps({**JOB, "data": {**JOB["data"], "labels": "trusted"}}))
     with pytest.raises(SystemExit):
         main(["audit", str(root / "job.json")])
@@ -117,7 +138,7 @@ def test_a_worker_estimates_the_noise_of_given_labels_before_the_first_round(
     assert replace(report, **without_models) == replace(ours, **without_models)
     assert all(row.label_precision is None for row in report.rows)
     assert report.accuracy == "accuracy against the given labels"
-    check_audit(job_id, http, assert_problem, root, capsys)
+    check_audit(database, job_id, http, assert_problem, root, capsys)
 
 
 def test_labels_that_are_all_noise_end_the_job_before_its_first_round(database: Database, tmp_path: Path) -> None:

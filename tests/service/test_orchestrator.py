@@ -135,7 +135,7 @@ def test_pausing_starts_nothing_new_and_resuming_ends_at_the_same_report(databas
     driver.verb(repository.pause_job)
     driver.run()
     assert driver.job().state == "paused"
-    assert driver.trial_states() == {"succeeded": quick_search.spec.search.n_trials}
+    assert driver.trial_states() == {"pending": quick_search.spec.search.n_trials}
     assert not driver.backend.running()
     driver.verb(repository.resume_job)
     driver.run()
@@ -180,7 +180,7 @@ def test_what_trains_under_an_attempt_that_is_not_current_is_stopped(
     """A dispatcher that was frozen may start it after it lost the lease."""
     driver = Driver(database, quick_search)
     driver.run(until=lambda: driver.trial_states() == {"running": 3})
-    (key, flight), *_ = driver.orchestrator._known[driver.job_id].in_flight.items()
+    (key, flight), *_ = driver.orchestrator._lead.known(driver.job_id).in_flight.items()  # type: ignore[union-attr]
     for other in driver.backend.running():
         driver.backend.cancel(other)
     late = replace(key, attempt=key.attempt - 1)

@@ -142,29 +142,32 @@ def test_what_is_an_outage_and_what_a_bug(tmp_path: Any) -> None:
 # --- the dispatcher ---------------------------------------------------------------------------------------------------
 
 
-class CutOff(Database):
-    """Loses the connection of its ``n``-th write: before its commit, which then fails, or after, and only the answer
-    is lost."""
+EVERY = 5
 
-    def __init__(self, url: str, n: int, *, answer_only: bool) -> None:
+
+class CutOff(Database):
+    """Loses the connection of its ``first`` write and of every EVERY-th behind it: before its commit, which then fails,
+    or after, and only the answer is lost."""
+
+    def __init__(self, url: str, first: int, *, answer_only: bool) -> None:
         super().__init__(url)
-        self._url, self._left, self._answer_only = url, n, answer_only
+        self._url, self._left, self._answer_only = url, first, answer_only
+        self.n_cuts = 0
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         self._left -= 1
+        is_cut = self._left == 0
+        if is_cut:
+            self._left, self.n_cuts = EVERY, self.n_cuts + 1
         with super().write() as session:
             yield session
-            if self._left == 0 and not self._answer_only:
+            if is_cut and not self._answer_only:
                 pid = session.scalar(text("SELECT pg_backend_pid()"))
                 with psycopg.connect(self._url, autocommit=True) as other:
                     other.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
-        if self._left == 0 and self._answer_only:
+        if is_cut and self._answer_only:
             raise OperationalError("COMMIT", {}, psycopg.OperationalError("the connection is closed"))
-
-    @property
-    def was_cut(self) -> bool:
-        return self._left <= 0
 
 
 class Counted(SimulatedBackend):
@@ -203,10 +206,10 @@ def run_to_its_end(database: Database, quick_search: Any) -> tuple[str, Counted]
 def test_a_lost_connection_at_any_write_cancels_nothing_and_changes_no_number(
     postgres_url: str, quick_search: Any, answer_only: bool
 ) -> None:
-    n = 1
-    while True:
-        n += 1  # the first write is the submission
-        database = CutOff(postgres_url, n, answer_only=answer_only)
+    """One run for each phase of the losses: each kind of write is met, also while the loss before it is mended."""
+    n_cuts = 0
+    for first in range(2, 2 + EVERY):  # the first write is the submission
+        database = CutOff(postgres_url, first, answer_only=answer_only)
         job_id, backend = run_to_its_end(database, quick_search)
         with database.read() as session:
             assert rounds.load_history(session, job_id) == quick_search.history
@@ -217,7 +220,5 @@ def test_a_lost_connection_at_any_write_cancels_nothing_and_changes_no_number(
         assert {outcome for outcome, _ in attempts} <= {"succeeded", "orphaned"}
         assert answer_only or len(attempts) == len(succeeded)
         assert backend.n_cancelled == 0
-        if not database.was_cut:
-            break
-        n += 2  # every third write: each kind of them is met
-    assert n > 10
+        n_cuts += database.n_cuts
+    assert n_cuts > 10

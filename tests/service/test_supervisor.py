@@ -18,7 +18,8 @@ import sys
 from service.dispatch import supervisor
 supervisor.BACK_OFF_S = (0.05,)
 command = [sys.executable, "-c", open(sys.argv[1]).read()]
-children = [supervisor.Child(name, [*command, name, sys.argv[2]]) for name in "ab"]
+first = supervisor.Child("a", [*command, "a", sys.argv[2]])
+children = [first, supervisor.Child("b", [*command, "b", sys.argv[2]], needs=first if sys.argv[3:] else None)]
 supervisor.supervise(children, say=lambda text: print(text, flush=True), poll_s=0.02)
 print("over", flush=True)
 """
@@ -56,11 +57,11 @@ def alive(pid: int) -> bool:
 class Family:
     """A parent with two children, each of which writes its process id when it starts."""
 
-    def __init__(self, folder: Path, child: str) -> None:
+    def __init__(self, folder: Path, child: str, *more: str) -> None:
         self.folder = folder
         script = folder / "child.py"
         script.write_text(child)
-        command = [sys.executable, "-c", PARENT, str(script), str(folder)]
+        command = [sys.executable, "-c", PARENT, str(script), str(folder), *more]
         self.parent = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         until(lambda: self.pids("a") and self.pids("b"))
 
@@ -96,3 +97,21 @@ def test_no_child_outlives_a_killed_parent(tmp_path: Path, child: str) -> None:
     family.parent.kill()
     family.parent.communicate(timeout=30)
     until(lambda: not any(map(alive, family.all_pids())))
+
+
+def test_who_needs_a_dead_child_begins_anew_and_what_it_left_is_ended(tmp_path: Path) -> None:
+    grandchild = CHILD.replace("time.sleep(600)", "import subprocess\n") + (
+        "left = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "(folder / f'left-{name}').write_text(str(left.pid))\n"
+        "time.sleep(600)\n"
+    )
+    family = Family(tmp_path, grandchild, "needs")
+    until(lambda: family.pids("left-a"))
+    (left,) = family.pids("left-a")
+    os.kill(family.pids("a")[0], signal.SIGKILL)
+    until(lambda: len(family.pids("a")) == len(family.pids("b")) == 2)
+    until(lambda: not alive(left))
+    family.parent.terminate()
+    printed, _ = family.parent.communicate(timeout=30)
+    assert printed == "a ended with code -9; it starts again in 0.05 s\nover\n"
+    until(lambda: not any(map(alive, family.all_pids() + family.pids("left-b"))))

@@ -41,6 +41,40 @@ def test_suggestions_are_the_searcher_s_and_survive_a_restart(tmp_path: Path) ->
         found.restore(path)
 
 
+def test_param_space_reaches_the_trainable_and_results_of_others_are_learned_from(tmp_path: Path) -> None:
+    from ray import tune
+
+    def searching() -> Any:
+        made = search()
+        space = {"lr": tune.loguniform(1e-4, 1e-1), "deep": {"width": tune.choice([8, 16])}, "batch": 32}
+        assert made.set_search_properties(None, None, space)
+        return made
+
+    first, other = searching(), searching()
+    configs = [first.suggest(f"t{number}") for number in range(6)]
+    assert all(1e-4 <= config["lr"] <= 1e-1 and config["deep"]["width"] in (8, 16) for config in configs)
+    assert [config["batch"] for config in configs] == [32] * 6
+    assert len({config["lr"] for config in configs}) == 6
+    assert [other.suggest(f"t{number}") for number in range(6)] == configs
+
+    for config in configs[:4]:
+        other.add_evaluated_point(config, error(config["keep_rate"]))
+    moved = other.suggest("t6")
+    assert moved["keep_rate"] != first.suggest("t6")["keep_rate"]  # a round was told to one of them
+    first.on_trial_complete("of another experiment", {"error": 0.1})
+    path = str(tmp_path / "search.json")
+    other.save(path)
+    resumed = searching()
+    resumed.restore(path)
+    assert resumed.suggest("t7") == other.suggest("t7")
+    with pytest.raises(ValueError, match="comes closer"):
+        other.add_evaluated_point({"keep_rate": [1.0, 0.0] * 10}, 0.2)
+    with pytest.raises(ValueError, match=r"lr is a grid_search"):
+        search().set_search_properties(None, None, {"lr": tune.grid_search([0.1, 0.2])})
+    with pytest.raises(ValueError, match="leave it out"):
+        search().set_search_properties(None, None, {"keep_rate": 1})
+
+
 TUNER = """
 import math, sys
 import ray
@@ -48,12 +82,14 @@ from ray import tune
 from s2e.ecosystem.ray_tune import S2ESearch
 
 def trainable(config):
+    assert config["batch"] == 32 and 1e-4 <= config["lr"] <= 1e-1
     return {"error": math.sqrt(sum((value - 0.5) ** 2 for value in config["keep_rate"][1:]) / 20)}
 
 ray.init(address="local", num_cpus=2, include_dashboard=False, configure_logging=False, log_to_driver=False)
 search = S2ESearch(20, metric="error", mode="min", searcher="cem", n_trials=4, seed=3)
 tuner = tune.Tuner(
     trainable,
+    param_space={"lr": tune.loguniform(1e-4, 1e-1), "batch": 32},
     tune_config=tune.TuneConfig(search_alg=search, num_samples=8, max_concurrent_trials=2),
     run_config=tune.RunConfig(storage_path=sys.argv[1], verbose=0),
 )

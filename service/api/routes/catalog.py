@@ -64,13 +64,6 @@ def list_networks() -> Listing:
     return _listing("networks")
 
 
-@router.get("/datasets", operation_id="list_datasets")
-@needs(READ)
-def list_datasets() -> Listing:
-    """Data sets."""
-    return _listing("datasets")
-
-
 @router.get("/searchers", operation_id="list_searchers")
 @needs(READ)
 def list_searchers() -> Listing:

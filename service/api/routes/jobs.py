@@ -10,12 +10,13 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.exceptions import HTTPException
 
+from s2e.parts import KINDS
 from s2e.words import parse
 from s2e.words.answers import Curves, Job, JobLabels, JobRound, JobSchedule, JobTrial, Page, TrialSchedules
 from s2e.words.asks import ChangeIn
 from s2e.words.people import READ, SUBMIT
-from s2e.words.states import JOB_STATES
-from service.api import curves, events, jobs, labels, schedules
+from s2e.words.states import JOB_STATES, TRIAL_STATES
+from service.api import curves, events, jobs, labels, schedules, thinned
 from service.api.body import JsonBody, body_schema
 from service.api.callers import Callers
 from service.api.deps import (
@@ -28,8 +29,20 @@ from service.api.deps import (
     WriteSession,
     record_action,
 )
-from service.api.formats import CSV, JSON, PARQUET, also, csv_answer, format_of, one_of
-from service.api.fresh import FRESH
+from service.api.formats import (
+    CSV,
+    JSON,
+    MEDIA_TYPES,
+    NDJSON,
+    PARQUET,
+    also,
+    csv_answer,
+    format_of,
+    one_of,
+    table_answer,
+)
+from service.api.fresh import FRESH, fresh
+from service.api.lists import Listing, listing
 from service.api.paging import Paging
 from service.api.reports import AnyReport, report_out
 from service.api.scopes import CallerDep, needs
@@ -42,6 +55,12 @@ IdempotencyKey = Annotated[
     str | None,
     Header(min_length=1, max_length=200, pattern=r"^[!-~]+$", description="the same key and body: the same job"),
 ]
+JobKind = Annotated[str | None, Query(json_schema_extra={"enum": list(KINDS)}), one_of(tuple(KINDS), "kind")]
+JobSort = Annotated[str, Query(json_schema_extra={"enum": list(queries.JOB_SORTS)}), one_of(queries.JOB_SORTS, "sort")]
+TrialSort = Annotated[
+    str, Query(json_schema_extra={"enum": list(queries.TRIAL_SORTS)}), one_of(queries.TRIAL_SORTS, "sort")
+]
+TrialState = Annotated[str | None, Query(json_schema_extra={"enum": list(TRIAL_STATES)}), one_of(TRIAL_STATES, "state")]
 JobState = Annotated[str | None, Query(json_schema_extra={"enum": list(JOB_STATES)}), one_of(JOB_STATES, "state")]
 CurveName = Annotated[str, Query(json_schema_extra={"enum": list(EPOCH_NUMBERS)}), one_of(EPOCH_NUMBERS, "metric")]
 _SEEN = {200: {"model": Job, "description": "The job this Idempotency-Key made before"}}
@@ -75,12 +94,26 @@ def create_job(
     return job
 
 
-@router.get("", operation_id="list_jobs")
+@router.get("", operation_id="list_jobs", response_model=Page[Job], responses=also(NDJSON))
 @needs(READ)
-def list_jobs(session: ReadSession, paging: Paging, state: JobState = None) -> Page[Job]:
-    """Jobs, newest first."""
-    rows = queries.jobs(session, paging.limit, paging.after(str), state)
-    return paging.page(rows, lambda job: (job.id,), lambda shown: jobs.jobs_out(session, shown))
+def list_jobs(
+    session: ReadSession,
+    database: DatabaseDep,
+    asked: Annotated[Listing[Job], listing(Job)],
+    state: JobState = None,
+    kind: JobKind = None,
+    name: Annotated[str | None, Query(max_length=120, description="a part of the name, in any case")] = None,
+    sort: JobSort = "-created",
+) -> Page[Job] | Response:
+    """Jobs, newest first unless told. As ndjson all of them, one a line."""
+    return asked.answer(
+        session,
+        database,
+        lambda session, limit, after: queries.jobs(session, limit, after, state, kind=kind, name=name, sort=sort),
+        lambda job: queries.job_key(job, sort),
+        (str,) if sort.endswith("created") else (str, str),
+        lambda session, shown: jobs.jobs_out(session, shown, asked.wants),
+    )
 
 
 @router.get("/{job_id}", operation_id="get_job", **FRESH)
@@ -132,33 +165,66 @@ def retry_job(session: WriteSession, job_id: JobId) -> Job:
     return jobs.retry(session, job_id)
 
 
-@router.get("/{job_id}/rounds", operation_id="list_rounds", **FRESH)
+@router.get("/{job_id}/rounds", operation_id="list_rounds", response_model=Page[JobRound], **fresh(NDJSON))
 @needs(READ)
-def list_rounds(session: ReadSession, job: ExistingJob, paging: Paging) -> Page[JobRound]:
-    """Rounds in order, each with theta and the fan of R(t) under it."""
-    rows = queries.rounds(session, job.id, paging.limit, paging.after(int))
-    return paging.page(rows, lambda row: (row[0].round,), lambda shown: [jobs.round_out(job, *row) for row in shown])
+def list_rounds(
+    session: ReadSession,
+    database: DatabaseDep,
+    job: ExistingJob,
+    asked: Annotated[Listing[JobRound], listing(JobRound)],
+) -> Page[JobRound] | Response:
+    """Rounds in order, each with theta and the fan of R(t) under it. As ndjson all of them, one a line."""
+    return asked.answer(
+        session,
+        database,
+        lambda session, limit, after: queries.rounds(session, job.id, limit, after),
+        lambda row: (row[0].round,),
+        (int,),
+        lambda _, shown: [jobs.round_out(job, *row) for row in shown],
+    )
 
 
-@router.get("/{job_id}/trials", operation_id="list_trials", **FRESH)
+@router.get("/{job_id}/trials", operation_id="list_trials", response_model=Page[JobTrial], **fresh(NDJSON))
 @needs(READ)
 def list_trials(
     session: ReadSession,
+    database: DatabaseDep,
     job: ExistingJob,
-    paging: Paging,
+    asked: Annotated[Listing[JobTrial], listing(JobTrial)],
     round_: Annotated[int | None, Query(alias="round", ge=0, lt=2**31)] = None,
     label: Annotated[str | None, Query(max_length=40, pattern=r"^[ -~]*$")] = None,
-) -> Page[JobTrial]:
-    """Trials by (round, k), without their curves."""
-    rows = queries.trials(session, job.id, paging.limit, paging.after(int, int), round_, label)
-    return paging.page(rows, lambda trial: (trial.round, trial.k), lambda shown: list(map(trial_out, shown)))
+    state: TrialState = None,
+    sort: TrialSort = queries.PLACE,
+) -> Page[JobTrial] | Response:
+    """Trials without their curves, by (round, k) unless told. As ndjson all of them, one a line."""
+    specs = asked.wants("train", "share")
+    return asked.answer(
+        session,
+        database,
+        lambda session, limit, after: queries.trials(
+            session, job.id, limit, after, round_, label, state=state, sort=sort, specs=specs
+        ),
+        lambda trial: queries.trial_key(trial, sort),
+        (int, int) if sort.endswith(queries.PLACE) else (float, int, int),
+        lambda _, shown: [trial_out(trial, asked.wanted) for trial in shown],
+    )
 
 
-@router.get("/{job_id}/schedules", operation_id="list_schedules", **FRESH)
+@router.get("/{job_id}/schedules", operation_id="list_schedules", response_model=TrialSchedules, **FRESH)
 @needs(READ)
-def list_schedules(session: ReadSession, job: ExistingJob, max_points: MaxPoints = 60) -> TrialSchedules:
-    """R(t) of every trial, thinned to the same epochs."""
-    return schedules.schedules_out(session, job, max_points)
+def list_schedules(
+    response: Response,
+    session: ReadSession,
+    job: ExistingJob,
+    max_points: MaxPoints = 60,
+    since: Annotated[
+        int | None, Query(ge=0, lt=2**63, description="last_event_id of an earlier answer: only what has changed")
+    ] = None,
+    digits: Annotated[int | None, Query(ge=1, le=17, description="decimals of R(t); all unless given")] = None,
+) -> Response:
+    """R(t) of every trial, thinned to the same epochs; with since, of those that changed or came behind it."""
+    text = thinned.schedules_json(session, job, max_points, since, digits)
+    return Response(text, headers=dict(response.headers), media_type=MEDIA_TYPES[JSON])
 
 
 @router.get("/{job_id}/schedule", operation_id="get_schedule", response_model=JobSchedule, responses=also(CSV))
@@ -180,13 +246,18 @@ def get_report(session: ReadSession, job: ExistingJob) -> AnyReport:
     return report_out(session, job)
 
 
-@router.get("/{job_id}/curves", operation_id="list_curves", **FRESH)
+@router.get("/{job_id}/curves", operation_id="list_curves", response_model=Curves, **fresh(CSV, PARQUET))
 @needs(READ)
 def list_curves(
-    session: ReadSession, job: ExistingJob, metric: CurveName = "test_accuracy", max_points: MaxPoints = 120
-) -> Curves:
+    session: ReadSession,
+    job: ExistingJob,
+    wanted: Annotated[str, format_of(JSON, CSV, PARQUET)],
+    metric: CurveName = "test_accuracy",
+    max_points: MaxPoints = 120,
+) -> Curves | Response:
     """One number of every epoch: its mean and range over the trials of each label (in a comparison: of each entry)."""
-    return curves.curves_out(session, job, metric, max_points)
+    found = curves.curves_out(session, job, metric, max_points)
+    return found if wanted == JSON else table_answer(wanted, *curves.table(found), f"curves-{metric}-{job.id}")
 
 
 @router.get("/{job_id}/labels", operation_id="list_labels", response_model=JobLabels, responses=also(CSV, PARQUET))

@@ -11,7 +11,7 @@ from s2e.words.answers import TrialDetail, TrialEpochs
 from s2e.words.people import READ
 from service.api import trials
 from service.api.deps import ExistingTrial, MaxPoints, ReadSession, SettingsDep
-from service.api.formats import CSV, JSON, MEDIA_TYPES, SAFETENSORS, also, csv_answer, format_of
+from service.api.formats import CSV, JSON, MEDIA_TYPES, PARQUET, SAFETENSORS, also, format_of, table_answer
 from service.api.scopes import needs
 
 router = APIRouter(prefix="/trials", tags=["trials"])
@@ -24,21 +24,21 @@ def get_trial(session: ReadSession, trial: ExistingTrial) -> TrialDetail:
     return trials.trial_detail(session, trial)
 
 
-@router.get("/{trial_id}/epochs", operation_id="get_epochs", response_model=TrialEpochs, responses=also(CSV))
+@router.get("/{trial_id}/epochs", operation_id="get_epochs", response_model=TrialEpochs, responses=also(CSV, PARQUET))
 @needs(READ)
 def get_epochs(
     session: ReadSession,
     trial: ExistingTrial,
-    wanted: Annotated[str, format_of(JSON, CSV)],
+    wanted: Annotated[str, format_of(JSON, CSV, PARQUET)],
     max_points: MaxPoints = 200,
     attempt: Annotated[
         int | None, Query(ge=0, lt=2**31, description="which attempt; the current one unless given")
     ] = None,
 ) -> TrialEpochs | Response:
-    """Curves of one attempt, thinned by the server; as CSV every epoch, one row each."""
-    if wanted == CSV:
+    """Curves of one attempt, thinned by the server; as CSV or Parquet every epoch, one row each."""
+    if wanted != JSON:
         every = trials.epochs_out(session, trial, attempt, trials.ALL_EPOCHS)
-        return csv_answer(*trials.table(every), f"epochs-{trial.id}")
+        return table_answer(wanted, *trials.table(every), f"epochs-{trial.id}")
     return trials.epochs_out(session, trial, attempt, max_points)
 
 

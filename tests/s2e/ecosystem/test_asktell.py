@@ -67,6 +67,30 @@ def test_a_straggler_keeps_nobody_waiting_and_no_two_trials_are_alike() -> None:
     assert single.ask(K) != before  # now of the next round
 
 
+@pytest.mark.parametrize("lost", [frozenset[int]({0}), frozenset({2, 5, 6})])
+def test_a_lost_trial_freezes_nothing(lost: frozenset[int]) -> None:
+    """Rounds end with K results of any trials: where one never comes, the search goes on and gets better."""
+    single, values, points = AskTell(CrossEntropy(S2E, 7, 20), K), [], set()
+    for number in range(60):
+        point = single.ask(number)
+        points.add(point.values)
+        values.append(objective(point))
+        if number not in lost:
+            single.tell(number, point, values[-1])
+    assert len(points) == 60
+    assert sum(values[-10:]) < 0.8 * sum(values[:10])
+
+
+def test_results_of_others_count_and_take_no_number() -> None:
+    single, searcher = AskTell(CrossEntropy(S2E, 7, 20), K), CrossEntropy(S2E, 7, 20)
+    drawn = [searcher.ask(searcher.init(), 100 + i) for i in range(K)]
+    for i, point in enumerate(drawn):
+        single.tell(-1 - i, point, objective(point))
+    told = [Observation(k, point, objective(point)) for k, point in enumerate(drawn[::-1])]
+    state = searcher.tell(searcher.init(), told)
+    assert [single.ask(number) for number in range(K)] == [searcher.ask(state, k) for k in range(K)]
+
+
 def test_told_twice_is_told_once() -> None:
     single = AskTell(CrossEntropy(S2E, 7, 20), K)
     points = [single.ask(number) for number in range(K)]

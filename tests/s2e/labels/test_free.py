@@ -182,7 +182,9 @@ def test_ranks_are_averaged_and_rows_never_seen_stand_in_the_middle() -> None:
 
 @pytest.fixture
 def labels() -> GivenLabels:
-    return GivenLabels(np.array([0, 1, 2, 0]), np.array(["a", "b", "c", "d"]), np.array(["cat", "dog", "owl"]))
+    return GivenLabels(
+        np.array([0, 1, 2, 0]), np.array(["a", "b", "c", "d"]), np.array(["cat", "dog", "owl"]), np.zeros(4, dtype=bool)
+    )
 
 
 def test_the_worst_come_first_with_another_class_than_the_given_one(labels: GivenLabels) -> None:
@@ -196,6 +198,14 @@ def test_the_worst_come_first_with_another_class_than_the_given_one(labels: Give
     assert chosen_rows(found, given="cat", likely="owl").tolist() == [0]
     assert chosen_rows(found, issues=True).tolist() == [0]
     assert as_csv(found, [0, 3]).splitlines()[1:] == ["a,True,0.2,cat,owl,", "d,False,0.8,cat,cat,"]
+
+
+def test_a_trusted_label_is_no_issue_whatever_networks_make_of_it(labels: GivenLabels) -> None:
+    trusted = replace(labels, is_trusted_S=np.array([True, False, False, False]))
+    found = audit(trusted, 1, [said(-5, 1, 2, 3, voted=(2, 1, 2, 0))])
+    assert found.id.tolist() == ["b", "c", "d", "a"]
+    assert found.is_label_issue.tolist() == [True, False, False, False]
+    assert (found.predicted_label[-1], found.label_quality[-1], found.probability_wrong[-1]) == ("cat", 1, 0)
 
 
 def test_a_probability_where_it_is_one_and_words_where_not(labels: GivenLabels) -> None:

@@ -1,0 +1,1 @@
+"""The real service under random, seeded faults; see :mod:`benchmarks.chaos.__main__`."""

@@ -1,0 +1,160 @@
+"""The real service under random, seeded faults, and what it costs: ``make chaos FAULTS=200 SEED=1``.
+
+api, two dispatchers, two Ray nodes and PostgreSQL behind a proxy run as processes of this machine, in hostile
+surroundings (a stale file of Ray's, foreign ``RAY_*`` variables). Jobs run one after the other while faults hit them.
+Afterwards every job must be what it would have been: the asked number of trials, none twice, every acknowledged epoch
+there, theta and report identical to the undisturbed run, no lease stuck, no process left. Exit status 1 otherwise.
+
+Recovery is the time from the end of a fault to the next epoch or report in the database; epochs lost are those that the
+database had of a training whose process was killed, beyond its checkpoint, plus at most the one under way.
+A clock that jumps is not among the faults: that needs libfaketime, and leases go by the database's clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import signal
+import statistics
+import sys
+import time
+from collections import Counter
+from typing import Any
+
+from benchmarks.chaos import check
+from benchmarks.chaos.faults import FAULTS, Fault
+from benchmarks.chaos.place import Place
+from benchmarks.measure import machine
+
+PATIENCE_S = 240.0
+"""Without an epoch for this long after a fault, work does not go on."""
+
+
+class Run:
+    """Faults, one after the other, and what came of them."""
+
+    def __init__(self, place: Place, seed: int) -> None:
+        self.place, self.rng = place, random.Random(seed)
+        self.calm = check.undisturbed()
+        self.job_ids: list[str] = []
+        self.violations: list[str] = []
+        self.recovery_s: dict[str, list[float]] = {}
+        self.lost: list[int] = []
+        self.acknowledged = check.Acknowledged.none()
+        self.n_done = 0
+
+    def run(self, n_faults: int, until_s: float) -> None:
+        while self.n_done < n_faults and time.monotonic() < until_s and not self.violations:
+            self.have_work()
+            time.sleep(self.rng.uniform(0.0, 3.0))
+            fault = self.rng.choices(FAULTS, [fault.weight for fault in FAULTS])[0]
+            self.hit(fault)
+        if not self.violations:
+            self.wait(self.job_ids[-1])
+
+    def have_work(self) -> None:
+        """A job, a trial of which trains."""
+        until_s = time.monotonic() + PATIENCE_S
+        while not check.running(self.place.database):
+            if not self.job_ids or self.state() in ("completed", "failed", "cancelled"):
+                if self.job_ids:
+                    self.violations += check.violations(
+                        self.place.client, self.place.database, self.job_ids[-1], self.calm
+                    )
+                self.job_ids.append(self.place.client.submit(check.JOB).id)
+            if time.monotonic() > until_s:
+                self.violations.append(f"nothing trains after {PATIENCE_S:g} s; the job is {self.state()}")
+                return
+            time.sleep(0.05)
+
+    def state(self) -> str:
+        return check.state(self.place.database, self.job_ids[-1])
+
+    def hit(self, fault: Fault) -> None:
+        before = check.running(self.place.database)
+        done = fault.do(self.place, self.rng)
+        if not done:
+            return
+        self.n_done += 1
+        began_s, last = time.monotonic(), check.last_event(self.place.database)
+        hit = next((trained for trained in before if trained.pid == done), None)
+        kept = 0 if hit is None else check.kept_epochs(self.place.database, str(self.place.artifacts), hit)
+        while check.last_event(self.place.database) == last and self.state() != "completed":
+            if time.monotonic() - began_s > PATIENCE_S:
+                self.violations.append(f"no epoch within {PATIENCE_S:g} s of: {fault.name} ({done})")
+                return
+            time.sleep(0.05)
+        recovery_s = time.monotonic() - began_s
+        self.recovery_s.setdefault(fault.name, []).append(recovery_s)
+        print(f"{self.n_done:4} {fault.name:32} {done:20} {recovery_s:6.2f} s", file=sys.stderr, flush=True)
+        self.violations += self.acknowledged.look(self.place.database)
+        if hit is not None:
+            n = self.acknowledged.n.get((hit.trial_id, hit.attempt), 0)
+            if n < check.JOB["train"]["n_epochs"]:  # else it had been trained
+                self.lost.append(max(0, n - kept))
+
+    def wait(self, job_id: str) -> None:
+        until_s = time.monotonic() + PATIENCE_S
+        while self.state() not in ("completed", "failed", "cancelled"):
+            if time.monotonic() > until_s:
+                self.violations.append(f"job {job_id} does not end")
+                return
+            time.sleep(0.5)
+        self.violations += self.acknowledged.look(self.place.database)
+        self.violations += check.violations(self.place.client, self.place.database, job_id, self.calm)
+
+    def told(self) -> dict[str, Any]:
+        every = [s for of_kind in self.recovery_s.values() for s in of_kind]
+        return {
+            "faults": sum(map(len, self.recovery_s.values())),
+            "jobs": len(self.job_ids),
+            "recovery_s": {name: _summary(self.recovery_s[name]) for name in sorted(self.recovery_s)}
+            | {"all": _summary(every)},
+            "epochs_lost_per_killed_training": _summary([float(n) for n in self.lost]),
+            "violations": self.violations,
+        }
+
+
+def _summary(values: list[float]) -> dict[str, float]:
+    if not values:
+        return {"n": 0}
+    ordered = sorted(values)
+    return {
+        "n": len(ordered),
+        "median": round(statistics.median(ordered), 2),
+        "p95": round(ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))], 2),
+        "max": round(ordered[-1], 2),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--faults", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=1e6, help="begin no further fault after this")
+    args = parser.parse_args()
+    until_s = time.monotonic() + 60 * args.minutes
+    for number in (signal.SIGTERM, signal.SIGINT):  # whatever ends it, nothing is left behind
+        signal.signal(number, lambda *_: sys.exit(2))
+    place = Place()
+    try:
+        while place.client.not_ready():
+            time.sleep(0.5)
+        run = Run(place, args.seed)
+        run.run(args.faults, until_s)
+        left = place.stop()
+        run.violations += [f"still running: {line}" for line in left]
+        told = {"benchmark": "chaos", "machine": machine(), "seed": args.seed, "disk": place.has_disk, **run.told()}
+        kinds = Counter({name: len(of_kind) for name, of_kind in run.recovery_s.items()})
+        print(json.dumps(told | {"kinds": dict(kinds)}, indent=1))
+        if run.violations:
+            print(f"the log is {place.folder}/log", file=sys.stderr)
+            sys.exit(1)
+    finally:
+        place.stop()
+    place.remove()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""The commands about registered data sets: data add, data show, data list."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from s2e.client.http import DEFAULT_URL, S2EClient
+from s2e.data.root import DATA_ROOT_VARIABLE
+from s2e.words import Problem, SpecError, to_json
+from s2e.words.datasets import RegisteredSet
+from service.cli.options import AsJson, Key, Url, out
+
+MOST_CLASSES = 20
+"""Classes that are printed; --json has all."""
+data = typer.Typer(help="Register data sets of your own, list them, look at one.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.add_typer(data, name="data", rich_help_panel="Jobs")
+
+
+@data.command("add")
+def add(
+    name: Annotated[str, typer.Argument(help="Its name: jobs say data.registered = NAME.")],
+    path: Annotated[
+        str, typer.Argument(help="File or folder: below the service's data root as it is, any other is sent.")
+    ],
+    kind: Annotated[
+        str, typer.Option(help="What reads it: table, images, image_table, text, embeddings, arrays, csv.")
+    ] = "table",
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting of the kind, such as label=species; again for more.")
+    ] = None,
+    trusted_column: Annotated[str | None, typer.Option(help="Column that says which labels are right.")] = None,
+    trusted_path: Annotated[str | None, typer.Option(help="A second source, all of whose labels are right.")] = None,
+    upload: Annotated[
+        bool | None, typer.Option("--upload/--no-upload", help="Send it, or not; else decided by where it is.")
+    ] = None,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+) -> None:
+    """Check data, fingerprint them, and keep them by name; prints what was seen and what is proposed.
+
+    Example: s2e data add flowers ~/flowers --kind images --set size=64
+    """
+    settings = dict(map(_setting, setting or ()))
+    with S2EClient(url, key) as client:
+        paths = [_place(client, one, upload) for one in (path, trusted_path) if one is not None]
+        trusted = {"column": trusted_column, "path": paths[1] if trusted_path is not None else None}
+        trusted = {field: value for field, value in trusted.items() if value is not None}
+        if kind == "csv":
+            kept = client.register(name, kind, csv={"path": paths[0], **settings}, trusted=trusted)
+        else:
+            kept = client.register(name, kind, {"path": paths[0], **settings}, trusted=trusted)
+    _print(kept, as_json)
+
+
+@data.command("show")
+def show(
+    name: Annotated[str, typer.Argument(help="As 's2e data list' shows it.")],
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+) -> None:
+    """Show a registered data set: classes, counts, shape, duplicates, missing cells, and what is proposed for it."""
+    with S2EClient(url, key) as client:
+        _print(client.dataset(name), as_json)
+
+
+@data.command("list")
+def list_(as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> None:
+    """List registered data sets."""
+    with S2EClient(url, key) as client:
+        kept = [one for one in client.datasets() if one.registered]
+    if as_json:
+        typer.echo(json.dumps(to_json(kept), indent=1))
+        return
+    for one in kept:
+        typer.echo(f"{one.name}  {one.summary}")
+    if not kept:
+        typer.echo("no data set is registered; s2e data add NAME PATH registers one", err=True)
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """``size=64``: a number, a list or true where it reads as JSON, else text."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise SpecError(Problem("--set", text[:80], "name=value, such as label=species"))
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _place(client: S2EClient, path: str, upload: bool | None) -> str:
+    """The path below the service's data root; what is elsewhere is sent first."""
+    local, root = Path(path).expanduser(), os.environ.get(DATA_ROOT_VARIABLE)
+    if upload is not True:
+        if root is not None and local.exists() and local.resolve().is_relative_to(Path(root).resolve()):
+            return local.resolve().relative_to(Path(root).resolve()).as_posix()
+        if upload is False or not local.exists():
+            return path
+    if not local.exists():
+        raise SpecError(Problem("PATH", path, "a file or folder that is here, to be sent"))
+    sent = client.upload(local)
+    typer.echo(f"sent {sent.n_files} files, {sent.n_bytes} bytes", err=True)
+    return sent.path
+
+
+def _print(kept: RegisteredSet, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(to_json(kept), indent=1))
+        return
+    seen, console = kept.preview, out()
+    shape = " x ".join(map(str, seen["shape"]))
+    console.print(f"{kept.name}: {kept.kind}, {seen['n_rows']} rows of {shape}, fingerprint {kept.fingerprint[:12]}")
+    console.print(f"{seen['n_test']} rows test, {seen['n_train']} are left to train and to validate")
+    _print_classes(seen, console)
+    for words in _notes(seen):
+        console.print(f"[yellow]note[/] {words}")
+    if seen["trusted"]:
+        console.print(seen["trusted"])
+    console.print("proposed, where a job does not say otherwise:")
+    for reason in kept.proposed["reasons"]:
+        console.print(f"  {reason}")
+    console.print(f'a job names it by:  [data] registered = "{kept.name}"', markup=False)
+
+
+def _print_classes(seen: dict[str, Any], console: Console) -> None:
+    table = Table("class", "rows", box=None)
+    for one in seen["classes"][:MOST_CLASSES]:
+        table.add_row(one["name"], str(one["n_rows"]))
+    console.print(table)
+    if len(seen["classes"]) > MOST_CLASSES:
+        console.print(f"... {len(seen['classes'])} classes in all")
+
+
+def _notes(seen: dict[str, Any]) -> list[str]:
+    """Whatever is odd about the data."""
+    notes = []
+    if seen["n_duplicates"]:
+        notes.append(f"{seen['n_duplicates']} rows repeat an earlier one, {seen['n_disagreeing']} with another label")
+    notes += [f"column {name}: {n} cells missing" for name, n in seen["missing"].items()]
+    if seen["n_skipped"]:
+        notes.append(f"{seen['n_skipped']} files left out: {', '.join(seen['skipped'][:3])}")
+    return notes

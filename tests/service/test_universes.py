@@ -1,0 +1,38 @@
+"""Universes in which a dispatcher dies, freezes, or loses the database between any two writes (`make universes`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from service.testing.universe import Rates, Universe
+from workers.backend import EpochReported
+
+
+def test_a_disturbed_job_ends_as_the_undisturbed_one(quick_search: Any) -> None:
+    rates = Rates(crash=0.02, freeze=0.02, outage=0.02, loss=0.2)
+    end = Universe(2, quick_search.spec, quick_search.evaluate, rates).run()
+    assert end.n_faults >= 5
+    assert end.history == quick_search.history
+    assert end.report == quick_search.report
+
+
+def test_the_same_seed_gives_the_same_universe(quick_search: Any) -> None:
+    ends = [Universe(3, quick_search.spec, quick_search.evaluate).run() for _ in range(2)]
+    assert ends[0] == ends[1]
+
+
+def test_a_universe_notices_what_must_not_be(quick_search: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainers that forget what was told, written or not: the epochs of a dispatcher that died are missing."""
+    universe = Universe(1, quick_search.spec, quick_search.evaluate, Rates(crash=0.05, late=0.0))
+    advance = universe.cluster.advance
+
+    def forgetful() -> None:
+        for key, held in universe.cluster.held.items():
+            universe.cluster.held[key] = [event for event in held if not isinstance(event, EpochReported)]
+        advance()
+
+    monkeypatch.setattr(universe.cluster, "advance", forgetful)
+    with pytest.raises(AssertionError):
+        universe.run()
