@@ -249,6 +249,17 @@ def test_wrong_keys_slow_their_address_down_and_no_other(
             client.me()
 
 
+def test_where_no_key_is_needed_only_a_key_of_ours_is_judged(http: httpx.Client, assert_problem: Any) -> None:
+    for _ in range(15):  # of a client whose environment has the key of another service
+        assert http.get("/me", headers={"Authorization": "Bearer another"}).json()["owner"] == ""
+        assert http.post("/session", json={"key": "another"}).status_code == 204
+    made = http.post("/keys", json={"name": "n", "owner": "ada"}).json()
+    shown = {"Authorization": f"Bearer {made['secret']}"}
+    assert http.get("/me", headers=shown).json()["owner"] == "ada"
+    assert_problem(http.get("/keys", headers=shown), 403, "forbidden")
+    assert_problem(http.get("/me", headers={"Authorization": "Bearer s2e_0_no"}), 401, "unauthorized")
+
+
 def test_a_bucket_fills_again() -> None:
     now_s = 0.0
     buckets = Buckets(2.0, 3, lambda: now_s)
