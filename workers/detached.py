@@ -177,7 +177,7 @@ class Trainer:
 
     def _start_child(self) -> None:
         read, write = os.pipe()
-        path = os.pathsep.join(entry for entry in sys.path if entry)
+        path = os.pathsep.join(_search_path())
         self._child = subprocess.Popen(  # noqa: S603
             [sys.executable, "-P", "-m", "workers.trainer_process", str(write)],
             stdin=subprocess.PIPE,
@@ -237,6 +237,13 @@ class Trainer:
                 unused = idle_since_s is not None and self._idle_s is not None and now_s - idle_since_s > self._idle_s
             if orphaned or unused:
                 self._exit()
+
+
+def _search_path() -> list[str]:
+    """Where this process finds modules, without Ray's own folders: what Ray brings along is none of the training's."""
+    ray = sys.modules.get("ray")
+    its_own = str(Path(str(ray.__file__)).parent) if ray is not None else None
+    return [entry for entry in sys.path if entry and (its_own is None or not entry.startswith(its_own))]
 
 
 def _n_oom_kills() -> int:
