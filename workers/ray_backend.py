@@ -33,8 +33,9 @@ from workers.ray_trainers import Hands, Trainers
 from workers.ray_watch import watch_head
 from workers.wire import decode
 
-CANCEL_GRACE_S = 10.0
-"""A soft cancel is a KeyboardInterrupt, which one long C call can delay; after this the process is killed."""
+CANCEL_GRACE_S = 1.5
+"""A soft cancel is a KeyboardInterrupt, which one long C call can delay; after this the process is killed, so that a
+place is free two seconds after the cancel."""
 ORPHAN_S = 3600.0
 """A trainer that nobody has asked for its results for this long ends itself."""
 NAMESPACE = "s2e"
