@@ -21,10 +21,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
 
+from s2e import __version__
 from workers.backend import LOST_TRAINER, OUT_OF_MEMORY, PopulationKey, PopulationLost
 from workers.trainer_process import STOPPED
 from workers.wire import encode
 
+RELEASE = __version__
+"""Events are read by the release that wrote them; a trainer that an upgrade has left behind is of no use."""
 MOST_HELD = 10_000
 """Events that wait to be acknowledged; with more of them the training waits."""
 MOST_TOLD = 1_000
@@ -44,8 +47,9 @@ class Batch(TypedDict):
 
 
 class State(TypedDict):
-    """What a trainer says of itself: where it is, what it has, and the population in its hands."""
+    """What a trainer says of itself: whose code it runs, where it is, what it has, and the population in its hands."""
 
+    release: str
     node: str
     asks: dict[str, float]
     key: Json | None
@@ -96,7 +100,8 @@ class Trainer:
 
         with self._changed:
             key = None if self._work is None or self._is_idle() else self._work.key
-        return {"node": ray.get_runtime_context().get_node_id(), "asks": self._asks, "key": key}
+        node = ray.get_runtime_context().get_node_id()
+        return {"release": RELEASE, "node": node, "asks": self._asks, "key": key}
 
     def begin(
         self,
