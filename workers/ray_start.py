@@ -33,7 +33,7 @@ belongs to another cluster: its address, session, job or node."""
 _PASSED = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|PYTHON\w*|VIRTUAL_ENV|CONDA_\w+|LD_\w+"
     r"|(OMP|MKL|OPENBLAS|KMP|GOMP|GOTO|NUMEXPR|ATEN|ONEDNN|DNNL|TORCH|PYTORCH|CUBLAS|CUDNN|NVIDIA|NCCL|ROCR|ROCM|HIP|RAY)"
-    r"_\w+|TORCH\w+|CUDA\w*|XDG_\w+|S2E_DATA_ROOT"
+    r"_\w+|TORCH\w+|CUDA\w*|XDG_\w+|S2E_DATA_ROOT|S2E_CACHE_ROOT"
 )
 """What trainers are told of this process's environment; its secrets and settings are none of their business."""
 _PREFIX = "s2e-ray-"

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from s2e.data.encoders import Encoder
+from s2e.data.encoding import Encoder
 from s2e.data.human import human_labels
 from s2e.data.noise import draw
 from s2e.data.own.files import require_unchanged

@@ -15,7 +15,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from s2e.data.encoder import TableEncoder
 from s2e.extras import needs
 from s2e.words import DataError
 
@@ -152,9 +151,6 @@ class ImageEncoder:
             return self.encode_one(row)
         except (OSError, ValueError, AttributeError, SyntaxError) as error:
             raise DataError(f"row {i}, {str(row)[:80]}: not an image that can be read ({error})") from error
-
-
-Encoder = TableEncoder | TextEncoder | ImageEncoder | NumberEncoder
 
 
 def text_settings(n_words: int) -> dict[str, Any]:

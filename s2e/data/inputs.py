@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from s2e.data.datasets import SplitData
 from s2e.data.encoder import TableEncoder
-from s2e.data.encoders import Encoder, ImageEncoder, NumberEncoder, TextEncoder
+from s2e.data.encoders import ImageEncoder, NumberEncoder, TextEncoder
+from s2e.data.encoding import Encoder
+from s2e.data.own.backbone import BackboneEncoder
 from s2e.parts import Statistics
 
 
@@ -24,11 +26,12 @@ class Inputs:
     text: TextEncoder | None = None
     image: ImageEncoder | None = None
     numbers: NumberEncoder | None = None
+    backbone: BackboneEncoder | None = None
 
     @property
     def of_rows(self) -> Encoder | None:
         """What encodes new rows; None where they are samples already."""
-        return self.encoder or self.text or self.image or self.numbers
+        return self.encoder or self.text or self.image or self.numbers or self.backbone
 
 
 def inputs_of(data: SplitData, statistics: Statistics | None) -> Inputs:
@@ -43,4 +46,5 @@ def inputs_of(data: SplitData, statistics: Statistics | None) -> Inputs:
         encoder if isinstance(encoder, TextEncoder) else None,
         encoder if isinstance(encoder, ImageEncoder) else None,
         encoder if isinstance(encoder, NumberEncoder) else None,
+        encoder if isinstance(encoder, BackboneEncoder) else None,
     )

@@ -69,8 +69,8 @@ class DatasetPart(Part):
             **self.settings(),
             **({"csv": data.csv.path, "csv test": data.csv.test_path} if data.csv.path else {}),
         }
-        named = [settings.get(field) for field in ("path", "test_path", "csv", "csv test")]
-        return [path for path in (*named, data.trusted.path) if isinstance(path, str) and path]
+        named = [settings.get(field) for field in ("path", "test_path", "csv", "csv test", "weights")]
+        return [path for path in (*named, data.trusted.path) if isinstance(path, str) and path not in ("", "none")]
 
     def rules(self, job: JobSpec) -> list[Problem]:
         return [*self.too_few(job), *self.unnormalised(job.data), *self._unaugmented(job), *self.check(job)]

@@ -101,9 +101,30 @@ class _Images(OwnData):
     unreadable: str = param(
         "refuse", choices=("refuse", "skip"), doc="what becomes of files that are no image: they are named, either way"
     )
+    backbone: str = param(
+        "none",
+        max_length=60,
+        doc="a torchvision classifier, such as resnet18: samples are the features that its last layer reads, computed "
+        "once, and the job's network is a head on them; none: samples are pixels",
+    )
+    weights: str = param(
+        "none",
+        max_length=400,
+        doc="the backbone's state dict (.pth or .safetensors), a path below the data root; nothing is ever downloaded",
+    )
+
+    def check(self, job: JobSpec) -> list[Problem]:
+        """A backbone without weights, weights without a backbone."""
+        problems = super().check(job)
+        if (self.backbone == "none") != (self.weights == "none"):
+            allowed = "both or neither: a classifier of torchvision, and the file of its weights below the data root"
+            problems.append(Problem("data.params.backbone", self.backbone, allowed))
+        return problems
 
     @property
-    def sample_shape(self) -> tuple[int, int, int]:
+    def sample_shape(self) -> tuple[int | None, ...]:
+        if self.backbone != "none":
+            return (None,)
         return (1 if self.mode == "grey" else 3, self.size, self.size)
 
     @classmethod

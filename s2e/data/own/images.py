@@ -113,15 +113,36 @@ class Images(Source):
 
 
 def load_folders(
-    data_root: str | None, trusted: TrustedSpec, *, size: int, mode: str, unreadable: str, **read: Any
+    data_root: str | None,
+    trusted: TrustedSpec,
+    *,
+    size: int,
+    mode: str,
+    unreadable: str,
+    backbone: str,
+    weights: str,
+    **read: Any,
 ) -> Dataset:
     """One folder for each class. Raises DataError: folder and file are named."""
     root, encoder = required_root(data_root, "images", f"the folder {read['path']!r}"), ImageEncoder(size, mode)
     folder = root / read["path"]
     if not leaves_root(read["path"]) and read["test_path"] is None and (test := _tests(folder)):
         read = {**read, "path": f"{read['path']}/{TRAIN}", "test_path": f"{read['path']}/{test}"}
-    skip = unreadable == "skip"
-    return load_paths(data_root, "images", trusted, lambda path: folders(path, encoder).readable(skip=skip), read)
+
+    def open_folder(path: Path) -> Source:
+        images = folders(path, encoder).readable(skip=unreadable == "skip")
+        return behind(images, backbone, weights, data_root)
+
+    return load_paths(data_root, "images", trusted, open_folder, read)
+
+
+def behind(images: Images, backbone: str, weights: str, data_root: str | None) -> Source:
+    """The images, or their features where a job names a backbone."""
+    if backbone == "none":
+        return images
+    from s2e.data.own.backbone import Embedded
+
+    return Embedded(images, backbone, weights, data_root)
 
 
 def _tests(folder: Path) -> str:
@@ -157,7 +178,8 @@ def load_image_table(data_root: str | None, trusted: TrustedSpec, *, unreadable:
     tables = _Tables(root, asked)
 
     def open_table(path: Path) -> Source:
-        return tables.images(path).readable(skip=unreadable == "skip")
+        images = tables.images(path).readable(skip=unreadable == "skip")
+        return behind(images, asked["backbone"], asked["weights"], data_root)
 
     return load_paths(data_root, "image_table", trusted, open_table, tables.read)
 
@@ -169,7 +191,8 @@ def paths_of(root: Path, trusted: TrustedSpec, **asked: Any) -> list[str]:
     lists = [path for path in (main, test, trusted.path) if path is not None]
     images = [tables.images(path_below(root, path, "data.params.path")) for path in lists]
     files = [file for source in images for file in source.files if isinstance(file, Path) and file.is_file()]
-    return [*lists, *(file.relative_to(root).as_posix() for file in files)]
+    own = [asked["weights"]] if asked["backbone"] != "none" else []
+    return [*lists, *own, *(file.relative_to(root).as_posix() for file in files)]
 
 
 class _Tables:
