@@ -11,7 +11,7 @@ export RAY_USAGE_STATS_ENABLED = 0
 export RAY_ENABLE_UV_RUN_RUNTIME_ENV = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help native setup demo serve check test drills numeric lowest bench bench-search chaos universes openapi constraints clean
+.PHONY: help native setup demo serve check test drills numeric lowest bench bench-search bench-service chaos universes openapi constraints clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
@@ -66,6 +66,10 @@ bench: $(VENV)/.dev ## the benchmarks of the ledger, as JSON (QUICK=1 for a shor
 
 bench-search: $(VENV)/.dev ## every search rule on recorded trainings, as JSON, tables and plot (an hour)
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.bench_search --results benchmarks/results
+
+bench-service: $(VENV)/.dev ## trials a second through the API on both databases, beside Optuna's storages; the cost of every view
+	@$(BIN)/python -m benchmarks.bench_service --claims 100000
+	@$(BIN)/python -m benchmarks.bench_views
 
 chaos: $(VENV)/.dev ## the real service under random faults: FAULTS=200 SEED=1 (needs PostgreSQL's initdb)
 	@$(BIN)/python -m benchmarks.chaos --faults $(or $(FAULTS),200) --seed $(or $(SEED),1)

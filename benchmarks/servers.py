@@ -93,7 +93,7 @@ def api(url: str, home: Path, *profiler: str) -> Iterator[tuple[int, int]]:
 
 
 def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
-    until_s = time.monotonic() + 60
+    until_s = time.monotonic() + 300
     while time.monotonic() < until_s and process.poll() is None:
         try:
             if httpx.get(address).is_success:

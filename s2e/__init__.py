@@ -2,6 +2,7 @@
 
     report = s2e.search("job.toml")             a whole search in this process
     report = s2e.compare({...})                 methods against each other
+    report = s2e.auto({...})                    a method chosen among many
     issues = s2e.find_label_issues(X, y)        which of your labels are wrong
     model  = s2e.load_model("....safetensors")  a trained network, as a plain torch module
     s2e.client.S2EClient                        the same jobs on a service
@@ -18,11 +19,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from s2e.artifacts import load_model as load_model
     from s2e.labels.audit import find_label_issues as find_label_issues
+    from s2e.local import auto as auto
     from s2e.local import compare as compare
     from s2e.local import search as search
 
 __version__ = "0.1.0"
-_LATE = {"compare": "s2e.local", "find_label_issues": "s2e.labels.audit", "load_model": "s2e.artifacts"}
+_LATE = {
+    "auto": "s2e.local",
+    "compare": "s2e.local",
+    "find_label_issues": "s2e.labels.audit",
+    "load_model": "s2e.artifacts",
+}
 _PACKAGES = ("client", "ecosystem", "search")
 """Importable as ``s2e.<name>`` without an import of their own; ``s2e.search`` is a function too, see there."""
 

@@ -17,6 +17,7 @@ import os
 import re
 import secrets
 import shutil
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from s2e.model import Model
     from s2e.train.trial import NetworkShape
 
+SCRIPT, SCRIPT_DESCRIPTION = ".pt", "s2e.json"
+"""Suffix of a model exported as TorchScript, and the file inside it that describes the model."""
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 
 
@@ -192,6 +195,8 @@ def load_model(path: str | Path, network: int = 0) -> Model:
     classes, stands in the JSON file. Raises DataError for a file that is missing, or a number that the trial does not
     have.
     """
+    if Path(path).suffix == SCRIPT:
+        return _load_script(Path(path))
     tensors, described = read_model(path)
     from s2e.model import Model
     from s2e.networks.build import build
@@ -205,3 +210,21 @@ def load_model(path: str | Path, network: int = 0) -> Model:
     module = build(read(TrainSpec, described["train"]), shape["input_shape"], shape["n_classes"]).make_module()
     module.load_state_dict(state, strict=False)  # batch norm's step counter is not stored
     return Model(module, described)
+
+
+def _load_script(path: Path) -> Model:
+    """A model that was exported as TorchScript: one network, which scales by itself."""
+    with needs("train"):
+        import torch
+    from s2e.model import Model
+
+    extra = {SCRIPT_DESCRIPTION: ""}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            network = torch.jit.load(str(path), map_location="cpu", _extra_files=extra)
+    except (ValueError, RuntimeError) as error:
+        raise DataError(f"{path} cannot be read as TorchScript: {str(error).splitlines()[0]}") from error
+    if not extra[SCRIPT_DESCRIPTION]:
+        raise DataError(f"{path} was not written by s2e export: nothing in it says what it is")
+    return Model(network, json.loads(extra[SCRIPT_DESCRIPTION]))

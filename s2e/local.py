@@ -92,6 +92,25 @@ def compare(
     return report
 
 
+def auto(
+    job: Job,
+    *,
+    data_root: str | Path | None = None,
+    output: str | Path | None = None,
+    progress: bool = True,
+    workers: int | None = None,
+) -> CompareReport:
+    """Choose a method with its schedule among candidates, and return the winner beside its rivals on fresh seeds; see
+    :func:`search`.
+
+    report = s2e.auto({"data": {"name": "csv", "csv": {"path": "mine.csv"}}})
+    print(report.baseline, report.verdict)
+    """
+    report = run(spec_of(job, "auto"), data_root=data_root, output=output, progress=progress, workers=workers)[1]
+    assert isinstance(report, CompareReport)
+    return report
+
+
 def spec_of(job: Job, kind: str | None = None) -> JobSpec:
     """The checked spec of a job, of ``kind`` where one is given: it need not say so itself. Raises SpecError."""
     if isinstance(job, JobSpec):

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
+_MEMORY = Path("/proc/meminfo")
 
 
 def usable_cores() -> int:
@@ -17,3 +19,25 @@ def usable_cores() -> int:
         return max(1, min(cores, math.ceil(int(quota) / int(period))))
     except (OSError, ValueError):  # no such file, or "max": no quota
         return cores
+
+
+def usable_bytes() -> int | None:
+    """Memory this process and others like it may still take: what the machine has free, and no more than the limit of
+    its container; None where neither is known."""
+    known = [value for value in (_free_bytes(), _limit_bytes()) if value is not None]
+    return min(known) if known else None
+
+
+def _free_bytes() -> int | None:
+    try:
+        lines = dict(line.split(":", 1) for line in _MEMORY.read_text().splitlines())
+        return int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):  # not Linux
+        return None
+
+
+def _limit_bytes() -> int | None:
+    try:
+        return int(_MEMORY_LIMIT.read_text())
+    except (OSError, ValueError):  # no such file, or "max"
+        return None

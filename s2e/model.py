@@ -37,6 +37,11 @@ class Model(nn.Module):
         logits: torch.Tensor = self.network(samples)
         return logits
 
+    @property
+    def scaling(self) -> tuple[int, tuple[float, ...], tuple[float, ...]]:
+        """The largest value of a sample, by which it is divided, and mean and deviation of its channels, if any."""
+        return self._max_value, self._inputs.mean, self._inputs.deviation
+
     def predict(self, rows: Any) -> NDArray[Any]:
         """The most probable label of each row [S]; see :meth:`predict_proba`."""
         return np.asarray(self.classes_[self.predict_proba(rows).argmax(1)])

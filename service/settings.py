@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -50,6 +51,9 @@ class Settings(BaseSettings):
     max_job_bytes: int = Field(default=2 * 10**9, ge=1)
     """In the database."""
 
+    webhook_networks: str = ""
+    """Networks or addresses, with commas between, that webhooks may reach beside public ones."""
+
     backend: Literal["ray", "inline", "simulated"] = "ray"
     ray_address: str | None = None
     ray_num_cpus: int | None = Field(default=None, ge=1)
@@ -74,6 +78,13 @@ class Settings(BaseSettings):
     """Longest wait of the dispatcher for an event of the backend."""
     max_attempts: int = Field(default=3, ge=1)
     """Tries at an external trial whose program goes silent, before it fails."""
+
+    @field_validator("webhook_networks")
+    @classmethod
+    def _are_networks(cls, text: str) -> str:
+        for part in filter(None, map(str.strip, text.split(","))):
+            ip_network(part, strict=False)
+        return text
 
     @model_validator(mode="after")
     def _fill_places(self) -> Self:

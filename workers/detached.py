@@ -95,7 +95,7 @@ class Trainer:
         import ray
 
         with self._changed:
-            key = None if self._work is None or self._work.over else self._work.key
+            key = None if self._work is None or self._is_idle() else self._work.key
         return {"node": ray.get_runtime_context().get_node_id(), "asks": self._asks, "key": key}
 
     def begin(
@@ -112,7 +112,7 @@ class Trainer:
         with self._changed:
             if ended is not None and self._work is not None and self._work.key == ended[0]:
                 self._work.acknowledge(ended[1])
-            if self._work is not None and not self._work.over:
+            if not self._is_idle():
                 return None
             self._number += 1
             self._work = _Work(key, self._number, n_oom=_n_oom_kills())
@@ -160,6 +160,20 @@ class Trainer:
                     self._changed.wait_for(lambda: work.ended, self._grace_s)
             self._work = None
             self._changed.notify_all()
+
+    def end_if_idle(self) -> None:
+        """End this trainer unless it trains: another dispatcher may have come first."""
+        with self._changed:
+            if self._is_idle():
+                self._exit()
+
+    def _is_idle(self) -> bool:
+        return self._work is None or self._work.over
+
+    def _exit(self) -> None:
+        if self._child is not None:
+            self._child.kill()
+        os._exit(0)
 
     def _start_child(self) -> None:
         read, write = os.pipe()
@@ -217,14 +231,12 @@ class Trainer:
             time.sleep(_WATCH_S)
             now_s = time.monotonic()
             with self._changed:
-                idle = self._work is None or self._work.over
+                idle = self._is_idle()
                 idle_since_s = (idle_since_s or now_s) if idle else None
                 orphaned = not idle and now_s - self._heard_s > self._orphan_s
                 unused = idle_since_s is not None and self._idle_s is not None and now_s - idle_since_s > self._idle_s
             if orphaned or unused:
-                if self._child is not None:
-                    self._child.kill()
-                os._exit(0)
+                self._exit()
 
 
 def _n_oom_kills() -> int:

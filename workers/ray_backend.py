@@ -26,13 +26,16 @@ from workers.backend import (
     WorkerInfo,
 )
 from workers.detached import Batch
+from workers.ray_nodes import fits, name_of, reason_of, resources, words
 from workers.ray_start import connect
+from workers.ray_stopping import Stopping
 from workers.ray_trainers import Hands, Trainers
 from workers.ray_watch import watch_head
 from workers.wire import decode
 
-CANCEL_GRACE_S = 10.0
-"""A soft cancel is a KeyboardInterrupt, which one long C call can delay; after this the process is killed."""
+CANCEL_GRACE_S = 1.5
+"""A soft cancel is a KeyboardInterrupt, which one long C call can delay; after this the process is killed, so that a
+place is free two seconds after the cancel."""
 ORPHAN_S = 3600.0
 """A trainer that nobody has asked for its results for this long ends itself."""
 NAMESPACE = "s2e"
@@ -67,11 +70,6 @@ class _Flight:
     began: bool = False
     handed_on: bool = False
     """The first trainer it was given to was gone."""
-
-
-def resources(plan: PlanSpec) -> dict[str, float]:
-    """Resources that one population occupies, by Ray's names."""
-    return {"GPU": 1.0} if plan.device == "cuda" else {"CPU": float(plan.threads)}
 
 
 class RayBackend:
@@ -119,7 +117,7 @@ class RayBackend:
             None if data_root is None else str(Path(data_root).resolve()),
         )
         self.placement_timeout_s = placement_timeout_s
-        self._cancel_grace_s, self._linger = cancel_grace_s, linger
+        self._linger = linger
         self._trainers = Trainers(
             self._ray, namespace, place_of=self._place, orphan_s=orphan_s, idle_s=idle_s, grace_s=cancel_grace_s
         )
@@ -127,7 +125,7 @@ class RayBackend:
         self._flights: dict[PopulationKey, _Flight] = {}
         self._ended: list[_Flight] = []
         """Their end was told, and the next poll says that it is written down."""
-        self._stopping: list[tuple[Hands, Any, float]] = []
+        self._stopping = Stopping(self._ray, self._trainers, cancel_grace_s + FROZEN_S)
         self._looked_s = 0.0
         n_warm = 2 * self._connection.is_own if warm_processes is None else warm_processes
         self._warm(n_warm)
@@ -165,36 +163,36 @@ class RayBackend:
 
     def lacks(self, plan: PlanSpec, avoid: frozenset[str] = frozenset()) -> str:
         asks, nodes = resources(plan), self._nodes()
-        able = [node for node in nodes if _fits(node["Resources"], asks)]
-        if any(_name(node) not in avoid for node in able):
+        able = [node for node in nodes if fits(node["Resources"], asks)]
+        if any(name_of(node) not in avoid for node in able):
             return ""
         if able:
-            return f"{_words(asks)} only on {', '.join(sorted(map(_name, able)))}"
-        return f"no node has {_words(asks)}" if nodes else "no node is there"
+            return f"{words(asks)} only on {', '.join(sorted(map(name_of, able)))}"
+        return f"no node has {words(asks)}" if nodes else "no node is there"
 
     def poll(self, timeout_s: float = 0.0) -> list[Event]:
         self._acknowledge()
-        self._look_after_stopping()
+        self._stopping.look_after()
         if not self._flights:
             return []
         self._find_trainers()
         asked = {flight.answer: flight for flight in self._flights.values() if flight.answer is not None}
         coming = self._trainers.answers()
-        stopping = [answer for _, answer, _ in self._stopping] if self._waiting() else []
+        stopping = self._stopping.answers() if self._waiting() else []
         events = []
         for answer in self._answered([*asked, *coming, *stopping], min(timeout_s, _LONGEST_WAIT_S)):
             if answer in asked:
                 events += self._take_in(asked[answer])
             elif answer in coming:
                 self._trainers.arrived(coming[answer])
-        self._look_after_stopping()
+        self._stopping.look_after()
         self._hand_out()
         return events + self._give_up_unplaced()
 
     def cancel(self, key: PopulationKey) -> None:
         flight = self._flights.pop(key, None)
         if flight is not None and flight.hands is not None:
-            self._stop(flight.hands, key)
+            self._stopping.stop(flight.hands, key)
 
     def pause(self, key: PopulationKey) -> None:
         if key in self._flights:
@@ -208,7 +206,7 @@ class RayBackend:
         busy = [flight.hands.node for flight in self._flights.values() if flight.hands is not None and flight.began]
         return [
             WorkerInfo(
-                name=_name(node),
+                name=name_of(node),
                 cpus=node["Resources"].get("CPU", 0.0),
                 gpus=node["Resources"].get("GPU", 0.0),
                 busy=busy.count(node["NodeID"]),
@@ -222,9 +220,8 @@ class RayBackend:
             self.cancel(key)
         if not self._connection.is_own:
             self._trainers.close(end_idle=not self._linger)
-            for hands, _, _ in self._stopping:
-                if not self._linger:
-                    self._trainers.end(hands)
+            if not self._linger:
+                self._stopping.end_all()
         self._connection.close()
 
     def _warm(self, n_trainers: int) -> None:
@@ -259,7 +256,7 @@ class RayBackend:
         waiting = self._waiting()
         nodes = self._nodes() if any(flight.avoid for flight in waiting) else []
         self._trainers.expect(
-            (flight.asks, {node["NodeID"]: _name(node) for node in nodes if _name(node) in flight.avoid})
+            (flight.asks, {node["NodeID"]: name_of(node) for node in nodes if name_of(node) in flight.avoid})
             for flight in waiting
         )
 
@@ -315,7 +312,7 @@ class RayBackend:
             flight.hands, flight.handed_on = None, True
             return []
         del self._flights[flight.key]
-        return [PopulationLost(flight.key, _reason(error), True, self._cause(error), place)]
+        return [PopulationLost(flight.key, reason_of(error), True, self._cause(error), place)]
 
     def _in_other_hands(self, flight: _Flight) -> list[Event]:
         assert flight.hands is not None
@@ -332,7 +329,7 @@ class RayBackend:
         return OUT_OF_MEMORY if isinstance(error, self._ray.exceptions.OutOfMemoryError) else LOST_TRAINER
 
     def _place(self, node_id: str) -> str:
-        return next((_name(node) for node in self._ray.nodes() if node["NodeID"] == node_id), node_id[:8])
+        return next((name_of(node) for node in self._ray.nodes() if node["NodeID"] == node_id), node_id[:8])
 
     def _give_up_unplaced(self) -> list[Event]:
         now_s = time.monotonic()
@@ -343,59 +340,17 @@ class RayBackend:
         training = len(waiting) < len(self._flights)
         events: list[Event] = []
         for flight in waiting:
-            fits = any(_fits(node["Resources"], flight.asks) for node in self._nodes())
-            if fits and training:
+            could = any(fits(node["Resources"], flight.asks) for node in self._nodes())
+            if could and training:
                 flight.since_s = now_s
             elif now_s - flight.since_s >= self.placement_timeout_s:
                 del self._flights[flight.key]
-                events.append(PopulationLost(flight.key, self._unplaced(flight, fits), True, "no place"))
+                events.append(PopulationLost(flight.key, self._unplaced(flight, could), True, "no place"))
         return events
 
-    def _unplaced(self, flight: _Flight, fits: bool) -> str:
-        why = "none was free" if fits else "no node has that much"
-        return f"no place with {_words(flight.asks)} within {self.placement_timeout_s:g} s: {why}"
-
-    def _stop(self, hands: Hands, key: PopulationKey) -> None:
-        deadline_s = time.monotonic() + self._cancel_grace_s + FROZEN_S
-        self._stopping.append((hands, hands.actor.stop.remote(to_json(key)), deadline_s))
-
-    def _look_after_stopping(self) -> None:
-        """Trainers that have stopped are idle; one that does not listen is ended."""
-        still: list[tuple[Hands, Any, float]] = []
-        for hands, answer, deadline_s in self._stopping:
-            answered, _ = self._ray.wait([answer], timeout=0)
-            if answered and self._has_stopped(answer):
-                self._trainers.give_back(hands)
-            elif answered or time.monotonic() >= deadline_s:
-                self._trainers.end(hands)
-            else:
-                still.append((hands, answer, deadline_s))
-        self._stopping = still
-
-    def _has_stopped(self, answer: Any) -> bool:
-        try:
-            self._ray.get(answer)
-        except self._ray.exceptions.RayError:
-            return False
-        return True
+    def _unplaced(self, flight: _Flight, could: bool) -> str:
+        why = "none was free" if could else "no node has that much"
+        return f"no place with {words(flight.asks)} within {self.placement_timeout_s:g} s: {why}"
 
     def _nodes(self) -> list[dict[str, Any]]:
         return [node for node in self._ray.nodes() if node["Alive"]]
-
-
-def _name(node: dict[str, Any]) -> str:
-    return f"{node['NodeManagerHostname']} {node['NodeID'][:8]}"
-
-
-def _fits(total: dict[str, float], asks: dict[str, float]) -> bool:
-    return all(total.get(name, 0) >= n for name, n in asks.items())
-
-
-def _words(asks: dict[str, float]) -> str:
-    """What a population asks for, in words."""
-    return "a GPU" if "GPU" in asks else f"{asks['CPU']:g} CPU"
-
-
-def _reason(error: Exception) -> str:
-    """Ray's long messages in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"

@@ -107,6 +107,11 @@ class Trainers:
         self._used.discard(hands.name)
         self._looked_s = -LOOK_S
 
+    def dismiss(self, hands: Hands) -> Any:
+        """Let an idle trainer end; one that another dispatcher has given work meanwhile trains on."""
+        self._idle.pop(hands.name, None)
+        return hands.actor.end_if_idle.remote()
+
     def end(self, hands: Hands) -> None:
         """End a trainer, whatever it does."""
         for known in (self._idle, self._coming):
@@ -131,7 +136,7 @@ class Trainers:
                 self.end(hands)
         for hands in list(self._idle.values()):
             if asked and all(hands.asks != asks for asks, _ in asked):
-                self.end(hands)
+                self.dismiss(hands)
 
     def answers(self) -> dict[Any, Hands]:
         """What the trainers on their way are going to answer."""
@@ -184,8 +189,11 @@ class Trainers:
 
     def close(self, *, end_idle: bool) -> None:
         """Call off those on their way; the idle ones end too, or wait for the next dispatcher."""
-        for hands in [*self._coming.values(), *(self._idle.values() if end_idle else ())]:
+        for hands in [hands for hands in self._coming.values() if hands.asks]:
             self.end(hands)
+        if end_idle and self._idle:
+            answers = [self.dismiss(hands) for hands in list(self._idle.values())]
+            self._ray.wait(answers, num_returns=len(answers), timeout=ANSWER_S)
 
     @property
     def is_empty(self) -> bool:

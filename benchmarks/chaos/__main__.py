@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 import statistics
 import sys
 import time
@@ -68,7 +69,7 @@ class Run:
             time.sleep(0.05)
 
     def state(self) -> str:
-        return self.place.client.job(self.job_ids[-1]).state
+        return check.state(self.place.database, self.job_ids[-1])
 
     def hit(self, fault: Fault) -> None:
         before = check.running(self.place.database)
@@ -134,6 +135,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=1e6, help="begin no further fault after this")
     args = parser.parse_args()
     until_s = time.monotonic() + 60 * args.minutes
+    for number in (signal.SIGTERM, signal.SIGINT):  # whatever ends it, nothing is left behind
+        signal.signal(number, lambda *_: sys.exit(2))
     place = Place()
     try:
         while place.client.not_ready():

@@ -22,7 +22,7 @@ from service.store.models import Attempt, Epoch, Job, JobEvent, Trial
 JOB: dict[str, Any] = {
     "seed": 5,
     "data": {"n_train": 320},  # five steps an epoch
-    "train": {"n_epochs": 400, "batch_size": 64},
+    "train": {"n_epochs": 240, "batch_size": 64},
     "search": {"n_rounds": 3, "n_trials": 4},
     "report": {"n_seeds": 2, "max_seeds": 2, "n_candidates": 1, "taus": [0.3], "ramp_epochs": 5},
     "plan": {"population": 1},
@@ -69,6 +69,12 @@ def epochs_of_attempts(database: Database) -> dict[tuple[str, int], int]:
 def last_event(database: Database) -> int:
     with database.read() as session:
         return session.scalar(select(func.max(JobEvent.id)).where(JobEvent.kind.in_(("epochs", "report")))) or 0
+
+
+def state(database: Database, job_id: str) -> str:
+    """Of a job; past the api, which may be what was hit."""
+    with database.read() as session:
+        return session.get_one(Job, job_id).state
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ import httpx
 
 from s2e.client.datasets import DatasetCalls
 from s2e.client.errors import TooMany, Unavailable, UnknownAnswer, Unreachable, WrongKind, refusal
+from s2e.client.hooks import HookCalls
 from s2e.client.people import PeopleCalls
 from s2e.words import JobSpec, UnreadableError, read, to_json
 from s2e.words.answers import (
@@ -86,7 +87,7 @@ class JobEvent:
         return self.kind == "job" and self.data["state"] in JOB_ENDED
 
 
-class S2EClient(PeopleCalls, DatasetCalls):
+class S2EClient(PeopleCalls, DatasetCalls, HookCalls):
     """One service. ``key`` is needed where the service has one.
 
     A service that has answered before and is away now, or says that it cannot serve for the moment, is asked again for

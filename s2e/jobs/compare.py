@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from s2e.jobs.trials import coteaching_schedule, default_keep_rate, make_repeat
+from collections.abc import Sequence
+
+from s2e.jobs.trials import coteaching_schedule, default_keep_rate, default_tau, make_repeat
 from s2e.parts import METHODS
-from s2e.words import EntrySpec, JobSpec, Round
+from s2e.words import EntrySpec, JobSpec, Round, TrialSpec
 
 KIND = "compare"
+MOST_DROPPED = 0.95
+"""Of tau where a factor is applied to it."""
 
 
 def entries_of(spec: JobSpec) -> tuple[EntrySpec, ...]:
@@ -27,14 +31,18 @@ def compare_round(spec: JobSpec) -> Round:
     Initial weights, data order and noise draw are those of the seed, so differences are paired. No search of the same
     job seed has seen them.
     """
+    return Round(0, KIND, compare_trials(spec, 0, entries_of(spec)))
+
+
+def compare_trials(spec: JobSpec, m: int, entries: Sequence[EntrySpec]) -> tuple[TrialSpec, ...]:
+    """Every entry on every seed, as trials of round m."""
     assert spec.compare is not None
-    pairs = [(repeat, entry) for repeat in range(1, spec.compare.n_seeds + 1) for entry in spec.compare.entries]
-    schedules = {entry.label: keep_rate_of(entry, spec) for entry in spec.compare.entries}
-    trials = (
-        make_repeat(spec, 0, k, entry.label, schedules[entry.label], entry.overrides, (KIND, repeat))
+    pairs = [(repeat, entry) for repeat in range(1, spec.compare.n_seeds + 1) for entry in entries]
+    schedules = {entry.label: keep_rate_of(entry, spec) for entry in entries}
+    return tuple(
+        make_repeat(spec, m, k, entry.label, schedules[entry.label], entry.overrides, (KIND, repeat))
         for k, (repeat, entry) in enumerate(pairs)
     )
-    return Round(0, KIND, tuple(trials))
 
 
 def uses_schedule(entry: EntrySpec) -> bool:
@@ -49,6 +57,9 @@ def keep_rate_of(entry: EntrySpec, spec: JobSpec) -> tuple[float, ...]:
         return (1.0,) * n_epochs
     if schedule.kind == "default":
         return default_keep_rate(spec)
+    if schedule.kind == "scaled":
+        assert schedule.factor is not None  # refused at the door
+        return coteaching_schedule(spec, min(schedule.factor * default_tau(spec), MOST_DROPPED))
     if schedule.kind == "tau":
         assert schedule.tau is not None  # refused at the door
         return coteaching_schedule(spec, schedule.tau)
@@ -65,6 +76,7 @@ def schedule_words(entry: EntrySpec) -> str:
         "default": "default eq. (1)",
         "all": "R = 1",
         "tau": f"eq. (1), tau {schedule.tau}",
+        "scaled": f"eq. (1), {schedule.factor} times the default tau",
         "list": "given, epoch by epoch",
         "job": f"recommended by job {schedule.job}",
     }[schedule.kind]

@@ -12,6 +12,7 @@ from s2e.words import (
     CompareReport,
     CompareRow,
     DataSpec,
+    EntrySpec,
     JobSpec,
     RoundRecord,
     TrialResult,
@@ -20,9 +21,10 @@ from s2e.words import (
 )
 
 
-def make_compare_report(spec: JobSpec, record: RoundRecord) -> CompareReport:
-    """The report of a finished comparison."""
-    entries, n_seeds = entries_of(spec), len(record.round.trials) // len(entries_of(spec))
+def make_compare_report(spec: JobSpec, record: RoundRecord, among: Sequence[EntrySpec] | None = None) -> CompareReport:
+    """The report of a finished comparison, of the job's entries or of those ``among`` them that it trained."""
+    entries = entries_of(spec) if among is None else tuple(among)
+    n_seeds = len(record.round.trials) // len(entries)
     results: dict[str, list[TrialResult]] = {entry.label: [] for entry in entries}
     keep_rate: dict[str, tuple[float, ...]] = {}
     for trial, result in zip(record.round.trials, record.results, strict=True):  # seed by seed: k counts repeats first

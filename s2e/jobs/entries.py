@@ -14,6 +14,8 @@ from s2e.words import CompareSpec, EntrySpec, JobSpec, Problem, ScheduleSpec, Sp
 RESERVED = re.compile(r"search|default|all|(searched|tuned)( \d+)?|tau=.*")
 """Labels that the trials of a search have."""
 _OWN = ("method", "params")
+_OF_KIND = {"tau": ("tau",), "scaled": ("factor",), "list": ("keep_rate",), "job": ("job", "keep_rate")}
+"""Fields of a schedule that its kind uses."""
 
 
 def resolved(spec: JobSpec, compare: CompareSpec, lookup: Lookup | None) -> JobSpec:
@@ -95,8 +97,8 @@ def _label_problems(label: str, path: str) -> list[Problem]:
 def _schedule_problems(schedule: ScheduleSpec, n_epochs: int, path: str) -> list[Problem]:
     """A schedule that its kind leaves open, that has a field of another kind, or that does not fit the epochs."""
     path = f"{path}.schedule"
-    given: Mapping[str, Any] = {"tau": schedule.tau, "keep_rate": schedule.keep_rate, "job": schedule.job}
-    of_kind = {"tau": ("tau",), "list": ("keep_rate",), "job": ("job", "keep_rate")}.get(schedule.kind, ())
+    given: Mapping[str, Any] = {name: getattr(schedule, name) for name in ("tau", "factor", "keep_rate", "job")}
+    of_kind = _OF_KIND.get(schedule.kind, ())
     problems = [
         Problem(f"{path}.{name}", "given", f"nothing: the kind is {schedule.kind}")
         for name, value in given.items()

@@ -99,8 +99,7 @@ def evaluate(
     it is the label; a mean of scores may leave [0, 1] by chance and is clipped.
     The ensemble of a trial predicts the class with the largest sum of its networks' logits, as DivideMix and ELR+ do.
     """
-    predict = fused.predict if fused.trains(trials) else _predict
-    predicted_KNS, finite_K = predict(trials, part.images)
+    predicted_KNS, finite_K = _predicted(trials, part.images)
     label = part.labels if part.labels.dim() == 1 else part.labels[:, None]
     if score_CC is None:
         credit_KN = (predicted_KNS == label).sum(-1)
@@ -109,6 +108,15 @@ def evaluate(
         credit_KN = torch.stack([chunk.sum(-1) for chunk in credit_KNS.split(EVALUATION_BATCH, dim=-1)]).sum(0)
     accuracy_KN = (credit_KN.double() / part.labels.shape[-1]).clamp(0, 1)
     return accuracy_KN[:, :-1], accuracy_KN[:, -1], finite_K
+
+
+def predicted_classes(trials: StackedTrials, images: torch.Tensor) -> torch.Tensor:
+    """Classes predicted for stored images [K, N + 1, S], by each network and by the sum of their logits."""
+    return _predicted(trials, images)[0]
+
+
+def _predicted(trials: StackedTrials, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return (fused.predict if fused.trains(trials) else _predict)(trials, images)
 
 
 def _predict(trials: StackedTrials, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,6 +12,7 @@ from s2e.data.inputs import Inputs
 from s2e.labels.free import TrialMargins
 from s2e.outcome import result_of
 from s2e.train.checkpoint import Checkpoint, restore, take
+from s2e.train.ends import balanced_accuracy, noisy_likelihoods, with_ends
 from s2e.train.epoch import run_epoch
 from s2e.train.metrics import Measured
 from s2e.train.population import StackedTrials
@@ -136,8 +137,25 @@ def _end(population: Population, trials: StackedTrials, progress: Sequence[_Prog
     shape = NetworkShape(network.input_shape, trials.data.max_value, network.n_classes, trials.inputs)
     tail = population.tail_epochs
     results = tuple(result_of(mine.spec, mine.history, tail, mine.reason) for mine in progress)
+    is_whole = population.n_epochs_run == population.train.n_epochs and bool(trials.trial)
     margins: tuple[TrialMargins | None, ...] = ()
+    if is_whole:
+        results = _with_ends(population, trials, results, stacked)
     if trials.margins is not None and population.n_epochs_run == population.train.n_epochs:
         of_all = trials.margins
         margins = tuple(None if mine.reason else of_all.of(stacked[i]) for i, mine in enumerate(progress))
     return PopulationEnd(results, models, shape, margins)
+
+
+def _with_ends(
+    population: Population, trials: StackedTrials, results: tuple[TrialResult, ...], stacked: Mapping[int, int]
+) -> tuple[TrialResult, ...]:
+    """The results with what is measured once of networks that were trained to the end; the test set is looked at where
+    every epoch of a report is."""
+    n_trials, data = trials.n_trials, population.data
+    balanced = balanced_accuracy(trials) if population.test_every == 1 else [None] * n_trials
+    likelihood = noisy_likelihoods(trials, data)
+    return tuple(
+        result if result.failed else with_ends(result, balanced[stacked[i]], likelihood[stacked[i]])
+        for i, result in enumerate(results)
+    )

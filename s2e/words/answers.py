@@ -92,7 +92,7 @@ class JobRound:
     """Trials under one theta, or one step of the final comparison (theta and fan are then null)."""
 
     round: int
-    kind: str = param(doc="search, tune, choose, retrain or compare")
+    kind: str = param(doc="search, tune, choose, retrain, halve or compare")
     theta: tuple[float, ...] | None
     n_trials: int
     created_at: datetime

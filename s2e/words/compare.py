@@ -17,11 +17,12 @@ class ScheduleSpec:
 
     kind: str = param(
         "default",
-        choices=("default", "all", "tau", "list", "job"),
-        doc="default: eq. (1) with the job's tau; all: R = 1; tau: eq. (1) with this tau; list: the values of "
-        "keep_rate; job: what a finished search recommends",
+        choices=("default", "all", "tau", "scaled", "list", "job"),
+        doc="default: eq. (1) with the job's tau; all: R = 1; tau: eq. (1) with this tau; scaled: with factor times "
+        "the job's; list: the values of keep_rate; job: what a finished search recommends",
     )
     tau: float | None = param(None, ge=0, lt=1, doc="tau of kind tau")
+    factor: float | None = param(None, gt=0, le=5, doc="of kind scaled; the product is at most 0.95")
     keep_rate: tuple[float, ...] = param((), ge=0, le=1, doc="R(t) of kind list, one value for each epoch, R(0) = 1")
     job: str = param("", max_length=36, doc="id of the search of kind job; its schedule is taken at submission")
 
@@ -48,9 +49,13 @@ class EntrySpec:
 
 @dataclass(frozen=True)
 class CompareSpec:
-    """The entries of a comparison; the first is the baseline of all differences."""
+    """The entries of a comparison, the first of which is the baseline of all differences; candidates of ``auto``."""
 
-    entries: tuple[EntrySpec, ...] = param(max_length=MOST_ENTRIES, doc="what is compared; the first is the baseline")
+    entries: tuple[EntrySpec, ...] = param(
+        (),
+        max_length=MOST_ENTRIES,
+        doc="what is compared; the first is the baseline. Candidates of kind auto; none: a portfolio of methods",
+    )
     n_seeds: int = param(
         5, ge=2, le=100, doc="seeds (initial weights, data order, noise draw), the same for every entry"
     )

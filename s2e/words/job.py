@@ -75,7 +75,8 @@ class JobSpec:
         "search",
         names="kinds",
         doc="search: find a schedule; compare: train the entries of compare on the same seeds (of search, only "
-        "tail_epochs then matters, and of report only tau and ramp_epochs)",
+        "tail_epochs then matters, and of report only tau and ramp_epochs); auto: choose a method among them, or among "
+        "a portfolio",
     )
     seed: int = param(0, ge=0, lt=2**63, doc="the seed all randomness of the job is derived from")
     trials: str = param(

@@ -92,6 +92,11 @@ class FinalAccuracies:
     ensemble: FinalAccuracy | None
     wrong_memorised: float | None
     """Mean over the final ten epochs of the wrong labels that are predicted."""
+    balanced: float | None = None
+    """Mean over the classes of test accuracy, of the networks after the last epoch; of trainings in a report."""
+    noisy_likelihood: float | None = None
+    """Mean ln P(noisy validation label) under the noise's matrix, with the best temperature: what chooses a method
+    where no clean label validates. Of whole trainings that validate on noisy labels of a known matrix."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,6 +271,12 @@ class CompareRow:
         title="ensemble, at best validation",
         source="final.ensemble.at_best_validation",
         doc="at_best_validation of the ensemble",
+    )
+    balanced: Compared | None = number(
+        None,
+        title="balanced accuracy",
+        source="final.balanced",
+        doc="mean over the classes of test accuracy, after the last epoch",
     )
     label_precision: Compared | None = number(
         None, title="label precision", source="label_precision", doc="clean among selected"

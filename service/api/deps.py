@@ -77,6 +77,7 @@ def _id_of(what: str) -> AfterValidator:
 
 
 JobId = Annotated[str, Path(description="id of a job"), _id_of("job")]
+WebhookId = Annotated[str, Path(description="id of a webhook"), _id_of("webhook")]
 TrialId = Annotated[str, Path(description="id of a trial"), _id_of("trial")]
 MaxPoints = Annotated[int, Query(ge=2, le=10_000, description="most points of a series; first and last are kept")]
 

@@ -24,6 +24,7 @@ _NAMED: dict[str, Any] = {
     "id": _ID,
     "job_id": _ID,
     "trial_id": _ID,
+    "key_id": "7c1e",
     "created_at": _TIME,
     "cursor": "WyIwMTk5ZjNhMiJd",
     "next_cursor": None,
@@ -62,8 +63,8 @@ def _example(schema: dict[str, Any], schemas: dict[str, Any], name: str = "") ->
     for union in ("anyOf", "oneOf"):
         if union in schema:
             return _example(_most_said(schema[union]), schemas, name)
-    make: Callable[..., Any] = _EXAMPLES.get(schema.get("type", ""), _nothing)
-    return make(schema, schemas)
+    make = _EXAMPLES.get(schema.get("type", ""))
+    return None if make is None else make(schema, schemas)
 
 
 def _most_said(options: list[dict[str, Any]]) -> dict[str, Any]:
@@ -101,10 +102,6 @@ def _number(schema: dict[str, Any], _: dict[str, Any]) -> float:
     value: float = least + (0.5 if schema["type"] == "number" else "exclusiveMinimum" in schema)
     most: float = schema.get("maximum", value)
     return min(value, most)
-
-
-def _nothing(*_: Any) -> None:
-    return None
 
 
 def _true(*_: Any) -> bool:

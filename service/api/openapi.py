@@ -9,18 +9,19 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from s2e.words import EpochMetrics, JobSpec, Number, datasets, json_schema, numbers_of, people, results
+from s2e.words import EpochMetrics, JobSpec, Number, datasets, hooks, json_schema, numbers_of, people, results
 from s2e.words import answers as shapes
 from s2e.words.answers import ProblemDocument
 from s2e.words.asks import AskIn, ChangeIn, EpochsIn, ResultIn, SessionIn
 from s2e.words.datasets import DatasetIn
+from s2e.words.hooks import WebhookIn
 from s2e.words.people import KeyIn
 from service.api.examples import add_examples
 from service.api.operations import operations
 from service.api.problems import MEDIA_TYPE
 from service.api.scopes import NOBODY, scope_of
 
-BODIES = (JobSpec, ChangeIn, SessionIn, AskIn, EpochsIn, ResultIn, KeyIn, DatasetIn)
+BODIES = (JobSpec, ChangeIn, SessionIn, AskIn, EpochsIn, ResultIn, KeyIn, DatasetIn, WebhookIn)
 _REFUSED = {"$ref": "#/components/responses/Problem"}
 _FEWER = {
     "type": "object",
@@ -33,7 +34,7 @@ _FEWER = {
 }
 _WORDS: dict[str, type] = {
     name: value
-    for module in (results, shapes, people, datasets)
+    for module in (results, shapes, people, datasets, hooks)
     for name, value in vars(module).items()
     if isinstance(value, type) and dataclasses.is_dataclass(value)
 }
@@ -91,7 +92,7 @@ def _refusals(path: str, verb: str, operation: dict[str, Any]) -> list[int]:
         statuses |= {401, 429}
     if "requestBody" in operation:
         statuses |= {408, 415, 422}
-    if any(parameter["in"] != "path" for parameter in operation.get("parameters", ())):
+    if any(p["in"] != "path" or "pattern" in p["schema"] for p in operation.get("parameters", ())):
         statuses.add(422)
     if "{" in path:
         statuses |= {404, 409}  # 409 of a reader: another release stored what this one cannot read

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi.routing import APIRoute
 
-from service.api.routes import catalog, datasets, external, jobs, keys, session, trials, workers
+from service.api.routes import catalog, datasets, external, jobs, keys, session, trials, webhooks, workers
 
-MODULES = (external, jobs, trials, catalog, datasets, workers, keys, session)
+MODULES = (external, jobs, trials, catalog, datasets, workers, keys, webhooks, session)
 """The busiest first: routes are tried in order."""
 PREFIX = "/api/v1"
 

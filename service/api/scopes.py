@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 
 from s2e.words.people import READ, WORKER
@@ -19,6 +20,9 @@ from service.store import queries
 from service.store.engine import Database
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+MOST_KNOWN = 10_000
+_owners: dict[str, str] = {}
+"""Of jobs and of trials, which keep theirs for good."""
 NOBODY = "nobody"
 """In place of a scope: whoever asks, with or without a key."""
 
@@ -44,7 +48,7 @@ def undeclared(routes: Iterable[APIRoute]) -> list[str]:
     return [route.operation_id or route.path for route in routes if scope_of(route.endpoint) is None]
 
 
-def caller_of(request: Request) -> Caller:
+async def caller_of(request: Request) -> Caller:
     """Who asks, as the gate has found out."""
     caller: Caller = request.state.caller
     return caller
@@ -53,30 +57,43 @@ def caller_of(request: Request) -> Caller:
 CallerDep = Annotated[Caller, Depends(caller_of)]
 
 
-def check(request: Request) -> None:
-    """Dependency of the whole API. Raises Forbidden for a key without the scope, and for another owner's job."""
+async def check(request: Request) -> None:
+    """Dependency of the whole API. Raises Forbidden for a key without the scope, and for another owner's job.
+
+    Asynchronous, because it is asked at every report of every epoch: a thread for it would cost more than it does.
+    """
     endpoint = request.scope["route"].endpoint
     scope = scope_of(endpoint)
     if scope == NOBODY:
         return
-    caller = caller_of(request)
+    caller: Caller = request.state.caller
     if scope is None or not caller.may(scope):
         has = ", ".join(sorted(caller.scopes))
         raise Forbidden(f"this needs a key with the scope {scope}; the key shown has: {has}")
     if scope != READ and not caller.is_admin:
-        _check_owner(request, caller)
+        await _check_owner(request, caller)
     if scope not in (READ, WORKER):
         request.state.action = request.scope["route"].operation_id
 
 
-def _check_owner(request: Request, caller: Caller) -> None:
+async def _check_owner(request: Request, caller: Caller) -> None:
     """Jobs of before there were owners are everybody's."""
     path: dict[str, str] = request.path_params
     job_id, trial_id = path.get("job_id"), path.get("trial_id")
     if job_id is None and trial_id is None:
         return
-    database: Database = request.app.state.database
-    with database.read() as session:
-        owner = queries.owner_of(session, job_id=job_id, trial_id=trial_id)
+    owner = _owners.get(job_id or trial_id or "")
+    if owner is None:
+        owner = await run_in_threadpool(_read_owner, request.app.state.database, job_id, trial_id)
     if owner not in (None, "", caller.owner):
         raise Forbidden(f"the job is {owner}'s, and the key shown is {caller.owner}'s")
+
+
+def _read_owner(database: Database, job_id: str | None, trial_id: str | None) -> str | None:
+    with database.read() as session:
+        owner = queries.owner_of(session, job_id=job_id, trial_id=trial_id)
+    if owner is not None:
+        while len(_owners) >= MOST_KNOWN:
+            _owners.pop(next(iter(_owners)), None)
+        _owners[job_id or trial_id or ""] = owner
+    return owner

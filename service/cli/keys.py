@@ -87,8 +87,8 @@ def whoami(as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> 
         typer.echo(f"{name}: {n}{f' of {most}' if most else ''}")
 
 
-@keys.command("log")
-def log(
+@keys.command("audit")
+def audit(
     owner: Annotated[str | None, typer.Option(help="Only what this owner did.")] = None,
     target: Annotated[str | None, typer.Option(help="Only what was done to this job, trial or key.")] = None,
     most: Annotated[int, typer.Option(min=1, help="Most entries to print.")] = 50,

@@ -1,16 +1,22 @@
-"""The commands that need no service: search, list, estimate-noise."""
+"""The commands that need no service: search, plan, list."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
+from s2e.calibrate import Calibration, calibrate, toml_of
+from s2e.data.root import environment_root
 from s2e.local import run, spec_of
 from s2e.parts import REGISTRIES, listing
+from s2e.words import JobSpec, replace, to_json
 from service.cli import terminal
-from service.cli.options import DataRoot, JobFile, out
+from service.cli.data import progress_bar
+from service.cli.options import AsJson, DataRoot, JobFile, out
 from service.cli.reports import draw_report, report_files
 
 _PANEL = "Without a service"
@@ -19,6 +25,7 @@ _PANEL = "Without a service"
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command(rich_help_panel=_PANEL)(search)
+    app.command(rich_help_panel=_PANEL)(plan)
     app.command("list", rich_help_panel=_PANEL)(list_names)
 
 
@@ -26,16 +33,74 @@ def search(
     file: JobFile,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for models and results.")] = Path("s2e-output"),
     data_root: DataRoot = None,
+    calibrated: Annotated[
+        bool, typer.Option("--calibrate", help="Train by the plan that 's2e plan' finds fastest here.")
+    ] = False,
 ) -> None:
     """Run a whole search or comparison in this process; the same job and seed give the same numbers as on the service.
 
     Example: s2e search examples/digits.toml --output results
     """
-    _, report = run(spec_of(file), data_root=data_root, output=output)
-    console = out()
+    spec, console = spec_of(file), out()
+    if calibrated:
+        spec = replace(spec, plan=(measured := _calibrated(spec, data_root, fresh=False)).plan)
+        console.print(_summary(measured), soft_wrap=True)
+    _, report = run(spec, data_root=data_root, output=output)
     draw_report(report, console)
     console.print()
-    terminal.print_places(console, report_files(report, output))
+    terminal.print_places(console, report_files(report, spec.kind, output))
+
+
+def plan(
+    file: JobFile,
+    data_root: DataRoot = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what an earlier call has kept.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how this machine trains a job fastest: how many trials together, and in which arithmetic.
+
+    Prints what was measured and the lines to put into the job. A plan is stored with its job and never changed, so the
+    job's numbers stay the same wherever it is run again. A few seconds; what was measured is kept for the next time.
+    """
+    spec = spec_of(file)
+    measured = _calibrated(spec, data_root, fresh=fresh)
+    if as_json:
+        typer.echo(json.dumps(to_json(measured) | {"gain": measured.gain}, indent=1))
+        return
+    console, table = out(), Table("trials together", "arithmetic", "step", "ms a trial-epoch", "memory", box=None)
+    for case in measured.cases:
+        values = (case.dtype, case.step, f"{1e3 * case.trial_epoch_s:.2f}", f"{case.memory_bytes / 2**20:.0f} MiB")
+        table.add_row(str(case.population), *values)
+    console.print(table)
+    for fallback in measured.fallbacks:
+        console.print(fallback, soft_wrap=True, markup=False)
+    console.print(f"\n{_summary(measured)}\n", soft_wrap=True)
+    typer.echo(toml_of(measured.plan))
+
+
+def _calibrated(spec: JobSpec, data_root: Path | None, *, fresh: bool) -> Calibration:
+    root = environment_root() if data_root is None else str(data_root)
+    with progress_bar() as bar:
+        task = bar.add_task("measuring", total=None)
+        return calibrate(spec, root, fresh=fresh, progress=lambda what: bar.update(task, description=what))
+
+
+def _summary(measured: Calibration) -> str:
+    n, took = measured.n_workers, _duration(measured.job_s)
+    processes = f"{n} processes" if n > 1 else "one process"
+    if measured.gain is None:
+        return f"About {took} of training with {processes}; the job's own plan does not train here."
+    if measured.gain == 1:
+        return f"About {took} of training with {processes}: the job's own plan, and no other is much faster."
+    was = _duration(measured.job_s * measured.gain)
+    return (
+        f"About {took} of training with {processes}, {measured.gain:.1f} times as fast as the job's own plan ({was})."
+    )
+
+
+def _duration(seconds: float) -> str:
+    """120 s at most, minutes above."""
+    return f"{seconds:.3g} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def list_names(

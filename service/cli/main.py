@@ -16,7 +16,7 @@ from s2e import __version__
 from s2e.client.errors import ApiError, ClientError, InvalidSpec
 from s2e.words import MissingExtraError, S2EError, SpecError, to_json
 from service.api.auth import ExposedWithoutKeyError
-from service.cli import audit, data, datasets, jobs, keys, local, service, terminal
+from service.cli import audit, data, datasets, db, export, hooks, jobs, keys, local, service, terminal
 from service.cli.options import BAD_INPUT, FAILED, REFUSED, UNREACHABLE, NotReadyError
 
 _HELP = """
@@ -43,7 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for group in (jobs, audit, local, data, datasets, service, keys):
+for group in (jobs, audit, export, local, data, datasets, service, db, keys, hooks):
     group.register(app)
 
 

@@ -50,9 +50,9 @@ def models_of(report: Any) -> list[tuple[str, str]]:
     return [(name, path) for name, path in VIEWS[report.kind].models(report) if path is not None]
 
 
-def report_files(report: Any, root: Path) -> list[tuple[str, Path]]:
-    """Files that an in-process job has left below ``root``."""
+def report_files(report: Any, kind: str, root: Path) -> list[tuple[str, Path]]:
+    """Files that an in-process job of this kind has left below ``root``."""
     files = [(name, root / path) for name, path in models_of(report)]
-    schedule = root / report.kind / "schedule.json"
+    schedule = root / kind / "schedule.json"
     files += [("the recommended schedule", schedule)] if schedule.exists() else []
-    return [*files, ("every round", root / report.kind / f"{report.kind}.json")]
+    return [*files, ("every round", root / kind / f"{kind}.json")]

@@ -97,7 +97,7 @@ export function trialName(trial) {
 export function specLine({ spec, unreadable }) {
   if (unreadable) return "stored by another release";
   const { data, train } = spec;
-  const method = spec.kind === "compare" ? `${spec.compare.entries.length} entries compared` : train.method;
+  const method = spec.kind !== "search" ? `${spec.compare.entries.length} ${spec.kind === "auto" ? "candidates" : "entries compared"}` : train.method;
   return `${data.name}, ${noiseWords(data)}, ${method}, ${train.network}`;
 }
 

@@ -67,7 +67,7 @@ export class HeadPanel {
 
 function specification(spec) {
   const top = group("Job", { kind: spec.kind, seed: spec.seed });
-  const parts = Object.entries(PARTS).filter(([part]) => spec.kind !== "compare" || part !== "search");
+  const parts = Object.entries(PARTS).filter(([part]) => spec.kind === "search" || part !== "search");
   return [top, ...parts.map(([part, title]) => group(title, spec[part])), ...(spec.compare ?? { entries: [] }).entries.map(entryGroup)];
 }
 

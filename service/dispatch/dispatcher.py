@@ -18,7 +18,9 @@ from types import FrameType
 import structlog
 
 from s2e.words import S2EError
+from service import logs
 from service.dispatch.backends import make_backend
+from service.dispatch.courier import Courier
 from service.dispatch.guarded import BackendAwayError, GuardedBackend
 from service.dispatch.heartbeat import Heartbeat
 from service.dispatch.orchestrator import STALL_S, Orchestrator
@@ -29,6 +31,7 @@ from service.store import leases
 from service.store.changes import LeaseLostError
 from service.store.engine import Database
 from service.store.outage import OUTAGES, reason_of
+from service.webhooks import networks
 from workers.backend import Event, TrialBackend
 
 CLAIMS = 32
@@ -304,6 +307,7 @@ def configure_logging() -> None:
 def run(settings: Settings) -> None:
     """A dispatcher in this process, until SIGTERM or SIGINT."""
     configure_logging()
+    logs.configure()
     stop = threading.Event()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
@@ -328,7 +332,10 @@ def run(settings: Settings) -> None:
             owner=owner,
             heartbeat=heartbeat,
         )
+        courier = Courier(database, networks(settings.webhook_networks))
+        courier.start()
         dispatcher.run(stop)
+        courier.stop()
     finally:
         database.close()
 

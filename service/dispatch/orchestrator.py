@@ -10,6 +10,7 @@ What comes next is a pure function of them. The steps are in rooms of their own:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 
 from s2e.words import Population, replace
@@ -19,8 +20,9 @@ from service.dispatch.breaker import Breaker
 from service.dispatch.checking import CHECK, Checking
 from service.dispatch.known import InFlight, KnownJob
 from service.dispatch.lead import Lead
-from service.dispatch.placing import Placing
+from service.dispatch.placing import Placing, ids
 from service.dispatch.step import Step
+from service.logs import about
 from service.store import external, populations, repository, rounds
 from service.store.changes import lock_job
 from service.store.engine import Database
@@ -38,6 +40,7 @@ from workers.backend import (
     TrialBackend,
 )
 
+log = logging.getLogger("s2e.populations")
 STALL_S = 3600.0
 """A population that began and says nothing for this long is lost."""
 
@@ -94,7 +97,7 @@ class Orchestrator:
             known.take(rounds.load_round(session, job_id, m))
             known.groups = rounds.load_groups(session, job_id, m)
         for key, place in places.items():
-            known.in_flight[key] = InFlight(known.population(key.group), place, seen_s=now_s)
+            known.in_flight[key] = InFlight(known.population(key.group), place, seen_s=now_s, began_s=now_s)
 
     def sweep(self, job_id: str) -> None:
         """Stop what trains for a job under an attempt that is not ours: a dispatcher that was frozen may have started
@@ -143,6 +146,9 @@ class Orchestrator:
                 self._lost(job_id, known, event, flight.population)
         if isinstance(event, PopulationFinished | PopulationChecked | PopulationLost):
             del known.in_flight[event.key]
+            why = {"reason": event.reason, "cause": event.cause} if isinstance(event, PopulationLost) else {}
+            end = type(event).__name__.removeprefix("Population").lower()
+            log.info(end, extra=about(**ids(event.key), place=flight.place, **why))
 
     def _lost(self, job_id: str, known: KnownJob, event: PopulationLost, population: Population) -> None:
         n_trials, is_check = len(population.trials), event.key.round == CHECK

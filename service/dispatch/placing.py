@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 
@@ -9,10 +10,17 @@ from s2e.words import Population
 from service.dispatch.known import InFlight, KnownJob
 from service.dispatch.lead import Lead
 from service.dispatch.places import capacity, share
+from service.logs import about
 from service.store import quotas, repository
 from workers.backend import PopulationKey, PopulationLost, WorkerInfo
 
 PLACES_S = 0.1
+log = logging.getLogger("s2e.populations")
+
+
+def ids(key: PopulationKey) -> dict[str, object]:
+    """What the log calls a try at a population."""
+    return {"job": key.job_id, "round": key.round, "population": key.group, "attempt": key.attempt}
 
 
 class Placing:
@@ -39,6 +47,8 @@ class Placing:
     def give(self, known: KnownJob, key: PopulationKey, population: Population, *, check: bool = False) -> None:
         """Start a population."""
         known.in_flight[key] = InFlight(population)
+        ks = [trial.k for trial in population.trials]
+        log.info("checked" if check else "given", extra=about(**ids(key), ks=ks))
         avoid = frozenset(self._lead.breaker.quarantined())
         self._lead.backend.start(key, population, avoid=avoid, check=check)
 

@@ -5,13 +5,14 @@ All writers of a job queue behind its row, so an event's id grows in the order o
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, or_, select
 from sqlalchemy.orm import Session
 
 from s2e.words import TrialResult, numbers_of
@@ -19,7 +20,7 @@ from s2e.words.states import JOB_ENDED, TRIAL_ENDED
 from service.errors import NotFound, ServiceError
 from service.lifecycle import check_job, check_trial
 from service.store.many import insert_many
-from service.store.models import Base, Job, JobEvent, Transition, Trial
+from service.store.models import Base, DeliveryRow, Job, JobEvent, Transition, Trial, WebhookRow
 
 _EVENTS = Base.metadata.tables[JobEvent.__tablename__]
 LIVE = tuple(number.name for number in numbers_of(TrialResult) if number.live)
@@ -79,6 +80,19 @@ def move_job(session: Session, job: Job, new: str, reason: str = "") -> None:
     if new in JOB_ENDED:
         job.finished_at, job.lease_owner, job.lease_until = at, None, None
     emit(session, job, "job", {"state": new, "reason": reason})
+    _announce(session, job, at)
+
+
+def _announce(session: Session, job: Job, at: datetime) -> None:
+    """A message for every webhook that wants to hear of the new state."""
+    wants = or_(WebhookRow.owner == job.owner, WebhookRow.everybody)
+    hooks = session.execute(select(WebhookRow.id, WebhookRow.states).where(wants)).all()
+    told = {"id": job.id, "name": job.name, "owner": job.owner, "state": job.state, "reason": job.reason}
+    for webhook_id in [webhook_id for webhook_id, states in hooks if job.state in states.split()]:
+        message_id = new_id()
+        body = json.dumps({"id": message_id, "kind": "job", "at": at.isoformat(), "job": told})
+        row = {"id": message_id, "webhook_id": webhook_id, "job_id": job.id, "body": body}
+        session.execute(insert(DeliveryRow).values(**row, created_at=at, due_at=at))
 
 
 def move_trials(session: Session, job: Job, trials: Sequence[Trial], new: str, reason: str = "") -> None:

@@ -102,8 +102,10 @@ def test_a_job_survives_the_death_of_every_process(
         return any(trial.state == "running" for trial in client.trials(job_id))
 
     until(epochs_running)
+    trained = [trial.id for trial in client.trials(job_id) if trial.state == "running"]
     kill(service.child("dispatcher"))
     until(lambda: trials_done() >= 4)
+    assert {client.trial(trial_id).attempt for trial_id in trained} == {1}  # nothing was trained again
     until(epochs_running)
     trainer = next(
         client.trial(trial.id).attempts[-1].worker for trial in client.trials(job_id) if trial.state == "running"

@@ -17,7 +17,9 @@ import s2e
 from s2e.artifacts import read_model
 from s2e.data.datasets import load_split
 from s2e.door import parse_job
-from s2e.words import DataError
+from s2e.export import export_model
+from s2e.words import DataError, SpecError
+from service.cli.main import main
 
 N = 600
 COLOURS = ("blue", "red", "?")
@@ -88,13 +90,57 @@ def test_another_process_needs_the_model_files_alone(trained: Any, tmp_path: Pat
     for suffix in (".safetensors", ".json"):
         (tmp_path / f"model{suffix}").write_bytes(path.with_suffix(suffix).read_bytes())
     (tmp_path / "rows.json").write_text(json.dumps(new[:30]))
+    export_model(path, tmp_path / "exported", "torchscript")
     code = (
         "import json, s2e; rows = json.load(open('rows.json'));"
-        "print(json.dumps(s2e.load_model('model.safetensors').predict(rows).tolist()))"
+        "print(json.dumps([s2e.load_model(f).predict(rows).tolist() for f in ('model.safetensors', 'exported.pt')]))"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "S2E_DATA_ROOT": ""}
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, check=True)
-    assert json.loads(done.stdout) == s2e.load_model(path).predict(new[:30]).tolist()
+    assert json.loads(done.stdout) == [s2e.load_model(path).predict(new[:30]).tolist()] * 2
+
+
+def test_an_exported_model_predicts_as_the_kept_one(trained: Any, tmp_path: Path, capsys: Any) -> None:
+    path, _, new = trained
+    expected = s2e.load_model(path).predict_proba(new)
+    with pytest.raises(SystemExit, match="0"):
+        main(["export", "model", str(path), "-o", str(tmp_path / "plain")])
+    plain = Path(capsys.readouterr().out.strip())
+    np.testing.assert_array_equal(s2e.load_model(plain).predict_proba(new), expected)
+    script = export_model(path, tmp_path / "deep" / "net.any", "torchscript")
+    assert script == tmp_path / "deep" / "net.pt"
+    model = s2e.load_model(script)
+    np.testing.assert_allclose(model.predict_proba(new), expected, atol=1e-6)
+    assert model.classes_.tolist() == ["oak", "pine", "yew"]
+    with pytest.raises(DataError, match="network = 7"):
+        export_model(path, tmp_path / "net", "torchscript", network=7)
+    with pytest.raises(SpecError, match="one of safetensors, torchscript, onnx"):
+        export_model(path, tmp_path / "net", "pickle")
+    (tmp_path / "broken.pt").write_bytes(b"nothing")
+    with pytest.raises(DataError, match="cannot be read as TorchScript"):
+        s2e.load_model(tmp_path / "broken.pt")
+
+
+def test_an_exported_model_of_images_takes_pixels_and_scales_by_itself(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from s2e.export import Scaled
+    from s2e.model import Model
+
+    shape = {"input_shape": [2, 1, 1], "max_value": 4, "n_classes": 2}
+    model = Model(torch.nn.Flatten(), {"shape": {**shape, "inputs": {"mean": [0.5, 0.0], "deviation": [0.25, 0.5]}}})
+    pixels = torch.tensor([[[[2.0]], [[1.0]]], [[[4.0]], [[4.0]]]])
+    torch.testing.assert_close(Scaled(model)(pixels), model(model.samples(pixels)))
+
+
+def test_an_onnx_file_runs_without_torch(trained: Any, tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    path, _, new = trained
+    model = s2e.load_model(path)
+    file = export_model(path, tmp_path / "net", "onnx")
+    session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    (logits,) = session.run(None, {"samples": model.samples(new).numpy()})
+    assert (model.classes_[logits.argmax(1)] == model.predict(new)).all()
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,8 @@ def test_an_entry_takes_the_schedule_a_search_recommends(
     recommended = client.report(search.id).keep_rate
     job = client.submit(of_job(search.id), idempotency_key="again")
     entry = job.spec["compare"]["entries"][1]
-    assert entry["schedule"] == {"kind": "job", "tau": None, "keep_rate": list(recommended), "job": search.id}
+    expected = {"kind": "job", "tau": None, "factor": None, "keep_rate": list(recommended), "job": search.id}
+    assert entry["schedule"] == expected
     assert client.submit(of_job(search.id), idempotency_key="again").id == job.id
     client.wait(job.id)
     assert client.comparison(job.id).rows[1].schedule == f"recommended by job {search.id}"

@@ -217,6 +217,24 @@ def test_told_to_stop_it_lets_others_take_its_jobs_at_once(
     check_outcome(database, job_id, quick_search)
 
 
+def test_told_to_stop_and_to_keep_its_trainers_it_leaves_them_to_the_next_one(
+    database: Database, quick_search: Any
+) -> None:
+    job_id, backend = submit(database, quick_search), SimulatedBackend(quick_search.evaluate, n_workers=2)
+    backend.close = lambda: None  # type: ignore[method-assign]  # a driver of a cluster that stays
+    first, second = (Dispatcher(database, backend, lease_s=60, poll_s=0.001, keep_trainers=True) for _ in range(2))
+    while len(backend.running()) < 2 or job(database, job_id).state != "running":
+        first.step()
+    first.close()
+    assert not backend.running()
+    second.step()
+    assert len(backend.running()) == 2
+    work(database, job_id, second)
+    check_outcome(database, job_id, quick_search)
+    with database.read() as session:
+        assert set(session.scalars(select(Trial.attempt))) == {1}
+
+
 def test_the_loop_runs_a_job_to_its_end(database: Database, quick_search: Any, make_dispatcher: MakeDispatcher) -> None:
     stop = threading.Event()
     thread = threading.Thread(target=make_dispatcher(database).run, args=(stop,))

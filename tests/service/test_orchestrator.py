@@ -135,7 +135,7 @@ def test_pausing_starts_nothing_new_and_resuming_ends_at_the_same_report(databas
     driver.verb(repository.pause_job)
     driver.run()
     assert driver.job().state == "paused"
-    assert driver.trial_states() == {"succeeded": quick_search.spec.search.n_trials}
+    assert driver.trial_states() == {"pending": quick_search.spec.search.n_trials}
     assert not driver.backend.running()
     driver.verb(repository.resume_job)
     driver.run()

@@ -224,7 +224,7 @@ def test_the_keys_have_commands(place: Any, capsys: pytest.CaptureFixture[str]) 
     assert made["scopes"] == ["worker"]
     assert "nightly" in run("keys", "list")
     assert run("keys", "revoke", made["id"]) == "revoked"
-    assert "revoke_key" in run("keys", "log", "--target", made["id"])
+    assert "revoke_key" in run("keys", "audit", "--target", made["id"])
     assert run("keys", "whoami").startswith("admin: read, submit, worker, admin")
 
 

@@ -36,7 +36,7 @@ def printed(*rows: CompareRow, width: int = 100) -> str:
     text = io.StringIO()
     console = Console(file=text, width=width)
     print_comparison(report, console)
-    print_places(console, report_files(report, Path("out")))
+    print_places(console, report_files(report, report.kind, Path("out")))
     return text.getvalue()
 
 

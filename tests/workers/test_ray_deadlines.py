@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from s2e.words import PlanSpec, Population
+from s2e.words import PlanSpec, Population, replace
 from workers import ray_backend
 from workers.backend import PopulationKey, PopulationLost
 from workers.ray_backend import RayBackend
@@ -198,3 +198,19 @@ def test_a_cluster_of_our_own_is_warmed_and_a_shared_one_is_not(ray: SilentRay, 
     assert ray.asked == []
     RayBackend(tmp_path)
     assert [asked["num_cpus"] for asked in ray.asked] == [1.0, 1.0]
+
+
+def test_idle_trainers_of_another_shape_make_room_but_are_never_killed(
+    ray: SilentRay, tmp_path: Path, make_population: MakePopulation
+) -> None:
+    """Another dispatcher may have given them work since they were last seen."""
+    backend = RayBackend(tmp_path)
+    backend.start(KEY, make_population())
+    backend.poll()
+    assert ray.calls.count("begin") == 1
+    ray.places = False
+    backend.start(replace(KEY, group=1), make_population(plan=PlanSpec(threads=2)))
+    backend.poll()
+    assert [asked["num_cpus"] for asked in ray.asked] == [1.0, 1.0, 2.0]
+    assert ray.calls.count("end_if_idle") == 1
+    assert ray.killed == 0

@@ -7,6 +7,7 @@ would cost as much as the rest of the request.
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
 
 from s2e.words import parse
 from s2e.words.answers import Asked, LeasedTrial, ReportedTrial
@@ -18,6 +19,8 @@ from service.api.routes.jobs import IdempotencyKey
 from service.api.scopes import needs
 from service.api.writer import Writer
 from service.errors import LeaseExpired
+from service.store import queries, quotas
+from service.store.engine import Database
 from service.store.external import Reported
 from service.store.orders import Answer, Ask, End, Grant, Granted, Report
 
@@ -29,6 +32,9 @@ router = APIRouter(tags=["external trials"])
 async def ask_trials(request: Request, job_id: JobId, idempotency_key: IdempotencyKey = None) -> Asked:
     """Lease trials of an external job. None while a round waits for its last results: ask again in a second."""
     wanted = parse(AskIn, await json_body(request))
+    most: int = request.app.state.settings.owner_trials
+    if most and (state := await run_in_threadpool(_held_up, request.app.state.database, job_id, most)):
+        return Asked(job_state=state, trials=())
     granted = await _writer(request).carry_out(Ask(job_id=job_id, key=idempotency_key, **vars(wanted)))
     assert isinstance(granted, Granted)
     return Asked(job_state=granted.job_state, trials=tuple(map(_leased, granted.grants)))
@@ -48,6 +54,13 @@ async def report_result(request: Request, trial_id: TrialId) -> ReportedTrial:
     """End a leased trial; objective: 1 - validation accuracy over the last epochs. Told again, nothing changes."""
     told = parse(ResultIn, await json_body(request))
     return _reported(await _writer(request).carry_out(End(trial_id=trial_id, **vars(told))))
+
+
+def _held_up(database: Database, job_id: str, most: int) -> str:
+    """The state of a job whose owner has as many trials under way as one may have; empty for others."""
+    with database.read() as session:
+        job = queries.job(session, job_id)
+        return "" if quotas.trials_left(session, job.owner, most) else job.state
 
 
 def _writer(request: Request) -> Writer:

@@ -48,7 +48,7 @@ def test_an_entry_begins_from_the_job_s_own_settings() -> None:
 @pytest.mark.parametrize(
     ("data", "field", "value", "allowed"),
     [
-        ({"kind": "race"}, "kind", "race", "one of compare, search"),
+        ({"kind": "race"}, "kind", "race", "one of auto, compare, search"),
         ({"kind": "compare"}, "compare", None, "required for kind compare"),
         (job(), "compare.entries", "[]", "at least one entry"),
         (job(*[entry(label=str(i)) for i in range(51)]), "compare.entries", None, "at most 50"),

@@ -1,0 +1,93 @@
+"""Which method? Candidates are halved over seeds, and the winner stands beside every rival's best on fresh ones.
+
+    halve      all candidates on one seed, the better half on a second, the best two on a third
+    compare    the winner, and of every other method its best candidate, each on the same other seeds
+
+What chooses is validation accuracy where its labels are right. Where they are noisy and their matrix is known or
+estimated, it is the likelihood of the noisy labels under that matrix: agreement with wrong labels prefers networks that
+repeat them. No seed of the halving is used by the comparison. Every function is pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf
+from statistics import fmean
+
+from s2e.jobs.compare import compare_trials, entries_of, keep_rate_of
+from s2e.jobs.trials import make_repeat
+from s2e.words import CompareSpec, EntrySpec, JobSpec, Round, RoundRecord, TrialResult
+
+KIND = "halve"
+N_LAST = 2
+"""Candidates of the third seed."""
+
+
+def sizes(n: int) -> tuple[int, ...]:
+    """Candidates of each halving round."""
+    if n <= 1:
+        return ()
+    halves = (n, max(N_LAST, -(-n // 2)), N_LAST)
+    return halves[:1] if n <= N_LAST else halves
+
+
+def halving_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
+    """The next halving round; None after its last."""
+    m, entries = len(history), entries_of(spec)
+    planned = sizes(len(entries))
+    if m >= len(planned):
+        return None
+    trials = (
+        make_repeat(spec, m, k, entry.label, keep_rate_of(entry, spec), entry.overrides, (KIND, m + 1))
+        for k, entry in enumerate(ranked(spec, history)[: planned[m]])
+    )
+    return Round(m, KIND, tuple(trials))
+
+
+def final_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round:
+    """The winner and its rivals on fresh seeds."""
+    return Round(len(history), "compare", compare_trials(spec, len(history), finalists(spec, history)))
+
+
+def finalists(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[EntrySpec, ...]:
+    """The winner, then of every other method its best candidate, best first."""
+    best: dict[str, EntrySpec] = {}
+    for entry in ranked(spec, history):
+        best.setdefault(entry.method, entry)
+    return tuple(best.values())
+
+
+def ranked(spec: JobSpec, history: Sequence[RoundRecord]) -> list[EntrySpec]:
+    """The candidates, those of the most seeds first and among them those of the best mean; of equal ones the first."""
+    seen: dict[str, list[TrialResult]] = {entry.label: [] for entry in entries_of(spec)}
+    for record in history:
+        if record.round.kind == KIND:
+            for trial, result in zip(record.round.trials, record.results, strict=True):
+                seen[trial.label].append(result)
+    by_likelihood = is_by_likelihood(history)
+    place = {
+        label: (-len(results), -fmean([_score(result, by_likelihood) for result in results]) if results else 0.0)
+        for label, results in seen.items()
+    }
+    return sorted(entries_of(spec), key=lambda entry: place[entry.label])
+
+
+def is_by_likelihood(history: Sequence[RoundRecord]) -> bool:
+    """True if trainings measured how likely they make noisy validation labels."""
+    finals = [result.final for record in history for result in record.results if result.final is not None]
+    return any(final.noisy_likelihood is not None for final in finals)
+
+
+def _score(result: TrialResult, by_likelihood: bool) -> float:
+    """Higher is better; a failed training is the worst."""
+    if by_likelihood:
+        value = None if result.final is None else result.final.noisy_likelihood
+    else:
+        value = result.validation_accuracy
+    return -inf if value is None else value
+
+
+def n_most_trials(compare: CompareSpec) -> int:
+    """Trials of a whole job."""
+    n_methods = len({entry.method for entry in compare.entries})
+    return sum(sizes(len(compare.entries))) + n_methods * compare.n_seeds

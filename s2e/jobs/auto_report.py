@@ -1,0 +1,30 @@
+"""From the finished rounds of ``auto`` to its report: a comparison with the winner as baseline, and how it won."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from s2e.jobs.auto import is_by_likelihood, sizes
+from s2e.jobs.compare import entries_of
+from s2e.jobs.compare_report import make_compare_report
+from s2e.words import CompareReport, EntrySpec, JobSpec, RoundRecord, replace
+
+
+def make_auto_report(spec: JobSpec, history: Sequence[RoundRecord], finalists: Sequence[EntrySpec]) -> CompareReport:
+    """The report; ``finalists`` has the winner first."""
+    compared = make_compare_report(spec, history[-1], finalists)
+    return replace(compared, verdict=f"{_choice(spec, history, finalists[0])} {compared.verdict}")
+
+
+def _choice(spec: JobSpec, history: Sequence[RoundRecord], winner: EntrySpec) -> str:
+    n_trained = " + ".join(map(str, sizes(len(entries_of(spec)))))
+    if is_by_likelihood(history):
+        basis = "the likelihood of noisy validation labels under the noise's matrix"
+    else:
+        is_given = not spec.data.truth_is_known and not spec.data.trusted_rows.n_validation
+        basis = f"validation accuracy{' against the given labels' if is_given else ''}"
+    return (
+        f"“{winner.label}” was chosen among {len(entries_of(spec))} candidates by {basis} ({n_trained} trainings). On "
+        "fresh seeds it stands beside the best candidate of every other method; one that is not separated from it is "
+        "tied with it."
+    )

@@ -1,0 +1,67 @@
+"""Auto: the method and its schedule, chosen among candidates, beside its rivals on fresh seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from s2e.jobs.auto import final_round, finalists, halving_round, n_most_trials, sizes
+from s2e.jobs.auto_report import make_auto_report
+from s2e.jobs.entries import completed, resolved
+from s2e.jobs.methods_tried import portfolio
+from s2e.parts import KINDS, JobKind, Lookup
+from s2e.words import CompareReport, CompareSpec, JobSpec, Problem, Round, RoundRecord, SpecError, replace
+
+
+class Auto(JobKind):
+    """See :mod:`s2e.jobs.auto` for its rounds."""
+
+    name = "auto"
+    summary = (
+        "Choose a method with its schedule: the entries of compare, or a portfolio, halved over seeds, and the winner "
+        "beside every rival's best on fresh ones."
+    )
+    report = CompareReport
+    recommends = False
+    exact_rounds = frozenset({"halve", "compare"})
+    measured_rounds = frozenset({"compare"})
+
+    def resolve(self, spec: JobSpec, lookup: Lookup | None) -> JobSpec:
+        """The schedules of entries that name a search."""
+        return spec if spec.compare is None else resolved(spec, spec.compare, lookup)
+
+    def check(self, spec: JobSpec) -> JobSpec:
+        problems: list[Problem] = []
+        if spec.trials == "external":
+            problems.append(Problem("trials", "external", "internal: the service trains what it chooses among"))
+        compare = spec.compare or CompareSpec()
+        if not compare.entries:
+            compare = replace(compare, entries=portfolio(spec))
+        if len(compare.entries) < 2:
+            problems.append(Problem("compare.entries", f"{len(compare.entries)} candidates", "at least two"))
+        spec = completed(spec, compare, problems)
+        if problems:
+            raise SpecError(*problems)
+        return spec
+
+    def n_rounds(self, spec: JobSpec) -> int:
+        assert spec.compare is not None  # filled in at the door
+        return len(sizes(len(spec.compare.entries))) + 1
+
+    def n_trials(self, spec: JobSpec) -> int:
+        assert spec.compare is not None
+        return n_most_trials(spec.compare)
+
+    def next_round(self, spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
+        if history and history[-1].round.kind == "compare":
+            return None
+        return halving_round(spec, history) or final_round(spec, history)
+
+    def report_of(self, spec: JobSpec, history: Sequence[RoundRecord]) -> CompareReport:
+        return make_auto_report(spec, history, finalists(spec, history))
+
+    def title(self, spec: JobSpec) -> str:
+        assert spec.compare is not None
+        return f"auto: {len(spec.compare.entries)} candidates"
+
+
+KINDS.add(Auto.name, Auto(), __name__)

@@ -1,0 +1,79 @@
+"""The commands about webhooks."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from s2e.client.http import DEFAULT_URL, S2EClient
+from s2e.words import to_json
+from s2e.words.hooks import HOOK_STATES
+from service.cli.options import FAILED, AsJson, Key, Url
+
+webhooks = typer.Typer(help="Let other programs be told when a job changes.", no_args_is_help=True)
+HookId = Annotated[str, typer.Argument(metavar="ID", help="The webhook's id, as 's2e webhooks list' shows it.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.add_typer(webhooks, name="webhooks", rich_help_panel="Jobs")
+
+
+@webhooks.command("add")
+def add(
+    address: Annotated[str, typer.Argument(metavar="URL", help="Where messages are posted to.")],
+    state: Annotated[
+        list[str] | None, typer.Option(help=f"A state to be told of; may be given again. [{', '.join(HOOK_STATES)}]")
+    ] = None,
+    everybody: Annotated[
+        bool, typer.Option("--everybody", help="Of all owners' jobs (needs the scope admin).")
+    ] = False,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+) -> None:
+    """Add a webhook, and print the secret that its messages are signed with. It is shown this once."""
+    with S2EClient(url, key) as client:
+        made = client.create_webhook(address, tuple(state or HOOK_STATES), everybody)
+    typer.echo(made.secret)
+    typer.echo(f"webhook {made.id}; try it: s2e webhooks test {made.id}", err=True)
+
+
+@webhooks.command("list")
+def list_(as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> None:
+    """List webhooks."""
+    with S2EClient(url, key) as client:
+        listed = client.webhooks()
+    if as_json:
+        typer.echo(json.dumps(to_json(listed), indent=1))
+        return
+    for hook in listed:
+        typer.echo(f"{hook.id}  {hook.owner or '-'}  {hook.url}  {' '.join(hook.states)}")
+
+
+@webhooks.command("test")
+def send_test(webhook_id: HookId, url: Url = DEFAULT_URL, key: Key = None) -> None:
+    """Send a message now. Exit code 1 if it was not taken."""
+    with S2EClient(url, key) as client:
+        delivery = client.test_webhook(webhook_id)
+    typer.echo(f"{delivery.outcome}: {delivery.answer}")
+    if delivery.outcome != "taken":
+        raise typer.Exit(FAILED)
+
+
+@webhooks.command("log")
+def log(webhook_id: HookId, url: Url = DEFAULT_URL, key: Key = None) -> None:
+    """Print the newest messages to a webhook, and what came of them."""
+    with S2EClient(url, key) as client:
+        for one in client.deliveries(webhook_id):
+            what = one.job_id or "test"
+            typer.echo(f"{one.created_at:%Y-%m-%d %H:%M:%S}  {what}  {one.outcome}  {one.n_tries} tries  {one.answer}")
+
+
+@webhooks.command("remove")
+def remove(webhook_id: HookId, url: Url = DEFAULT_URL, key: Key = None) -> None:
+    """Tell an address nothing more."""
+    with S2EClient(url, key) as client:
+        client.delete_webhook(webhook_id)
+    typer.echo("removed")

@@ -1,0 +1,106 @@
+"""Messages to other programs: where they may go, how they are signed, how they are sent.
+
+A webhook must not make the service knock on doors that only it can reach. So a host is resolved, each of its addresses
+is judged, and the connection goes to the very address that was judged: a name that resolves otherwise a moment later
+gains nothing. Redirects are not followed, proxies of the environment are not used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+
+from s2e.words import Problem, SpecError
+
+TIMEOUT_S = 10.0
+_PORTS = {"http": 80, "https": 443}
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a try."""
+
+    taken: bool
+    words: str
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """The networks of a setting: addresses or networks with commas between. Raises ValueError."""
+    return tuple(ipaddress.ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip())
+
+
+def check_url(url: str, allowed: Sequence[Network]) -> None:
+    """Raise SpecError for an address that a webhook must not have."""
+    try:
+        _resolve(url, allowed)
+    except ValueError as error:
+        raise SpecError(Problem("url", url[:200], str(error))) from error
+
+
+def signature(secret: str, body: str, at_s: int) -> str:
+    """The header that says who sent a message, and when."""
+    signed = hmac.new(secret.encode(), f"{at_s}.{body}".encode(), hashlib.sha256).hexdigest()
+    return f"t={at_s},v1={signed}"
+
+
+def send(url: str, secret: str, delivery_id: str, body: str, allowed: Sequence[Network]) -> Answer:
+    """Send a message once."""
+    try:
+        address = _resolve(url, allowed)
+    except ValueError as error:
+        return Answer(False, f"not sent: {error}")
+    parts = urlsplit(url)
+    host = f"[{address}]" if address.version == 6 else str(address)
+    port = parts.port or _PORTS[parts.scheme]
+    target = urlunsplit((parts.scheme, f"{host}:{port}", parts.path or "/", parts.query, ""))
+    headers = {
+        "Host": parts.netloc.rpartition("@")[2],
+        "Content-Type": "application/json",
+        "User-Agent": "s2e-webhook",
+        "X-S2E-Delivery": delivery_id,
+        "X-S2E-Signature": signature(secret, body, int(time.time())),
+    }
+    extensions = {"sni_hostname": parts.hostname}  # the certificate is of the name, not of the address
+    try:
+        with (
+            httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client,
+            client.stream("POST", target, content=body, headers=headers, extensions=extensions) as response,
+        ):
+            return Answer(response.is_success, f"answered {response.status_code}")
+    except httpx.HTTPError as error:
+        return Answer(False, f"{type(error).__name__}: {error}"[:400])
+
+
+def _resolve(url: str, allowed: Sequence[Network]) -> Address:
+    """The address of a URL's host that may be connected to. Raises ValueError with what is allowed."""
+    parts = urlsplit(url)
+    if parts.scheme not in _PORTS or not parts.hostname or parts.username is not None:
+        raise ValueError("an http or https address with a host and without a password")
+    port = parts.port or _PORTS[parts.scheme]
+    try:
+        found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise ValueError(f"a host that can be found: {error}") from error
+    addresses = [_plain(ipaddress.ip_address(str(place[4][0]).partition("%")[0])) for place in found]
+    for address in addresses:
+        if not (address.is_global and not address.is_multicast) and not any(address in network for network in allowed):
+            raise ValueError(
+                f"a public address; {address} is not one (S2E_WEBHOOK_NETWORKS allows networks of one's own)"
+            )
+    return addresses[0]
+
+
+def _plain(address: Address) -> Address:
+    """An IPv4 address that came dressed as IPv6."""
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address

@@ -1,0 +1,181 @@
+"""The choice of a method: halving over seeds, the winner beside its rivals, on the engine and by formula."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+import s2e
+from s2e.door import parse_job
+from s2e.jobs import loop
+from s2e.jobs.auto import finalists, ranked, sizes
+from s2e.jobs.methods_tried import PORTFOLIO
+from s2e.labels.choice import noisy_score
+from s2e.train.ends import balanced_accuracy, noisy_likelihoods
+from s2e.train.population import StackedTrials
+from s2e.words import (
+    CompareReport,
+    FinalAccuracies,
+    FinalAccuracy,
+    JobSpec,
+    Population,
+    Round,
+    RoundRecord,
+    SpecError,
+    TrialResult,
+    TrialSpec,
+    replace,
+    to_json,
+)
+
+DATA = {"noise": {"kind": "pair", "noise_rate": 0.4}, "n_validation": 60, "n_train": 150}
+ENTRIES = [
+    {"method": "standard"},
+    {"method": "coteaching"},
+    {"method": "coteaching", "label": "more", "schedule": {"kind": "scaled", "factor": 1.2}},
+    {"method": "elr"},
+    {"method": "sce"},
+]
+
+
+def job(**more: Any) -> JobSpec:
+    compare = {"n_seeds": 3, "entries": ENTRIES}
+    return parse_job({"kind": "auto", "data": DATA, "train": {"n_epochs": 3}, "compare": compare, **more})
+
+
+def result(trial: TrialSpec, value: float, likelihood: float | None = None, failed: bool = False) -> TrialResult:
+    if failed:
+        return TrialResult(trial.round, trial.k, failed=True, reason="NaN")
+    mean = FinalAccuracy(value, value, value, 0)
+    final = FinalAccuracies(mean, None, None, balanced=value / 2, noisy_likelihood=likelihood)
+    return TrialResult(
+        trial.round, trial.k, objective=1 - value, validation_accuracy=value, test_accuracy=value, final=final
+    )
+
+
+def walked(spec: JobSpec, values: dict[str, float], **more: Any) -> tuple[list[RoundRecord], CompareReport]:
+    """A job whose trainings of a label all reach one value, a little apart from seed to seed."""
+
+    def run(round_: Round, populations: tuple[Population, ...]) -> list[TrialResult]:
+        return [
+            result(
+                trial,
+                values[trial.label] + 0.001 * trial.repeat,
+                (more.get("likelihood") or {}).get(trial.label),
+                trial.label in more.get("failed", ()),
+            )
+            for trial in round_.trials
+        ]
+
+    history, report = loop.run_search(spec, run)
+    assert isinstance(report, CompareReport)
+    return history, report
+
+
+VALUES = {"standard": 0.6, "coteaching": 0.7, "more": 0.8, "elr": 0.75, "sce": 0.5}
+
+
+def test_candidates_are_halved_over_seeds_and_every_method_s_best_is_in_the_report() -> None:
+    history, report = walked(job(), VALUES)
+    kinds = [(record.round.kind, [trial.label for trial in record.round.trials]) for record in history]
+    assert kinds[0] == ("halve", ["standard", "coteaching", "more", "elr", "sce"])
+    assert kinds[1] == ("halve", ["more", "elr", "coteaching"])
+    assert kinds[2] == ("halve", ["more", "elr"])
+    assert kinds[3] == ("compare", ["more", "elr", "standard", "sce"] * 3)
+    seeds = [{trial.init_seed for trial in record.round.trials} for record in history]
+    assert [len(of) for of in seeds] == [1, 1, 1, 3]
+    assert len(set.union(*seeds)) == 6  # nothing that was chosen by a training is judged by it
+    assert (report.baseline, [row.label for row in report.rows]) == ("more", ["more", "elr", "standard", "sce"])
+    assert report.verdict.startswith(
+        "“more” was chosen among 5 candidates by validation accuracy (5 + 3 + 2 trainings)"
+    )
+    assert report.rows[0].balanced is not None
+    assert report.rows[0].balanced.mean == pytest.approx(0.401)
+    assert loop.n_trials(job()) == sum(len(record.round.trials) for record in history)
+    assert loop.n_rounds(job()) == 4
+
+
+def test_under_noisy_labels_of_a_known_matrix_their_likelihood_chooses() -> None:
+    likelihood = {"standard": -2.0, "coteaching": -1.5, "more": -1.4, "elr": -1.8, "sce": -1.2}
+    history, report = walked(job(), VALUES, likelihood=likelihood)
+    assert report.baseline == "sce"
+    assert "by the likelihood of noisy validation labels" in report.verdict
+    assert [entry.label for entry in finalists(job(), history)] == ["sce", "more", "elr", "standard"]
+    assert ranked(job(), history)[0].label == "sce"
+
+
+def test_a_failed_training_is_the_worst_and_ties_are_said() -> None:
+    same = dict.fromkeys(VALUES, 0.7)
+    _, report = walked(job(), same, failed={"standard", "more"})
+    assert report.baseline == "coteaching"
+    assert "is not separated" in report.verdict or "are not separated" in report.verdict
+    assert "tied" in report.verdict
+
+
+@pytest.mark.parametrize(("n", "planned"), [(2, (2,)), (3, (3, 2, 2)), (4, (4, 2, 2)), (9, (9, 5, 2))])
+def test_sizes(n: int, planned: tuple[int, ...]) -> None:
+    assert sizes(n) == planned
+
+
+def test_without_candidates_the_portfolio_that_fits_is_filled_in() -> None:
+    spec = job(compare={"n_seeds": 2, "entries": []})
+    assert spec.compare is not None
+    labels = [entry.label for entry in spec.compare.entries]
+    # no trusted samples to reweight by, and three epochs are over before DivideMix has warmed up
+    assert labels == [entry.label for entry in PORTFOLIO if entry.method not in ("reweight", "dividemix")]
+    assert all(entry.params for entry in spec.compare.entries if entry.method == "elr")
+    assert parse_job(to_json(spec)) == spec
+    trusted = parse_job({"kind": "auto", "data": {**DATA, "n_clean": 20}})
+    assert trusted.compare is not None
+    assert "reweight" in {entry.method for entry in trusted.compare.entries}
+
+
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ({"compare": {"entries": ENTRIES[:1]}}, "compare.entries"),
+        ({"trials": "external"}, "trials"),
+        ({"compare": {"entries": [{"method": "elr", "schedule": {"kind": "scaled"}}, *ENTRIES]}}, "schedule.factor"),
+        ({"compare": {"entries": [{"method": "forward", "params": {"transition": "x"}}, *ENTRIES]}}, "transition"),
+    ],
+)
+def test_what_leaves_no_choice_is_refused(more: dict[str, Any], field: str) -> None:
+    with pytest.raises(SpecError) as refused:
+        job(**more)
+    assert any(field in problem.field for problem in refused.value.problems)
+
+
+def test_it_runs_in_one_call_and_replays() -> None:
+    entries = [{"method": "standard"}, {"method": "forward"}, {"method": "elr"}]
+    body = {"data": {**DATA, "validation_labels": "noisy"}, "train": {"n_epochs": 3, "batch_size": 32}}
+    body |= {"kind": "auto", "compare": {"n_seeds": 2, "entries": entries}}
+    report = s2e.auto(body, progress=False, workers=1)
+    assert len(report.rows) == 3
+    assert "by the likelihood of noisy validation labels" in report.verdict
+    assert all(row.balanced is not None and row.balanced.mean is not None for row in report.rows)
+    body["plan"] = {"population": 1}
+    assert s2e.auto(body, progress=False, workers=1).baseline == report.baseline
+
+
+def test_the_ends_are_what_plain_sums_say(tiny: Any) -> None:
+    population = tiny((0, 1), dtype="float64")
+    data = replace(population.data, validation_labels="noisy")
+    trials = StackedTrials(replace(population, data=data), torch.device("cpu"), torch.float64)
+    labels = trials.data.test.labels
+    for k, ours in enumerate(balanced_accuracy(trials)):
+        logits = trials.forward(trials.data.scaled(trials.data.test.images, trials.dtype), train=False)[k]
+        recalls = [(logits[:, labels == c].argmax(-1) == c).double().mean() for c in labels.unique()]
+        assert ours == pytest.approx(float(torch.stack(recalls).mean()), abs=1e-12)
+    for k, likelihood in enumerate(noisy_likelihoods(trials, data)):
+        images = trials.data.scaled(trials.data.validation.images, trials.dtype)
+        p_VC = trials.forward(images, train=False)[k].softmax(-1).mean(0).detach().numpy()
+        n, rate = p_VC.shape[1], data.noise.noise_rate
+        T_CC = torch.full((n, n), rate / (n - 1)).fill_diagonal_(1 - rate).double().numpy()
+        assert trials.seen.validation_label_KV is not None
+        expected = noisy_score(p_VC, trials.seen.validation_label_KV[k].numpy(), T_CC).log_likelihood
+        assert likelihood == pytest.approx(expected, abs=1e-6)
+        assert math.isfinite(likelihood or math.nan)
+    assert noisy_likelihoods(trials, population.data) == [None, None]

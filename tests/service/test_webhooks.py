@@ -1,0 +1,218 @@
+"""Other programs that are told of jobs: where messages may go, that they are signed, and tried until they are taken."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from sqlalchemy import select, update
+
+from s2e.client import S2EClient
+from s2e.client.errors import Forbidden, InvalidSpec, NotFound
+from service import webhooks
+from service.dispatch.courier import Courier
+from service.settings import Settings
+from service.store import repository
+from service.store.changes import utc_now
+from service.store.engine import Database
+from service.store.models import DeliveryRow
+from service.store.webhooks import BACK_OFF_S
+
+SMALL = {"train": {"n_epochs": 3}, "search": {"n_rounds": 1, "n_trials": 2}}
+HERE = webhooks.networks("127.0.0.0/8")
+
+
+class Listener:
+    """A program that takes messages, or refuses them with ``status``."""
+
+    def __init__(self) -> None:
+        self.status, self.heard = 204, list[tuple[dict[str, str], str]]()
+        listener = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                listener.heard.append((dict(self.headers), body))
+                self.send_response(listener.status)
+                self.send_header("Location", "http://127.0.0.1:1/")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook?a=1"
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    found = Listener()
+    thread = threading.Thread(target=found.server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield found
+    found.server.shutdown()
+    thread.join()
+    found.server.server_close()
+
+
+@pytest.fixture
+def client(settings: Settings, start_server: Callable[[Settings], Any]) -> Iterator[S2EClient]:
+    settings.webhook_networks = "127.0.0.0/8"
+    with start_server(settings) as service, S2EClient(service.url) as found:
+        yield found
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [("http://127.0.0.1/x", "127.0.0.1 is not one"), ("http://[::1]:8642/", "::1 is not one"),
+     ("https://169.254.169.254/latest/meta-data", "169.254.169.254"), ("http://10.1.2.3/", "10.1.2.3"),
+     ("http://192.168.0.9/", "192.168.0.9"), ("http://[::ffff:127.0.0.1]/", "127.0.0.1"),
+     ("http://0.0.0.0/", "0.0.0.0"),
+     ("http://[fe80::1]/", "fe80::1"), ("http://2130706433/", "127.0.0.1"), ("ftp://example.org/", "http or https"),
+     ("http://user:secret@8.8.8.8/", "without a password"), ("http:///x", "with a host"),
+     ("nonsense", "http or https")],
+)  # fmt: skip
+def test_no_message_goes_to_an_address_of_the_inside(client: S2EClient, url: str, said: str) -> None:
+    answer = webhooks.send(url, "secret", "id", "{}", ())
+    assert not answer.taken
+    assert answer.words.startswith("not sent: ")
+    assert said in answer.words
+    if "127.0.0.1" not in said:  # which this service's settings allow
+        with pytest.raises(InvalidSpec) as refused:
+            client.create_webhook(url)
+        assert refused.value.problems[0].field == "url"
+        assert client.webhooks() == ()
+
+
+def test_the_connection_goes_to_the_address_that_was_judged(
+    monkeypatch: pytest.MonkeyPatch, listener: Listener
+) -> None:
+    """A name that resolves to a public address for the check and to this machine a moment later reaches nothing."""
+    port = listener.server.server_port
+    places = [["127.0.0.1"], ["192.0.0.9", "127.0.0.1"]]
+    asked: list[Any] = []
+
+    def resolve(host: str, *more: Any, **_: Any) -> list[Any]:
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (place, port)) for place in places[min(len(asked), 2) - 1]]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    url = f"http://hooks.example:{port}/hook"
+    assert webhooks.send(url, "s", "id", "{}", HERE).taken
+    assert asked == ["hooks.example", "127.0.0.1"]  # once by name; the connection has the address
+    assert listener.heard[0][0]["Host"] == f"hooks.example:{port}"
+    asked.clear()
+    places[0] = places[1]
+    assert "127.0.0.1 is not one" in webhooks.send(url, "s", "id", "{}", ()).words
+    assert len(listener.heard) == 1
+
+
+def test_a_test_call_is_signed_and_says_what_came_of_it(client: S2EClient, listener: Listener) -> None:
+    hook = client.create_webhook(listener.url)
+    delivery = client.test_webhook(hook.id)
+    assert (delivery.outcome, delivery.answer, delivery.job_id) == ("taken", "answered 204", None)
+    headers, body = listener.heard[0]
+    assert json.loads(body)["kind"] == "test"
+    at, signed = (part.partition("=")[2] for part in headers["X-S2E-Signature"].split(","))
+    assert signed == hmac.new(hook.secret.encode(), f"{at}.{body}".encode(), hashlib.sha256).hexdigest()
+    assert headers["X-S2E-Delivery"] == delivery.id == json.loads(body)["id"]
+    listener.status = 302  # a redirect is not followed
+    assert client.test_webhook(hook.id).answer == "answered 302"
+    assert [one.outcome for one in client.deliveries(hook.id)] == ["given up", "taken"]
+    assert not hasattr(client.webhooks()[0], "secret")
+    client.delete_webhook(hook.id)
+    with pytest.raises(NotFound):
+        client.test_webhook(hook.id)
+
+
+def test_a_message_is_tried_until_it_is_taken(client: S2EClient, listener: Listener, database: Database) -> None:
+    hook = client.create_webhook(listener.url, ("cancelled", "paused"))
+    job = client.submit({**SMALL, "name": "told"}).id
+    client.cancel(job)
+    courier = Courier(database, HERE)
+    listener.status = 500
+    assert (courier.round(), courier.round()) == (1, 0)  # not due again at once
+    (waiting,) = client.deliveries(hook.id)
+    assert (waiting.outcome, waiting.n_tries, waiting.answer, waiting.job_id) == ("waiting", 1, "answered 500", job)
+    assert 0 < (waiting.due_at - utc_now()).total_seconds() <= BACK_OFF_S[0]
+    listener.status = 200
+    make_due(database)
+    assert courier.round() == 1
+    assert client.deliveries(hook.id)[0].outcome == "taken"
+    first, second = (json.loads(body) for _, body in listener.heard)
+    assert first == second
+    assert second["job"] == {
+        "id": job,
+        "name": "told",
+        "owner": "",
+        "state": "cancelled",
+        "reason": second["job"]["reason"],
+    }
+
+
+def test_a_message_nobody_takes_is_given_up(client: S2EClient, listener: Listener, database: Database) -> None:
+    hook, courier = client.create_webhook(listener.url), Courier(database, ())  # the settings have changed since
+    client.cancel(client.submit(SMALL).id)
+    for _ in range(len(BACK_OFF_S) + 1):
+        make_due(database)
+        assert courier.round() == 1
+    make_due(database)
+    assert courier.round() == 0
+    (given_up,) = client.deliveries(hook.id)
+    assert given_up.outcome == "given up"
+    assert "not sent" in given_up.answer
+    assert listener.heard == []
+
+
+def make_due(database: Database) -> None:
+    with database.write() as session:
+        session.execute(update(DeliveryRow).values(due_at=utc_now() - timedelta(seconds=1)))
+
+
+def test_a_message_is_written_with_the_change_or_not_at_all(client: S2EClient, database: Database) -> None:
+    client.create_webhook("http://127.0.0.1:1/")
+    job = client.submit(SMALL).id
+    with pytest.raises(RuntimeError):
+        cancel_and_fail(database, job)
+    with database.read() as session:
+        assert session.scalars(select(DeliveryRow)).all() == []
+
+
+def cancel_and_fail(database: Database, job: str) -> None:
+    with database.write() as session:
+        repository.cancel_job(session, job)
+        raise RuntimeError
+
+
+def test_webhooks_belong_to_their_owner(
+    settings: Settings, start_server: Callable[[Settings], Any], database: Database
+) -> None:
+    settings.webhook_networks = "127.0.0.1"
+    with start_server(settings) as service, S2EClient(service.url) as boss:
+        ada, bob = (S2EClient(service.url, boss.create_key("k", name, ("submit",)).secret) for name in ("ada", "bob"))
+        with ada, bob:
+            hook = ada.create_webhook("http://127.0.0.1:1/")
+            assert [one.id for one in boss.webhooks()] == [hook.id]
+            assert bob.webhooks() == ()
+            with pytest.raises(NotFound):
+                bob.delete_webhook(hook.id)
+            with pytest.raises(Forbidden):
+                bob.create_webhook("http://127.0.0.1:1/", everybody=True)
+            bob.cancel(bob.submit(SMALL).id)
+            assert ada.deliveries(hook.id) == ()
+            ada.cancel(ada.submit(SMALL).id)
+            assert [one.outcome for one in ada.deliveries(hook.id)] == ["waiting"]
+
+
+def test_the_setting_is_of_networks() -> None:
+    with pytest.raises(ValidationError, match="webhook_networks"):
+        Settings(webhook_networks="10.0.0.0/8, nonsense")
