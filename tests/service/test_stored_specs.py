@@ -159,7 +159,7 @@ def walk(http: httpx.Client, job_id: str) -> None:
     trials = http.get(f"/jobs/{job_id}/trials").json()["items"]
     for path, verbs in document["paths"].items():
         address = path.removeprefix("/api/v1").replace("{job_id}", job_id).replace("{trial_id}", trials[0]["id"])
-        if "get" not in verbs or address == path or path.endswith("/events"):
+        if "get" not in verbs or "{" in address or address == path or path.endswith("/events"):
             continue  # the stream of a running job has no end
         answer = http.get(address)
         no_file = path.endswith(("/report", "/model", "/labels"))  # not ended, nothing really trained, labels known
