@@ -19,7 +19,6 @@ import signal
 import statistics
 import sys
 import time
-from collections import Counter
 from typing import Any
 
 from benchmarks.chaos import check
@@ -140,22 +139,22 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):  # whatever ends it, nothing is left behind
         signal.signal(number, lambda *_: sys.exit(2))
     place = Place()
+    violations = ["it did not come to its end"]
     try:
         while place.client.not_ready():
             time.sleep(0.5)
         run = Run(place, args.seed)
         run.run(args.faults, until_s)
-        left = place.stop()
-        run.violations += [f"still running: {line}" for line in left]
+        run.violations += [f"still running: {line}" for line in place.stop()]
         told = {"benchmark": "chaos", "machine": machine(), "seed": args.seed, "disk": place.has_disk, **run.told()}
-        kinds = Counter({name: len(of_kind) for name, of_kind in run.recovery_s.items()})
-        print(json.dumps(told | {"kinds": dict(kinds)}, indent=1))
-        if run.violations:
-            print(f"the log is {place.folder}/log", file=sys.stderr)
-            sys.exit(1)
+        print(json.dumps(told, indent=1))
+        violations = run.violations
     finally:
         place.stop()
-    place.remove()
+        if violations:
+            print(f"the log is {place.keep_log()}", file=sys.stderr)
+        place.remove()
+    sys.exit(bool(violations))
 
 
 if __name__ == "__main__":
