@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Row
@@ -24,6 +24,8 @@ from service.store.models import Job
 
 MOST_CHANGES = 2_000
 """Events behind which a reader is sent everything anew."""
+ITEMS = 200
+"""Trials of a piece of an answer."""
 MOST_BYTES = 64 * 2**20
 """Of texts that are kept."""
 Wanted = tuple[str, int, int | None]
@@ -57,8 +59,9 @@ _kept = _Kept()
 
 def schedules_json(
     session: Session, job: Job, max_points: int, since: int | None = None, digits: int | None = None
-) -> str:
-    """A ``TrialSchedules``: of every trial at the same few epochs, or of those that changed ``since`` an event."""
+) -> Iterator[str]:
+    """A ``TrialSchedules`` in pieces: of every trial at the same few epochs, or of those that changed ``since`` an
+    event. All is read before the first piece is asked for."""
     changes = None if since is None else queries.changes(session, job.id, since, MOST_CHANGES)
     if changes is None:
         last_id = queries.last_events(session, [job.id]).get(job.id, 0)
@@ -76,8 +79,15 @@ def schedules_json(
             "whole": changes is None,
         }
     )
-    items = ",".join(_item(row, texts[row.id]) for row in rows)
-    return f'{head[:-1]},"items":[{items}]}}'
+    return _pieces(head, rows, texts)
+
+
+def _pieces(head: str, rows: Sequence[Row[Any]], texts: Texts) -> Iterator[str]:
+    yield f'{head[:-1]},"items":['
+    for first in range(0, len(rows), ITEMS):
+        items = ",".join(_item(row, texts[row.id]) for row in rows[first : first + ITEMS])
+        yield f",{items}" if first else items
+    yield "]}"
 
 
 def _item(row: Row[Any], keep_rate: str) -> str:

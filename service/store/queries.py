@@ -231,7 +231,7 @@ def succeeded_search_trials(session: Session, job_id: str, since: datetime | Non
         query = query.where(Trial.finished_at >= since)
     return [
         Succeeded(m, k, Tried(array("d", spec["keep_rate"]), spec.get("train", {}), objective, share_of(spec), m))
-        for m, k, spec, objective in session.execute(query)
+        for m, k, spec, objective in session.execute(query.execution_options(yield_per=PIECE))
     ]
 
 

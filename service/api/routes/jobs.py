@@ -7,6 +7,7 @@ from collections.abc import AsyncIterable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.exceptions import HTTPException
 
@@ -223,8 +224,8 @@ def list_schedules(
     digits: Annotated[int | None, Query(ge=1, le=17, description="decimals of R(t); all unless given")] = None,
 ) -> Response:
     """R(t) of every trial, thinned to the same epochs; with since, of those that changed or came behind it."""
-    text = thinned.schedules_json(session, job, max_points, since, digits)
-    return Response(text, headers=dict(response.headers), media_type=MEDIA_TYPES[JSON])
+    pieces = thinned.schedules_json(session, job, max_points, since, digits)
+    return StreamingResponse(pieces, headers=dict(response.headers), media_type=MEDIA_TYPES[JSON])
 
 
 @router.get("/{job_id}/schedule", operation_id="get_schedule", response_model=JobSchedule, responses=also(CSV))
