@@ -14,9 +14,10 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +35,7 @@ from workers.backend import EpochReported, PopulationKey, PopulationStarted
 from workers.simulated import SimulatedBackend
 
 OWNER = "bench:1"
+MOST_OF_ROUND = 1_000
 
 
 def external_job(n_trials: int, n_epochs: int = N_EPOCHS) -> JobSpec:
@@ -110,7 +112,7 @@ def claims(url: str, database_pid: int, n_claims: int) -> dict[str, Any]:
         cpu, took_s, asked, left = Cpu(*pids, database_pid), 0.0, 0, n_claims
         tally = Tally()
         while left:
-            n = min(left, 20_000)
+            n = min(left, MOST_OF_ROUND)
             job_id = open_job(database, external_job(n, 1))
             leased, part_s = run_claims(ports, job_id, 16, 5)
             took_s, left, asked = took_s + part_s, left - n, asked + n
@@ -212,26 +214,40 @@ def _optuna_worker(url: str, name: str, n_trials: int, ready: Any, results: Any)
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
-    """The whole benchmark as one JSON object."""
+    """The whole benchmark as one JSON object; each part goes to standard error as soon as it is there."""
     clients, n, n_optuna = ([2], 20, 4) if args.tiny else (args.clients, args.trials, args.optuna)
+    n_polls = 2 if args.tiny else 40
     found: dict[str, Any] = {"benchmark": "service", "machine": machine()}
     with tempfile.TemporaryDirectory() as folder:
-        found["sqlite"] = {
-            "trials": trials(f"sqlite:///{folder}/s2e.db", None, 1, clients, n),
-            "epoch_rows": epoch_rows(f"sqlite:///{folder}/rows.db", None, 2 if args.tiny else 40),
-            "optuna": [optuna_trials(f"sqlite:///{folder}/o{k}.db", None, k, n_optuna) for k in args.processes],
-        }
+        at = f"sqlite:///{folder}"
+        found["sqlite"] = _parts(
+            {
+                "epoch_rows": lambda: epoch_rows(f"{at}/rows.db", None, n_polls),
+                "trials": lambda: trials(f"{at}/s2e.db", None, 1, clients, n),
+                "optuna": lambda: [optuna_trials(f"{at}/o{k}.db", None, k, n_optuna) for k in args.processes],
+            }
+        )
     if not args.no_postgres:
         with postgres() as (url, pid):
-            found["postgres"] = {
-                "trials": trials(url, pid, 1, clients, n),
-                "trials_two_apis": trials(url, pid, 2, clients[-2:], n),
-                "epoch_rows": epoch_rows(url, pid, 2 if args.tiny else 40),
+            parts: dict[str, Callable[[], Any]] = {
+                "epoch_rows": lambda: epoch_rows(url, pid, n_polls),
+                "trials": lambda: trials(url, pid, 1, clients, n),
+                "trials_two_apis": lambda: trials(url, pid, 2, clients[-2:], n),
             }
             if args.claims:
-                found["postgres"]["claims_two_apis"] = claims(url, pid, args.claims)
-        with postgres() as (url, pid):  # of its own, as both keep a table of Alembic
-            found["postgres"]["optuna"] = [optuna_trials(url, pid, k, n_optuna) for k in args.processes]
+                parts["claims_two_apis"] = lambda: claims(url, pid, args.claims)
+            found["postgres"] = _parts(parts)
+        with postgres() as (own, own_pid):  # Optuna's own server, as both keep a table of Alembic
+            optuna = {"optuna": lambda: [optuna_trials(own, own_pid, k, n_optuna) for k in args.processes]}
+            found["postgres"] |= _parts(optuna)
+    return found
+
+
+def _parts(parts: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
+    found = {}
+    for name, part in parts.items():
+        found[name] = part()
+        print(json.dumps({name: found[name]}), file=sys.stderr, flush=True)
     return found
 
 

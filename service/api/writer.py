@@ -49,19 +49,27 @@ class Writer:
         self._thread.shutdown()
 
     async def _write_all(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:MOST_TOGETHER], self._waiting[MOST_TOGETHER:]
+                outcomes = await self._outcomes([order for order, _ in batch])
+                for (_, answer), outcome in zip(batch, outcomes, strict=True):
+                    if answer.done():  # who asked has left
+                        continue
+                    if isinstance(outcome, Exception):
+                        answer.set_exception(outcome)
+                    else:
+                        answer.set_result(outcome)
+        finally:
+            self._drain = None
+
+    async def _outcomes(self, orders: Sequence[Order]) -> Sequence[Outcome]:
         loop = asyncio.get_running_loop()
-        while self._waiting:
-            batch, self._waiting = self._waiting[:MOST_TOGETHER], self._waiting[MOST_TOGETHER:]
-            orders = [order for order, _ in batch]
-            outcomes = await loop.run_in_executor(self._thread, write, self._database, orders, self._max_attempts)
-            for (_, answer), outcome in zip(batch, outcomes, strict=True):
-                if answer.done():  # who asked has left
-                    continue
-                if isinstance(outcome, Exception):
-                    answer.set_exception(outcome)
-                else:
-                    answer.set_result(outcome)
-        self._drain = None
+        try:
+            return await loop.run_in_executor(self._thread, write, self._database, orders, self._max_attempts)
+        except RuntimeError as error:  # the process is ending
+            log.warning("%d orders were not written: %s", len(orders), error)
+            return [Unavailable("the service is being stopped; nothing was changed, send it again")] * len(orders)
 
 
 def write(database: Database, orders: Sequence[Order], max_attempts: int) -> list[Outcome]:

@@ -235,3 +235,11 @@ def test_writers_of_one_process_take_turns_in_the_order_they_came() -> None:
     with queue.turn():
         done.append(2)
     assert done == [0, 1, 2]
+
+
+def test_a_service_that_ends_says_so_to_who_waits(database: Database, in_loop: Any) -> None:
+    async def program(writer: Writer) -> list[Any]:
+        writer.close()
+        return await asyncio.gather(*(writer.carry_out(ask("any")) for _ in range(2)), return_exceptions=True)
+
+    assert [type(told) for told in in_loop(program, 9)] == [Unavailable, Unavailable]
