@@ -11,9 +11,20 @@ from s2e.words import CompareReport, EntrySpec, JobSpec, RoundRecord, replace
 
 
 def make_auto_report(spec: JobSpec, history: Sequence[RoundRecord], finalists: Sequence[EntrySpec]) -> CompareReport:
-    """The report; ``finalists`` has the winner first."""
+    """The report; ``finalists`` has the winner first. Where a budget ended the job before its comparison, the rows are
+    those of the last halving."""
+    if history[-1].round.kind != "compare":
+        return _leading(spec, history[-1], finalists[0])
     compared = make_compare_report(spec, history[-1], finalists)
     return replace(compared, verdict=f"{_choice(spec, history, finalists[0])} {compared.verdict}")
+
+
+def _leading(spec: JobSpec, last: RoundRecord, leader: EntrySpec) -> CompareReport:
+    entries, there = entries_of(spec), {trial.label for trial in last.round.trials}
+    others = [entry for entry in entries if entry.label in there and entry.label != leader.label]
+    compared = make_compare_report(spec, last, [leader, *others])
+    said = f"“{leader.label}” leads {len(entries)} candidates so far; none was compared on fresh seeds."
+    return replace(compared, verdict=said)
 
 
 def _choice(spec: JobSpec, history: Sequence[RoundRecord], winner: EntrySpec) -> str:

@@ -155,7 +155,7 @@ def test_a_backend_that_cannot_be_had_is_told_until_one_works(
 ) -> None:
     """The supervisor starts the dispatcher again and again; in between it is starting, which explains nothing."""
 
-    def refuse(_: Settings) -> None:
+    def refuse(_: Settings, *_more: object) -> None:
         raise ConnectionError("could not find any running Ray instance at 127.0.0.1:1")
 
     monkeypatch.setattr(dispatcher_module, "make_backend", refuse)

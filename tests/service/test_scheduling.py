@@ -141,6 +141,17 @@ def test_a_budget_of_trials_or_epochs_ends_the_job_with_its_report_wherever_it_r
     assert report.keep_rate == local[report.recommended[0]].round.trials[report.recommended[1]].keep_rate
 
 
+def test_a_choice_among_methods_that_a_budget_ends_says_who_leads(run_simulated: Any) -> None:
+    """Of eight, four and two candidates on the way to the comparison, the first two rounds fit."""
+    spec = parse_job({"kind": "auto", "train": {"n_epochs": 3}, "compare": {"n_seeds": 2}, "budget": {"trials": 13}})
+    backend = SimulatedBackend(rising)
+    history, report = loop.run_search(spec, lambda round_, groups: run_simulated(backend, round_, groups))
+    assert [len(record.results) for record in history] == [8, 4]
+    assert "the budget of 13 trials is used up" in report.verdict
+    assert f"“{report.rows[0].label}” leads 8 candidates so far" in report.verdict
+    assert "worse" not in report.verdict
+
+
 @pytest.mark.parametrize(
     "budget", [{"trials": 0}, {"epochs": 0}, {"device_hours": 0}, {"wall_clock": 0}, {"trials": 2}, {"epochs": 5}]
 )
