@@ -133,6 +133,9 @@ def run(
 ) -> tuple[list[RoundRecord], Any]:
     """Every round of a job with its results, and the report. ``progress`` may be a listener of one's own."""
     root = environment_root() if data_root is None else str(data_root)
+    if spec.budget.device_hours is not None:
+        allowed = "null outside of a service, which alone knows its places; wall_clock is looked at between rounds"
+        raise SpecError(Problem("budget.device_hours", spec.budget.device_hours, allowed))
     require("train")
     if needs_estimate(spec):
         _say("Estimating how wrong the given labels are", progress)

@@ -56,8 +56,9 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         R(t), the share of each mini-batch that was kept.
     noise_rate_ : float
         Given, or estimated.
-    label_issues_ : s2e.labels.issues.LabelIssues or None
-        Every label's rank from wrong to right; None where ``noise_rate`` was given, or nothing could be estimated.
+    label_issues_ : s2e.labels.issues.LabelIssues
+        Every label's rank from wrong to right. Where ``noise_rate`` was given, or nothing could be estimated, from the
+        margins of the search's own trainings: no probabilities then, and NaN for the rows that validated.
     report_ : dict
         The trainings of the search: schedule and accuracy on held-out given labels, the best posterior mean, and the
         estimate with its interval.
@@ -104,6 +105,8 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         with TemporaryDirectory(prefix="s2e-") as root:
             _write(Path(root), scaled, label_S)
             found = _search(spec, root)
+            if self.label_issues_ is None:
+                self.label_issues_ = self._free_issues(found, label_S, spec, root)
         self.schedule_ = np.array(found.keep_rate)
         self.noise_rate_ = spec.report.tau
         self.report_ = {**found.report, "noise": spec.data.estimate}
@@ -155,6 +158,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         except DataError as error:
             warnings.warn(f"noise_rate is taken as 0: {error}", UserWarning, stacklevel=3)
             return None, spec
+        assert issues.noise is not None
         estimate = in_words(issues.noise)
         spec = replace(
             spec,
@@ -164,6 +168,22 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         given, predicted = (self.classes_[codes] for codes in (issues.given_label, issues.predicted_label))
         return replace(issues, given_label=given, predicted_label=predicted), spec
 
+    def _free_issues(self, found: _Found, label_S: NDArray[Any], spec: JobSpec, root: str) -> Any:
+        """What the trainings of the search say of the labels they learned; the rows that validated have no rank."""
+        from s2e.data.datasets import load_split
+        from s2e.labels.free import free_scores
+        from s2e.labels.issues import LabelIssues, issues
+
+        trained = load_split(spec.data, root).train_rows.numpy()
+        free = free_scores(found.margins, label_S[trained], len(self.classes_))
+        is_issue = issues(free.score_S, round(float(spec.report.tau or 0) * len(trained)))
+        quality, wrong = np.full(len(label_S), np.nan), np.zeros(len(label_S), dtype=bool)
+        predicted = label_S.copy()
+        quality[trained], wrong[trained] = free.score_S, is_issue
+        predicted[trained] = np.where(is_issue, free.other_S, free.likely_S)
+        unknown = np.full(len(label_S), np.nan)
+        return LabelIssues(wrong, quality, self.classes_[label_S], self.classes_[predicted], unknown, None)
+
 
 @dataclass(frozen=True)
 class _Found:
@@ -171,6 +191,8 @@ class _Found:
     report: Mapping[str, Any]
     networks: list[list[tuple[Floats, Floats]]]
     """Of each network the weights [out, in] and biases of its layers."""
+    margins: list[Any]
+    """What each training says of the labels it learned, in the order of (round, k)."""
 
 
 def _write(root: Path, x: NDArray[np.float32], label_S: NDArray[Any]) -> None:
@@ -185,10 +207,14 @@ def _search(spec: JobSpec, root: str) -> _Found:
     from s2e.jobs.trials import make_repeat
 
     history: list[RoundRecord] = []
+    margins: list[Any] = []
     searcher = make_searcher(spec)
     while (round_ := search_round(spec, history, searcher)) is not None:
-        results = [result for each in populations(spec, round_) for result in _train(each, root).results]
+        ends = [_train(each, root) for each in populations(spec, round_)]
+        results = [result for end in ends for result in end.results]
         history.append(RoundRecord(round_, tuple(sorted(results, key=lambda result: result.k))))
+        of_round = [pair for end in ends for pair in zip(end.results, end.margins, strict=True)]
+        margins += [said for _, said in sorted(of_round, key=lambda pair: pair[0].k) if said is not None]
     best = recommend_from(spec, history)
     if best is None:
         raise DataError("every training failed: try a smaller learning_rate, or features of a smaller scale")
@@ -203,7 +229,9 @@ def _search(spec: JobSpec, root: str) -> _Found:
         for record in history
         for trial, result in zip(record.round.trials, record.results, strict=True)
     ]
-    return _Found(trial.keep_rate, {"trials": trials, "recommended": best}, _layers(end.models[0]))
+    return _Found(
+        trial.keep_rate, {"trials": trials, "recommended": best}, _layers(end.models[0]), [*margins, *end.margins]
+    )
 
 
 def _train(population: Population, root: str) -> Any:

@@ -14,6 +14,7 @@ SAID = {"your-table": "accuracy against trusted labels", "your-images": "accurac
 """Title of the accuracy that the page promises."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", sorted(SAID))
 def test_a_page_runs_and_its_model_is_right_about_new_rows(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

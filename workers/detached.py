@@ -21,10 +21,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
 
+from s2e import __version__
 from workers.backend import LOST_TRAINER, OUT_OF_MEMORY, PopulationKey, PopulationLost
 from workers.trainer_process import STOPPED
 from workers.wire import encode
 
+RELEASE = __version__
+"""Events are read by the release that wrote them; a trainer that an upgrade has left behind is of no use."""
 MOST_HELD = 10_000
 """Events that wait to be acknowledged; with more of them the training waits."""
 MOST_TOLD = 1_000
@@ -44,8 +47,9 @@ class Batch(TypedDict):
 
 
 class State(TypedDict):
-    """What a trainer says of itself: where it is, what it has, and the population in its hands."""
+    """What a trainer says of itself: whose code it runs, where it is, what it has, and the population in its hands."""
 
+    release: str
     node: str
     asks: dict[str, float]
     key: Json | None
@@ -96,7 +100,8 @@ class Trainer:
 
         with self._changed:
             key = None if self._work is None or self._is_idle() else self._work.key
-        return {"node": ray.get_runtime_context().get_node_id(), "asks": self._asks, "key": key}
+        node = ray.get_runtime_context().get_node_id()
+        return {"release": RELEASE, "node": node, "asks": self._asks, "key": key}
 
     def begin(
         self,
@@ -177,7 +182,7 @@ class Trainer:
 
     def _start_child(self) -> None:
         read, write = os.pipe()
-        path = os.pathsep.join(entry for entry in sys.path if entry)
+        path = os.pathsep.join(_search_path())
         self._child = subprocess.Popen(  # noqa: S603
             [sys.executable, "-P", "-m", "workers.trainer_process", str(write)],
             stdin=subprocess.PIPE,
@@ -237,6 +242,13 @@ class Trainer:
                 unused = idle_since_s is not None and self._idle_s is not None and now_s - idle_since_s > self._idle_s
             if orphaned or unused:
                 self._exit()
+
+
+def _search_path() -> list[str]:
+    """Where this process finds modules, without Ray's own folders: what Ray brings along is none of the training's."""
+    ray = sys.modules.get("ray")
+    its_own = str(Path(str(ray.__file__)).parent) if ray is not None else None
+    return [entry for entry in sys.path if entry and (its_own is None or not entry.startswith(its_own))]
 
 
 def _n_oom_kills() -> int:

@@ -145,8 +145,11 @@ class RayBackend:
         for key in self._trainers.busy():
             if key.job_id != job_id or key in self._flights:
                 continue
-            self._known.add(key)
             hands = self._trainers.use(key)
+            if not hands.is_of_our_release:  # before an upgrade: it is trained again, from its checkpoint
+                self._trainers.end(hands)
+                continue
+            self._known.add(key)
             flight = _Flight(key, None, hands.asks, frozenset(), False, time.monotonic(), hands, began=True)
             self._flights[key] = flight
             taken[key] = hands.place

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workers.backend import PopulationKey
-from workers.detached import State, Trainer
+from workers.detached import RELEASE, State, Trainer
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ class Hands:
     """Names of nodes that it was kept away from."""
     node: str = ""
     place: str = ""
+    is_of_our_release: bool = True
     ended: tuple[dict[str, Any], int] | None = None
     """The population it trained last, and the number of events that were told of it."""
     answer: Any = None
@@ -151,7 +152,10 @@ class Trainers:
             log.warning("trainer %s is not there: %s", hands.name, error)
             return
         hands.asks, hands.node, hands.place = state["asks"], state["node"], self._place_of(state["node"])
-        if state["key"] is None:
+        hands.is_of_our_release = state["release"] == RELEASE
+        if state["key"] is None and not hands.is_of_our_release:
+            self.dismiss(hands)
+        elif state["key"] is None:
             self._idle[hands.name] = hands
         else:
             self._busy[PopulationKey(**state["key"])] = hands

@@ -22,8 +22,8 @@ from service.store.models import Attempt, Epoch, Job, JobEvent, Trial
 JOB: dict[str, Any] = {
     "seed": 5,
     "data": {"n_train": 320},  # five steps an epoch
-    "train": {"n_epochs": 240, "batch_size": 64},
-    "search": {"n_rounds": 3, "n_trials": 4},
+    "train": {"n_epochs": 160, "batch_size": 64},
+    "search": {"n_rounds": 2, "n_trials": 4},
     "report": {"n_seeds": 2, "max_seeds": 2, "n_candidates": 1, "taus": [0.3], "ramp_epochs": 5},
     "plan": {"population": 1},
 }

@@ -129,6 +129,12 @@ class Place:
             process.kill()
         return told
 
+    def keep_log(self) -> str:
+        """Where the log is after the folder has gone."""
+        kept = self.folder.with_suffix(".log")
+        shutil.copy(self.folder / "log", kept)
+        return str(kept)
+
     def remove(self) -> None:
         """Stop the database and remove the folder."""
         self.client.close()

@@ -59,6 +59,9 @@ class Table(Source):
     """False, as ``csv`` always was: columns of a second file are those of the first by their order, whatever their
     names, and a column of one value is nobody's mistake."""
 
+    own_ids: Sequence[str] | None = None
+    """What a column of ids says of each row."""
+
     @property
     def input_names(self) -> Sequence[str]:
         return self.names if self.is_strict else list(map(str, range(len(self.names))))
@@ -67,7 +70,7 @@ class Table(Source):
         return f"{self.file}, row {self.first + i}"
 
     def ids(self) -> NDArray[Any]:
-        return np.arange(self.first, self.first + len(self))
+        return np.arange(self.first, self.first + len(self)) if self.own_ids is None else np.array(self.own_ids)
 
     def column(self, name: str) -> Sequence[str]:
         return self.aside[name] if name in self.aside else super().column(name)

@@ -33,7 +33,8 @@ class LabelIssues:
     probability_wrong: Numbers
     """P(the label is wrong), from held-out predictions, the noise matrix and the given label. Its mean is
     the estimated noise rate; single rows are judged too surely where classes are hard to tell apart."""
-    noise: NoiseEstimate
+    noise: NoiseEstimate | None
+    """None where none was made."""
 
     def __len__(self) -> int:
         """The number of rows."""

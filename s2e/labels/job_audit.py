@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from s2e.door import read_job
 from s2e.labels.free import TrialMargins, free_scores
 from s2e.labels.kept import CrossFitted, GivenLabels, cross_fitted_path, labels_path, load, load_margins
-from s2e.words import DataError, JobSpec
+from s2e.words import SPEC_VERSION, DataError, JobSpec
 from s2e.words.answers import JobLabel, JobLabels
 
 SCORES = ("cross_fitted", "free")
@@ -128,6 +130,20 @@ def audit_of_files(
     if not trainings:
         raise DataError("no training of the job says anything of its labels: none has ended, or none was a whole one")
     return audit(labels, n_wrong, trainings)
+
+
+def audit_of_folder(folder: str | Path, score: str | None = None) -> JobAudit:
+    """The audit of a job that ran in one process, from the folder it wrote: ``<output>/search``. Raises DataError."""
+    folder = Path(folder).resolve()
+    file = folder / f"{folder.name}.json"
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} cannot be read, which s2e search writes: {error}") from error
+    results = [result for record in content["rounds"] for result in record["results"]]
+    models = [result["model"] for result in results if result["model"]]
+    noise_rate = noise_rate_of(read_job(content["spec"], SPEC_VERSION))
+    return audit_of_files(folder.parent, folder.name, noise_rate, models, score)
 
 
 def noise_rate_of(spec: JobSpec) -> float:

@@ -54,8 +54,18 @@ class Access:
         operation = operation_of(scope)
         self.metrics.request(operation, scope["method"], status, took_s)
         if log.isEnabledFor(logging.INFO) and (operation not in QUIET or status >= 400):
-            fields = {"method": scope["method"], "path": scope["path"][:200], "operation": operation}
-            fields |= {"status": status, "ms": round(1000 * took_s, 2), **_who(scope), **_ids(scope)}
+            fields = {
+                "request_id": scope["state"]["request_id"],
+                "method": scope["method"],
+                "path": scope["path"][:200],
+            }
+            fields |= {
+                "operation": operation,
+                "status": status,
+                "ms": round(1000 * took_s, 2),
+                **_who(scope),
+                **_ids(scope),
+            }
             log.info("request", extra=about(**fields))
 
 

@@ -74,16 +74,20 @@ class Callers:
     def needs_key(self) -> bool:
         return self._ring is not None
 
+    def judges(self, secret: str) -> bool:
+        """Whether a secret matters: where no key is needed, only one that is plainly a key of ours."""
+        return self._ring is not None or secret.startswith(keys.PREFIX)
+
     async def of_request(self, request: HTTPConnection) -> Caller:
         """Who sent a request to the API. Raises Unauthorized, TooMany."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         secret, cookie = token.strip() if scheme.lower() == "bearer" else "", request.cookies.get(COOKIE, "")
-        if not secret and not cookie and self._ring is None:
+        if not self.judges(secret) and not cookie:
             return LOCAL
-        caller = await self.of_secret(secret, _address(request)) if secret else None
+        caller = await self.of_secret(secret, _address(request)) if secret and self.judges(secret) else None
         if caller is None and cookie:
             caller = await self._of_cookie(cookie)
-        if caller is None and self._ring is None and not secret.startswith(keys.PREFIX):
+        if caller is None and not self.judges(secret):
             return LOCAL
         if caller is None:
             raise Unauthorized("an API key is needed: send 'Authorization: Bearer KEY'")

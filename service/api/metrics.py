@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from service.store import counts
 from service.store.engine import Database
-from service.store.outage import OUTAGES
+from service.store.outage import OUTAGES, reason_of
 
 _BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
@@ -57,7 +57,9 @@ class _Stored:
         try:
             with self._database.read() as session:
                 now = counts.count(session)
-        except OUTAGES:
+        except OUTAGES as error:
+            if reason_of(error) is None:
+                raise
             yield GaugeMetricFamily("s2e_database_up", "Whether the database answers", 0)
             return
         yield GaugeMetricFamily("s2e_database_up", "Whether the database answers", 1)

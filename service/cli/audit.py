@@ -36,7 +36,10 @@ def register(app: typer.Typer) -> None:
 def audit(
     job: Annotated[
         str,
-        typer.Argument(metavar="JOB", help="A job's id, or a job file: that is cross-fitted here, with no service."),
+        typer.Argument(
+            metavar="JOB",
+            help="A job's id, the folder that s2e search wrote, or a job file, which is cross-fitted here.",
+        ),
     ],
     n: Annotated[int, typer.Option("-n", min=1, max=200, help="Labels that are printed, the worst first.")] = 20,
     score: Annotated[
@@ -71,7 +74,9 @@ def audit(
     Example: s2e audit ID --given cat --likely dog --save cats.csv. Whether the worst are better dropped, relabelled or
     softened: s2e audit ID --rerun 5.
     """
-    if Path(job).is_file():
+    if Path(job).is_dir():
+        shown = _of_folder(Path(job), score and score.value, save, n, (given, likely, issues))
+    elif Path(job).is_file():
         if rerun is not None:
             raise typer.BadParameter("--rerun needs the id of a finished job")
         found = _cross_fitted(Path(job), data_root)
@@ -105,6 +110,15 @@ def _cross_fitted(file: Path, data_root: Path | None) -> Any:
     with progress_bar() as bar:
         task = bar.add_task("training", total=1.0)
         return cross_fitted_audit(spec, root, lambda share: bar.update(task, completed=share))
+
+
+def _of_folder(folder: Path, score: str | None, save: Path | None, n: int, asked: tuple[Any, ...]) -> JobLabels:
+    """The audit of a job that s2e search has run, from its folder."""
+    from s2e.labels.job_audit import audit_of_folder
+
+    found = audit_of_folder(folder, score)
+    _save_here(found, save, *asked)
+    return _page_of(found, n, *asked)
 
 
 def _save_here(found: Any, save: Path | None, *asked: Any) -> None:

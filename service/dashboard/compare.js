@@ -5,11 +5,11 @@ import { h } from "./dom.js";
 import { dotEnds, dots, dotScale } from "./dots.js";
 import { entryLook } from "./compare_curves.js";
 import { capital, head, percent, percentInterval, points } from "./format.js";
-import { EndPanel } from "./report.js";
+import { EndPanel, labelsLink } from "./report.js";
 
 // The verdict is about the last ten epochs; these stand beside them, with an interval where they are an accuracy.
 const ACCURACIES = ["best", "at_best_validation", "ensemble_last_ten"];
-const SHARES = ["label_precision", "wrong_memorised"];
+const SHARES = ["balanced", "label_precision", "wrong_memorised"];
 const MEANWHILE = "It is made when every entry has been trained on every seed. The curves below grow meanwhile.";
 
 export class ComparePanel extends EndPanel {
@@ -29,7 +29,7 @@ export class ComparePanel extends EndPanel {
       h("p", { class: "muted small" }, `${capital(accuracy)}, mean over the networks of a training, on ${report.n_seeds} seeds that all entries share: initial weights, data order and noise draw. `
         + "The columns are different kinds of figures and not to be compared with one another; the best of all epochs is chosen on the test set and flatters."),
       this.table(report),
-      h("p", { class: "links" }, h("a", { href, download: `report-${this.model.id}.json` }, "Whole report as JSON"))];
+      h("p", { class: "links" }, h("a", { href, download: `report-${this.model.id}.json` }, "Whole report as JSON"), ...labelsLink(this.model))];
   }
 
   heads(shares) {
@@ -40,7 +40,7 @@ export class ComparePanel extends EndPanel {
 
   table({ rows, baseline }) {
     const scale = dotScale(rows.map((row) => row.last_ten));
-    const shares = SHARES.filter((name) => rows.some((row) => row[name].mean !== null));
+    const shares = SHARES.filter((name) => rows.some((row) => (row[name]?.mean ?? null) !== null));
     return h("div", { class: "scroll" }, h("table", { id: "entries", class: "table-compact" },
       h("thead", {}, h("tr", {}, ...this.heads(shares).map(([words, kind]) => h("th", { scope: "col", class: kind }, words)))),
       h("tbody", {}, ...rows.map((row, i) => this.row(row, i, scale, shares, row.label === baseline))),
@@ -57,6 +57,6 @@ export class ComparePanel extends EndPanel {
       h("td", { class: "num" }, is_baseline ? "" : points(last_ten.difference, last_ten.difference_half_width)),
       h("td", { class: "cell-dots" }, dots("entry", row.label, last_ten, scale)),
       ...ACCURACIES.map((name) => h("td", { class: "num" }, percentInterval(row[name].mean, row[name].half_width))),
-      ...shares.map((name) => h("td", { class: "num" }, percent(row[name].mean))));
+      ...shares.map((name) => h("td", { class: "num" }, percent(row[name]?.mean ?? null))));
   }
 }

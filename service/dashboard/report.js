@@ -37,6 +37,13 @@ export class EndPanel {
   }
 }
 
+/** Which of the labels that somebody gave look wrong, as a table; nothing where labels are known. */
+export function labelsLink({ id, job }) {
+  if (job.spec.data?.labels !== "given") return [];
+  const href = `/api/v1/jobs/${id}/labels?format=csv`;
+  return [h("a", { href, download: `labels-${id}.csv`, id: "labels-link" }, "Labels by how wrong they look, as CSV")];
+}
+
 export class ReportPanel extends EndPanel {
   constructor({ model }) {
     super(model, "result", MEANWHILE);
@@ -82,7 +89,7 @@ export class ReportPanel extends EndPanel {
       h("div", { class: "tile tile-strong", id: "recommended" }, h("h3", {}, "Recommended schedule"), h("p", {}, recommended), model(report, report.recommended_model),
         h("p", { class: "links" }, h("a", { href: `${base}/schedule?format=json`, download: `schedule-${this.model.id}.json` }, "Schedule R(t) as JSON"),
           h("a", { href: `${base}/schedule?format=csv`, download: `schedule-${this.model.id}.csv` }, "as CSV"),
-          h("a", { href: `${base}/report`, download: `report-${this.model.id}.json` }, "Whole report as JSON"))),
+          h("a", { href: `${base}/report`, download: `report-${this.model.id}.json` }, "Whole report as JSON"), ...labelsLink(this.model))),
       h("div", { class: "tile", id: "best-run" }, h("h3", {}, "Best single run"), h("p", {}, best), model(report, report.best_run_model)));
   }
 }

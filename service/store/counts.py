@@ -18,6 +18,7 @@ from service.store.models import (
     JOB_LEASED,
     JOB_LIVE,
     Attempt,
+    DeliveryRow,
     DispatcherRow,
     Job,
     JobEvent,
@@ -63,7 +64,7 @@ def count(session: Session) -> Counts:
         job_leases=session.scalar(select(func.count()).where(text(f"jobs.{JOB_LEASED}"), Job.lease_until >= now)) or 0,
         trial_leases=session.scalar(select(func.count()).where(*leased)) or 0,
         dispatchers=session.scalar(select(func.count()).where(*alive)) or 0,
-        deliveries=session.scalar(select(func.count()).where(text(f"webhook_deliveries.{DELIVERY_OPEN}"))) or 0,
+        deliveries=session.scalar(select(func.count(DeliveryRow.id)).where(text(DELIVERY_OPEN))) or 0,
         places={row.name: _place(row, now) for row in session.scalars(select(WorkerRow).order_by(WorkerRow.name))},
     )
 

@@ -29,26 +29,28 @@ def create_job(
     """Submit a job: its id, and whether it is new. Raises Conflict when the key came before with another request."""
     if idempotency_key is None:
         return _insert_job(session, spec, owner), True
-    if owner:  # every owner has idempotency keys of their own
-        idempotency_key = hashlib.sha256(f"{owner}\0{idempotency_key}".encode()).hexdigest()
-    if (known := _job_of_key(session, idempotency_key, request_hash)) is not None:
+    if (known := _job_of_key(session, owner, idempotency_key, request_hash)) is not None:
         return known, False
     try:
         with session.begin_nested():
             job_id = _insert_job(session, spec, owner)
-            session.add(
-                IdempotencyKey(key=idempotency_key, request_hash=request_hash, job_id=job_id, created_at=utc_now())
-            )
+            key = _stored_key(owner, idempotency_key)
+            session.add(IdempotencyKey(key=key, request_hash=request_hash, job_id=job_id, created_at=utc_now()))
     except IntegrityError:  # the same key was committed by another request since we looked
-        known = _job_of_key(session, idempotency_key, request_hash)
+        known = _job_of_key(session, owner, idempotency_key, request_hash)
         if known is None:
             raise
         return known, False
     return job_id, True
 
 
-def _job_of_key(session: Session, key: str, request_hash: str) -> str | None:
-    row = session.get(IdempotencyKey, key)
+def _stored_key(owner: str, key: str) -> str:
+    """Every owner has idempotency keys of their own."""
+    return hashlib.sha256(f"{owner}\0{key}".encode()).hexdigest() if owner else key
+
+
+def _job_of_key(session: Session, owner: str, key: str, request_hash: str) -> str | None:
+    row = session.get(IdempotencyKey, _stored_key(owner, key))
     if row is not None and row.request_hash != request_hash:
         raise Conflict(f"Idempotency-Key {key[:80]!r} came before with another request body")
     return None if row is None else row.job_id

@@ -121,7 +121,20 @@ def test_a_noise_rate_that_cannot_be_estimated_is_said(digits: Any) -> None:
     clf = NoisyLabelClassifier(**{**QUICK, "noise_rate": None, "n_epochs": 3})
     with pytest.warns(UserWarning, match="noise_rate is taken as 0: a class needs at least 5 labels"):
         clf.fit(x_SF[:30], given_S[:30])
-    assert (clf.noise_rate_, clf.label_issues_) == (0.0, None)
+    assert clf.noise_rate_ == 0.0
+    assert not clf.label_issues_.is_label_issue.any()
+
+
+def test_with_a_known_noise_rate_labels_are_ranked_by_the_search_s_own_trainings(digits: Any) -> None:
+    x_SF, given_S, _, wrong_S = digits
+    clf = NoisyLabelClassifier(n_rounds=1, n_trials=3, n_epochs=10, noise_rate=float(wrong_S.mean()), random_state=0)
+    issues = clf.fit(x_SF[:700], given_S).label_issues_
+    ranked = ~np.isnan(issues.label_quality)
+    assert ranked.sum() == 700 - 140  # a fifth validated
+    assert issues.is_label_issue.sum() == round(float(wrong_S.mean()) * ranked.sum())
+    assert wrong_S[issues.worst(60)].mean() > 0.85
+    assert (issues.predicted_label[issues.is_label_issue] != given_S[issues.is_label_issue]).mean() > 0.9
+    assert np.isnan(issues.probability_wrong).all()
 
 
 def test_settings_out_of_their_range_are_refused_by_name(digits: Any) -> None:

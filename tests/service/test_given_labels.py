@@ -15,6 +15,7 @@ from sklearn.datasets import load_digits
 
 from s2e.client.http import S2EClient
 from s2e.door import parse_job
+from s2e.labels.job_audit import audit_of_folder
 from s2e.local import run
 from s2e.words import JobSpec, Report, read, replace
 from service.cli.main import main
@@ -80,6 +81,9 @@ def check_audit(
     with S2EClient(str(http.base_url).removesuffix("/api/v1/")) as client:
         free = list(client.labels(job_id, score="free"))
         assert (len(free), len({label.id for label in free})) == (620, 620)
+        alone = audit_of_folder(root / "alone" / "search", "free")  # the same job in one process, bit for bit
+        assert [label.label_quality for label in free] == alone.label_quality.tolist()
+        assert [label.id for label in free] == alone.id.astype(str).tolist()
         assert [label.label_quality for label in free] == sorted(label.label_quality for label in free)
         assert all(label.probability_wrong is None for label in free)
         found_wrong = sum(label.given_label != truth[label.id] for label in free[:100])
@@ -132,7 +136,7 @@ def test_a_worker_estimates_the_noise_of_given_labels_before_the_first_round(
     assert (stored.state, stored.reason) == ("completed", "")
     assert spec.data.estimate is not None
     assert spec.data.estimate.noise_rate == pytest.approx(0.25, abs=0.04)
-    alone, ours = run(parse_job(JOB), data_root=root, progress=False, workers=1)
+    alone, ours = run(parse_job(JOB), data_root=root, output=root / "alone", progress=False, workers=1)
     assert [record.round for record in history] == [record.round for record in alone]
     without_models = {"best_run_model": None, "recommended_model": None}
     assert replace(report, **without_models) == replace(ours, **without_models)

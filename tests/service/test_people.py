@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -60,7 +61,8 @@ def client_of(place: Any, boss: S2EClient, owner: str, *scopes: str) -> S2EClien
 
 def asked(place: Any, secret: str | None, verb: str, path: str, body: Any = None) -> httpx.Response:
     headers = {} if secret is None else {"Authorization": f"Bearer {secret}"}
-    return httpx.request(verb, place.url + path, headers=headers, json=body)
+    answer: httpx.Response = place.http.request(verb, place.url + path, headers=headers, json=body)
+    return answer
 
 
 def test_every_operation_asks_for_the_scope_that_it_declares(place: Any, boss: S2EClient, assert_problem: Any) -> None:
@@ -78,7 +80,8 @@ def test_every_operation_asks_for_the_scope_that_it_declares(place: Any, boss: S
     }
     for route in routes:
         declared = scope_of(route.endpoint)
-        path = PREFIX + route.path.format(job_id=job, trial_id="none", key_id="0", webhook_id="none")
+        ids = defaultdict(lambda: "none", job_id=job, key_id="0")
+        path = PREFIX + route.path.format_map(ids)
         verb = next(iter(route.methods))
         body = bodies.get(route.operation_id or "", {}) if verb in ("POST", "PATCH") else None
         if declared == NOBODY:
@@ -246,6 +249,17 @@ def test_wrong_keys_slow_their_address_down_and_no_other(
             client.me()
 
 
+def test_where_no_key_is_needed_only_a_key_of_ours_is_judged(http: httpx.Client, assert_problem: Any) -> None:
+    for _ in range(15):  # of a client whose environment has the key of another service
+        assert http.get("/me", headers={"Authorization": "Bearer another"}).json()["owner"] == ""
+        assert http.post("/session", json={"key": "another"}).status_code == 204
+    made = http.post("/keys", json={"name": "n", "owner": "ada"}).json()
+    shown = {"Authorization": f"Bearer {made['secret']}"}
+    assert http.get("/me", headers=shown).json()["owner"] == "ada"
+    assert_problem(http.get("/keys", headers=shown), 403, "forbidden")
+    assert_problem(http.get("/me", headers={"Authorization": "Bearer s2e_0_no"}), 401, "unauthorized")
+
+
 def test_a_bucket_fills_again() -> None:
     now_s = 0.0
     buckets = Buckets(2.0, 3, lambda: now_s)
@@ -298,3 +312,23 @@ def test_a_request_that_asks_for_too_much_patience_is_answered_and_cut(
     assert head.startswith(f"HTTP/1.1 {status} ".encode())
     assert b"application/problem+json" in head.lower()
     assert json.loads(body)["code"] == code
+
+
+def test_prometheus_is_told_what_is_served_and_what_is_done(
+    place: Any, boss: S2EClient, stored: Database, assert_problem: Any
+) -> None:
+    address = f"{place.url}/metrics"
+    assert_problem(httpx.get(address), 401, "unauthorized")
+    key = boss.create_key("scraper", "ops", (READ,)).secret
+    job = boss.submit(SMALL).id
+    answer = httpx.get(address, headers={"Authorization": f"Bearer {key}", "X-Request-Id": "from-a-proxy.1"})
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert answer.headers["x-request-id"] == "from-a-proxy.1"
+    lines = dict(line.rsplit(" ", 1) for line in answer.text.splitlines() if not line.startswith("#"))
+    assert float(lines['s2e_requests_total{method="POST",operation="create_job",status="201"}']) >= 1
+    assert float(lines['s2e_request_seconds_count{operation="create_key"}']) >= 1
+    assert float(lines['s2e_jobs{state="queued"}']) >= 1
+    assert {f's2e_trials{{state="{state}"}}' for state in ("pending", "running")} <= set(lines)
+    assert float(lines["s2e_events_total"]) > 0
+    assert [lines[name] for name in ("s2e_database_up", "s2e_dispatchers", "s2e_job_leases")] == ["1.0", "0.0", "0.0"]
+    boss.cancel(job)

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from s2e.door import parse_job
 from s2e.jobs import loop
+from s2e.local import run
 from s2e.words import JobSpec, Population, SpecError, TrialResult, replace
 from service.dispatch.orchestrator import Orchestrator
 from service.dispatch.turns import Claim, Turns
@@ -147,6 +148,16 @@ def test_a_budget_of_nothing_is_refused(budget: dict[str, float]) -> None:
     with pytest.raises(SpecError) as refused:
         parse_job({"budget": budget, "train": {"n_epochs": 2}, "search": {"n_rounds": 2, "n_trials": 3}})
     assert [problem.field for problem in refused.value.problems] == [f"budget.{next(iter(budget))}"]
+
+
+def test_in_one_process_nobody_counts_device_hours(quick_search: Any, run_simulated: Any) -> None:
+    with pytest.raises(SpecError, match="outside of a service"):
+        run(parse_budget(quick_search.spec, device_hours=1.0))
+    spec = parse_budget(quick_search.spec, wall_clock=1e-9)
+    backend = SimulatedBackend(quick_search.evaluate)
+    history, report = loop.run_search(spec, lambda round_, groups: run_simulated(backend, round_, groups))
+    assert len(history) == 1
+    assert report.verdict.startswith("Ended early: the budget of 1e-09 hours is used up")
 
 
 def test_a_budget_of_time_ends_the_job_where_it_is_and_what_was_done_is_stored(

@@ -12,6 +12,7 @@ import pytest
 from s2e.words import PlanSpec, Population, replace
 from workers import ray_backend
 from workers.backend import PopulationKey, PopulationLost
+from workers.detached import RELEASE
 from workers.ray_backend import RayBackend
 from workers.ray_start import Connection
 
@@ -36,6 +37,8 @@ class SilentRay:
         self.killed = 0
         self.is_shut_down = False
         self.places = True
+        self.release, self.left = RELEASE, ""
+        """Of the trainers there are, and the job that one of them trains which another driver has left."""
         self.util = self
         self.exceptions = exceptions
 
@@ -48,7 +51,12 @@ class SilentRay:
 
     def list_named_actors(self, all_namespaces: bool) -> list[dict[str, str]]:
         assert all_namespaces
-        return []
+        others = [{"name": "s2e-trainer-other", "namespace": "elsewhere"}]
+        return [*others, {"name": "s2e-trainer-left", "namespace": "s2e"}] if self.left else others
+
+    def get_actor(self, name: str, namespace: str) -> Actor:
+        assert (name, namespace) == ("s2e-trainer-left", "s2e")
+        return Actor(self, {"CPU": 1.0})
 
     def wait(self, calls: list[Call], timeout: float, num_returns: int = 1) -> tuple[list[Call], list[Call]]:
         return [c for c in calls if c.answer is not None], [c for c in calls if c.answer is None]
@@ -95,7 +103,8 @@ class Method:
         self._ray.calls.append(self._name)
         match self._name:
             case "state" if self._ray.places:
-                return Call({"node": "a" * 56, "asks": self._asks, "key": None})
+                key = {"job_id": self._ray.left, "round": 0, "group": 0, "attempt": 1} if self._ray.left else None
+                return Call({"release": self._ray.release, "node": "a" * 56, "asks": self._asks, "key": key})
             case "begin":
                 return Call({"first": 0, "events": []})
         return Call()
@@ -214,3 +223,16 @@ def test_idle_trainers_of_another_shape_make_room_but_are_never_killed(
     assert [asked["num_cpus"] for asked in ray.asked] == [1.0, 1.0, 2.0]
     assert ray.calls.count("end_if_idle") == 1
     assert ray.killed == 0
+
+
+@pytest.mark.parametrize("release", [RELEASE, "0.0.9"])
+def test_what_a_driver_left_is_attached_to_unless_an_upgrade_left_it_behind(
+    ray: SilentRay, tmp_path: Path, release: str
+) -> None:
+    ray.left, ray.release = "job", release
+    backend = RayBackend(tmp_path, address="head:6399")
+    assert backend.attach("another job") == {}
+    taken = {KEY: "host aaaaaaaa"} if release == RELEASE else {}
+    assert backend.attach("job") == taken
+    assert backend.running() == set(taken)
+    assert ray.killed == (not taken)

@@ -98,6 +98,7 @@ print("RESULT", len(results), len(results.errors), results.get_best_result("erro
 """
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_real_tuner_runs_it(tmp_path: Path) -> None:
     """In a process of its own: Ray is one to a process, and other tests have theirs."""

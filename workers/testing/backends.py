@@ -22,6 +22,7 @@ import pytest
 
 from s2e.words import DataSpec, PlanSpec, Population, TrainSpec, TrialSpec, replace
 from workers.backend import (
+    PAUSED,
     EpochReported,
     Event,
     PopulationChecked,
@@ -128,6 +129,29 @@ class BackendContract:
         for this in keys:
             kinds = [type(event) for event in events if event.key == this]
             assert kinds == [PopulationStarted, EpochReported, EpochReported, PopulationFinished]
+
+    def test_a_paused_population_stops_between_two_epochs_and_goes_on_from_there(self, backend: TrialBackend) -> None:
+        long = population(ks=(0, 1), n_epochs=1_000)
+        backend.pause(key())  # nobody knows it
+        backend.start(key(), long)
+        events: list[Event] = []
+        while not any(isinstance(event, EpochReported) for event in events):
+            events += backend.poll(1.0)
+        backend.pause(key())
+        events += collect(backend, 1 - sum(isinstance(event, PopulationLost) for event in events))
+        epochs = [event.epochs for event in events if isinstance(event, EpochReported)]
+        assert isinstance(events[-1], PopulationLost)
+        assert (events[-1].cause, events[-1].retryable) == (PAUSED, True)
+        assert 0 < len(epochs) < 1_000
+        assert backend.running() == frozenset()
+        again, following = replace(key(), attempt=2), list[Event]()
+        backend.start(again, long)
+        while sum(isinstance(event, EpochReported) for event in following) <= len(epochs):
+            following += backend.poll(1.0)
+        backend.cancel(again)
+        told = [event.epochs for event in following if isinstance(event, EpochReported)]
+        assert told[: len(epochs)] == epochs
+        assert [row.epoch for rows in told for row in rows[:1]] == list(range(len(told)))
 
     def test_a_cancelled_population_is_silent_and_the_others_go_on(self, backend: TrialBackend) -> None:
         backend.start(key(0), population(ks=(0,), n_epochs=2_000))

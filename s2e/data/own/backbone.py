@@ -93,6 +93,10 @@ class Embedded(Source):
     def where(self, i: int) -> str:
         return str(self.images.where(i))
 
+    def ids(self) -> NDArray[Any]:
+        ids: NDArray[Any] = self.images.ids()
+        return ids
+
     def column(self, name: str) -> Sequence[str]:
         cells: Sequence[str] = self.images.column(name)
         return cells

@@ -18,7 +18,7 @@ from s2e.data.own.source import Indices, Source
 from s2e.data.own.tables import Frame, path_below, read_frame, splits_of
 from s2e.data.root import required_root
 from s2e.data.tabular import Table, table_of
-from s2e.words import DataError, TrustedSpec
+from s2e.words import DataError, TrustedSpec, replace
 
 Open = Callable[[Path], Source]
 
@@ -37,7 +37,8 @@ def load_table(
 
     def open_table(frame: Frame) -> Source:
         _require_no_id_twice(frame, id_column)
-        return _cells_of(frame, label, aside, trusted.column)
+        table = _cells_of(frame, label, aside, trusted.column)
+        return table if id_column is None else replace(table, own_ids=frame.cells(id_column, "data.params.id_column"))
 
     return load_frames(data_root, "table", trusted, open_table, read)
 
@@ -147,6 +148,9 @@ class Vectors(Source):
 
     def where(self, i: int) -> str:
         return self.frame.where(i)
+
+    def ids(self) -> NDArray[Any]:
+        return self.frame.ids()
 
     def column(self, name: str) -> Sequence[str]:
         return self.frame.cells(name, "data.trusted.column")

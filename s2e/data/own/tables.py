@@ -43,6 +43,10 @@ class Frame:
     def where(self, i: int) -> str:
         return f"{self.file}, row {self.first + i}"
 
+    def ids(self) -> NDArray[Any]:
+        """Rows of the file, as errors count them."""
+        return np.arange(self.first, self.first + len(self))
+
     def __len__(self) -> int:
         return len(self.columns[0])
 

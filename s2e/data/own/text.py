@@ -50,6 +50,7 @@ class Texts(Source):
     settings: TextSettings
     text_column: str
     where_: Callable[[int], str]
+    row_ids: NDArray[Any]
     cells: Callable[[str], Sequence[str]] | None = None
     labels_are_cells: bool = True
 
@@ -59,6 +60,9 @@ class Texts(Source):
 
     def where(self, i: int) -> str:
         return self.where_(i)
+
+    def ids(self) -> NDArray[Any]:
+        return self.row_ids
 
     def column(self, name: str) -> Sequence[str]:
         return super().column(name) if self.cells is None else self.cells(name)
@@ -103,6 +107,7 @@ def load_text(
             settings,
             text,
             frame.where,
+            frame.ids(),
             lambda name: frame.cells(name, "data.trusted.column"),
         )
 
@@ -120,7 +125,17 @@ def _folder(path: Path, settings: TextSettings, column: str) -> Texts:
         raise DataError(f"{path.name}/{long[0].relative_to(path)} has more than {MAX_TEXT} bytes: no text to classify")
     names = [f"{path.name}/{file.relative_to(path).as_posix()}" for _, file in files]
     labels, texts = [name for name, _ in files], [_decoded(file.read_bytes()) for _, file in files]
-    return Texts(path.name, "its folder", labels, texts, settings, column, names.__getitem__, labels_are_cells=False)
+    return Texts(
+        path.name,
+        "its folder",
+        labels,
+        texts,
+        settings,
+        column,
+        names.__getitem__,
+        np.array(names),
+        labels_are_cells=False,
+    )
 
 
 def _decoded(content: bytes) -> str:

@@ -23,10 +23,10 @@ async def open_session(request: Request, body: JsonBody) -> Response:
     response = Response(status_code=204)
     callers: Callers = request.app.state.callers
     address = request.client.host if request.client else ""
-    token = await callers.session_for(key, address)
+    token = await callers.session_for(key, address) if callers.judges(key) else None
     if token is not None:
         secure = request.url.scheme == "https"
         response.set_cookie(COOKIE, token, max_age=SESSION_S, httponly=True, samesite="strict", secure=secure, path="/")
-    elif callers.needs_key:
+    elif callers.judges(key):
         raise Unauthorized("this is no key of the service")
     return response

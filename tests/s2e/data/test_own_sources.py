@@ -80,6 +80,7 @@ def test_a_table_is_the_same_in_every_format(tmp_path: Path, load: Any) -> None:
     ]
     assert first.class_names == ("oak", "yew")
     assert first.missing == {"x": 5, "colour": 5}
+    assert set(first.train_ids) < set(ROWS["id"])
     assert first.train_images.shape == (16, 4)  # a number; no colour, blue, red
     for other in others:
         assert torch.equal(other.train_images, first.train_images)
@@ -192,6 +193,7 @@ def test_folders_of_images_of_any_size_and_mode(folder: Path, load: Any, own_cac
     data = load("images", path="pets", size=8)
     assert (data.class_names, data.max_value) == (("cat", "dog"), 255)
     assert data.train_images.shape[1:] == (3, 8, 8)
+    assert all(name.startswith(("pets/cat/", "pets/dog/")) for name in data.train_ids)
     means = data.train_images.float().mean((1, 2, 3))
     torch.testing.assert_close(means, torch.where(data.train_labels == 0, 40.0, 200.0), atol=3, rtol=0)
     stored = next(own_cache.glob("images-*.npy"))

@@ -110,7 +110,7 @@ def test_listing_covers_every_kind_and_every_setting() -> None:
     assert named["datasets"]["csv"].section == "data.csv"
     assert "label_column" in {s.name for s in named["datasets"]["csv"].settings}
     assert {s.name for s in named["noise"]["matrix"].settings} == {"matrix", "exact_counts"}
-    assert set(named["kinds"]) == set(KINDS) == {"search", "compare"}
+    assert set(named["kinds"]) == set(KINDS) == {"auto", "compare", "search"}
     assert set(listing("spaces")) == {"spaces"}
 
 
