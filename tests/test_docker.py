@@ -127,6 +127,7 @@ def test_only_api_and_dispatcher_see_the_secret_of_the_service(cluster: Any) -> 
 # --- SLURM ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_allocation_starts_ray_then_the_dispatcher_and_ends_both(tmp_path: Path) -> None:
     """With programs in the place of SLURM's and Ray's that write down how they were called."""
     log = tmp_path / "log"

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 PLUGIN = ROOT / "examples" / "plugin"
 JOB = tomllib.loads((PLUGIN / "job.toml").read_text())
 PATIENCE_S = 120.0
-pytestmark = pytest.mark.xdist_group("ray")  # one worker, so that the environment is made once
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 BROKEN = {
     "pyproject.toml": """
 [build-system]
@@ -111,7 +111,6 @@ def test_it_is_the_wheel_that_is_used(environment: Path) -> None:
     assert all(path.startswith(str(environment / "env")) for path in found)
 
 
-@pytest.mark.slow
 def test_its_parts_pass_their_contracts(environment: Path) -> None:
     pytest_ = (environment / "env" / "bin" / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist")
     said = run(*pytest_, "tests", cwd=environment)
@@ -165,7 +164,6 @@ def search_in_process(environment: Path) -> Any:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_a_search_with_all_five_parts_is_the_same_in_one_call_and_on_ray(environment: Path, client: S2EClient) -> None:
     for name, reason in REASONS.items():

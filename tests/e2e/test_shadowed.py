@@ -18,6 +18,7 @@ import pytest
 from s2e.client import S2EClient
 from s2e.words.states import JOB_ENDED
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 OWN = "raise RuntimeError('the user\\'s own module was imported')\n"
 JOB = {

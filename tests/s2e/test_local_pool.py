@@ -101,6 +101,7 @@ def in_this_process() -> tuple[list[RoundRecord], Report]:
     return history, report
 
 
+@pytest.mark.slow
 def test_a_plain_script_reaches_the_same_report_with_two_processes_and_leaves_none(
     in_this_process: tuple[list[RoundRecord], Report], tmp_path: Path
 ) -> None:

@@ -116,6 +116,7 @@ def copy_database(source: sqlite3.Connection, target: sqlite3.Connection) -> Non
         source.backup(target)
 
 
+@pytest.mark.slow
 def test_killed_after_each_transaction_the_job_ends_the_same(
     sqlite_url: str, tmp_path: Path, quick_job: Any, make_dispatcher: MakeDispatcher
 ) -> None:
@@ -403,4 +404,8 @@ def test_a_process_killed_outright_is_replaced_and_one_told_to_stop_ends_in_orde
     _, log = second.communicate(timeout=30)
     assert second.returncode == 0
     lines = [json.loads(line) for line in log.decode().splitlines()]
-    assert [line["event"] for line in lines] == ["dispatcher started", "job taken", "job left", "dispatcher stopped"]
+    events = [line["event"] for line in lines]
+    of_populations = [event for event in events if event in ("given", "finished")]
+    assert of_populations.count("given") >= of_populations.count("finished") > 0
+    rest = [event for event in events if event not in of_populations]
+    assert rest == ["dispatcher started", "job taken", "job left", "dispatcher stopped"]

@@ -201,6 +201,7 @@ def run_to_its_end(database: Database, quick_search: Any) -> tuple[str, Counted]
     return job_id, backend
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 @pytest.mark.parametrize("answer_only", [False, True])
 def test_a_lost_connection_at_any_write_cancels_nothing_and_changes_no_number(
