@@ -6,6 +6,7 @@ import importlib
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +16,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from s2e.parts import DATASETS
 from workers.recorded import RecordedTable
 
 torch = pytest.importorskip("torch")
@@ -26,15 +28,19 @@ MACHINE = {"cpu", "cores", "threads", "torch", "load_1min", "date"}
 
 
 @pytest.fixture
-def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Imports a module of ``benchmarks``; the data root is taken away, so that every machine runs on the digits."""
+def benchmark(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Imports a module of ``benchmarks``; the data root is taken away, so that every machine runs on the digits.
+    Afterwards their data set of synthetic images is no part of this process any more."""
     monkeypatch.syspath_prepend(ROOT)
     monkeypatch.delenv("S2E_DATA_ROOT", raising=False)
 
     def load(name: str) -> ModuleType:
         return importlib.import_module(f"benchmarks.{name}")
 
-    return load
+    yield load
+    DATASETS.discard("synthetic")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "benchmarks"]:
+        del sys.modules[name]
 
 
 def test_one_step_of_the_engine_moves_the_weights_as_one_of_the_official_structure(benchmark: Any) -> None:
