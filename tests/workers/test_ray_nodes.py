@@ -122,4 +122,7 @@ def test_a_killed_node_changes_no_number_and_fails_no_trial(short_folder: Path) 
     assert told["killed"]
     assert (told["state"], told["reason"], told["trials"]) == ("completed", "", ["succeeded"])
     assert told["lost"], "no population was under way on the node that was killed"
-    assert told["report"] == json.loads(json.dumps(to_json(s2e.compare(JOB, progress=False))))
+    calm = json.loads(json.dumps(to_json(s2e.compare(JOB, progress=False))))
+    for row in (*told["report"]["rows"], *calm["rows"]):
+        row.pop("model")  # a file of the service
+    assert told["report"] == calm
