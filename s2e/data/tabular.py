@@ -26,6 +26,8 @@ MAX_BYTES = 256 * 2**20
 MAX_CELLS = 10_000_000
 N_FOR_MISTAKE = 100
 """Numbers of a column for each cell that is none, from which on that cell is a mistake and the column no text."""
+MOST_NAMED = 8
+"""Columns that an error shows with their value."""
 OTHER_FORMATS = {
     b"PAR1": "a Parquet file",
     b"PK\x03\x04": "a zip archive (such as .npz or .xlsx)",
@@ -212,11 +214,20 @@ def _label_column(spec: CsvSpec, header: Row | None, n_columns: int, file: str) 
 
 
 def _require_variety(table: Table) -> None:
-    """A column of one value says nothing; it is often a mistake of an export."""
-    for j, name in enumerate(table.names):
-        known = {row[j] for row in table.rows if not is_missing(row[j])}
-        if len(known) == 1 and len(known) == len({row[j] for row in table.rows}):
-            raise DataError(
-                f"{table.file}, column {name}: {next(iter(known))[:40]!r} in all {len(table.rows)} rows; leave it out: "
-                f"data.params.exclude = [{name!r}]"
-            )
+    """A column of one value says nothing; it is often a mistake of an export. All of them are named together."""
+    constant = {name: value for j, name in enumerate(table.names) if (value := _only_value(table, j)) is not None}
+    if not constant:
+        return
+    shown = ", ".join(f"{name} ({value[:40]!r})" for name, value in list(constant.items())[:MOST_NAMED])
+    more = f" and {len(constant) - MOST_NAMED} more" if len(constant) > MOST_NAMED else ""
+    columns = "column" if len(constant) == 1 else "columns"
+    raise DataError(
+        f"{table.file}, {columns} {shown}{more}: one value in all {len(table.rows)} rows; leave out what says nothing: "
+        f"data.params.exclude = {list(constant)}"
+    )
+
+
+def _only_value(table: Table, j: int) -> str | None:
+    """The value of every row, where it is one and not missing."""
+    values = {row[j] for row in table.rows}
+    return value if len(values) == 1 and not is_missing(value := values.pop()) else None

@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(list(sys.argv[1:] if arguments is None else arguments))
     except (SpecError, InvalidSpec) as error:
-        _fail(terminal.problem_lines("the job was refused", [to_json(p) for p in error.problems]), BAD_INPUT)
+        _fail(terminal.problem_lines("refused:", [to_json(p) for p in error.problems]), BAD_INPUT)
     except ApiError as error:
         _fail(terminal.problem_lines(error.detail, [to_json(p) for p in error.problems]), REFUSED)
     except ClientError as error:
