@@ -75,10 +75,13 @@ def ray_cluster() -> Iterator[Any]:
         pytest.skip("ray is not installed")
     from workers.ray_start import connect
 
-    connection = connect(None, num_cpus=2, num_gpus=0, object_store_bytes=100 * 2**20)
-    yield connection.ray
     with warnings.catch_warnings():
         # Ray leaves the handles of its own processes to the garbage collector.
+        warnings.simplefilter("ignore", ResourceWarning)
+        connection = connect(None, num_cpus=2, num_gpus=0, object_store_bytes=100 * 2**20)
+        gc.collect()
+    yield connection.ray
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         connection.close()
         gc.collect()
