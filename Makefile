@@ -87,7 +87,8 @@ lowest: ## the tests once with the lowest versions that pyproject.toml allows (b
 	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(TORCHVISION)
 	@printf '%s\n' $(TORCH) $(TORCHVISION) > $(LOWEST)/torch.txt
 	@$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct -c $(LOWEST)/torch.txt -e '.[all,dev]'
-	@$(LOWEST)/bin/python $(PYTEST) $(TESTS)
+	@# docs/openapi.json is the document of the versions in constraints.txt; others word it differently.
+	@$(LOWEST)/bin/python $(PYTEST) --ignore tests/service/test_openapi.py $(TESTS)
 
 constraints: $(VENV)/.dev ## resolve constraints.txt anew (without torch)
 	@$(BIN)/python -m pip install --quiet uv
