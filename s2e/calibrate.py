@@ -25,7 +25,7 @@ from s2e.jobs import loop
 from s2e.jobs.loop import n_rounds, n_trials
 from s2e.machine import usable_bytes, usable_cores
 from s2e.prepare import provisional
-from s2e.words import JobSpec, PlanSpec, Population, TrialError, UnreadableError, read, replace, to_json
+from s2e.words import JobSpec, PlanSpec, Round, TrialError, UnreadableError, read, replace, to_json
 
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 """Populations that are tried, as far as a round has trials for them."""
@@ -79,10 +79,12 @@ def calibrate(
 
     Only how trials are grouped and in which arithmetic search trials train is chosen: threads stay as they are, because
     processes use cores better than threads do (one thread each). Raises SpecError or DataError for a job that cannot be
-    trained here at all.
+    trained here at all, TrialError where not even one trial fits into memory.
     """
     fallbacks: list[str] = []
     cases = tuple(_cases(spec, data_root, fallbacks, fresh, progress or _unseen))
+    if not cases:
+        raise TrialError("; ".join(fallbacks))
     n_workers = _processes(spec.plan, cases, fallbacks)
     best = min(cases, key=lambda case: _preference(spec, case, cases, n_workers))
     plan = replace(spec.plan, population=best.population, dtype=best.dtype, step=best.step)
@@ -112,11 +114,18 @@ def _cases(
                 progress(f"{size} trials in {dtype}")
                 try:
                     known[key] = _measured(spec, size, dtype, data_root)
-                except (MemoryError, TrialError) as error:
-                    fallbacks.append(f"{size} trials in {dtype}: {error or 'not enough memory'}")
+                except (MemoryError, RuntimeError) as error:
+                    if not _is_memory(error):
+                        raise
+                    fallbacks.append(f"{size} trials in {dtype}: not enough memory")
                     break
                 kept.save(known)
             yield known[key]
+
+
+def _is_memory(error: Exception) -> bool:
+    """True for torch's words too: its class for a device's memory, its sentence for the host's."""
+    return isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__ or "t allocate memory" in str(error)
 
 
 def _own_size(spec: JobSpec) -> int:
@@ -124,9 +133,13 @@ def _own_size(spec: JobSpec) -> int:
 
 
 def _first_round(spec: JobSpec) -> Sequence[Any]:
+    return _round(spec).trials
+
+
+def _round(spec: JobSpec) -> Round:
     first = loop.next_round(provisional(spec), ())
     assert first is not None
-    return first.trials
+    return first
 
 
 def _arithmetics(plan: PlanSpec, fallbacks: list[str]) -> Sequence[str]:
@@ -146,15 +159,10 @@ def _measured(spec: JobSpec, size: int, dtype: str, data_root: str | None) -> Ca
         from s2e.train.check import TIMED_STEPS, check_population
 
     plan = settled(replace(spec.plan, population=size, dtype=dtype, step="auto"))
-    measured = check_population(_population(replace(spec, plan=plan)), data_root, n_timed=TIMED_STEPS)
+    planned = provisional(replace(spec, plan=plan))
+    first = loop.populations(planned, _round(planned))[0]
+    measured = check_population(first, data_root, n_timed=TIMED_STEPS)
     return Case(size, dtype, plan.step, measured.epoch_s, measured.memory_bytes)
-
-
-def _population(spec: JobSpec) -> Population:
-    spec = provisional(spec)
-    first = loop.next_round(spec, ())
-    assert first is not None
-    return loop.populations(spec, first)[0]
 
 
 def _processes(plan: PlanSpec, cases: Sequence[Case], fallbacks: list[str]) -> int:
@@ -177,9 +185,8 @@ def _job_s(spec: JobSpec, case: Case, cases: Sequence[Case], n_workers: int) -> 
     n = len(_first_round(spec))
     n_search_rounds = spec.search.n_rounds if spec.kind == "search" else 0
     epochs_s = n_search_rounds * _waves(n, case.population, n_workers) * case.epoch_s
-    n_searched = n_search_rounds * n
-    n_left, n_rounds_left = max(0, n_trials(spec) - n_searched), max(1, n_rounds(spec) - n_search_rounds)
-    each = ceil(n_left / n_rounds_left)
+    n_rounds_left = max(1, n_rounds(spec) - n_search_rounds)
+    each = ceil(max(0, n_trials(spec) - n_search_rounds * n) / n_rounds_left)
     epochs_s += n_rounds_left * _waves(each, exact.population, n_workers) * exact.epoch_s
     return epochs_s * spec.train.n_epochs
 

@@ -121,12 +121,16 @@ def connect(
     return Connection(ray, folder is not None, close)
 
 
+def environment_without_secrets(pass_on: Iterable[str] = ()) -> dict[str, str]:
+    """What a process of ours that reads data or trains is told of this one's environment, and ``pass_on`` of it."""
+    named = frozenset(pass_on)
+    return {name: value for name, value in os.environ.items() if _PASSED.fullmatch(name) or name in named}
+
+
 @contextmanager
 def _without_secrets(pass_on: frozenset[str]) -> Iterator[None]:
     """Ray's processes, and all trainers with them, inherit the environment as it is when the cluster starts."""
-    hidden = {
-        name: os.environ.pop(name) for name in list(os.environ) if not (_PASSED.fullmatch(name) or name in pass_on)
-    }
+    hidden = {name: os.environ.pop(name) for name in set(os.environ) - set(environment_without_secrets(pass_on))}
     try:
         yield
     finally:

@@ -5,8 +5,6 @@ Numpy alone. Legend: S rows.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -161,27 +159,6 @@ def table_rows(found: JobAudit, chosen: Sequence[int] | None = None) -> Iterator
     columns = [getattr(found, name).tolist() for name in COLUMNS]
     for i in range(len(found)) if chosen is None else chosen:
         yield [None if value != value else value for value in (column[i] for column in columns)]
-
-
-def as_csv(found: JobAudit, chosen: Sequence[int] | None = None) -> str:
-    """The table as CSV, with a head."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(table_rows(found, chosen))
-    return text.getvalue()
-
-
-def as_parquet(found: JobAudit, chosen: Sequence[int] | None = None) -> bytes:
-    """The table as Parquet. Raises ImportError without pyarrow."""
-    import pyarrow
-    import pyarrow.parquet
-
-    rows = list(table_rows(found, chosen))
-    table = pyarrow.table({name: [row[j] for row in rows] for j, name in enumerate(COLUMNS)})
-    sink = pyarrow.BufferOutputStream()
-    pyarrow.parquet.write_table(table, sink)
-    return bytes(sink.getvalue().to_pybytes())
 
 
 def page_of(found: JobAudit, chosen: Sequence[int], n: int) -> JobLabels:

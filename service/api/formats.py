@@ -1,15 +1,14 @@
 """Answers in another format than JSON: asked for by ``?format=`` or, where that is not given, by the Accept header."""
 
 # No postponed annotations here: FastAPI could not look up what a nested function's refer to.
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request, Response
 from pydantic import AfterValidator
 
-from s2e.words import Problem
+from s2e.tables import csv_text, parquet_bytes
+from s2e.words import MissingExtraError, Problem
 from service.errors import Invalid
 
 JSON, CSV, NDJSON, PARQUET, SAFETENSORS = "json", "csv", "ndjson", "parquet", "safetensors"
@@ -58,25 +57,16 @@ def also(*formats: str) -> dict[int | str, dict[str, Any]]:
 
 def csv_answer(head: Sequence[str], rows: Iterable[Sequence[Any]], name: str) -> Response:
     """A table as a CSV file: numbers as they are stored, nothing where one was not measured."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(rows)
-    return Response(text.getvalue(), media_type=MEDIA_TYPES[CSV], headers=attachment(f"{name}.csv"))
+    return Response(csv_text(head, rows), media_type=MEDIA_TYPES[CSV], headers=attachment(f"{name}.csv"))
 
 
 def parquet_answer(head: Sequence[str], rows: Iterable[Sequence[Any]], name: str) -> Response:
     """A table as a Parquet file. Raises Invalid where pyarrow is not installed."""
     try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        problem = Problem("format", PARQUET, f"{JSON} or {CSV}: this service has no pyarrow (pip install 's2e[tune]')")
-        raise Invalid(problem) from error
-    columns = list(zip(*rows, strict=True)) or [()] * len(head)
-    file = io.BytesIO()
-    pq.write_table(pa.table({name: list(column) for name, column in zip(head, columns, strict=True)}), file)
-    return Response(file.getvalue(), media_type=MEDIA_TYPES[PARQUET], headers=attachment(f"{name}.parquet"))
+        content = parquet_bytes(head, rows)
+    except MissingExtraError as error:
+        raise Invalid(Problem("format", PARQUET, f"{JSON} or {CSV} of this service; for Parquet {error}")) from error
+    return Response(content, media_type=MEDIA_TYPES[PARQUET], headers=attachment(f"{name}.parquet"))
 
 
 def table_answer(wanted: str, head: Sequence[str], rows: Iterable[Sequence[Any]], name: str) -> Response:

@@ -10,20 +10,20 @@ from fastapi import Query, Response
 from sqlalchemy.orm import Session
 
 from s2e.labels.job_audit import (
+    COLUMNS,
     SCORES,
     JobAudit,
-    as_csv,
-    as_parquet,
     audit_of_files,
     chosen_rows,
     noise_rate_of,
     page_of,
+    table_rows,
 )
-from s2e.words import DataError, Problem, UnreadableError, replace
+from s2e.words import DataError, UnreadableError, replace
 from s2e.words.answers import JobLabels
-from service.api.formats import CSV, MEDIA_TYPES, attachment, one_of
+from service.api.formats import one_of, table_answer
 from service.api.paging import Place
-from service.errors import Invalid, NoLabels
+from service.errors import NoLabels
 from service.store import queries, rounds
 from service.store.models import Job
 
@@ -82,10 +82,4 @@ def page(found: JobAudit, asked: Asked, paging: Place) -> JobLabels:
 
 def table(found: JobAudit, asked: Asked, wanted: str, job_id: str) -> Response:
     """All rows that were asked for, as a file. Raises Invalid for Parquet without pyarrow."""
-    places = asked.of(found)
-    try:
-        content = as_csv(found, places).encode() if wanted == CSV else as_parquet(found, places)
-    except ImportError as error:
-        raise Invalid(Problem("format", wanted, "json or csv: this service has no pyarrow")) from error
-    headers = attachment(f"labels-{job_id}.{wanted}")
-    return Response(content, media_type=MEDIA_TYPES[wanted], headers=headers)
+    return table_answer(wanted, COLUMNS, table_rows(found, asked.of(found)), f"labels-{job_id}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
 import shutil
@@ -25,13 +24,13 @@ from service.errors import Conflict
 from service.settings import Settings
 from service.store import datasets
 from service.store.models import DatasetRow
+from workers.ray_start import environment_without_secrets
 
 UPLOADS = "uploads"
 """Below the data root: one folder for each file that was sent."""
 UNPACKED = 8
 """Bytes unpacked for each byte that may be sent."""
 _FILE_NAME = re.compile(r"[\w][\w .()+-]{0,119}", re.ASCII)
-_SECRETS = ("S2E_API_KEY", "S2E_DATABASE_URL")
 
 
 def section_of(asked: DatasetIn) -> dict[str, Any]:
@@ -56,8 +55,9 @@ def look(section: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     """What a process of its own sees in the data. Raises SpecError for data that cannot train, Conflict where this
     service cannot look."""
     question = json.dumps({"data": section, "data_root": str(data_root(settings))})
-    command = [sys.executable, "-m", "s2e.data.own.look"]
-    env = {name: value for name, value in os.environ.items() if name not in _SECRETS}
+    # -P: nothing in the folder the service was started in stands in for this package
+    command = [sys.executable, "-P", "-m", "s2e.data.own.look"]
+    env = environment_without_secrets(settings.worker_env.split(","))
     try:
         require("train")
         done = subprocess.run(  # noqa: S603 - our own module

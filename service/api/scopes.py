@@ -93,7 +93,7 @@ def _read_owner(database: Database, job_id: str | None, trial_id: str | None) ->
     with database.read() as session:
         owner = queries.owner_of(session, job_id=job_id, trial_id=trial_id)
     if owner is not None:
-        while len(_owners) >= MOST_KNOWN:
-            _owners.pop(next(iter(_owners)), None)
+        if len(_owners) >= MOST_KNOWN:
+            _owners.clear()  # at once: other threads read and write it too
         _owners[job_id or trial_id or ""] = owner
     return owner

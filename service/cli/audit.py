@@ -15,6 +15,7 @@ from s2e.client.http import DEFAULT_URL, S2EClient
 from s2e.extras import needs
 from s2e.labels.rerun import revised_job
 from s2e.local import spec_of
+from s2e.tables import csv_text, parquet_bytes
 from s2e.words import to_json
 from s2e.words.answers import JobLabels
 from service.cli.data import progress_bar
@@ -122,12 +123,12 @@ def _of_folder(folder: Path, score: str | None, save: Path | None, n: int, asked
 
 
 def _save_here(found: Any, save: Path | None, *asked: Any) -> None:
-    from s2e.labels.job_audit import as_csv, as_parquet, chosen_rows
+    from s2e.labels.job_audit import COLUMNS, chosen_rows, table_rows
 
     if save is not None:
-        places = chosen_rows(found, *asked).tolist()
+        rows = table_rows(found, chosen_rows(found, *asked).tolist())
         is_parquet = save.suffix == ".parquet"
-        save.write_bytes(as_parquet(found, places) if is_parquet else as_csv(found, places).encode())
+        save.write_bytes(parquet_bytes(COLUMNS, rows) if is_parquet else csv_text(COLUMNS, rows).encode())
 
 
 def _page_of(found: Any, n: int, *asked: Any) -> JobLabels:

@@ -20,6 +20,8 @@ BACK_OFF_S = (5.0, 30.0, 120.0, 600.0, 3600.0, 4 * 3600.0, 12 * 3600.0)
 """Between two tries; after the last one a message is given up."""
 CLAIM_S = 60.0
 """A message is in the hands of one courier for this long."""
+MOST_CLAIMED = 2
+"""Messages of one claim: slow receivers of all of them must not outlast it, or another courier sends them too."""
 KEPT_DAYS = 14
 
 
@@ -90,7 +92,7 @@ def has_due(session: Session) -> bool:
     return session.scalar(due.limit(1)) is not None
 
 
-def claim_due(session: Session, limit: int = 20) -> list[Message]:
+def claim_due(session: Session, limit: int = MOST_CLAIMED) -> list[Message]:
     """Messages that are due, in the hands of the caller for a minute."""
     now = utc_now()
     query = (

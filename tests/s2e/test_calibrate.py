@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 from s2e import calibrate as module
 from s2e.calibrate import Calibration, Case, calibrate, toml_of
 from s2e.door import parse_job
-from s2e.words import PlanSpec, replace
+from s2e.jobs import loop
+from s2e.words import PlanSpec, TrialError, replace
 
 pytest.importorskip("torch")
 JOB: dict[str, Any] = {
@@ -84,13 +86,37 @@ def test_a_round_has_to_fill_the_processes(machine: Any) -> None:
 
 def test_one_program_of_all_trials_wins_where_they_cost_little_more(machine: Any) -> None:
     """An epoch of K trials takes 1 + K / 100: on one core all six together, 6 * 1.01 against 1.06."""
+    spec = parse_job(JOB)
     made = machine(lambda k, _: 1 + k / 100, cores=1)
     assert made.plan.population == 6
-    n_rounds, n_report = 2, made.job_s / 4 / 1.06 - 2  # whole waves of one population
-    assert n_report == pytest.approx(round(n_report))
+    n_report = loop.n_rounds(spec) - 2
+    waves = 2 + n_report * ceil((loop.n_trials(spec) - 12) / n_report / 6)
+    assert made.job_s == pytest.approx(waves * 1.06 * 4)
     assert made.gain is not None
     assert made.gain > 1.5
-    assert n_rounds == parse_job(JOB).search.n_rounds
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: 8 bytes")])
+def test_sizes_that_find_no_memory_are_left_out_and_said(machine: Any, error: Exception) -> None:
+    def epoch_s(k: int, _: str, most: int = 2) -> float:
+        if k > most:
+            raise error
+        return float(k)
+
+    made = machine(epoch_s)
+    assert {case.population for case in made.cases} == {1, 2}
+    assert made.fallbacks == ("3 trials in float32: not enough memory",)
+    assert made.gain is None  # the job's own plan has three
+    with pytest.raises(TrialError, match="1 trials in float32: not enough memory"):
+        machine(lambda k, of: epoch_s(k, of, most=0))
+
+
+def test_any_other_error_is_not_taken_for_a_lack_of_memory(machine: Any) -> None:
+    def broken(_k: int, _of: str) -> float:
+        raise RuntimeError("shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        machine(broken)
 
 
 def test_bfloat16_has_to_be_worth_its_rounding(machine: Any) -> None:

@@ -59,6 +59,10 @@ def test_a_set_is_added_shown_listed_and_named_by_a_job(
 ) -> None:
     monkeypatch.setenv("S2E_URL", service.url)
     monkeypatch.setenv("S2E_DATA_ROOT", str(root))
+    monkeypatch.setenv("A_SECRET_TOKEN", "x")
+    for name in ("s2e", "json"):  # the service was started in a folder of the user's own
+        (root.parent / f"{name}.py").write_text(f"raise RuntimeError('the user\\'s own {name}.py was imported')\n")
+    monkeypatch.chdir(root.parent)
     main_ends(["data", "add", "mine", str(root / "t.csv"), "--set", "label=y", "--trusted-column", "sure"])
     said = " ".join(capsys.readouterr().out.split())
     assert "mine: table, 61 rows of 2" in said

@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 from s2e.door import parse_job
 from s2e.jobs.loop import next_round, population_of
 from s2e.labels.free import TrialMargins, free_scores
-from s2e.labels.job_audit import BINARY_NOTE, FITTED_NOTE, as_csv, audit, audit_of_files, chosen_rows
+from s2e.labels.job_audit import BINARY_NOTE, FITTED_NOTE, audit, audit_of_files, chosen_rows, table_rows
 from s2e.labels.kept import CrossFitted, GivenLabels, cross_fitted_path, labels_path, load, save
 from s2e.networks import library
 from s2e.train.checkpoint import Checkpoint
@@ -197,7 +197,10 @@ def test_the_worst_come_first_with_another_class_than_the_given_one(labels: Give
     assert chosen_rows(found, given="cat").tolist() == [0, 3]
     assert chosen_rows(found, given="cat", likely="owl").tolist() == [0]
     assert chosen_rows(found, issues=True).tolist() == [0]
-    assert as_csv(found, [0, 3]).splitlines()[1:] == ["a,True,0.2,cat,owl,", "d,False,0.8,cat,cat,"]
+    assert list(table_rows(found, [0, 3])) == [
+        ["a", True, 0.2, "cat", "owl", None],
+        ["d", False, 0.8, "cat", "cat", None],
+    ]
 
 
 def test_a_trusted_label_is_no_issue_whatever_networks_make_of_it(labels: GivenLabels) -> None:
