@@ -30,7 +30,7 @@ _START = "import sys; sys.path.append(sys.argv[1]); from s2e.local_worker import
 
 @dataclass(frozen=True)
 class Kept:
-    """Where workers keep checkpoints, and models too if asked: in the folder of a job below a root."""
+    """The folder of a job below a root, where workers keep checkpoints, and models too if asked."""
 
     root: str
     job_id: str

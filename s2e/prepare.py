@@ -1,4 +1,4 @@
-"""What a job has to know of its data before its first round: how wrong labels are that somebody gave.
+"""Facts about its data that a job needs before its first round: above all, how wrong given labels are.
 
 The estimate becomes part of the spec, so whatever follows is a pure function of it.
 """

@@ -169,7 +169,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         return replace(issues, given_label=given, predicted_label=predicted), spec
 
     def _free_issues(self, found: _Found, label_S: NDArray[Any], spec: JobSpec, root: str) -> Any:
-        """What the trainings of the search say of the labels they learned; the rows that validated have no rank."""
+        """The audit by the search's own trainings of the labels they learned; rows that validated have no rank."""
         from s2e.data.datasets import load_split
         from s2e.labels.free import free_scores
         from s2e.labels.issues import LabelIssues, issues
@@ -192,7 +192,7 @@ class _Found:
     networks: list[list[tuple[Floats, Floats]]]
     """Of each network the weights [out, in] and biases of its layers."""
     margins: list[Any]
-    """What each training says of the labels it learned, in the order of (round, k)."""
+    """The margins of each training on the labels it learned, in the order of (round, k)."""
 
 
 def _write(root: Path, x: NDArray[np.float32], label_S: NDArray[Any]) -> None:

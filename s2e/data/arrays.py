@@ -83,7 +83,7 @@ def _small(file: Path) -> Path:
 
 
 def _marked(arrays: dict[str, NDArray[Any]], asked: TrustedSpec, n_rows: int, name: str) -> NDArray[np.bool_]:
-    """Which rows are trusted [S]."""
+    """Mask of the trusted rows [S]. Raises DataError for a column that is no such mask, and for a missing row."""
     mark_S = np.zeros(n_rows, dtype=bool)
     if asked.column is not None:
         said = arrays.get(asked.column)

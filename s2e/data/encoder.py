@@ -33,7 +33,7 @@ class EncodedColumn:
     """number, text or pixel."""
     mean: float = 0.0
     scale: float = 1.0
-    """What a number is divided by: the standard deviation, 1 for a constant."""
+    """Numbers are divided by it: the standard deviation, or 1 for a constant column."""
     categories: tuple[str, ...] = ()
 
 
@@ -104,7 +104,7 @@ class TableEncoder:
 def fit_encoder(
     rows: Sequence[Cells], names: Sequence[str], image: tuple[int, ...] = (), origin: str = ""
 ) -> TableEncoder:
-    """What the training rows say of each column. Raises DataError for a column that cannot be encoded."""
+    """The encoder fitted to the training rows. Raises DataError for a column that cannot be encoded."""
     if image:
         if math.prod(image) != len(names):
             shape = " x ".join(map(str, image))

@@ -1,4 +1,4 @@
-"""What turns rows that are no table into samples: texts, image files, numbers. Plain JSON, kept with every model.
+"""Encoders of rows that are not tables: texts, image files, numbers. Plain JSON, kept with every model.
 
 Legend: S rows, F features, V terms, D x H x W pixels.
 """
@@ -154,7 +154,7 @@ class ImageEncoder:
 
 
 def text_settings(n_words: int) -> dict[str, Any]:
-    """How texts are cut into terms, and how terms count."""
+    """scikit-learn's settings for cutting texts into terms and for weighting the terms."""
     return {"ngram_range": (1, n_words), "strip_accents": "unicode", "dtype": np.float64, "norm": "l2"}
 
 

@@ -62,7 +62,7 @@ class Table(Source):
     names, and a column of one value is nobody's mistake."""
 
     own_ids: Sequence[str] | None = None
-    """What a column of ids says of each row."""
+    """The cells of the column of ids, by row; None where the data have no such column."""
 
     @property
     def input_names(self) -> Sequence[str]:

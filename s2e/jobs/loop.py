@@ -44,7 +44,7 @@ def report_of(spec: JobSpec, history: Sequence[RoundRecord], stop: str = "") -> 
 
 
 def stopped(spec: JobSpec, history: Sequence[RoundRecord]) -> str:
-    """Which budget ended a job after these rounds; empty where it was done, or was not ended by its rounds."""
+    """The budget that ended a job after these rounds, in words; empty if none did."""
     if spec.budget.trials is None and spec.budget.epochs is None:
         return ""
     round_ = KINDS[spec.kind].next_round(spec, history)

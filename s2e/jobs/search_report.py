@@ -259,7 +259,7 @@ def _basis(spec: JobSpec, history: Sequence[RoundRecord]) -> str:
 
 
 def estimate_words(data: DataSpec) -> str:
-    """What is known of given labels: what was estimated, what speaks against it, and what trusted rows do."""
+    """The evidence about given labels, in words: the estimated noise, its alarms, and the use of trusted rows."""
     return " ".join(filter(None, (_estimated(data), trusted_words(data.trusted.counted))))
 
 

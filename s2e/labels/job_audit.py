@@ -21,7 +21,7 @@ from s2e.words import SPEC_VERSION, DataError, JobSpec
 from s2e.words.answers import JobLabel, JobLabels
 
 SCORES = ("cross_fitted", "free")
-"""Which trainings judge; the better one first."""
+"""Kinds of audits, by the trainings that judge; the better one first."""
 FREE_NOTE = (
     "a rank, not a probability: the networks learned from the labels they judge, so their margins say which labels are "
     "more likely wrong, not how likely"

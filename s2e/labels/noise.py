@@ -83,9 +83,10 @@ def estimate_noise(
     trusted: Labels | None = None,
     progress: Progress | None = None,
 ) -> LabelFit:
-    """How wrong the labels of ``samples`` are, by ``network`` trained as ``train`` says (its method, epochs and the
-    course of its step size aside), with some weight decay where it has none. ``trusted`` rows have labels that are
-    right: they train, and say nothing about T.
+    """Estimate how wrong the labels of ``samples`` are.
+
+    ``network`` is trained as ``train`` says, except for its method, epochs and the course of its step size, and with
+    some weight decay where it has none. Labels of ``trusted`` rows are right: they train, and say nothing about T.
 
     Raises DataError where there are too few rows, training diverges, or the noise cannot be identified.
     """

@@ -1,4 +1,4 @@
-"""What an estimate of the noise is worth: is it identified, is it symmetric, how exact, and what speaks against it.
+"""A verdict on an estimate of the noise: is it identified, is it symmetric, how exact, and what speaks against it.
 
 Numpy alone. Legend: S samples, C classes.
 """
@@ -38,7 +38,7 @@ class Alarm:
 
 @dataclass(frozen=True)
 class NoiseEstimate:
-    """How wrong given labels are, from predictions of networks that did not train on them."""
+    """The estimated noise of given labels, from predictions of networks that did not train on them."""
 
     n_rows: int
     noise_rate: float
@@ -131,7 +131,7 @@ def require_identified(halves: Halves, n_rows: int) -> None:
 
 
 def alarms(fit: TransitionFit, label_S: Labels, starts: Mapping[str, float], *, is_full: bool) -> tuple[Alarm, ...]:
-    """What a reader has to know, in words."""
+    """Everything that a reader of the estimate has to know, in words."""
     raised = []
     if is_full:
         i, j = _largest_confusion(fit)

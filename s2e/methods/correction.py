@@ -21,7 +21,7 @@ from s2e.methods.engine import Engine, State
 from s2e.words import Problem, SpecError, derive_seed
 
 SMALLEST_PROBABILITY = 1e-7
-"""Where forward correction clips (T^T p)_y, as Patrini's program does."""
+"""Forward correction clips (T^T p)_y here, as Patrini's program does."""
 
 
 class Correction(Method):

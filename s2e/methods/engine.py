@@ -40,7 +40,7 @@ class Engine(Protocol):
 
     method_state: State
     draws: State
-    """Where a method keeps what it drew in ``begin_epoch`` until the epoch ends; a checkpoint leaves it out."""
+    """Values that a method drew in ``begin_epoch``, until the epoch ends; a checkpoint leaves them out."""
     label_KS: torch.Tensor
     tensors: dict[str, torch.Tensor]
     t: int

@@ -37,7 +37,7 @@ class Listed:
     notes: tuple[str, ...] = ()
     """Facts that a user should know, in words."""
     section: str = ""
-    """Where a job holds the settings, such as ``train.params``."""
+    """Field of a job that holds the settings, such as ``train.params``."""
     settings: tuple[Setting, ...] = ()
     package: str = ""
     version: str = ""

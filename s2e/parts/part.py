@@ -40,11 +40,11 @@ class Part:
     name: ClassVar[str] = ""
     summary: ClassVar[str] = ""
     target: ClassVar[str] = ""
-    """Where the implementation is, ``package.module:attribute``; imported when it is used."""
+    """Location of the implementation, ``package.module:attribute``; imported on first use."""
     field: ClassVar[str] = ""
     """Field of a job that names such a part, such as ``train.method``."""
     section: ClassVar[str] = ""
-    """Where a job holds the settings, such as ``train.params``."""
+    """Field of a job that holds the settings, such as ``train.params``."""
     per_dataset: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Defaults that differ from the fields' own, by name of the data set."""
 

@@ -30,13 +30,13 @@ class Keeper(Protocol):
         """The population is about to be trained."""
 
     def checkpoint(self, m: int, k: int) -> Checkpoint | None:
-        """Where trial k of round m stopped; None where that was not kept."""
+        """The state in which trial k of round m stopped; None where it was not kept."""
 
     def keep_checkpoint(self, trial: TrialSpec, checkpoint: Checkpoint) -> None:
         """A trial stopped that a later one may continue."""
 
     def unfinished(self, population: Population) -> Unfinished | None:
-        """Where the population is kept while it trains; None: nowhere."""
+        """The file in which the population is kept while it trains; None if it is not kept."""
 
     def keep_models(self, population: Population, end: PopulationEnd) -> tuple[TrialResult, ...]:
         """The results, each with the path of its model where that was kept."""

@@ -31,7 +31,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Move:
-    """How the optimiser moves a weight: Adam, or SGD with momentum where there are no betas."""
+    """The optimiser's update of a weight: Adam, or SGD with momentum if there are no betas."""
 
     step_size: float
     weight_decay: float

@@ -39,7 +39,7 @@ class Items(Generic[T]):
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a job is. Totals are upper bounds until it has completed: a comparison may be decided early."""
+    """Progress of a job. Totals are upper bounds until it has completed: a comparison may be decided early."""
 
     trials_done: int
     trials_total: int
@@ -207,7 +207,7 @@ class ReportedTrial:
 
 @dataclass(frozen=True)
 class Recommended:
-    """Which trial of the search has the recommended schedule."""
+    """The trial of the search that has the recommended schedule."""
 
     round: int
     k: int
@@ -294,7 +294,7 @@ class ComparisonReport(StoredReport, CompareReport):
 
 @dataclass(frozen=True, kw_only=True)
 class JobLabel:
-    """What the audit says of one given label; columns as cleanlab names them."""
+    """The audit's verdict on one given label; columns as cleanlab names them."""
 
     id: str = param(doc="the row's own id, or its number in the file")
     is_label_issue: bool = param(doc="among the worst rows, as many as labels are estimated to be wrong")

@@ -1,4 +1,4 @@
-"""What a check of a job on a worker measured, before its first round."""
+"""Measurements of a worker's check of a job, before its first round."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told to other programs: webhooks, and the messages that they were sent."""
+"""Words about messages to other programs: webhooks, and their deliveries."""
 
 from __future__ import annotations
 

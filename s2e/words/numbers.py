@@ -34,7 +34,7 @@ class Number:
     networks: bool
     """True if each network of a trial has one of its own beside their mean."""
     source: str
-    """Where a reported number comes from, as a path below TrialResult; empty: from its own field."""
+    """The path of a reported number below TrialResult; empty: its own field."""
     doc: str
 
 

@@ -13,7 +13,7 @@ from s2e.words import DataSpec, JobSpec, Problem, UnreadableError, param
 
 @settings
 class OwnData(DatasetPart):
-    """What all of them are told."""
+    """Settings that all kinds of one's own data share."""
 
     path: str = param("", max_length=400, doc="the file or folder, as a path below the data root")
     test_path: str | None = param(

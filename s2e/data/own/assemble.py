@@ -28,7 +28,7 @@ Open = Callable[[str, str], Source]
 
 @dataclass(frozen=True)
 class Asked:
-    """What a job says of data of its own, whatever their kind."""
+    """A job's settings for data of its own, common to all kinds."""
 
     path: str
     test_path: str | None
@@ -137,7 +137,7 @@ def _tested(other: Source, classes: dict[str, int], fitted: Any) -> tuple[NDArra
 
 
 def _max_value(train_x: NDArray[Any], fitted: Any) -> int:
-    """What a sample is divided by."""
+    """The divisor of samples: 255 for images, the largest training value for other uint8, else 1."""
     if isinstance(fitted, ImageEncoder):
         return MAX_PIXEL
     return max(1, int(train_x.max())) if train_x.dtype == np.uint8 else 1

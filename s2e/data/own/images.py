@@ -196,7 +196,7 @@ def paths_of(root: Path, trusted: TrustedSpec, **asked: Any) -> list[str]:
 
 
 class _Tables:
-    """How the tables of a job are read, and where their images are."""
+    """Reads the tables of a job and finds the images that they name."""
 
     def __init__(self, root: Path, asked: Mapping[str, Any]) -> None:
         """Raises DataError for a folder outside the data root, and a published set that is not laid out so."""

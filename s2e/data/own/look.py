@@ -50,7 +50,7 @@ def look(data: DataSpec, data_root: str) -> dict[str, Any]:
 
 
 def preview(whole: Dataset) -> dict[str, Any]:
-    """What a user should see before the first training."""
+    """Facts about the data that a user should see before the first training."""
     labels = torch.cat([whole.train_labels, whole.test_labels]).numpy()
     names = whole.class_names or tuple(map(str, range(whole.n_classes)))
     count_C = np.bincount(labels, minlength=whole.n_classes)

@@ -132,7 +132,7 @@ def _from_text(path: Path, header: bool, delimiter: str) -> Frame:
 
 
 def _delimiter(path: Path) -> str:
-    """What is most frequent in the first line."""
+    """The delimiter that is most frequent in the first line."""
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         line = file.readline(1_000_000)
     return max(DELIMITERS, key=lambda name: line.count(DELIMITERS[name]))
