@@ -28,7 +28,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a try."""
+    """The outcome of a try."""
 
     taken: bool
     words: str

@@ -1,4 +1,4 @@
-"""Who asks: the key of a request, or the session a browser got for one, looked up and remembered for a moment.
+"""Identifies callers: the key of a request, or a browser's session, is looked up and remembered for a moment.
 
 A key that is shown is always judged, also where none is needed. A key that was revoked or has expired is refused within
 ``REMEMBERED_S`` by every api process.
@@ -50,7 +50,7 @@ BOOTSTRAP = Caller("admin", None, frozenset(SCOPES))
 
 @dataclass(frozen=True)
 class _Known:
-    """What the database said of a key."""
+    """A key as the database has it."""
 
     caller: Caller
     digest: str
@@ -75,11 +75,11 @@ class Callers:
         return self._ring is not None
 
     def judges(self, secret: str) -> bool:
-        """Whether a secret matters: where no key is needed, only one that is plainly a key of ours."""
+        """True if a secret is judged: any where a key is needed, and elsewhere only one that has the form of ours."""
         return self._ring is not None or secret.startswith(keys.PREFIX)
 
     async def of_request(self, request: HTTPConnection) -> Caller:
-        """Who sent a request to the API. Raises Unauthorized, TooMany."""
+        """The sender of a request to the API. Raises Unauthorized, TooMany."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         secret, cookie = token.strip() if scheme.lower() == "bearer" else "", request.cookies.get(COOKIE, "")
         if not self.judges(secret) and not cookie:
@@ -95,7 +95,7 @@ class Callers:
         return caller
 
     async def of_secret(self, secret: str, address: str) -> Caller | None:
-        """Whose secret this is; None: nobody's. Raises TooMany after many wrong ones from an address."""
+        """The owner of a secret; None: nobody. Raises TooMany after many wrong secrets from an address."""
         digest = keys.digest_of(secret)
         if digest not in self._good and (wait_s := self._wrong.wait_s(address)):
             raise TooMany("too many wrong keys came from your address; wait", wait_s)
@@ -128,7 +128,7 @@ class Callers:
         return open_session(bytes.fromhex(keys.digest_of(secret)), caller.key_id)
 
     async def still_may(self, caller: Caller) -> bool:
-        """Whether the key of somebody who was let in before is still good."""
+        """True if the key of a caller who was let in before is still good."""
         return caller.key_id is None or await self._of_id(caller.key_id) is not None
 
     async def _of_cookie(self, cookie: str) -> Caller | None:

@@ -18,8 +18,8 @@ from service.store import queries
 from service.store.models import Job
 
 LONG_S, PAUSE = 0.2, 10
-"""Where reading a curve takes long, as with thousands of trials, it is read again after ten times as long while the job
-runs: what is told meanwhile is the curve of a moment ago."""
+"""A curve that takes longer than LONG_S to read, as with thousands of trials, is read again after PAUSE times as long
+while the job runs. Until then readers get the curve of a moment ago."""
 MOST_KEPT = 64
 
 

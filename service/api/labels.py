@@ -32,7 +32,7 @@ _Likely = Annotated[str | None, Query(max_length=200, description="only rows tha
 
 
 class Asked:
-    """Which labels a request wants, judged by what."""
+    """The labels that a request wants, and the kind of audit that judges them."""
 
     def __init__(
         self,

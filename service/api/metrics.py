@@ -44,7 +44,7 @@ class Metrics:
 
 
 class _Stored:
-    """What the database says."""
+    """Metrics read from the database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

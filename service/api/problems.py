@@ -124,7 +124,7 @@ async def _database_error(request: Request, error: Exception) -> Response:
 
 
 def unavailable(error: Exception) -> ServiceError:
-    """What is told of an error of the database."""
+    """The answer to an error of the database: 503 for an outage, 500 for a bug of ours."""
     reason = reason_of(error)
     if reason is None:
         log.error("unhandled error of the database", exc_info=error)

@@ -52,8 +52,8 @@ def section_of(asked: DatasetIn) -> dict[str, Any]:
 
 
 def look(section: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    """What a process of its own sees in the data. Raises SpecError for data that cannot train, Conflict where this
-    service cannot look."""
+    """Facts about the data, read by a process of its own. Raises SpecError for data that cannot train, Conflict where
+    this service cannot look."""
     question = json.dumps({"data": section, "data_root": str(data_root(settings))})
     # -P: nothing in the folder the service was started in stands in for this package
     command = [sys.executable, "-P", "-m", "s2e.data.own.look"]

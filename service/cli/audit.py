@@ -23,7 +23,7 @@ from service.cli.options import AsJson, DataRoot, Key, Url, out
 
 
 class Score(StrEnum):
-    """Which trainings judge."""
+    """Kinds of audits, by the trainings that judge."""
 
     cross_fitted = "cross_fitted"
     free = "free"

@@ -101,7 +101,7 @@ def print_report(report: Report, console: Console | None = None) -> None:
 
 
 def print_places(console: Console, places: Sequence[tuple[str, object]]) -> None:
-    """Where things are, one a line: a name, and a path or a command."""
+    """Print one place a line: its name, and a path or a command."""
     width = max((len(name) for name, _ in places), default=0) + 2
     for name, place in places:
         console.print(f"  {name + ':':<{width}}{place}", soft_wrap=True, markup=False)

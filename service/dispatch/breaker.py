@@ -57,7 +57,7 @@ class Breaker:
         self._jobs.pop(job_id, None)
 
     def waits(self, job_id: str) -> bool:
-        """Whether the next try of the job has to wait."""
+        """True while the job's next try has to wait."""
         circuit = self._jobs.get(job_id)
         return circuit is not None and self.now_s() < circuit.until_s
 

@@ -80,7 +80,7 @@ class Dispatcher:
         self._led: set[str] = set()
         self._turns = Turns()
         self._told: list[Event] = []
-        """What the backend told and the database does not have yet."""
+        """Events that the backend told and the database does not have yet."""
         self._away = False
         self._errors: Counter[str] = Counter()
         self._workers_at_s = 0.0

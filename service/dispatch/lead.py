@@ -1,4 +1,4 @@
-"""What one dispatcher has in its hands: database, backend, and what it knows of the jobs that it leads."""
+"""One dispatcher's tools: database, backend, breaker, and its memory of the jobs that it leads."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Lead:
         self._recent: dict[str, None] = {}
 
     def recall(self, job_id: str) -> KnownJob:
-        """What is known of a job; its spec at least."""
+        """The memory of a job, begun with its spec and owner if there is none."""
         if job_id not in self._known:
             with self.database.read() as session:
                 spec, owner = rounds.load_spec(session, job_id), rounds.load_owner(session, job_id)
@@ -37,11 +37,11 @@ class Lead:
         return self._known[job_id]
 
     def known(self, job_id: str) -> KnownJob | None:
-        """What is known of a job, as far as it was read."""
+        """The memory of a job; None if there is none."""
         return self._known.get(job_id)
 
     def remember(self, job_id: str) -> KnownJob:
-        """What is known of a job that is about to read its rounds; of many jobs only the last keep theirs."""
+        """The memory of a job that is about to read its rounds; only the jobs that read theirs last keep them."""
         self._recent.pop(job_id, None)
         self._recent[job_id] = None
         if len(self._recent) > MOST_KNOWN:

@@ -28,7 +28,7 @@ class Child:
     name: str
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
-    """What it is told beside this process's own."""
+    """Variables beside those of this process."""
     needs: Child | None = None
     """It has to begin anew when that one died, and ends before it."""
     process: subprocess.Popen[bytes] | None = None

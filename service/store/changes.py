@@ -1,4 +1,4 @@
-"""How anything changes: the job's row is locked first, the change is checked, and it leaves a row and an event.
+"""Every change of state: the job's row is locked first, the change is checked, and it leaves a row and an event.
 
 All writers of a job queue behind its row, so an event's id grows in the order of the commits a reader sees.
 """

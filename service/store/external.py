@@ -119,7 +119,7 @@ def _reported(trial: Trial, attempt: Attempt, stale: str = "") -> Reported:
 
 
 def _was_told(trial: Trial, attempt: Attempt, end: TrialResult | PopulationLost) -> bool:
-    """Whether an attempt that has ended was ended by just this; False for one that was taken back.
+    """True if an attempt that has ended was ended by just this; False for one that was taken back.
 
     Raises Conflict when another end was told before.
     """

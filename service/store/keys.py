@@ -76,7 +76,7 @@ def state_of(row: KeyRow, now: datetime | None = None) -> str:
 
 
 def is_stale(row: KeyRow) -> bool:
-    """Whether its last use is to be written down again."""
+    """True if its last use is due to be written down again."""
     return row.last_used_at is None or utc_now() - row.last_used_at > timedelta(seconds=_USED_S)
 
 

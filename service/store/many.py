@@ -91,6 +91,6 @@ def _arrays(dialect: Dialect, table: Table, rows: Rows) -> dict[str, list[Any]]:
 
 @cache
 def _binder(dialect: Dialect, table: Table, name: str) -> Any:
-    """What makes a value one that the driver takes; None where it takes it as it is."""
+    """SQLAlchemy's conversion of a value to one that the driver takes; None if the driver takes it as it is."""
     kind = table.c[name].type
     return kind.dialect_impl(dialect).bind_processor(dialect)

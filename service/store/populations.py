@@ -255,7 +255,7 @@ def _record_finished(session: Session, job: Job, trials: Sequence[Trial], event:
 
 
 def _goes_on(session: Session, job: Job) -> None:
-    """What trains is not blocked."""
+    """Unblock the job: one that trains is not blocked."""
     if job.state == "blocked":
         move_job(session, job, "running")
 

@@ -75,7 +75,7 @@ _COUNT = update(_J).where(_J.c.id == bindparam("_id")).values(n_trials_done=_J.c
 
 @dataclass(frozen=True)
 class Leased:
-    """What never changes about a lease."""
+    """The facts about a lease that never change."""
 
     trial_id: str
     job_id: str
@@ -126,7 +126,7 @@ def reports_together(session: Session, orders: Sequence[Report | End]) -> dict[O
 
 
 def _known(session: Session, orders: Sequence[Report | End]) -> dict[str, Leased]:
-    """What never changes about the leases of these orders, but of those that are not their trial's."""
+    """The unchanging facts about the leases of these orders; orders whose lease is not their trial's are left out."""
     if new := [order.lease for order in orders if order.lease not in _leases]:
         for row in session.connection().execute(_FACTS, {"leases": new}).all():
             spec = external_spec(session, row.job_id)

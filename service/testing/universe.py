@@ -39,7 +39,7 @@ _ENDS = (PopulationFinished, PopulationLost, PopulationChecked)
 
 @dataclass(frozen=True)
 class Rates:
-    """How often something goes wrong: a share of all writes, polls, populations or steps."""
+    """Frequencies of faults: each a share of all writes, polls, populations or steps."""
 
     crash: float = 0.01
     freeze: float = 0.01
@@ -198,7 +198,7 @@ class FaultyDatabase(Database):
 
 @dataclass(frozen=True)
 class End:
-    """What a universe came to."""
+    """The end of a universe: the job's history and report, and the count of faults and steps."""
 
     history: list[RoundRecord]
     report: Report

@@ -58,7 +58,7 @@ def revoke_key(session: WriteSession, key_id: KeyId) -> words.Key:
 @router.get("/me", operation_id="get_me")
 @needs(READ)
 def get_me(session: ReadSession, settings: SettingsDep, caller: CallerDep) -> words.Caller:
-    """Who asks, with which scopes, and how much of the quotas is used."""
+    """The caller's owner and scopes, and how much of the quotas is used."""
     return words.Caller(
         owner=caller.owner,
         key_id=caller.key_id,
@@ -78,7 +78,7 @@ def list_audit(
     owner: Annotated[str | None, Filter] = None,
     target: Annotated[str | None, Filter] = None,
 ) -> Page[words.AuditEntry]:
-    """What was changed and by whom, newest first."""
+    """The audit log, newest entry first: each change and who made it."""
     rows = audit.entries(session, paging.limit, paging.after(int), owner, target)
     return paging.page(rows, lambda row: (row.id,), lambda shown: list(map(_entry, shown)))
 
