@@ -1,4 +1,4 @@
-"""How many trials a search rule needs: every searcher of the catalog on tables of recorded trainings.
+"""The number of trials a search rule needs: every searcher of the catalog on tables of recorded trainings.
 
     python -m benchmarks.bench_search [--parts main start policies noise batch long] [--tables sym50 pair45]
                                       [--repeats N] [--searchers NAME ...] [--results FOLDER] [--tiny]

@@ -1,4 +1,4 @@
-"""What the final comparison of a job finds, and what it costs: simulated, with the product's own rules.
+"""The findings and the cost of a job's final comparison: simulated, with the product's own rules.
 
     python -m benchmarks.bench_verdict [--repeats N] [--results FOLDER]
 

@@ -1,4 +1,4 @@
-"""What every list and view of the API costs with a big job (10,000 trials x 200 epochs) and with 1,000 jobs, and the
+"""The cost of every list and view of the API with a big job (10,000 trials x 200 epochs) and with 1,000 jobs, and the
 memory of an api process that five readers ask for all of them at once.
 
     python -m benchmarks.bench_views [--trials 10000] [--epochs 200] [--jobs 1000] [--postgres] [--tiny]

@@ -58,7 +58,7 @@ class Connection:
 
 @dataclass
 class Tally:
-    """What the clients of one run saw."""
+    """Everything the clients of one run saw."""
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """Of every answered request, by its kind."""

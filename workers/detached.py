@@ -47,7 +47,7 @@ class Batch(TypedDict):
 
 
 class State(TypedDict):
-    """What a trainer says of itself: whose code it runs, where it is, what it has, and the population in its hands."""
+    """A trainer's account of itself: release of its code, node, resources, and the population in its hands."""
 
     release: str
     node: str
@@ -95,7 +95,7 @@ class Trainer:
         threading.Thread(target=self._watch, name="orphan-watch", daemon=True).start()
 
     def state(self) -> State:
-        """Where it is and what it does; asking keeps no orphan alive."""
+        """The trainer's release, node and work; asking keeps no orphan alive."""
         import ray
 
         with self._changed:
@@ -245,7 +245,7 @@ class Trainer:
 
 
 def _search_path() -> list[str]:
-    """Where this process finds modules, without Ray's own folders: what Ray brings along is none of the training's."""
+    """This process's module search path without Ray's own folders: Ray's packages are none of the training's."""
     ray = sys.modules.get("ray")
     its_own = str(Path(str(ray.__file__)).parent) if ray is not None else None
     return [entry for entry in sys.path if entry and (its_own is None or not entry.startswith(its_own))]

@@ -18,12 +18,12 @@ def name_of(node: dict[str, Any]) -> str:
 
 
 def fits(total: dict[str, float], asks: dict[str, float]) -> bool:
-    """Whether a node that has ``total`` could ever hold what ``asks`` for that much."""
+    """True if a node with the resources ``total`` could ever hold a population that needs ``asks``."""
     return all(total.get(name, 0) >= n for name, n in asks.items())
 
 
 def words(asks: dict[str, float]) -> str:
-    """What a population asks for, in words."""
+    """The resources a population needs, in words."""
     return "a GPU" if "GPU" in asks else f"{asks['CPU']:g} CPU"
 
 

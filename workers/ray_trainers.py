@@ -45,7 +45,7 @@ class Hands:
     answer: Any = None
     """Its state, asked for while it is on its way."""
     wanted_s: float = 0.0
-    """When it was last wanted, or first asked."""
+    """Time at which it was last wanted, or first asked."""
 
 
 class Trainers:
@@ -140,7 +140,7 @@ class Trainers:
                 self.dismiss(hands)
 
     def answers(self) -> dict[Any, Hands]:
-        """What the trainers on their way are going to answer."""
+        """The trainers on their way, by the reference to the answer of each."""
         return {hands.answer: hands for hands in self._coming.values()}
 
     def arrived(self, hands: Hands) -> None:

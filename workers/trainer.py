@@ -84,7 +84,7 @@ def warm_up() -> None:
 
 
 def cause_of(error: Exception, data_root: str | None) -> str:
-    """What is wrong with this place, in a few words; empty where the training itself is at fault."""
+    """The fault of this place, in a few words; empty where the training itself is at fault."""
     if isinstance(error, TrialError):
         return "place failed" if error.retryable else ""
     if isinstance(error, DataError):
@@ -121,7 +121,7 @@ def _train(key: PopulationKey, population: Population, artifact_root: str, data_
 
 
 class _Holding:
-    """How long something that could not be written has waited."""
+    """The wait of something that could not be written."""
 
     def __init__(self) -> None:
         self._began_s, self._n = time.monotonic(), 0
