@@ -164,7 +164,7 @@ def http(service: Running) -> httpx.Client:
 
 @pytest.fixture(scope="session")
 def count_rows() -> Callable[[Database], dict[str, int]]:
-    """How many rows each table has."""
+    """Counts the rows of each table."""
 
     def count(database: Database) -> dict[str, int]:
         with database.read() as session:

@@ -1,4 +1,4 @@
-"""What is recommended while a job runs: computed when a trial has succeeded, and not for every reader."""
+"""Recommendations while a job runs: computed when a trial has succeeded, and not for every reader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose turn it is between owners, budgets that end a job with its report, pauses that keep what was trained."""
+"""Turns between owners, budgets that end a job with its report, pauses that keep what was trained."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OWNER = "test:1"
 
 
 def starts(turns: Turns, n_places: int, under_way: dict[str, int]) -> list[str]:
-    """Who gets the places of one pass, where everybody waits for one."""
+    """The jobs that get the places of one pass, where everybody waits for one."""
     given: list[str] = []
     for job_id in turns.take(lambda _: len(given) < n_places, under_way):
         given.append(job_id)

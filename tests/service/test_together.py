@@ -60,7 +60,7 @@ def grants(answers: list[Any]) -> list[Grant]:
 
 
 def rows(database: Database, job_id: str) -> dict[str, list[Any]]:
-    """What is stored of a job, without names and times."""
+    """Every row of a job, without names and times."""
     with database.read() as session:
         trials = session.scalars(select(Trial).where(Trial.job_id == job_id).order_by(Trial.k)).all()
         k_of = {trial.id: trial.k for trial in trials}
@@ -84,7 +84,7 @@ def rows(database: Database, job_id: str) -> dict[str, list[Any]]:
 
 
 class Statements:
-    """How many statements a database has been sent."""
+    """Counts the statements that a database is sent."""
 
     def __init__(self, database: Database) -> None:
         self.n = 0

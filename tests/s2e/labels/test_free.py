@@ -264,7 +264,7 @@ def test_rows_carry_the_numbers_of_the_file(root: Path) -> None:
 
 
 def test_the_order_of_an_epoch_is_walked_once(root: Path) -> None:
-    """What the sums rest on: no sample twice in an epoch."""
+    """The sums rest on it: no sample comes twice in an epoch."""
     trials = StackedTrials(population(), torch.device("cpu"), torch.float64, str(root))
     order = epoch_order(trials, 0)
     assert len(order.flatten().unique()) == order.numel()
