@@ -103,17 +103,17 @@ def estimated(
     return noise
 
 
-def in_words(found: NoiseEstimate) -> EstimatedNoise:
+def in_words(noise: NoiseEstimate) -> EstimatedNoise:
     """An estimate as a spec holds it."""
-    low, high = found.interval
+    low, high = noise.interval
     return EstimatedNoise(
-        noise_rate=min(found.noise_rate, MOST),
+        noise_rate=min(noise.noise_rate, MOST),
         low=low,
         high=high,
-        transition=found.transition,
-        kind=found.kind,
-        n_rows=found.n_rows,
-        alarms=tuple(alarm.text for alarm in found.alarms),
+        transition=noise.transition,
+        kind=noise.kind,
+        n_rows=noise.n_rows,
+        alarms=tuple(alarm.text for alarm in noise.alarms),
     )
 
 

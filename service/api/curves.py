@@ -66,12 +66,12 @@ def _read(session: Session, job: Job, metric: str, max_points: int) -> Curves:
     return Curves(metric=metric, epochs=tuple(epochs), items=items)
 
 
-def table(found: Curves) -> tuple[list[str], list[tuple[Any, ...]]]:
+def table(curves: Curves) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Head and rows of a table with a row for each label and epoch."""
     rows = [
         (curve.label, curve.n_trials, epoch, *point)
-        for curve in found.items
-        for epoch, *point in zip(found.epochs, curve.mean, curve.low, curve.high, strict=True)
+        for curve in curves.items
+        for epoch, *point in zip(curves.epochs, curve.mean, curve.low, curve.high, strict=True)
     ]
     return ["label", "n_trials", "epoch", "mean", "low", "high"], rows
 

@@ -283,10 +283,10 @@ def new_owner() -> str:
 
 def _by_job(events: Iterable[Event]) -> dict[str, list[Event]]:
     """The events of each job, in order."""
-    found: dict[str, list[Event]] = {}
+    by_job: dict[str, list[Event]] = {}
     for event in events:
-        found.setdefault(event.key.job_id, []).append(event)
-    return found
+        by_job.setdefault(event.key.job_id, []).append(event)
+    return by_job
 
 
 def configure_logging() -> None:

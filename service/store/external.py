@@ -212,10 +212,10 @@ def _leased(session: Session, which: ColumnElement[bool]) -> Leased:
 
 
 def _of_lease(session: Session, lease: str, trial_id: str) -> tuple[Trial, Attempt]:
-    found = _leased(session, (Attempt.lease == lease) & (Attempt.trial_id == trial_id))
-    if not found:
+    rows = _leased(session, (Attempt.lease == lease) & (Attempt.trial_id == trial_id))
+    if not rows:
         raise NotFound("lease of this trial", lease)
-    return found[0]
+    return rows[0]
 
 
 def lease_names(job_id: str, key: str | None, n: int) -> list[str]:

@@ -81,12 +81,12 @@ def _kind(table: Table, name: str) -> str:
 
 
 def _arrays(dialect: Dialect, table: Table, rows: Rows) -> dict[str, list[Any]]:
-    found = {}
+    arrays = {}
     for name in rows[0]:
         bind = _binder(dialect, table, name)
         values = [row[name] for row in rows]
-        found[name] = values if bind is None else [bind(value) for value in values]
-    return found
+        arrays[name] = values if bind is None else [bind(value) for value in values]
+    return arrays
 
 
 @cache

@@ -132,22 +132,22 @@ def under_way(session: Session, job_id: str, keys: Iterable[PopulationKey]) -> f
 
 
 def _trials(session: Session, job_id: str, round_: int, group: int) -> list[Trial]:
-    found = select(Trial).where(Trial.job_id == job_id, Trial.round == round_, Trial.group == group)
-    return list(session.scalars(found.order_by(Trial.k)))
+    query = select(Trial).where(Trial.job_id == job_id, Trial.round == round_, Trial.group == group)
+    return list(session.scalars(query.order_by(Trial.k)))
 
 
 def _populations(session: Session, job_id: str, events: Sequence[Event]) -> dict[tuple[int, int], list[Trial]]:
     """The trials of every population that these events are about, in one query for each round."""
-    found: dict[tuple[int, int], list[Trial]] = {(event.key.round, event.key.group): [] for event in events}
+    populations: dict[tuple[int, int], list[Trial]] = {(event.key.round, event.key.group): [] for event in events}
     epochs_alone = all(isinstance(event, EpochReported) for event in events)
-    for m in sorted({round_ for round_, _ in found}):
-        groups = [group for round_, group in found if round_ == m]
+    for m in sorted({round_ for round_, _ in populations}):
+        groups = [group for round_, group in populations if round_ == m]
         query = select(Trial).where(Trial.job_id == job_id, Trial.round == m, Trial.group.in_(groups))
         if epochs_alone:  # then nobody asks for the schedules, which are most of a row
             query = query.options(defer(Trial.spec))
         for trial in session.scalars(query.order_by(Trial.k)):
-            found[m, trial.group].append(trial)
-    return found
+            populations[m, trial.group].append(trial)
+    return populations
 
 
 def _is_current(trials: Sequence[Trial], key: PopulationKey) -> bool:
@@ -299,12 +299,12 @@ def _halve(session: Session, job: Job, round_: int, most: int) -> None:
 
 
 def _n_lost(session: Session, trials: Sequence[Trial]) -> Counter[str]:
-    found = session.execute(
+    rows = session.execute(
         select(Attempt.trial_id, func.count())
         .where(Attempt.trial_id.in_([trial.id for trial in trials]), Attempt.outcome == "lost")
         .group_by(Attempt.trial_id)
     )
-    return Counter(dict(found.all()))
+    return Counter(dict(rows.all()))
 
 
 def _close_attempts(session: Session, trials: Sequence[Trial], outcome: str, reason: str) -> None:

@@ -292,8 +292,8 @@ def curves(session: Session, job_id: str, metric: str, numbers: Sequence[int]) -
 def labels(session: Session, job_id: str) -> list[tuple[str, int]]:
     """Each label of a job and its number of trials, in the order they first appear."""
     query = select(Trial.label, func.count()).where(Trial.job_id == job_id).group_by(Trial.label)
-    found = session.execute(query.order_by(func.min(Trial.round), func.min(Trial.k)))
-    return [(label, n) for label, n in found]
+    rows = session.execute(query.order_by(func.min(Trial.round), func.min(Trial.k)))
+    return [(label, n) for label, n in rows]
 
 
 def report(session: Session, job_id: str) -> JobReport | None:
@@ -321,12 +321,12 @@ def events_after(
 ) -> list[tuple[int, str, dict[str, Any]]]:
     """(id, kind, data) of a job's events behind ``last_id``, in order; those of epochs with their numbers."""
     query = select(JobEvent.id, JobEvent.kind, JobEvent.data).where(JobEvent.job_id == job_id, JobEvent.id > last_id)
-    found = [(i, kind, data) for i, kind, data in session.execute(query.order_by(JobEvent.id).limit(limit))]
-    referring = [data for _, kind, data in found if kind == "epochs" and "trials" not in data]
+    events = [(i, kind, data) for i, kind, data in session.execute(query.order_by(JobEvent.id).limit(limit))]
+    referring = [data for _, kind, data in events if kind == "epochs" and "trials" not in data]
     if not referring:
-        return found
+        return events
     numbers = _numbers_of(session, job_id, referring)
-    return [(i, kind, _with_numbers(data, numbers) if kind == "epochs" else data) for i, kind, data in found]
+    return [(i, kind, _with_numbers(data, numbers) if kind == "epochs" else data) for i, kind, data in events]
 
 
 Place = tuple[int, int, int, int]

@@ -224,13 +224,13 @@ def _ends(connection: Connection, orders: Sequence[End], known: dict[str, Leased
     for trial_id, attempt, epoch, *numbers in rows:
         named = dict(zip(EPOCH_NUMBERS, numbers, strict=True))
         told.setdefault((trial_id, attempt), []).append(EpochMetrics(k=0, epoch=epoch, **named))
-    found = {}
+    results = {}
     for order in orders:
         leased = known[order.lease]
         epochs = told.get((leased.trial_id, leased.attempt), ())
         with suppress(Invalid):  # whoever refuses says why
-            found[order] = end_of(leased.spec, epochs, leased.n_epochs, leased.tail, order.validation_accuracy)
-    return found
+            results[order] = end_of(leased.spec, epochs, leased.n_epochs, leased.tail, order.validation_accuracy)
+    return results
 
 
 def _finish(
