@@ -138,8 +138,8 @@ def collect() -> Callable[..., list[Event]]:
 
 
 def _find_initdb() -> Path | None:
-    found = shutil.which("initdb")
-    candidates = [Path(found)] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    initdb = shutil.which("initdb")
+    candidates = [Path(initdb)] if initdb else sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     return candidates[-1] if candidates else None
 
 

@@ -87,9 +87,9 @@ def settings(tmp_path: Path, settings_in: Callable[[Path], Settings]) -> Setting
 
 @pytest.fixture
 def database(settings: Settings) -> Iterator[Database]:
-    found = Database(settings.database_url)
-    yield found
-    found.close()
+    opened = Database(settings.database_url)
+    yield opened
+    opened.close()
 
 
 @dataclass
@@ -153,8 +153,8 @@ def by_formula(trial: TrialSpec) -> SimulatedTrial:
 
 @pytest.fixture
 def service(settings: Settings) -> Iterator[Running]:
-    with running(settings) as found:
-        yield found
+    with running(settings) as started:
+        yield started
 
 
 @pytest.fixture
@@ -319,5 +319,5 @@ def _ended_in_process(job: dict[str, Any]) -> QuickSearch:
 @pytest.fixture(params=["quick_search", "quick_comparison"])
 def quick_job(request: pytest.FixtureRequest) -> QuickSearch:
     """A job of each kind in turn."""
-    found: QuickSearch = request.getfixturevalue(request.param)
-    return found
+    job: QuickSearch = request.getfixturevalue(request.param)
+    return job

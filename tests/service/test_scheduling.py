@@ -262,8 +262,8 @@ def test_a_trainer_that_pauses_leaves_a_checkpoint_and_its_successor_ends_with_t
 
 
 def results(events: list[Event]) -> list[tuple[float | None, ...]]:
-    found: list[TrialResult] = [r for event in events if isinstance(event, PopulationFinished) for r in event.results]
-    return [(result.objective, result.test_accuracy) for result in found]
+    ended: list[TrialResult] = [r for event in events if isinstance(event, PopulationFinished) for r in event.results]
+    return [(result.objective, result.test_accuracy) for result in ended]
 
 
 def rows(events: list[Event]) -> list[Any]:

@@ -172,8 +172,8 @@ def test_two_processes_lease_no_trial_twice(each_database: Database) -> None:
     def program() -> None:
         url = each_database.engine.url.render_as_string(hide_password=False)
         own = Database(url)
-        while found := grants(write(own, [ask(job_id) for _ in range(4)], 3)):
-            leased.extend(grant.id for grant in found)
+        while granted := grants(write(own, [ask(job_id) for _ in range(4)], 3)):
+            leased.extend(grant.id for grant in granted)
         own.close()
 
     threads = [threading.Thread(target=program) for _ in range(2)]
