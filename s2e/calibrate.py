@@ -34,7 +34,7 @@ WORTH = 0.95
 MEMORY_SHARE = 0.8
 """Of the memory there is, for all processes together."""
 Progress = Callable[[str], None]
-"""Told what is measured next."""
+"""Hears about the next measurement."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def calibrate(
 
 
 def _unseen(_: str) -> None:
-    """Progress that nobody follows."""
+    """Progress that nobody watches."""
 
 
 def _cases(

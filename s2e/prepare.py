@@ -19,7 +19,7 @@ MOST = 0.999
 
 
 def needs_estimate(spec: JobSpec) -> bool:
-    """True if something of the job follows the noise of given labels, and nobody has estimated it yet."""
+    """True if some setting of the job depends on the noise of given labels, and it is not estimated yet."""
     data = spec.data
     if data.truth_is_known or data.estimate is not None or spec.trials == "external":
         return False
@@ -29,12 +29,12 @@ def needs_estimate(spec: JobSpec) -> bool:
 
 
 def needs_count(data: DataSpec) -> bool:
-    """True if some rows are said to be right, and nobody has counted them yet."""
+    """True if some rows are marked as trusted, and are not counted yet."""
     return data.trusted.is_declared and data.trusted.counted is None
 
 
 Keep = Callable[["CrossFitted"], None]
-"""Takes what the fit behind an estimate says of every label."""
+"""Takes the verdict on every label by the fit behind an estimate."""
 
 
 def prepared(spec: JobSpec, data_root: str | None = None, keep: Keep | None = None) -> JobSpec:
@@ -70,7 +70,7 @@ def with_noise(spec: JobSpec, noise: EstimatedNoise) -> JobSpec:
 
 
 def informed(spec: JobSpec, estimate: Estimate) -> JobSpec:
-    """The job that knows what the check of a worker found out about its data, as far as it has to."""
+    """The job with the findings of a worker's check about its data, as far as it needs them."""
     if estimate.trusted is not None and needs_count(spec.data):
         spec = replace(spec, data=replace(spec.data, trusted=replace(spec.data.trusted, counted=estimate.trusted)))
     return with_noise(spec, estimate.noise) if estimate.noise is not None and needs_estimate(spec) else spec

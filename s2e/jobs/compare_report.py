@@ -1,4 +1,4 @@
-"""From a finished comparison to its report: figures with intervals, paired differences, and what they support."""
+"""From a finished comparison to its report: figures with intervals, paired differences, and the claim they support."""
 
 from __future__ import annotations
 

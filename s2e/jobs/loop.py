@@ -19,7 +19,7 @@ from s2e.words import JobSpec, Population, Round, RoundRecord, TrialError, Trial
 
 
 def next_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
-    """The round that follows ``history``; None when the job is done, or what follows does not fit into its budget."""
+    """The round that follows ``history``; None if the job is done, or the round exceeds its budget."""
     round_ = KINDS[spec.kind].next_round(spec, history)
     return None if round_ is None or exceeded(spec, history, round_) else round_
 

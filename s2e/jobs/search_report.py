@@ -145,7 +145,7 @@ def _row(spec: JobSpec, label: str, retrained: Sequence[tuple[TrialSpec, TrialRe
 
 
 def _measured(retrained: Sequence[tuple[TrialSpec, TrialResult]]) -> str:
-    """The accuracy that the comparison rests on: test accuracy, unless whoever trained measured validation alone."""
+    """The accuracy that the comparison rests on: test accuracy, unless the trainer measured validation alone."""
     has_test = any(result.test_accuracy is not None for _, result in retrained)
     has_validation = any(result.validation_accuracy is not None for _, result in retrained)
     return "validation_accuracy" if has_validation and not has_test else "test_accuracy"

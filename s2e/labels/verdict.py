@@ -62,13 +62,13 @@ class NoiseEstimate:
 
     @property
     def is_doubtful(self) -> bool:
-        """An alarm says that the matrix may be wrong, not only what it looks like."""
+        """True if an alarm says that the matrix may be wrong, not only how it looks."""
         return any(alarm.code != "asymmetric" for alarm in self.alarms)
 
 
 @dataclass(frozen=True)
 class Halves:
-    """Labels of one half of the rows, predicted by what the other half says: gains in ln P, mean over rows."""
+    """Labels of one half of the rows, predicted by a fit to the other half: gains in ln P, mean over rows."""
 
     over_shares: float
     """Of the better of both matrices over the shares of the labels."""
@@ -79,7 +79,7 @@ class Halves:
 
 
 def cross_halves(p_SC: Array, label_S: Labels, fit: TransitionFit, seed: int) -> Halves:
-    """The exponent is that of the fit, the matrices are fitted anew on each half of ``N_SPLITS`` random cuts."""
+    """The exponent is that of the fit; the matrices are refitted on each half of ``N_SPLITS`` random cuts."""
     n_rows = len(label_S)
     q_SC = tempered(np.log(np.clip(p_SC, SMALLEST_LIKELIHOOD, 1)), fit.exponent)
     full_S, symmetric_S = np.zeros((2, n_rows))

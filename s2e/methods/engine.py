@@ -44,7 +44,7 @@ class Engine(Protocol):
     label_KS: torch.Tensor
     tensors: dict[str, torch.Tensor]
     t: int
-    """The epoch on the host, for what changes with the stage of a training."""
+    """The epoch on the host, for methods that change with the stage of a training."""
     epoch: torch.Tensor
     """t, as a tensor without axes."""
     step: torch.Tensor

@@ -45,7 +45,7 @@ class Listed:
 
 
 def listing(kind: str | None = None) -> dict[str, tuple[Listed, ...]]:
-    """All parts of all kinds, or of one, and behind those of a kind what of it is broken."""
+    """All parts of all kinds, or of one; those of a kind that are broken come last."""
     return {name: _listed(name, registry) for name, registry in REGISTRIES.items() if kind in (None, name)}
 
 

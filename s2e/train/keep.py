@@ -1,4 +1,4 @@
-"""A population trained, with what is kept of it: models, noise records, and checkpoints of trials that go on later."""
+"""Training a population and keeping its results: models, noise records, and checkpoints of trials that go on later."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class Keeper(Protocol):
-    """Keeps what outlives a population."""
+    """Keeps the results that outlive a population."""
 
     def begin(self, population: Population) -> None:
         """The population is about to be trained."""
@@ -51,7 +51,7 @@ class NotKept:
 
 @dataclass(frozen=True)
 class Paused:
-    """The population has stopped between two epochs, and is kept: whoever trains it next goes on from there."""
+    """The population has stopped between two epochs, and is kept: the next trainer goes on from there."""
 
 
 def train_kept(

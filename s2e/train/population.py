@@ -207,7 +207,7 @@ class StackedTrials:
 
     @torch.no_grad()
     def remember(self, index: torch.Tensor, logits_KNBC: torch.Tensor) -> None:
-        """Keep what the networks predict for the training samples ``index`` ([B] shared or [K, B])."""
+        """Keep the networks' predictions for the training samples ``index`` ([B] shared or [K, B])."""
         if self.margins is not None:
             self.margins.add(index, logits_KNBC, pick(self.label_KS, index))
         predicted_KNB = logits_KNBC.argmax(-1).to(self.predicted_KNS.dtype)

@@ -164,7 +164,7 @@ class TrialEpochs:
 
 @dataclass(frozen=True, kw_only=True)
 class LeasedTrial:
-    """A trial to be trained by whoever asked: R(t) for every epoch, and the lease to show with each report."""
+    """A trial that the caller is to train: R(t) for every epoch, and the lease to show with each report."""
 
     id: str
     round: int
@@ -228,7 +228,7 @@ class TrialSchedule:
 
 @dataclass(frozen=True)
 class TrialSchedules:
-    """Every trial's R(t), thinned to the same epochs; or what has changed of it."""
+    """Every trial's R(t), thinned to the same epochs; or only the trials that have changed."""
 
     epochs: tuple[int, ...]
     items: tuple[TrialSchedule, ...]
@@ -365,7 +365,7 @@ class NumberTables:
 
 @dataclass(frozen=True)
 class Worker:
-    """A place that trains: what it has, and how many populations it trained when last seen."""
+    """A place that trains: its resources, and how many populations it trained when last seen."""
 
     name: str
     cpus: float

@@ -229,7 +229,7 @@ class DataSpec:
 
     @property
     def truth_is_known(self) -> bool:
-        """False where nobody knows which labels are right, so that no number may rest on it."""
+        """False if nobody knows which labels are right, so that no number may rest on it."""
         return self.labels != "given"
 
     @property

@@ -1,4 +1,4 @@
-"""Data sets that a service keeps by name: what registers one, and what is known of it."""
+"""Data sets that a service keeps by name: the request that registers one, and its description."""
 
 from __future__ import annotations
 

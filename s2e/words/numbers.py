@@ -18,7 +18,7 @@ _BOUNDS: Mapping[str, dict[str, float]] = {"share": {"ge": 0, "le": 1}, "number"
 
 @dataclasses.dataclass(frozen=True)
 class Number:
-    """The meaning of a number, for whoever stores, sends or shows it."""
+    """The meaning of a number, for code that saves, sends or shows it."""
 
     name: str
     title: str

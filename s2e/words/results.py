@@ -291,7 +291,7 @@ class CompareRow:
 
 @dataclass(frozen=True)
 class CompareReport:
-    """The end of a comparison; ``verdict`` claims what all paired differences together support."""
+    """The end of a comparison; ``verdict`` states the claim that all paired differences support together."""
 
     rows: tuple[CompareRow, ...]
     verdict: str

@@ -51,7 +51,7 @@ class _Rows:
         return x if self.more is None else np.concatenate([x, self.more.encode(fitted)])
 
     def ids(self) -> NDArray[Any]:
-        """Rows of the second source are told apart by its name."""
+        """Ids of the rows of both sources; those of the second carry its name."""
         ids = self.main.ids()
         if self.more is None:
             return ids
@@ -59,7 +59,7 @@ class _Rows:
 
 
 def own_dataset(name: str, open_source: Open, asked: Asked) -> Dataset:
-    """The data set called ``name``. Raises DataError for what cannot train: file, row and cell are named."""
+    """The data set called ``name``. Raises DataError, with file, row and cell, for data that cannot train."""
     main = open_source(asked.path, f"{asked.section}.path")
     classes = classes_of(main)
     rows = _rows(main, _like(main, open_source, asked.trusted.path, "data.trusted.path"), classes, asked.trusted)

@@ -35,7 +35,7 @@ class Duplicates:
 
 
 def look(data: DataSpec, data_root: str) -> dict[str, Any]:
-    """Preview, fingerprint and proposal as plain JSON. Raises DataError for what cannot train."""
+    """Preview, fingerprint and proposal as plain JSON. Raises DataError for data that cannot train."""
     part = DATASETS.find(data.name, "data.name").of(data.params, "data.params")
     before = fingerprint_of(part, data, data_root)
     whole = checked(part.read(data, data_root))

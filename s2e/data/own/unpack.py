@@ -36,7 +36,7 @@ class _Member:
 
 
 def is_archive(file: Path) -> bool:
-    """True for what :func:`unpack` takes; a .npz is data, though it is a zip file too."""
+    """True if :func:`unpack` takes the file; a .npz is data, though it is a zip file too."""
     return not file.name.endswith((".npz", ".xlsx")) and (zipfile.is_zipfile(file) or tarfile.is_tarfile(file))
 
 
