@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     keep_trainers: bool = False
     """True: trainings go on when a dispatcher is told to end, for the next one. They end with it otherwise."""
     orphan_s: float = Field(default=3600.0, gt=0)
-    """A training whose results nobody has asked for this long ends itself."""
+    """A training whose results nobody asks for ends itself after this."""
     idle_s: float = Field(default=60.0, gt=0)
     """A trainer without work ends itself after this on a cluster that was given, where others may want its place."""
 

@@ -193,7 +193,7 @@ class Trainer:
         threading.Thread(target=self._read, args=(self._child, read), name="events", daemon=True).start()
 
     def _read(self, child: subprocess.Popen[bytes], read: int) -> None:
-        """Take in what a training process tells, until it ends."""
+        """Take in the messages of a training process, until it ends."""
         with os.fdopen(read, "rb") as lines:
             for line in lines:
                 with suppress(ValueError):  # an interrupt cut it off
@@ -230,7 +230,7 @@ class Trainer:
         self._changed.notify_all()
 
     def _watch(self) -> None:
-        """End this process when nobody wants it any more."""
+        """End this process once nobody wants it any more."""
         idle_since_s: float | None = None
         while True:
             time.sleep(_WATCH_S)

@@ -78,9 +78,9 @@ class RayBackend:
     A population nobody could ever hold, or that found no place for ``placement_timeout_s`` while no other of this
     backend was training, is lost with that reason; one that only waits for its turn is left alone.
 
-    Drivers of one ``namespace`` share their trainers. ``orphan_s``: a trainer that nobody asks for its results ends
-    itself after this; ``idle_s``: one that has nothing to do (None: never); ``linger``: idle ones outlive the backend;
-    ``warm_processes``: as many are started at once; ``gone`` hears, in a thread, that the cluster's head is no more.
+    Drivers of one ``namespace`` share their trainers. A trainer whose results nobody asks for ends itself after
+    ``orphan_s``, one without work after ``idle_s`` (None: never); with ``linger`` idle ones outlive the backend.
+    ``warm_processes`` of them are started at once; ``gone`` is called, in a thread, when the cluster's head is lost.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Nodes of a Ray cluster and what they have, in the words of the backend port."""
+"""Nodes of a Ray cluster and their resources, in the words of the backend port."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def resources(plan: PlanSpec) -> dict[str, float]:
 
 
 def name_of(node: dict[str, Any]) -> str:
-    """A node for people: its host, and what tells it from others there."""
+    """A node for people: its host, and a part that tells it from others there."""
     return f"{node['NodeManagerHostname']} {node['NodeID'][:8]}"
 
 

@@ -1,4 +1,4 @@
-"""Starting or joining a Ray cluster with every setting explicit: nothing is left to what ran on the machine before."""
+"""Starting or joining a Ray cluster with every setting explicit, independent of earlier clusters on the machine."""
 
 from __future__ import annotations
 

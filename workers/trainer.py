@@ -34,7 +34,7 @@ CHECKPOINT_S = 2.0
 """Between two checkpoints of a population: what a lost trainer costs, or one epoch where that takes longer. (Where one
 takes so long to write that it would cost more than 1/20 of the training, they are further apart.)"""
 HOLD_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0)
-"""Between two tries to write what was trained; the last one again and again."""
+"""Pauses between tries to write results; the last one again and again."""
 HOLD_S = 3600.0
 """After this somebody else may train it: the disk of another machine may not be full."""
 _DISKS = {

@@ -28,7 +28,7 @@ WRONG_KEYS, WRONG_KEYS_PER_S = 10, 0.2
 
 @dataclass(frozen=True)
 class Caller:
-    """Whoever sent a request."""
+    """The sender of a request."""
 
     owner: str
     key_id: str | None
@@ -43,9 +43,9 @@ class Caller:
 
 
 LOCAL = Caller("", None, frozenset(SCOPES))
-"""Whoever reaches a service without keys, which is this machine's users."""
+"""Anybody who reaches a service without keys: the users of this machine."""
 BOOTSTRAP = Caller("admin", None, frozenset(SCOPES))
-"""Whoever has the key of the settings."""
+"""Anybody who has the key of the settings."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class _Known:
 
 
 class Callers:
-    """Tells who asks. ``ring``: the key of the settings; None: whoever shows no key is let in."""
+    """Identifies callers. ``ring``: the key of the settings; None: callers without a key are let in."""
 
     def __init__(
         self, database: Database, ring: KeyRing | None, rate_per_s: float, now_s: Callable[[], float] = time.monotonic

@@ -1,4 +1,4 @@
-"""The event stream of a job: what the table of events holds, sent as server-sent events until the job's end."""
+"""The event stream of a job: rows of the table of events, sent as server-sent events until the job's end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers for Prometheus: what this process served, counted as it goes; what the service does, read when asked."""
+"""Numbers for Prometheus: requests, counted as they are served; and the state of the database, read when asked."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def _methods(app: FastAPI, path: str) -> list[str]:
 
 
 async def _database_error(request: Request, error: Exception) -> Response:
-    """An outage is no bug: the request changed nothing, and may be sent again."""
+    """An outage is not a bug: the request changed nothing, and may be sent again."""
     reason = reason_of(error)
     if reason is None:
         return await _internal(request, error)

@@ -18,7 +18,7 @@ class InFlight:
     population: Population
     place: str = ""
     held: str = ""
-    """Why it waits with what it has trained; empty while it gets on."""
+    """The reason why it waits with its finished work; empty while it makes progress."""
     seen_s: float = 0.0
     """Time of the last sign of life."""
     began_s: float | None = None

@@ -14,7 +14,7 @@ MOST_KNOWN = 256
 
 
 class Lead:
-    """Shared by all that move a job: the steps differ, what they work with does not."""
+    """Shared by everything that moves a job: the steps differ, their tools do not."""
 
     def __init__(
         self, database: Database, backend: TrialBackend, owner: str, breaker: Breaker, owner_trials: int = 0
@@ -63,12 +63,12 @@ class Lead:
             return True
 
     def leave(self, job_id: str) -> None:
-        """Forget what is known of a job. What trains may go on, for whoever takes over."""
+        """Forget a job. Its trainings may go on, for the next leader."""
         self._forget(job_id)
         self.backend.leave(job_id)
 
     def drop(self, job_id: str) -> None:
-        """Stop what the backend does for a job, and forget what is known of it."""
+        """Stop the backend's work for a job, and forget the job."""
         self._forget(job_id)
         for key in self.backend.running():
             if key.job_id == job_id:

@@ -107,7 +107,7 @@ class Placing:
         self._lead.block(job_id, reason)
 
     def _places(self) -> list[WorkerInfo]:
-        """The places there are; asked for by every job in turn, but counted anew only now and then."""
+        """The places there are; every job asks for them in turn, but they are counted only now and then."""
         if time.monotonic() >= self._places_until_s:
             self._workers, self._places_until_s = self._lead.backend.workers(), time.monotonic() + PLACES_S
         return self._workers

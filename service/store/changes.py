@@ -28,7 +28,7 @@ LIVE = tuple(number.name for number in numbers_of(TrialResult) if number.live)
 
 
 class LeaseLostError(ServiceError):
-    """Another dispatcher advances this job now; whoever sees this must stop touching it."""
+    """Another dispatcher advances this job now; the one that sees this must stop touching it."""
 
 
 def utc_now() -> datetime:

@@ -1,4 +1,4 @@
-"""The database's clock. Leases of several machines are told by it, because their own may be an hour apart."""
+"""The database's clock. Leases of several machines go by it, because their own may be an hour apart."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def count(session: Session) -> Counts:
 
 
 def _counted(session: Session, query: Select[str, int], names: Sequence[str]) -> dict[str, int]:
-    """By name, also of what there is none of."""
+    """Counts by name, with 0 for names that have no rows."""
     return dict.fromkeys(names, 0) | dict(iter(session.execute(query)))
 
 

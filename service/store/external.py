@@ -219,7 +219,7 @@ def _of_lease(session: Session, lease: str, trial_id: str) -> tuple[Trial, Attem
 
 
 def lease_names(job_id: str, key: str | None, n: int) -> list[str]:
-    """Names nobody guesses; the same ones for a repeated request, whose key nobody else knows either."""
+    """Names that cannot be guessed; the same ones for a repeated request, whose key nobody else knows either."""
     if key is None:
         return [secrets.token_urlsafe(24) for _ in range(n)]
     return [hashlib.sha256(f"{job_id}/{i}/{key}".encode()).hexdigest()[:48] for i in range(n)]

@@ -105,7 +105,7 @@ class Job(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     estimate: Mapped[dict[str, Any] | None]
-    """Estimate as JSON: what the check found. Null: not checked yet."""
+    """Estimate as JSON: the findings of the check. Null: not checked yet."""
     population: Mapped[int | None]
     """Most trials of a population, where memory held fewer than the plan says; part of the plan from then on."""
     lease_owner: Mapped[str | None] = mapped_column(String(80))
@@ -323,7 +323,7 @@ class KeyRow(Base):
 
 
 class DatasetRow(Base):
-    """A registered data set: a section of a job, and what was seen when it was looked at."""
+    """A registered data set: a section of a job, and a preview from its registration."""
 
     __tablename__ = "datasets"
 
@@ -364,7 +364,7 @@ class WebhookRow(Base):
     url: Mapped[str] = mapped_column(Text)
     secret: Mapped[str] = mapped_column(String(80))
     states: Mapped[str] = mapped_column(Text)
-    """States of a job that it is told of, with blanks between."""
+    """States of a job that are worth a message, separated by blanks."""
     everybody: Mapped[bool] = mapped_column(default=False)
     """Told of the jobs of all owners."""
     created_at: Mapped[datetime]

@@ -74,7 +74,7 @@ class Grant:
 
 @dataclass(frozen=True)
 class Granted:
-    """The job's state, and what was leased of it."""
+    """The job's state, and the trials that were leased."""
 
     job_state: str
     grants: tuple[Grant, ...]

@@ -42,7 +42,7 @@ _POSTGRES = {
 
 
 def reason_of(error: BaseException) -> str | None:
-    """Why the database cannot serve now, in words; None for an error that is no outage."""
+    """Why the database cannot serve now, in words; None for an error that is not an outage."""
     if isinstance(error, WritersWaitError):
         return "too many writers wait for it"
     if isinstance(error, exc.TimeoutError):

@@ -56,7 +56,7 @@ def lease_populations(
 
 
 def open_attempts(session: Session, job: Job, trials: Sequence[tuple[Trial, dict[str, Any]]]) -> None:
-    """Lease pending trials: the next attempt of each begins, with what else is to be known of it."""
+    """Lease pending trials: the next attempt of each begins, with further columns of its row beside the trial."""
     for trial, _ in trials:
         trial.attempt += 1
     move_trials(session, job, [trial for trial, _ in trials], "leased")
@@ -84,8 +84,8 @@ def _attempt(trial: Trial) -> dict[str, Any]:
 def record_events(session: Session, job_id: str, owner: str | None, events: Iterable[Event], max_attempts: int) -> None:
     """Write down what was reported of one job, in order. An event told twice, or too late, changes nothing.
 
-    ``owner`` is None for what an external trainer reports: its attempt is the fence then, not the job's lease, and it
-    has ``max_attempts``. What the service trains itself is tried until the place lets it: a place is no result.
+    ``owner`` is None for reports of an external trainer: their fence is the attempt, not the job's lease, and a trial
+    has ``max_attempts``. The service's own trainings are tried until a place can do them: a bad place is not a result.
     """
     job = lock_job(session, job_id, owner)
     most = max_attempts if owner is None else None
@@ -127,7 +127,7 @@ def orphan_populations(
 
 
 def under_way(session: Session, job_id: str, keys: Iterable[PopulationKey]) -> frozenset[PopulationKey]:
-    """Those of ``keys`` whose attempt is the current one and has not ended: what they report is wanted."""
+    """Those of ``keys`` whose attempt is the current one and has not ended: their reports are wanted."""
     return frozenset(key for key in keys if _is_current(_trials(session, job_id, key.round, key.group), key))
 
 

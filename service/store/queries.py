@@ -1,4 +1,4 @@
-"""The read side: what the API shows, in few bounded queries. Lists page by keyset: stable while rows come."""
+"""The read side: views for the API, in few bounded queries. Lists page by keyset: stable while rows come."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def changes(session: Session, job_id: str, since: int, most: int) -> Changes | N
 
 
 class Succeeded(NamedTuple):
-    """A trial that has an objective, and what it says."""
+    """A trial that has an objective, with its place in the job."""
 
     round: int
     k: int

@@ -31,7 +31,7 @@ from service.store.populations import epoch_event, epoch_row, finite
 GOES_ON = ("running", "paused", "cancelling")
 """States of a job whose trials may be reported on; that of a blocked one changes with it."""
 LATEST = 0.1
-"""A lease is written anew when this share of it has passed: not with every epoch of a fast training."""
+"""A lease is rewritten once this share of it has passed: not with every epoch of a fast training."""
 MOST_KEPT = 4096
 
 _E = Base.metadata.tables[Epoch.__tablename__]

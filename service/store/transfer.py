@@ -25,7 +25,7 @@ TABLES = [table for table in Base.metadata.sorted_tables if table.name not in _S
 
 
 class TransferError(Exception):
-    """A copy that would lose or mix something; the message says what to do."""
+    """A copy that would lose or mix something; the message says how to avoid it."""
 
 
 def copy(source_url: str, target_url: str, say: Callable[[str, int], None], *, live: bool = False) -> None:

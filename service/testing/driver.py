@@ -1,4 +1,4 @@
-"""One job advanced by hand on simulated trainers, for tests of what a dispatcher does with it."""
+"""One job advanced by hand on simulated trainers, for tests of the dispatcher's steps."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ class Cluster:
 
 @dataclass
 class View:
-    """The backend as one dispatcher has it: what dies with it is only what it was told and had not acknowledged."""
+    """The backend as one dispatcher has it: only events that it has not acknowledged die with it."""
 
     cluster: Cluster
     rng: random.Random

@@ -1,4 +1,4 @@
-"""/keys, /me, /audit: who may ask, who asks, and who changed what."""
+"""/keys, /me, /audit: keys, the caller's own, and the audit log."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def list_keys(session: ReadSession) -> Items[words.Key]:
 @router.post("/keys/{key_id}/revoke", operation_id="revoke_key")
 @needs(ADMIN)
 def revoke_key(session: WriteSession, key_id: KeyId) -> words.Key:
-    """End a key. Whoever uses it is refused within seconds, and streams opened with it end."""
+    """End a key. Requests with it are refused within seconds, and streams opened with it end."""
     return _key(keys.revoke_key(session, key_id))
 
 
