@@ -224,7 +224,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def each_database(database_url: str) -> Iterator[Database]:
-    """The store on a fresh database of each kind in turn."""
+    """A fresh database of each kind in turn."""
     opened = Database(database_url)
     yield opened
     opened.close()

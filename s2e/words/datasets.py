@@ -25,7 +25,7 @@ class DatasetIn:
 
 @dataclass(frozen=True, kw_only=True)
 class RegisteredSet:
-    """A registered data set. A job names it in data.registered, and stores its fingerprint."""
+    """A registered data set. A job names it in data.registered, and keeps its fingerprint."""
 
     name: str
     kind: str

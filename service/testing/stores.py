@@ -1,4 +1,4 @@
-"""The contract of a store, on any database: leases, fencing, idempotence, unique rules, transitions, cascade."""
+"""The contract of service/store on any database: leases, fencing, idempotence, unique rules, transitions, cascade."""
 
 from __future__ import annotations
 
@@ -148,11 +148,11 @@ def copy_of(row: Any, **changes: Any) -> dict[str, Any]:
 
 
 class StoreContract:
-    """A subclass gives the fixture ``database``: the store on an empty database at the newest migration."""
+    """A subclass gives the fixture ``database``: an empty database at the newest migration."""
 
     @pytest.fixture
     def database(self) -> Iterator[Database]:
-        """The store under test."""
+        """The database under test."""
         raise NotImplementedError(f"{type(self).__name__} gives no fixture 'database'")
 
     def test_every_number_of_an_epoch_and_the_final_figures_come_back_exactly(self, database: Database) -> None:

@@ -196,7 +196,7 @@ def assert_problem() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def store_job(database: Database) -> Callable[..., str]:
-    """Stores a running job with its first search round, of which the first ``succeeded`` trials have ended well."""
+    """Writes a running job with its first search round, of which the first ``succeeded`` trials have ended well."""
 
     def store(succeeded: int = 0, **data: Any) -> str:
         spec = parse_job({**SMALL, **data})
