@@ -31,8 +31,8 @@ from workers.wire import encode
 log = logging.getLogger(__name__)
 
 CHECKPOINT_S = 2.0
-"""Between two checkpoints of a population: what a lost trainer costs, or one epoch where that takes longer. (Where one
-takes so long to write that it would cost more than 1/20 of the training, they are further apart.)"""
+"""Between two checkpoints of a population: the cost of a lost trainer, or one epoch if that takes longer. (They are
+further apart if writing them would take more than 1/20 of the training.)"""
 HOLD_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Pauses between tries to write results; the last one again and again."""
 HOLD_S = 3600.0
