@@ -59,7 +59,7 @@ def search(
     progress: bool = True,
     workers: int | None = None,
 ) -> Report:
-    """Run a whole search and return its report: the recommended R(t), and what fresh seeds say of it.
+    """Run a whole search and return its report: the recommended R(t), and its comparison on fresh seeds.
 
         report = s2e.search({"data": {"noise": {"noise_rate": 0.4}}, "search": {"n_rounds": 3}})
         print(report.verdict, report.keep_rate)
