@@ -28,7 +28,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a try."""
+    """The outcome of a try."""
 
     taken: bool
     words: str
@@ -88,10 +88,10 @@ def _resolve(url: str, allowed: Sequence[Network]) -> Address:
         raise ValueError("an http or https address with a host and without a password")
     port = parts.port or _PORTS[parts.scheme]
     try:
-        found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+        places = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise ValueError(f"a host that can be found: {error}") from error
-    addresses = [_plain(ipaddress.ip_address(str(place[4][0]).partition("%")[0])) for place in found]
+    addresses = [_plain(ipaddress.ip_address(str(place[4][0]).partition("%")[0])) for place in places]
     for address in addresses:
         if not (address.is_global and not address.is_multicast) and not any(address in network for network in allowed):
             raise ValueError(

@@ -144,8 +144,8 @@ def collect() -> Callable[..., list[Event]]:
 
 
 def _find_initdb() -> Path | None:
-    found = shutil.which("initdb")
-    candidates = [Path(found)] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    initdb = shutil.which("initdb")
+    candidates = [Path(initdb)] if initdb else sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     return candidates[-1] if candidates else None
 
 
@@ -230,7 +230,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def each_database(database_url: str) -> Iterator[Database]:
-    """The store on a fresh database of each kind in turn."""
+    """A fresh database of each kind in turn."""
     opened = Database(database_url)
     yield opened
     opened.close()

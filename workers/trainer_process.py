@@ -18,7 +18,7 @@ from typing import Any
 from workers.trainer import run_population, warm_up
 
 STOPPED = "stopped"
-"""What is told in place of further events once an interrupt has ended a population."""
+"""Sent in place of further events once an interrupt has ended a population."""
 _WATCH_S = 0.5
 
 

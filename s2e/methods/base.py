@@ -63,7 +63,7 @@ class Setup:
     transition_KCC: torch.Tensor | None
     """T of the injected noise in ``dtype``, [k, i, j] = P(label j | class i); None where it is not known."""
     init_seeds: tuple[int, ...]
-    """Seed of each trial's initial weights, for what a method draws once."""
+    """Seed of each trial's initial weights, for draws that a method makes once."""
     tensors: Mapping[str, torch.Tensor] = field(default_factory=dict)
     """The initial networks, {name: [G, ...]}, for averages of them; to be copied."""
 

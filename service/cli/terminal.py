@@ -58,7 +58,7 @@ def settings(train: Mapping[str, Any]) -> str:
 
 
 def comparison(rows: Sequence[ReportRow], accuracy: str = "test accuracy") -> Table:
-    """The final table: every schedule on the same fresh seeds; no label precision where nobody can know it."""
+    """The final table: every schedule on the same fresh seeds; no label precision unless the truth is known."""
     title = "Re-trained on fresh seeds, with 95 % intervals\n"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("\nschedule", no_wrap=True)
@@ -82,7 +82,7 @@ def _in_two_lines(heading: str) -> str:
 
 
 def print_report(report: Report, console: Console | None = None) -> None:
-    """The recommended schedule, the comparison, and what it supports in words."""
+    """The recommended schedule, the comparison, and its verdict."""
     console = console or Console(highlight=False)
     where = "" if report.recommended is None else " (round {}, trial {})".format(*report.recommended)
     console.print(f"\nRecommended schedule{where}")
@@ -101,7 +101,7 @@ def print_report(report: Report, console: Console | None = None) -> None:
 
 
 def print_places(console: Console, places: Sequence[tuple[str, object]]) -> None:
-    """Where things are, one a line: a name, and a path or a command."""
+    """Print one place a line: its name, and a path or a command."""
     width = max((len(name) for name, _ in places), default=0) + 2
     for name, place in places:
         console.print(f"  {name + ':':<{width}}{place}", soft_wrap=True, markup=False)
@@ -148,7 +148,7 @@ def jobs_table(jobs: Sequence[Job]) -> Table:
 
 
 def problem_lines(detail: str, errors: Sequence[Mapping[str, object]]) -> list[str]:
-    """A refusal for people: what was refused, then each field with its value and what is allowed."""
+    """A refusal for people: the request, then each field with its value and the allowed ones."""
     return [detail, *(f"  {e['field']} = {e['value']!r}: {e['allowed']}" for e in errors)]
 
 

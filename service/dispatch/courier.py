@@ -1,4 +1,4 @@
-"""Sends what waits for webhooks: a thread of the dispatcher's process. Two dispatchers share the work."""
+"""Sends the messages that wait for webhooks: a thread of the dispatcher's process. Two dispatchers share the work."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Courier:
         self._thread.join(LOOK_S)
 
     def round(self) -> int:
-        """Send what is due; how many messages that were."""
+        """Send the messages that are due, and count them."""
         with self._database.write() as session:
             messages = stored.claim_due(session)
         for message in messages:

@@ -15,7 +15,7 @@ from s2e.labels.starts import MARGIN, clusters, dominant, first_guesses, naming
 
 
 def predictions_of_labels(T_CC, n=3_000, spread=200.0, seed=0):
-    """What networks predict that trained on the labels: each row its class's row of T, and some scatter."""
+    """Predictions of networks that trained on the labels: each row its class's row of T, and some scatter."""
     rng = np.random.default_rng(seed)
     class_S = rng.integers(0, len(T_CC), n)
     p_SC = np.stack([rng.dirichlet(spread * T_CC[i] + 0.05) for i in class_S])
