@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from s2e.client.errors import NotFound
 from s2e.client.http import DEFAULT_URL, S2EClient
 from s2e.jobfile import read_job_file
 from s2e.parts import KINDS
@@ -24,7 +25,7 @@ _PANEL = "Jobs"
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    for function in (submit, jobs, show, watch, report, model, cancel, pause, resume, retry, priority, delete):
+    for function in (submit, jobs, show, watch, logs, report, model, cancel, pause, resume, retry, priority, delete):
         app.command(rich_help_panel=_PANEL)(function)
 
 
@@ -118,6 +119,25 @@ def watch(job_id: JobId, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """Follow a job to its end and print its report."""
     with S2EClient(url, key) as client:
         raise typer.Exit(_watch(client, job_id))
+
+
+def logs(
+    of: Annotated[str, typer.Argument(metavar="ID", help="A trial's id, or a job's.")],
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+) -> None:
+    """Print the log of a trial: what its trainers logged, and why a try ended. Of a job: states and losses."""
+    with S2EClient(url, key) as client:
+        try:
+            lines = list(client.logs(of))
+        except NotFound:
+            lines = list(client.job_logs(of))
+    if as_json:
+        typer.echo(json.dumps(to_json(lines), indent=1))
+        return
+    for line in lines:
+        typer.echo(terminal.log_line(line))
 
 
 def report(

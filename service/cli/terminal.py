@@ -13,7 +13,7 @@ from s2e.client.http import JobEvent, S2EClient
 from s2e.parts import Listed
 from s2e.progress import JobProgress, percent
 from s2e.words import Report, ReportRow
-from s2e.words.answers import Job
+from s2e.words.answers import Job, LogLine
 from s2e.words.states import TRIAL_ENDED
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
@@ -192,3 +192,9 @@ def _show_event(live: JobProgress, event: JobEvent) -> None:
         live.ended(data["id"], data["label"], data.get("share", 1.0), data["validation_accuracy"])
     elif event.kind == "job" and data["reason"]:
         live.say(f"{data['state']}: {data['reason']}")
+
+
+def log_line(line: LogLine) -> str:
+    """One line of a log as plain text."""
+    tried = f"attempt {line.attempt} " if line.attempt else f"trial {line.trial_id} " if line.trial_id else ""
+    return f"{line.at:%Y-%m-%d %H:%M:%S} {tried}{line.level} {line.source}: {line.text}"
