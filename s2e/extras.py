@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 from s2e.words import MissingExtraError
 
-_TRAIN = ("torch", "torchvision", "safetensors", "sklearn", "cmaes", "optuna")
+_TRAIN = ("torch", "torchvision", "safetensors", "sklearn", "skops", "cmaes", "optuna")
 _STORE = ("alembic", "psycopg", "pydantic", "pydantic_settings", "sqlalchemy")
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "train": _TRAIN,

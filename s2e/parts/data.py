@@ -59,6 +59,11 @@ class DatasetPart(Part):
         shape = cls.shape if data is None else cls.shape_of(data)
         return None if shape is None else len(shape) == 3
 
+    @classmethod
+    def counts_words(cls, data: DataSpec) -> bool:  # noqa: ARG003
+        """True if features are counts or weights of terms, never negative."""
+        return False
+
     def read(self, data: DataSpec, data_root: str | None) -> Any:  # noqa: ARG002 - csv has a section of its own
         """The whole data set."""
         return self.load()(data_root, **self.settings())
@@ -146,6 +151,7 @@ class NoisePart(Part):
 DATASETS = PartRegistry("datasets", DatasetPart, "s2e.data.declared", "s2e.datasets")
 NOISE = PartRegistry("noise", NoisePart, "s2e.data.declared.noise")
 D = TypeVar("D", bound=DatasetPart)
+P = TypeVar("P", bound=Part)
 K = TypeVar("K", bound=NoisePart)
 
 
@@ -170,8 +176,8 @@ def _unused(data: DataSpec) -> list[Problem]:
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(param,))
-def settings(cls: type[D]) -> type[D]:
-    """Make a base of declarations, no part itself: its fields are settings of every data set below it."""
+def settings(cls: type[P]) -> type[P]:
+    """Make a base of declarations, no part itself: its fields are settings of every part below it."""
     return dataclass(frozen=True)(cls)
 
 

@@ -14,6 +14,7 @@ from s2e.outcome import result_of
 from s2e.train.checkpoint import Checkpoint, restore, take
 from s2e.train.ends import balanced_accuracy, noisy_likelihoods, with_ends
 from s2e.train.epoch import run_epoch
+from s2e.train.fitted import is_fitted, train_fitted
 from s2e.train.metrics import Measured
 from s2e.train.population import StackedTrials
 from s2e.train.runtime import flushed_denormals, prepare_process
@@ -70,8 +71,11 @@ def train_population(
     ``start`` has a checkpoint for each trial, all after the same epoch: training goes on from there.
     A prefix ends after ``population.n_epochs_run`` epochs of the full run; its results are means over its own tail.
     A trial whose loss becomes NaN or infinite leaves at that epoch's end without a row; the others are not touched.
-    Raises SpecError or DataError for what cannot be trained here.
+    A model that is fitted in one go has one epoch. Raises SpecError or DataError for what cannot be trained here.
     """
+    if is_fitted(population):
+        yield from train_fitted(population, data_root)
+        return
     device, dtype = prepare_process(population.plan)
     trials = StackedTrials(population, device, dtype, data_root)
     progress = [_Progress(trial) for trial in population.trials]

@@ -153,6 +153,7 @@ class TrustedSpec:
         doc="trusted rows that rank schedules; null: a third of 150 and more, half of 100 and more, else none. The "
         "others train, as all do where none validates",
     )
+    refit: bool = param(False, doc="those that rank train too, once nothing is ranked any more; leave it out")
     counted: TrustedRows | None = param(None, doc="what became of them, counted before the first round; leave it out")
 
     @property
