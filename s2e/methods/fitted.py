@@ -57,7 +57,7 @@ class Fitted(ABC):
 
     @abstractmethod
     def estimator(self, x_SF: Features, seed: int) -> Any:
-        """A scikit-learn classifier with predict_proba for such rows, not fitted yet; ``seed`` is all its randomness."""
+        """A scikit-learn classifier with predict_proba, not fitted yet; ``seed`` is all its randomness."""
 
     def fit(self, x_SF: Features, label_S: Labels, n_classes: int, T_CC: Array | None, seed: int) -> FittedModel:
         """The model of rows with the labels they were given. Raises ValueError for data that it cannot take."""

@@ -125,6 +125,8 @@ class NoisePart(Part):
     field = "data.noise.kind"
     section = "data.noise"
     has_matrix: ClassVar[bool] = True
+    by_features: ClassVar[bool] = False
+    """Its labels depend on the samples; the implementation is a function of :mod:`s2e.data.instance`'s form."""
     uses: ClassVar[frozenset[str]] = frozenset()
     """Fields of ``data.noise`` that it reads."""
 
@@ -166,7 +168,7 @@ def _unused(data: DataSpec) -> list[Problem]:
     """Settings of another kind of noise than the job's, where they are given and would change nothing."""
     default = {field.name: field.default for field in fields(NoiseSpec)}
     problems = []
-    for field in ("matrix", "true_superclass", "open_set"):
+    for field in ("matrix", "true_superclass", "margin_type", "open_set"):
         value, kinds = getattr(data.noise, field), [kind for kind, part in NOISE.items() if field in part.uses]
         if value != default[field] and data.noise.kind not in kinds:
             shown = "a matrix" if field == "matrix" else value
@@ -208,12 +210,13 @@ def dataset(
 
 @dataclass_transform(frozen_default=True, field_specifiers=(param,))
 def noise(
-    name: str, *, made_by: str, has_matrix: bool = True, uses: Collection[str] = ()
+    name: str, *, made_by: str, has_matrix: bool = True, by_features: bool = False, uses: Collection[str] = ()
 ) -> Callable[[type[K]], type[K]]:
     """Declare a kind of noise; ``made_by`` is where its matrix, or its labels, come from."""
 
     def declare(cls: type[K]) -> type[K]:
-        NOISE.declare(cls, name, made_by, {"has_matrix": has_matrix, "uses": frozenset(uses)})
+        facts = {"has_matrix": has_matrix, "by_features": by_features, "uses": frozenset(uses)}
+        NOISE.declare(cls, name, made_by, facts)
         return cls
 
     return declare

@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -28,10 +27,8 @@ from s2e.train.revise import revised_rows
 from s2e.train.runtime import prepare_process
 from s2e.train.seen import Seen, see
 from s2e.train.subset import share_of
+from s2e.train.told import NetworkShape, PopulationEnd, PopulationEpoch
 from s2e.words import EpochMetrics, Population, TrialResult, TrialSpec, replace
-
-if TYPE_CHECKING:
-    from s2e.train.trial import PopulationEnd, PopulationEpoch
 
 CHUNK = 2_000
 N_CHECKED = 300
@@ -97,8 +94,6 @@ def train_fitted(population: Population, data_root: str | None) -> Iterator[Popu
 
     There is nothing to go on from: a population that was cut off is fitted anew.
     """
-    from s2e.train.trial import NetworkShape, PopulationEnd, PopulationEpoch
-
     trials = FittedTrials(population, data_root)
     outcomes = [_outcome(trials, k) for k in range(len(population.trials))]
     rows = tuple(outcome.row for outcome in outcomes if outcome.row is not None)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-import torch
-
-from s2e.data.inputs import Inputs
 from s2e.labels.free import TrialMargins
 from s2e.outcome import result_of
 from s2e.train.checkpoint import Checkpoint, restore, take
@@ -18,42 +15,10 @@ from s2e.train.fitted import is_fitted, train_fitted
 from s2e.train.metrics import Measured
 from s2e.train.population import StackedTrials
 from s2e.train.runtime import flushed_denormals, prepare_process
+from s2e.train.told import NetworkShape as NetworkShape
+from s2e.train.told import PopulationEnd as PopulationEnd
+from s2e.train.told import PopulationEpoch as PopulationEpoch
 from s2e.words import EpochMetrics, Population, TrialResult, TrialSpec, numbers_of, replace
-
-
-@dataclass(frozen=True)
-class PopulationEpoch:
-    """One epoch: a row for each trial that is still training.
-
-    ``checkpoints()`` takes each trial of the population as it is now, None where it failed; it may be called until the
-    next epoch is asked for. Resumed from them, the trials end as if they had never stopped.
-    """
-
-    epochs: tuple[EpochMetrics, ...]
-    checkpoints: Callable[[], tuple[Checkpoint | None, ...]] = field(repr=False, compare=False)
-
-
-@dataclass(frozen=True)
-class NetworkShape:
-    """The input one image has, (D, H, W) or (F,), the values 0..``max_value`` it holds, and the number of classes C."""
-
-    input_shape: tuple[int, ...]
-    max_value: int
-    n_classes: int
-    inputs: Inputs = Inputs()
-    """What turns new rows into such samples."""
-
-
-@dataclass(frozen=True)
-class PopulationEnd:
-    """All trials ended. ``models[i]``: ``{"network0.<name>": tensor, ...}`` of trial i, None where it failed."""
-
-    results: tuple[TrialResult, ...]
-    models: tuple[dict[str, torch.Tensor] | None, ...]
-    network: NetworkShape
-    """With the network's name, enough to build it."""
-    margins: tuple[TrialMargins | None, ...] = ()
-    """What trial i says of labels that somebody gave; empty where the truth is known, or trainings are parts."""
 
 
 @dataclass

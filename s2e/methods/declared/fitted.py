@@ -18,7 +18,7 @@ class Svc(FittedPart):
 class Forest(FittedPart):
     """A random forest (scikit-learn)."""
 
-    n_trees: int = param(200, ge=1, le=10_000, doc="trees")
+    n_trees: int = param(100, ge=1, le=10_000, doc="trees")
     leaf: int = param(1, ge=1, le=10_000, doc="least rows of a leaf: the more, the less a tree repeats wrong labels")
 
 
