@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from s2e.labels.kept import CrossFitted
     from s2e.labels.verdict import NoiseEstimate
 
+BY_MATRIX = ("given", "corrected", "reweighted")
+"""Values of a method's ``transition`` that need the noise's matrix."""
 MOST = 0.999
 """tau stays below 1."""
 
@@ -24,7 +26,7 @@ def needs_estimate(spec: JobSpec) -> bool:
     if data.truth_is_known or data.estimate is not None or spec.trials == "external":
         return False
     trained = [spec.train.params, *(entry.params for entry in (spec.compare.entries if spec.compare else ()))]
-    uses_matrix = any(params.get("transition") == "given" for params in trained)
+    uses_matrix = any(params.get("transition") in BY_MATRIX for params in trained)
     return spec.report.tau is None or data.validation_labels == "noisy_corrected" or uses_matrix
 
 

@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import psycopg
 import pytest
 from sqlalchemy import make_url
@@ -32,6 +33,11 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Read before any fixture clears the settings of the surroundings.
 EXTERNAL_POSTGRES = os.environ.get("S2E_TEST_PG_URL")
+
+# Examples of a property: few for whoever waits, more in `make numeric` (--hypothesis-profile=thorough).
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=20)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=100)
+hypothesis.settings.load_profile("quick")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -168,6 +168,38 @@ def test_importing_stays_light(module: str, banned: set[str]) -> None:
     assert not banned & set(done.stdout.split())
 
 
+HEAVY = {"torch", "ray", "torchvision", "sklearn", "sqlalchemy", "fastapi", "uvicorn", "scipy", "numpy"}
+"""Of a command's own; newer releases of typer use pydantic to read arguments."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "banned"),
+    [
+        (
+            "--help",
+            {*HEAVY, "httpx", "rich.progress", "s2e.words", "s2e.client", "s2e.parts", "s2e.door", "service.api"},
+        ),
+        ("submit --help", {*HEAVY, "httpx", "s2e.words", "s2e.client", "s2e.parts"}),
+        ("keys --help", {*HEAVY, "s2e.parts"}),
+        ("jobs --url http://127.0.0.1:9", {*HEAVY, "s2e.parts", "s2e.door", "s2e.jobs"}),
+        ("list methods", {*HEAVY, "httpx", "s2e.door", "s2e.train"}),
+    ],
+)
+def test_a_command_imports_what_it_needs_only(arguments: str, banned: set[str]) -> None:
+    """The parser knows every command and imports none of what they do."""
+    code = f"""
+import sys
+from service.cli.main import main
+try:
+    main({arguments.split()!r})
+except SystemExit:
+    pass
+print("--", *sys.modules, sep="\\n")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert not banned & set(done.stdout.rpartition("--\n")[2].split())
+
+
 # --- the walk of a submitted job --------------------------------------------------------------------------------------
 
 

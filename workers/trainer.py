@@ -26,6 +26,7 @@ from workers.backend import (
     PopulationLost,
     PopulationStarted,
 )
+from workers.logged import Lines
 from workers.wire import encode
 
 log = logging.getLogger(__name__)
@@ -59,17 +60,34 @@ def run_population(
     data_root: str | None,
     check: bool = False,
 ) -> Generator[dict[str, Any]]:
-    """Train or check one population; the events of :mod:`workers.wire`, the last one finished, checked or lost."""
+    """Train or check one population; the events of :mod:`workers.wire`, the last one finished, checked or lost. What it
+    logged comes before the event that follows."""
     key = PopulationKey(**key_json)
     yield encode(PopulationStarted(key, worker_name()))
+    events, lines = _events(key, population_json, artifact_root, data_root, check), Lines(key)
+    try:
+        while True:
+            with lines.listening():
+                event = next(events, None)
+            if (logged := lines.take()) is not None:
+                yield encode(logged)
+            if event is None:
+                return
+            yield encode(event)
+    finally:
+        events.close()
+
+
+def _events(
+    key: PopulationKey, population_json: dict[str, Any], artifact_root: str, data_root: str | None, check: bool
+) -> Generator[Event]:
     try:
         population = read(Population, population_json)
-        for event in (_check if check else _train)(key, population, artifact_root, data_root):
-            yield encode(event)
+        yield from (_check if check else _train)(key, population, artifact_root, data_root)
     except Exception as error:
-        log.exception("population %s was lost", key)
+        log.exception("round %d, population %d, attempt %d was lost", key.round, key.group, key.attempt)
         cause = cause_of(error, data_root)
-        yield encode(PopulationLost(key, _reason(error, cause, data_root), bool(cause), cause))
+        yield PopulationLost(key, _reason(error, cause, data_root), bool(cause), cause)
 
 
 def warm_up() -> None:

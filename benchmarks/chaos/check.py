@@ -27,16 +27,18 @@ JOB: dict[str, Any] = {
     "report": {"n_seeds": 2, "max_seeds": 2, "n_candidates": 1, "taus": [0.3], "ramp_epochs": 5},
     "plan": {"population": 1},
 }
+SHORT: dict[str, Any] = JOB | {"train": {"n_epochs": 60, "batch_size": 64}, "search": {"n_rounds": 1, "n_trials": 4}}
+"""For a run of a minute: half a minute of training."""
 
 
-def undisturbed() -> tuple[list[RoundRecord], Report]:
+def undisturbed(job: dict[str, Any]) -> tuple[list[RoundRecord], Report]:
     """The same job in this process."""
 
     def train(_: Round, populations: tuple[Population, ...]) -> list[TrialResult]:
         ends = [event for p in populations for event in train_population(p) if isinstance(event, PopulationEnd)]
         return [result for end in ends for result in end.results]
 
-    return run_search(parse_job(JOB), train)
+    return run_search(parse_job(job), train)
 
 
 @dataclass
@@ -143,7 +145,7 @@ def _of_rows(database: Database, job_id: str, history: list[RoundRecord]) -> Ite
         for trial in trials:
             of_trial = select(Epoch.epoch).where(Epoch.trial_id == trial.id, Epoch.attempt == trial.attempt)
             epochs = session.scalars(of_trial.order_by(Epoch.epoch)).all()
-            if trial.state != "succeeded" or list(epochs) != list(range(JOB["train"]["n_epochs"])):
+            if trial.state != "succeeded" or list(epochs) != list(range(job.spec["train"]["n_epochs"])):
                 yield f"trial {trial.id}: {trial.state} ({trial.reason}) with {len(epochs)} epochs"
             if trial.objective != objectives.get((trial.round, trial.k)):
                 yield f"trial {trial.id}: objective {trial.objective}"

@@ -16,7 +16,7 @@ from statistics import fmean
 
 from s2e.jobs.compare import compare_trials, entries_of, keep_rate_of
 from s2e.jobs.trials import make_repeat
-from s2e.words import CompareSpec, EntrySpec, JobSpec, Round, RoundRecord, TrialResult
+from s2e.words import CompareSpec, DataSpec, EntrySpec, JobSpec, Round, RoundRecord, TrialResult, replace
 
 KIND = "halve"
 N_LAST = 2
@@ -85,6 +85,14 @@ def _score(result: TrialResult, by_likelihood: bool) -> float:
     else:
         value = result.validation_accuracy
     return -inf if value is None else value
+
+
+def refitted(spec: JobSpec) -> DataSpec:
+    """The data of the comparison: trusted rows that chose train too, where the job lets them."""
+    data = spec.data
+    if not (spec.compare and spec.compare.refit and data.trusted_rows.n_validation):
+        return data
+    return replace(data, trusted=replace(data.trusted, refit=True))
 
 
 def n_most_trials(compare: CompareSpec) -> int:

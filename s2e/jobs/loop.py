@@ -94,7 +94,9 @@ def population_of(spec: JobSpec, round_: Round, trials: Sequence[TrialSpec]) -> 
         plan = replace(plan, dtype="float32")
     if round_.kind in kind.measured_rounds:
         every = {"validate_every": 1, "test_every": 1}
-    return Population(spec.data, merged(spec.train, trials[0].train), plan, spec.tail_epochs, tuple(trials), **every)
+    return Population(
+        kind.data_of(spec, round_), merged(spec.train, trials[0].train), plan, spec.tail_epochs, tuple(trials), **every
+    )
 
 
 def run_search(

@@ -81,11 +81,14 @@ class StackedTrials:
             self.revised = Revised(population.data.audit, rows, device, softened=train.revise == "soften")
         self.t = 0
         self.label_KS = self.seen.label_KS
+        self.trusted_S = None if data.trusted is None else data.trusted[rows].to(device)
+        """Samples whose label is known to be right, where somebody says so of some."""
         self._revise()
         shape_KNS = (len(trials), self.method.n_networks, self.label_KS.shape[1])
         self.predicted_KNS = torch.full(shape_KNS, NEVER_SEEN, dtype=torch.int16, device=device)
         """The class each network predicted for each sample when it last trained on it."""
-        audits = not self.truth_is_known and population.data_share == 1 and train.revise == "none"
+        whole = population.data_share == 1 and train.revise == "none" and not population.data.trusted.refit
+        audits = not self.truth_is_known and whole
         self.margins = Margins(*shape_KNS, device) if audits else None
         """Of labels that somebody gave: the free part of their audit."""
         self.is_fused: bool | None = None
@@ -251,6 +254,7 @@ class StackedTrials:
             true_label_S=self.data.train.labels if self.seen.image_row_KS is None else self.seen.true_label_KS,
             transition_KCC=transition_KCC,
             init_seeds=tuple(self.init_seeds),
+            trusted_S=self.trusted_S,
             tensors=self.tensors,
         )
 

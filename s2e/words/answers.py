@@ -354,6 +354,18 @@ class NamedProtocol(Named):
 
 
 @dataclass(frozen=True)
+class LogLine:
+    """A line of the log of a trial or a job. Of each try the last 200 that its trainer wrote are kept."""
+
+    at: datetime = param(doc="by the clock of the machine that wrote it")
+    attempt: int = param(doc="which try at the trial; 0 before the first, and in the log of a job")
+    level: str = param(doc="debug, info, warning, error or critical")
+    source: str = param(doc="the logger that a trainer wrote it with (print: standard output), or service: a state")
+    text: str = param(doc="without secrets; of a state, its reason")
+    trial_id: str | None = param(None, doc="of a state: which trial's; null: the job's, or a trainer's line")
+
+
+@dataclass(frozen=True)
 class NumberTables:
     """Every number of an epoch, of a trial, and of the rows of both kinds of report."""
 

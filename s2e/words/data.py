@@ -23,9 +23,10 @@ class NoiseSpec:
         names="noise",
         doc="none (the default for labels that are given or trusted); symmetric: uniform over the other classes; "
         "symmetric_inclusive: exactly noise_rate x S labels re-drawn over all classes; pair: the next class; "
-        "asymmetric: similar classes (mnist, cifar10, cifar100); matrix: the one given; human: CIFAR-N label sets "
-        "below the data root; open_set: images of another set replace exactly noise_rate x S of the images, labels "
-        "kept",
+        "asymmetric: similar classes (mnist, cifar10, cifar100); asymmetric_elr: the same as ELR's program flips them, "
+        "class after class; part_dependent, margin: by the features of each sample; matrix: the one given; "
+        "human: CIFAR-N label sets below the data root; open_set: images of another set replace exactly noise_rate x S "
+        "of the images, labels kept",
     )
     noise_rate: float = param(
         0.5,
@@ -49,6 +50,7 @@ class NoiseSpec:
         doc="asymmetric noise of cifar100: false: next class in blocks of five fine labels, as published figures have "
         "it; true: next class of the same superclass",
     )
+    margin_type: int = param(1, ge=1, le=3, doc="kind margin: which of its three polynomials")
     human_labels: str = param(
         "worse_label",
         names="human_labels",
@@ -153,6 +155,7 @@ class TrustedSpec:
         doc="trusted rows that rank schedules; null: a third of 150 and more, half of 100 and more, else none. The "
         "others train, as all do where none validates",
     )
+    refit: bool = param(False, doc="those that rank train too, once nothing is ranked any more; leave it out")
     counted: TrustedRows | None = param(None, doc="what became of them, counted before the first round; leave it out")
 
     @property

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from s2e.client.http import JobEvent, S2EClient
-from s2e.parts import Listed
-from s2e.progress import JobProgress, percent
-from s2e.words import Report, ReportRow
-from s2e.words.answers import Job
 from s2e.words.states import TRIAL_ENDED
+
+if TYPE_CHECKING:
+    from s2e.client.http import JobEvent, S2EClient
+    from s2e.parts import Listed
+    from s2e.progress import JobProgress
+    from s2e.words import Report, ReportRow
+    from s2e.words.answers import Job, LogLine
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 AXIS = 5
@@ -59,6 +61,8 @@ def settings(train: Mapping[str, Any]) -> str:
 
 def comparison(rows: Sequence[ReportRow], accuracy: str = "test accuracy") -> Table:
     """The final table: every schedule on the same fresh seeds; no label precision unless the truth is known."""
+    from s2e.progress import percent
+
     title = "Re-trained on fresh seeds, with 95 % intervals\n"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("\nschedule", no_wrap=True)
@@ -95,6 +99,8 @@ def print_report(report: Report, console: Console | None = None) -> None:
     if report.basis:
         console.print(f"\n{report.basis}", markup=False)
     if report.best_run is not None:
+        from s2e.progress import percent
+
         m, k = report.best_run
         accuracy = percent(report.best_run_validation_accuracy)
         console.print(f"\nBest single run of the search: round {m}, trial {k}, validation accuracy {accuracy} %")
@@ -166,6 +172,8 @@ def part_lines(parts: Sequence[Listed], *, with_settings: bool) -> Iterator[str]
 
 def watch(client: S2EClient, job_id: str, console: Console | None = None) -> Job:
     """Follow a job to its end under a progress bar; the job as it ended. What was before is read once, not replayed."""
+    from s2e.progress import JobProgress
+
     job = client.job(job_id)
     progress = job.progress
     n_epochs = progress.epochs_total // max(1, progress.trials_total)
@@ -192,3 +200,9 @@ def _show_event(live: JobProgress, event: JobEvent) -> None:
         live.ended(data["id"], data["label"], data.get("share", 1.0), data["validation_accuracy"])
     elif event.kind == "job" and data["reason"]:
         live.say(f"{data['state']}: {data['reason']}")
+
+
+def log_line(line: LogLine) -> str:
+    """One line of a log as plain text."""
+    tried = f"attempt {line.attempt} " if line.attempt else f"trial {line.trial_id} " if line.trial_id else ""
+    return f"{line.at:%Y-%m-%d %H:%M:%S} {tried}{line.level} {line.source}: {line.text}"

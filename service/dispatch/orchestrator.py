@@ -23,7 +23,7 @@ from service.dispatch.lead import Lead
 from service.dispatch.placing import Placing, ids
 from service.dispatch.step import Step
 from service.logs import about
-from service.store import external, populations, repository, rounds
+from service.store import external, populations, repository, rounds, trial_logs
 from service.store.changes import lock_job
 from service.store.engine import Database
 from service.store.rounds import JobStatus
@@ -35,6 +35,7 @@ from workers.backend import (
     PopulationFinished,
     PopulationHeld,
     PopulationKey,
+    PopulationLogged,
     PopulationLost,
     PopulationStarted,
     TrialBackend,
@@ -118,9 +119,11 @@ class Orchestrator:
     def record(self, job_id: str, events: Iterable[Event]) -> None:
         """Write down everything one poll brought about one job, in one transaction."""
         events, known = list(events), self._lead.known(job_id)
-        trained = [event for event in events if event.key.round != CHECK]
+        logged = [event for event in events if isinstance(event, PopulationLogged)]
+        trained = [event for event in events if event.key.round != CHECK and not isinstance(event, PopulationLogged)]
         with self._database.write() as session:
             populations.record_events(session, job_id, self._owner, trained, self._max_attempts)
+            trial_logs.record(session, job_id, logged)
             if known is not None and (took_s := budgets.took_s(known, trained, self.breaker.now_s())):
                 repository.spend(session, job_id, took_s)
         if known is not None:
@@ -132,8 +135,10 @@ class Orchestrator:
         flight = known.in_flight.get(event.key)
         if flight is None:
             return
-        flight.held = event.reason if isinstance(event, PopulationHeld) else ""
         flight.seen_s = self.breaker.now_s()
+        if isinstance(event, PopulationLogged):  # whoever is held may say so
+            return
+        flight.held = event.reason if isinstance(event, PopulationHeld) else ""
         match event:
             case PopulationStarted():
                 flight.place, flight.began_s = event.place, self.breaker.now_s()

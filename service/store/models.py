@@ -226,6 +226,24 @@ class Attempt(Base):
     """Of the request that leased it under an idempotency key; null without one."""
 
 
+class LogRow(Base):
+    """What one try at a population logged: its last lines."""
+
+    __tablename__ = "trial_logs"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    round: Mapped[int] = mapped_column(primary_key=True)
+    """-1: the check before the first one."""
+    group: Mapped[int] = mapped_column("population_group", primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    ks: Mapped[list[int]] = mapped_column(Json)
+    """The trials that it trained."""
+    n: Mapped[int]
+    """Lines so far; those that are kept are the last of them."""
+    lines: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+    """LoggedLine as JSON."""
+
+
 class Epoch(Base):
     """EpochMetrics of one attempt; :data:`EPOCH_NUMBERS` are its numbers."""
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from s2e.door import parse_job
@@ -167,7 +167,6 @@ nested = st.recursive(st.integers(0, 3), lambda inner: st.dictionaries(st.sample
 sections = st.dictionaries(st.sampled_from("abcd"), nested, max_size=4)
 
 
-@settings(deadline=None)
 @given(base=sections, over=sections)
 def test_merging_keeps_all_of_over_and_what_it_leaves_of_base(base: dict[str, Any], over: dict[str, Any]) -> None:
     both = merged(base, over)

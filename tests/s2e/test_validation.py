@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from s2e.door import parse_job
@@ -66,7 +66,6 @@ def through_text(value: Any) -> Any:
     return read(type(value), json.loads(json.dumps(to_json(value), allow_nan=False)))
 
 
-@settings(deadline=None, max_examples=60)
 @given(data=jobs)
 def test_a_job_survives_the_way_through_text(data: dict[str, Any]) -> None:
     spec = parse_job(data)
@@ -74,7 +73,6 @@ def test_a_job_survives_the_way_through_text(data: dict[str, Any]) -> None:
     assert hash(through_text(spec)) == hash(spec)
 
 
-@settings(deadline=None, max_examples=60)
 @given(theta=st.lists(finite, max_size=40), round_=st.integers(0, 10**6), memory=st.dictionaries(st.text(), finite))
 def test_a_search_state_survives_bit_for_bit(theta: list[float], round_: int, memory: dict[str, float]) -> None:
     state = SearchState(round_, tuple(theta), memory)
@@ -83,7 +81,6 @@ def test_a_search_state_survives_bit_for_bit(theta: list[float], round_: int, me
     assert [math.copysign(1, value) for value in back.theta] == [math.copysign(1, value) for value in theta]
 
 
-@settings(deadline=None, max_examples=40)
 @given(values=st.lists(finite, min_size=1, max_size=20), numbers=st.tuples(optional, optional), k=st.integers(0, 999))
 def test_trials_and_results_survive(values: list[float], numbers: tuple[float | None, float | None], k: int) -> None:
     point = Point(tuple(values))

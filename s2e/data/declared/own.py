@@ -91,6 +91,11 @@ class Text(_Table):
         256, ge=0, le=1_000, doc="singular vectors, which are the features of tfidf; 0: the terms themselves"
     )
 
+    @classmethod
+    def counts_words(cls, data: DataSpec) -> bool:
+        settings = cls.stored(data.params)
+        return settings.features == "tfidf" and settings.n_vectors == 0
+
 
 @settings
 class _Images(OwnData):

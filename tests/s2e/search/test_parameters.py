@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.distributions import Beta, Dirichlet, kl_divergence
 
@@ -121,7 +121,6 @@ def test_the_density_is_that_of_torch_s_blocks(space: Space) -> None:
 number = st.floats(-1e3, 1e3, allow_nan=False)
 
 
-@settings(deadline=None, max_examples=100)
 @given(low=number, width=st.floats(1e-3, 1e3), u=st.floats(0, 1))
 def test_values_stay_within_their_bounds(low: float, width: float, u: float) -> None:
     high, x = low + width, np.array([u])
