@@ -63,8 +63,8 @@ def list_trial_logs(
 def get_model(
     settings: SettingsDep, trial: ExistingTrial, wanted: Annotated[str, format_of(SAFETENSORS, JSON)]
 ) -> FileResponse:
-    """The trained networks of a trial as a safetensors file or, as JSON, what they are. Ranges and ETags are honoured;
-    404 where no model was kept."""
+    """The trained networks of a trial as a safetensors file, or their description as JSON. Ranges and ETags are
+    honoured; 404 where no model was kept."""
     path = trials.model_file(settings.artifact_root, trial, wanted)
     name = f"trial-{trial.id}{path.suffix}"
     return FileResponse(path, media_type=MEDIA_TYPES[wanted], filename=name)
