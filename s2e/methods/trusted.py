@@ -17,7 +17,7 @@ from s2e.schedule import ROUNDING
 
 
 def trusted_rows(setup: Setup) -> torch.Tensor:
-    """Which samples are trusted, of each trial bool [K, S]; none where nobody says so of any."""
+    """The trusted samples, of each trial bool [K, S]; none where nobody says so of any."""
     if setup.trusted_S is None:
         return torch.zeros(setup.n_trials, setup.n_samples, dtype=torch.bool, device=setup.device)
     return setup.trusted_S.expand(setup.n_trials, -1).clone()

@@ -1,4 +1,4 @@
-"""What a command line says, and ends with, when a command is refused or fails for a reason that has a name."""
+"""The message and the exit status of the command line when a command is refused or fails for a reason that has a name."""
 
 from __future__ import annotations
 

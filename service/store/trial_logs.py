@@ -74,7 +74,7 @@ def of_trial(session: Session, trial: Trial) -> list[Line]:
 
 
 def of_job(session: Session, job_id: str) -> list[Line]:
-    """What became of a job, what its check logged, and which of its trials failed or were lost, in order."""
+    """The state of a job, what its check logged, and which of its trials failed or were lost, in order."""
     rows = session.scalars(select(LogRow).where(LogRow.job_id == job_id, LogRow.round < 0))
     checked = [line for row in rows for line in _lines(row, attempt=0)]
     losses = select(Transition).where(Transition.job_id == job_id, Transition.new.in_(("failed", "lost")))

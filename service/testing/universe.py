@@ -245,7 +245,7 @@ class Remembered:
 
 @dataclass(frozen=True)
 class Search:
-    """How a job goes on and how it ends, for as many universes as share it."""
+    """The course and the end of a job, for as many universes as share it."""
 
     next_round: Callable[..., Any] = field(default_factory=lambda: Remembered(loop.next_round))
     report_of: Callable[..., Any] = field(default_factory=lambda: Remembered(loop.report_of))
