@@ -1,4 +1,4 @@
-"""The message and the exit status of the command line when a command is refused or fails for a reason that has a name."""
+"""The message and the exit status of the command line when it refuses, or fails for a reason that has a name."""
 
 from __future__ import annotations
 
