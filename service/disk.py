@@ -1,4 +1,4 @@
-"""Whether the place of the artifacts can be written to, and how much room a folder has."""
+"""Can artifacts be kept where they should be, and how much room has a folder?"""
 
 from __future__ import annotations
 

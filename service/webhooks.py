@@ -30,7 +30,7 @@ _NAT64, _NAT64_LOCAL = ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Netw
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a try."""
+    """The outcome of a try."""
 
     taken: bool
     words: str
@@ -90,10 +90,10 @@ def _resolve(url: str, allowed: Sequence[Network]) -> Address:
         raise ValueError("an http or https address with a host and without a password")
     port = parts.port or _PORTS[parts.scheme]
     try:
-        found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+        places = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise ValueError(f"a host that can be found: {error}") from error
-    addresses = [ipaddress.ip_address(str(place[4][0]).partition("%")[0]) for place in found]
+    addresses = [ipaddress.ip_address(str(place[4][0]).partition("%")[0]) for place in places]
     for end in [end for address in addresses for end in _ends(address)]:
         if not (end.is_global and not end.is_multicast) and not any(end in network for network in allowed):
             raise ValueError(f"a public address; {end} is not one (S2E_WEBHOOK_NETWORKS allows networks of one's own)")

@@ -28,7 +28,7 @@ OUT_OF_MEMORY = "out of memory"
 PAUSED = "paused"
 """The cause of a loss that was asked for: the population goes on from its checkpoint."""
 LOST_TRAINER = "trainer lost"
-"""The cause of a loss that nobody could tell the cause of: the process or its node is gone."""
+"""The cause of a loss that left no other trace: the process or its node is gone."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ Event = (
 
 @dataclass(frozen=True)
 class WorkerInfo:
-    """One place that can train: a name, what it has, and how many populations it trains now."""
+    """One place that can train: its name and resources, and how many populations it trains now."""
 
     name: str
     cpus: float

@@ -36,7 +36,7 @@ CHECKPOINT_S = 2.0
 """Between two checkpoints of a population: what a lost trainer costs, or one epoch where that takes longer. (Where one
 takes so long to write that it would cost more than 1/20 of the training, they are further apart.)"""
 HOLD_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0)
-"""Between two tries to write what was trained; the last one again and again."""
+"""Pauses between tries to write results; the last one again and again."""
 HOLD_S = 3600.0
 """After this somebody else may train it: the disk of another machine may not be full."""
 _DISKS = {
@@ -103,7 +103,7 @@ def warm_up() -> None:
 
 
 def cause_of(error: Exception, data_root: str | None) -> str:
-    """What is wrong with this place, in a few words; empty where the training itself is at fault."""
+    """The fault of this place, in a few words; empty where the training itself is at fault."""
     if isinstance(error, TrialError):
         return "place failed" if error.retryable else ""
     if isinstance(error, DataError):
@@ -140,7 +140,7 @@ def _train(key: PopulationKey, population: Population, artifact_root: str, data_
 
 
 class _Holding:
-    """How long something that could not be written has waited."""
+    """The wait of something that could not be written."""
 
     def __init__(self) -> None:
         self._began_s, self._n = time.monotonic(), 0

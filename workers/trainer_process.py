@@ -19,7 +19,7 @@ from workers.logged import log_this_process
 from workers.trainer import run_population, warm_up
 
 STOPPED = "stopped"
-"""What is told in place of further events once an interrupt has ended a population."""
+"""Sent in place of further events once an interrupt has ended a population."""
 _WATCH_S = 0.5
 
 

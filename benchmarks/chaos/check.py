@@ -1,4 +1,4 @@
-"""What must hold after every fault: the job as it would have been, every acknowledged row, no lease left."""
+"""Invariants after every fault: the job as it would have been, every acknowledged row, no lease left."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Trained:
 
 
 def running(database: Database) -> list[Trained]:
-    """What trains."""
+    """The trials that train now."""
     with database.read() as session:
         rows = session.execute(
             select(Trial.job_id, Trial.id, Trial.round, Trial.group, Trial.attempt, Attempt.worker)
@@ -116,7 +116,7 @@ def kept_epochs(database: Database, root: str, trained: Trained) -> int:
 def violations(
     client: S2EClient, database: Database, job_id: str, calm: tuple[list[RoundRecord], Report]
 ) -> Iterator[str]:
-    """How a job that has ended differs from the undisturbed one."""
+    """Differences of an ended job from the undisturbed one, in words."""
     yield from _of_rows(database, job_id, calm[0])
     history, report = calm
     theta = {round_.round: round_.theta for round_ in client.rounds(job_id)}

@@ -1,4 +1,4 @@
-"""What can go wrong: each fault does it, and undoes it where it does not heal by itself."""
+"""Faults: each does its harm, and undoes it where it does not heal by itself."""
 
 from __future__ import annotations
 

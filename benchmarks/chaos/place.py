@@ -154,7 +154,7 @@ class Place:
         return told
 
     def keep_log(self) -> str:
-        """Where the log is after the folder has gone."""
+        """Copy the log beside the folder, which will be removed, and return the path of the copy."""
         kept = self.folder.with_suffix(".log")
         shutil.copy(self.folder / "log", kept)
         return str(kept)

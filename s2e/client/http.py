@@ -28,6 +28,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
+from s2e.address import DEFAULT_URL
 from s2e.client.datasets import DatasetCalls
 from s2e.client.errors import TooMany, Unavailable, UnknownAnswer, Unreachable, WrongKind, refusal
 from s2e.client.hooks import HookCalls
@@ -58,7 +59,6 @@ from s2e.words.asks import LEASE_S
 from s2e.words.states import JOB_ENDED
 
 Shape = TypeVar("Shape")
-DEFAULT_URL = "http://127.0.0.1:8642"
 RECONNECT_S = (0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0)
 RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Pauses between tries of one request, each somewhat shortened at random; the last one again and again."""

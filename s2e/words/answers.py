@@ -39,7 +39,7 @@ class Items(Generic[T]):
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a job is. Totals are upper bounds until it has completed: a comparison may be decided early."""
+    """Progress of a job. Totals are upper bounds until it has completed: a comparison may be decided early."""
 
     trials_done: int
     trials_total: int
@@ -164,7 +164,7 @@ class TrialEpochs:
 
 @dataclass(frozen=True, kw_only=True)
 class LeasedTrial:
-    """A trial to be trained by whoever asked: R(t) for every epoch, and the lease to show with each report."""
+    """A trial that the caller is to train: R(t) for every epoch, and the lease to show with each report."""
 
     id: str
     round: int
@@ -207,7 +207,7 @@ class ReportedTrial:
 
 @dataclass(frozen=True)
 class Recommended:
-    """Which trial of the search has the recommended schedule."""
+    """The trial of the search that has the recommended schedule."""
 
     round: int
     k: int
@@ -228,7 +228,7 @@ class TrialSchedule:
 
 @dataclass(frozen=True)
 class TrialSchedules:
-    """Every trial's R(t), thinned to the same epochs; or what has changed of it."""
+    """Every trial's R(t), thinned to the same epochs; or only the trials that have changed."""
 
     epochs: tuple[int, ...]
     items: tuple[TrialSchedule, ...]
@@ -294,7 +294,7 @@ class ComparisonReport(StoredReport, CompareReport):
 
 @dataclass(frozen=True, kw_only=True)
 class JobLabel:
-    """What the audit says of one given label; columns as cleanlab names them."""
+    """The audit's verdict on one given label; columns as cleanlab names them."""
 
     id: str = param(doc="the row's own id, or its number in the file")
     is_label_issue: bool = param(doc="among the worst rows, as many as labels are estimated to be wrong")
@@ -377,7 +377,7 @@ class NumberTables:
 
 @dataclass(frozen=True)
 class Worker:
-    """A place that trains: what it has, and how many populations it trained when last seen."""
+    """A place that trains: its resources, and how many populations it trained when last seen."""
 
     name: str
     cpus: float

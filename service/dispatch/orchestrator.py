@@ -131,7 +131,7 @@ class Orchestrator:
                 self._note(job_id, known, event)
 
     def _note(self, job_id: str, known: KnownJob, event: Event) -> None:
-        """Keep in mind what an event says of the place, and of a check."""
+        """Note the news of an event about a place, or about a check."""
         flight = known.in_flight.get(event.key)
         if flight is None:
             return
@@ -260,14 +260,14 @@ class Orchestrator:
         return Step.STARTED if keys else Step.AGAIN  # no keys: a user has moved the job meanwhile
 
     def _watch(self, job_id: str) -> None:
-        """Give up what is silent for too long, and say what holds up the rest."""
+        """Give up populations that are silent for too long, and name the obstacle of the rest."""
         known = self._lead.recall(job_id)
         if lost := self._placing.give_up_silent(known, self._stall_s):
             self.record(job_id, lost)
         self._placing.watch(job_id, known)
 
     def _take_back(self, job_id: str) -> bool:
-        """Put back external trials whose lease ran out; whether there were any."""
+        """Put back external trials whose lease ran out; True if there were any."""
         with self._database.read() as session:
             if not external.has_expired(session, job_id):
                 return False

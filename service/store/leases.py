@@ -1,4 +1,4 @@
-"""Who leads a job, and the places that train: a lease lets exactly one dispatcher advance a job."""
+"""Leases of jobs, and the places that train: a lease lets exactly one dispatcher advance a job."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WORKER_FORGOTTEN_S = 60.0
 DISPATCHER_SILENT_S = 15.0
 """A dispatcher that has not written for this long is not counted on."""
 STARTING = "it is starting"
-"""What a dispatcher says of itself until its backend is there."""
+"""A dispatcher's own trouble until its backend is there."""
 
 
 def _free(now: datetime | BindParameter[datetime], owner: str | None = None) -> ColumnElement[bool]:
@@ -87,7 +87,7 @@ def renew_leases(session: Session, owner: str, job_ids: Sequence[str], lease_s: 
 
 
 class LedJob(NamedTuple):
-    """What users and external trainers change of a job beside its dispatcher, and what its turns rest on."""
+    """The columns of a led job that its turns depend on, or that others than its dispatcher change."""
 
     state: str
     n_trials_done: int

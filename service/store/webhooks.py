@@ -86,7 +86,7 @@ def write_test(session: Session, webhook_id: str) -> Message:
 
 
 def has_due(session: Session) -> bool:
-    """Whether a message is due."""
+    """True if a message is due."""
     due = select(DeliveryRow.id).where(text(f"webhook_deliveries.{DELIVERY_OPEN}"), DeliveryRow.due_at <= utc_now())
     return session.scalar(due.limit(1)) is not None
 
@@ -115,7 +115,7 @@ def claim_due(session: Session, limit: int, busy: Collection[str] = ()) -> list[
 
 
 def record(session: Session, message_id: str, taken: bool, answer: str) -> None:
-    """What came of a try: it is taken, tried again later, or given up."""
+    """Record the outcome of a try: the message is taken, tried again later, or given up."""
     row = session.get(DeliveryRow, message_id)
     if row is None or row.outcome:
         return

@@ -41,7 +41,7 @@ _ENDS = (PopulationFinished, PopulationLost, PopulationChecked)
 
 @dataclass(frozen=True)
 class Rates:
-    """How often something goes wrong: a share of all writes, polls, populations or steps."""
+    """Frequencies of faults: each a share of all writes, polls, populations or steps."""
 
     crash: float = 0.01
     freeze: float = 0.01
@@ -95,7 +95,7 @@ class Cluster:
 
 @dataclass
 class View:
-    """The backend as one dispatcher has it: what dies with it is only what it was told and had not acknowledged."""
+    """The backend as one dispatcher has it: only events that it has not acknowledged die with it."""
 
     cluster: Cluster
     rng: random.Random
@@ -200,7 +200,7 @@ class FaultyDatabase(Database):
 
 @dataclass(frozen=True)
 class End:
-    """What a universe came to."""
+    """The end of a universe: the job's history and report, and the count of faults and steps."""
 
     history: list[RoundRecord]
     report: Report

@@ -58,20 +58,20 @@ class Listener:
 
 @pytest.fixture
 def listener() -> Iterator[Listener]:
-    found = Listener()
-    thread = threading.Thread(target=found.server.serve_forever, kwargs={"poll_interval": 0.02})
+    started = Listener()
+    thread = threading.Thread(target=started.server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    yield found
-    found.server.shutdown()
+    yield started
+    started.server.shutdown()
     thread.join()
-    found.server.server_close()
+    started.server.server_close()
 
 
 @pytest.fixture
 def client(settings: Settings, start_server: Callable[[Settings], Any]) -> Iterator[S2EClient]:
     settings.webhook_networks = "127.0.0.0/8"
-    with start_server(settings) as service, S2EClient(service.url) as found:
-        yield found
+    with start_server(settings) as service, S2EClient(service.url) as connected:
+        yield connected
 
 
 @pytest.mark.parametrize(

@@ -268,8 +268,8 @@ def list_curves(
     max_points: MaxPoints = 120,
 ) -> Curves | Response:
     """One number of every epoch: its mean and range over the trials of each label (in a comparison: of each entry)."""
-    found = curves.curves_out(session, job, metric, max_points)
-    return found if wanted == JSON else table_answer(wanted, *curves.table(found), f"curves-{metric}-{job.id}")
+    shown = curves.curves_out(session, job, metric, max_points)
+    return shown if wanted == JSON else table_answer(wanted, *curves.table(shown), f"curves-{metric}-{job.id}")
 
 
 @router.get("/{job_id}/labels", operation_id="list_labels", response_model=JobLabels, responses=also(CSV, PARQUET))
@@ -284,8 +284,8 @@ def list_labels(
 ) -> JobLabels | Response:
     """The job's given labels, the one that is most likely wrong first; as a table, all that were asked for. 404 where
     nothing is known of them: labels of a benchmark, or no training that has ended."""
-    found = labels.audit_of(session, settings.artifacts, job, asked.score)
-    return labels.page(found, asked, paging) if wanted == JSON else labels.table(found, asked, wanted, job.id)
+    audit = labels.audit_of(session, settings.artifacts, job, asked.score)
+    return labels.page(audit, asked, paging) if wanted == JSON else labels.table(audit, asked, wanted, job.id)
 
 
 @router.get("/{job_id}/logs", operation_id="list_job_logs", response_model=Page[LogLine], responses=also(TEXT))
