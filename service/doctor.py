@@ -19,6 +19,7 @@ from s2e.words import S2EError
 from s2e.words.states import JOB_GOES_ON
 from service import disk
 from service.api.auth import ExposedWithoutKeyError, check_exposure
+from service.dispatch.retention import Rules
 from service.settings import Settings
 from service.store import queries
 from service.store.changes import utc_now
@@ -46,6 +47,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _packages(settings)
     yield _exposure(settings)
     yield from _artifacts(settings.artifacts)
+    yield Finding("retention", OK, f"kept: {Rules.of(settings).in_words()}")
     yield _data(settings.data_root)
     yield from _database(settings)
     yield _api(settings)

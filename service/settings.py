@@ -28,6 +28,12 @@ class Settings(BaseSettings):
     artifact_url: str = Field(default="", repr=False)
     """Where artifacts are kept instead of a folder."""
     data_root: Path | None = None
+    keep_models: int | None = Field(default=None, ge=0)
+    """Of a job that has ended, the models of so many best trials are kept beside those its report names. None: all."""
+    keep_days: float | None = Field(default=None, gt=0)
+    """Of jobs that ended longer ago, only the models that reports name are kept. None: everything."""
+    keep_bytes: int | None = Field(default=None, ge=0)
+    """Files of ended jobs together, at most: those that ended longest ago go first. None: no limit."""
 
     host: str = "127.0.0.1"
     port: int = Field(default=8642, ge=0, le=65_535)

@@ -60,7 +60,7 @@ def audit_of(session: Session, artifact_root: str, job: Job, score: str | None) 
     """The audit of a job. Raises NoLabels."""
     try:
         noise_rate = noise_rate_of(rounds.load_spec(session, job.id))
-        return _audit(artifact_root, job.id, noise_rate, tuple(queries.models(session, job.id)), score)
+        return _audit(artifact_root, job.id, noise_rate, tuple(queries.trainings(session, job.id)), score)
     except (DataError, UnreadableError) as error:
         raise NoLabels(job.id, error) from error
 
