@@ -15,10 +15,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from s2e.artifacts import save_schedule, write_atomic
+from s2e.artifacts import save_schedule
 from s2e.data.root import environment_root
 from s2e.door import parse_job
 from s2e.extras import require
+from s2e.files import write_atomic
 from s2e.jobfile import read_job_file
 from s2e.jobs.loop import n_rounds, n_trials, run_search
 from s2e.labels.kept import cross_fitted_path, save

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from s2e.files import is_address
 from s2e.words import PlanSpec, Population, replace, to_json
 from workers import pausing
 from workers.backend import (
@@ -113,7 +114,7 @@ class RayBackend:
         if gone is not None:
             watch_head(self._ray.get_runtime_context().gcs_address, gone)
         self._roots = (
-            str(Path(artifact_root).resolve()),
+            str(artifact_root if is_address(artifact_root) else Path(artifact_root).resolve()),
             None if data_root is None else str(Path(data_root).resolve()),
         )
         self.placement_timeout_s = placement_timeout_s

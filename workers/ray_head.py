@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from s2e.artifacts import write_atomic
+from s2e.files import write_atomic
 from workers.ray_start import connect
 
 log = logging.getLogger(__name__)

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from s2e.files import is_address, shown
 from s2e.words import DataError, Estimate, Population, S2EError, TrialError, read, replace
 from workers import pausing
 from workers.backend import (
@@ -121,7 +122,7 @@ def _train(key: PopulationKey, population: Population, artifact_root: str, data_
     from s2e.train.trial import PopulationEpoch
 
     keeper, holding = BelowRoot(artifact_root, key.job_id, key.attempt, data_root, CHECKPOINT_S), _Holding()
-    paused = partial(pausing.is_asked, artifact_root, key)
+    paused = pausing.asked(artifact_root, key)
     for step in train_patiently(population, keeper, data_root, paused):
         if isinstance(step, NotKept):
             yield PopulationHeld(key, _held(step.error, artifact_root))
@@ -156,7 +157,8 @@ def _check(key: PopulationKey, population: Population, artifact_root: str, data_
     from s2e.prepare import counted, estimated
     from s2e.train.check import check_population
 
-    Path(artifact_root).mkdir(parents=True, exist_ok=True)
+    if not is_address(artifact_root):
+        Path(artifact_root).mkdir(parents=True, exist_ok=True)
     data = counted(population.data, data_root)
     if population.noise_seed is not None:
         from s2e.labels.kept import cross_fitted_path, save
@@ -176,7 +178,7 @@ def _check(key: PopulationKey, population: Population, artifact_root: str, data_
 
 
 def _held(error: OSError, artifact_root: str) -> str:
-    said = f"{error.strerror or error} ({artifact_root} on {socket.gethostname()})"
+    said = f"{error.strerror or error} ({shown(artifact_root)} on {socket.gethostname()})"
     return f"{_DISKS.get(error.errno or 0, 'artifact disk failed')}: {said}"
 
 

@@ -224,7 +224,7 @@ def test_a_checkpoint_that_cannot_be_read_or_written_costs_only_its_epochs(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(unfinished, "write_atomic", full)
+    monkeypatch.setattr(unfinished.Unfinished, "_write", full)
     assert events_of(population, tmp_path / "full")[1:] == calm[1:]
 
 

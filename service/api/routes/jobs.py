@@ -146,7 +146,7 @@ def change_job(session: WriteSession, job_id: JobId, body: JsonBody) -> Job:
 @needs(SUBMIT)
 def delete_job(request: Request, database: DatabaseDep, settings: SettingsDep, job_id: JobId) -> None:
     """Delete a job that has ended, with all its rows and its files. 409 for one that has not: cancel it first."""
-    jobs.delete(database, settings.artifact_root, job_id, lambda session: record_action(request, session))
+    jobs.delete(database, settings.artifacts, job_id, lambda session: record_action(request, session))
 
 
 @router.post("/{job_id}/cancel", operation_id="cancel_job")
@@ -284,7 +284,7 @@ def list_labels(
 ) -> JobLabels | Response:
     """The job's given labels, the one that is most likely wrong first; as a table, all that were asked for. 404 where
     nothing is known of them: labels of a benchmark, or no training that has ended."""
-    audit = labels.audit_of(session, settings.artifact_root, job, asked.score)
+    audit = labels.audit_of(session, settings.artifacts, job, asked.score)
     return labels.page(audit, asked, paging) if wanted == JSON else labels.table(audit, asked, wanted, job.id)
 
 
