@@ -75,8 +75,6 @@ def run_population(
 def warm_up() -> None:
     """Import the training engine, so that this process starts its next population at once."""
     try:
-        import torch._dynamo  # noqa: F401  the first optimiser of a process imports it, which takes seconds
-
         import s2e.train.trial  # noqa: F401
     except KeyboardInterrupt:
         # A cancelled import leaves half a module behind, which would break every later population of this process.
