@@ -85,6 +85,8 @@ class PopulationChecked:
 
     key: PopulationKey
     estimate: Estimate
+    plan: PlanSpec | None = None
+    """The plan that was chosen there, where the job leaves it to its machine."""
 
 
 Event = PopulationStarted | EpochReported | PopulationFinished | PopulationHeld | PopulationLost | PopulationChecked

@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -64,12 +64,19 @@ def run_population(
     yield encode(PopulationStarted(key, worker_name()))
     try:
         population = read(Population, population_json)
-        for event in (_check if check else _train)(key, population, artifact_root, data_root):
+        for event in _work(check, population)(key, population, artifact_root, data_root):
             yield encode(event)
     except Exception as error:
         log.exception("population %s was lost", key)
         cause = cause_of(error, data_root)
         yield encode(PopulationLost(key, _reason(error, cause, data_root), bool(cause), cause))
+
+
+def _work(check: bool, population: Population) -> Callable[..., Iterator[Event]]:
+    """What is asked for: a training, a look before it, or the plan."""
+    if not check:
+        return _train
+    return _check if population.choose is None else _choose
 
 
 def warm_up() -> None:
@@ -130,6 +137,16 @@ class _Holding:
             raise error
         time.sleep(HOLD_AGAIN_S[min(self._n, len(HOLD_AGAIN_S) - 1)])
         self._n += 1
+
+
+def _choose(key: PopulationKey, population: Population, _root: str, data_root: str | None) -> Iterator[Event]:
+    """The plan of a job that leaves it to its machine; the checks that follow train by it."""
+    from s2e.calibrate import chosen_plan
+
+    wanted = population.choose
+    assert wanted is not None
+    plan = chosen_plan(wanted.job, data_root, n_machines=wanted.n_machines)
+    yield PopulationChecked(key, Estimate(worker=worker_name(), epoch_s=0.0, memory_bytes=0), plan)
 
 
 def _check(key: PopulationKey, population: Population, artifact_root: str, data_root: str | None) -> Iterator[Event]:
