@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 
-_TRAIN = ("torch", "torchvision", "safetensors", "sklearn", "cmaes", "optuna")
+_TRAIN = ("torch", "torchvision", "safetensors", "sklearn", "skops", "cmaes", "optuna")
 _STORE = ("alembic", "psycopg", "pydantic", "pydantic_settings", "sqlalchemy")
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "train": _TRAIN,

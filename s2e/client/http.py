@@ -45,6 +45,7 @@ from s2e.words.answers import (
     JobRound,
     JobSchedule,
     JobTrial,
+    LogLine,
     NumberTables,
     Page,
     ReportedTrial,
@@ -196,6 +197,14 @@ class S2EClient(PeopleCalls, DatasetCalls, HookCalls):
         """Curves of a trial, thinned to ``max_points``."""
         params = _given({"max_points": max_points, "attempt": attempt})
         return self._ask(TrialEpochs, "GET", f"/trials/{trial_id}/epochs", params=params)
+
+    def logs(self, trial_id: str) -> Iterator[LogLine]:
+        """The log of a trial: what its trainers logged, and what became of every try at it."""
+        return self._pages(Page[LogLine], f"/trials/{trial_id}/logs", {})
+
+    def job_logs(self, job_id: str) -> Iterator[LogLine]:
+        """The log of a job: its states, what its check logged, and which trials failed or were lost."""
+        return self._pages(Page[LogLine], f"/jobs/{job_id}/logs", {})
 
     def schedule(self, job_id: str) -> JobSchedule:
         """The recommended R(t), provisional while the job runs."""

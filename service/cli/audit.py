@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Score(StrEnum):
-    """Which trainings judge."""
+    """Kinds of audits, by the trainings that judge."""
 
     cross_fitted = "cross_fitted"
     free = "free"
@@ -76,9 +76,9 @@ def audit(
     elif Path(job).is_file():
         if rerun is not None:
             raise typer.BadParameter("--rerun needs the id of a finished job")
-        found = _cross_fitted(Path(job), data_root)
-        _save_here(found, save, given, likely, issues)
-        shown = _page_of(found, n, given, likely, issues)
+        job_audit = _cross_fitted(Path(job), data_root)
+        _save_here(job_audit, save, given, likely, issues)
+        shown = _page_of(job_audit, n, given, likely, issues)
     else:
         asked: dict[str, Any] = {"score": score and score.value, "given": given, "likely": likely, "issues": issues}
         with service_at(url, key) as client:
@@ -117,25 +117,25 @@ def _of_folder(folder: Path, score: str | None, save: Path | None, n: int, asked
     """The audit of a job that s2e search has run, from its folder."""
     from s2e.labels.job_audit import audit_of_folder
 
-    found = audit_of_folder(folder, score)
-    _save_here(found, save, *asked)
-    return _page_of(found, n, *asked)
+    job_audit = audit_of_folder(folder, score)
+    _save_here(job_audit, save, *asked)
+    return _page_of(job_audit, n, *asked)
 
 
-def _save_here(found: Any, save: Path | None, *asked: Any) -> None:
+def _save_here(job_audit: Any, save: Path | None, *asked: Any) -> None:
     from s2e.labels.job_audit import COLUMNS, chosen_rows, table_rows
     from s2e.tables import csv_text, parquet_bytes
 
     if save is not None:
-        rows = table_rows(found, chosen_rows(found, *asked).tolist())
+        rows = table_rows(job_audit, chosen_rows(job_audit, *asked).tolist())
         is_parquet = save.suffix == ".parquet"
         save.write_bytes(parquet_bytes(COLUMNS, rows) if is_parquet else csv_text(COLUMNS, rows).encode())
 
 
-def _page_of(found: Any, n: int, *asked: Any) -> JobLabels:
+def _page_of(job_audit: Any, n: int, *asked: Any) -> JobLabels:
     from s2e.labels.job_audit import chosen_rows, page_of
 
-    return page_of(found, chosen_rows(found, *asked).tolist(), n)
+    return page_of(job_audit, chosen_rows(job_audit, *asked).tolist(), n)
 
 
 def _print(shown: JobLabels, console: Console) -> None:

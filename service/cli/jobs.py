@@ -21,7 +21,7 @@ _PANEL = "Jobs"
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    for function in (submit, jobs, show, watch, report, model, cancel, pause, resume, retry, priority, delete):
+    for function in (submit, jobs, show, watch, logs, report, model, cancel, pause, resume, retry, priority, delete):
         app.command(rich_help_panel=_PANEL)(function)
 
 
@@ -128,6 +128,28 @@ def watch(job_id: JobId, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """Follow a job to its end and print its report."""
     with service_at(url, key) as client:
         raise typer.Exit(_watch(client, job_id))
+
+
+def logs(
+    of: Annotated[str, typer.Argument(metavar="ID", help="A trial's id, or a job's.")],
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+) -> None:
+    """Print the log of a trial: what its trainers logged, and why a try ended. Of a job: states and losses."""
+    from s2e.client.errors import NotFound
+    from service.cli.terminal import log_line
+
+    with service_at(url, key) as client:
+        try:
+            lines = list(client.logs(of))
+        except NotFound:
+            lines = list(client.job_logs(of))
+    if as_json:
+        print_json(lines)
+        return
+    for line in lines:
+        typer.echo(log_line(line))
 
 
 def report(

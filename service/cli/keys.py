@@ -1,4 +1,4 @@
-"""The commands about people: keys, and who changed what."""
+"""The commands about people: keys, and the audit log."""
 
 from __future__ import annotations
 

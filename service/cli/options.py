@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they end with."""
+"""Options that several commands share, and exit codes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DataRoot = Annotated[
 
 
 class NotReadyError(Exception):
-    """A command cannot do its work as things are; the message says what to do."""
+    """A command cannot do its work now; the message says how to fix it."""
 
 
 def service_at(url: str, key: str | None) -> S2EClient:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from s2e.parts import Listed
     from s2e.progress import JobProgress
     from s2e.words import Report, ReportRow
-    from s2e.words.answers import Job
+    from s2e.words.answers import Job, LogLine
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 AXIS = 5
@@ -60,7 +60,7 @@ def settings(train: Mapping[str, Any]) -> str:
 
 
 def comparison(rows: Sequence[ReportRow], accuracy: str = "test accuracy") -> Table:
-    """The final table: every schedule on the same fresh seeds; no label precision where nobody can know it."""
+    """The final table: every schedule on the same fresh seeds; no label precision unless the truth is known."""
     from s2e.progress import percent
 
     title = "Re-trained on fresh seeds, with 95 % intervals\n"
@@ -86,7 +86,7 @@ def _in_two_lines(heading: str) -> str:
 
 
 def print_report(report: Report, console: Console | None = None) -> None:
-    """The recommended schedule, the comparison, and what it supports in words."""
+    """The recommended schedule, the comparison, and its verdict."""
     console = console or Console(highlight=False)
     where = "" if report.recommended is None else " (round {}, trial {})".format(*report.recommended)
     console.print(f"\nRecommended schedule{where}")
@@ -107,7 +107,7 @@ def print_report(report: Report, console: Console | None = None) -> None:
 
 
 def print_places(console: Console, places: Sequence[tuple[str, object]]) -> None:
-    """Where things are, one a line: a name, and a path or a command."""
+    """Print one place a line: its name, and a path or a command."""
     width = max((len(name) for name, _ in places), default=0) + 2
     for name, place in places:
         console.print(f"  {name + ':':<{width}}{place}", soft_wrap=True, markup=False)
@@ -170,7 +170,7 @@ def jobs_table(jobs: Sequence[Job]) -> Table:
 
 
 def problem_lines(detail: str, errors: Sequence[Mapping[str, object]]) -> list[str]:
-    """A refusal for people: what was refused, then each field with its value and what is allowed."""
+    """A refusal for people: the request, then each field with its value and the allowed ones."""
     return [detail, *(f"  {e['field']} = {e['value']!r}: {e['allowed']}" for e in errors)]
 
 
@@ -216,3 +216,9 @@ def _show_event(live: JobProgress, event: JobEvent) -> None:
         live.ended(data["id"], data["label"], data.get("share", 1.0), data["validation_accuracy"])
     elif event.kind == "job" and data["reason"]:
         live.say(f"{data['state']}: {data['reason']}")
+
+
+def log_line(line: LogLine) -> str:
+    """One line of a log as plain text."""
+    tried = f"attempt {line.attempt} " if line.attempt else f"trial {line.trial_id} " if line.trial_id else ""
+    return f"{line.at:%Y-%m-%d %H:%M:%S} {tried}{line.level} {line.source}: {line.text}"
