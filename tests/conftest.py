@@ -135,10 +135,11 @@ def smooth_adam(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     import torch
 
-    class SmoothAdam(torch.optim.Adam):
-        __init__ = functools.partialmethod(torch.optim.Adam.__init__, eps=0.01)
+    from s2e.train import optimizer
 
-    monkeypatch.setattr(torch.optim, "Adam", SmoothAdam)
+    for module in (torch.optim, optimizer):
+        smooth = {"__init__": functools.partialmethod(module.Adam.__init__, eps=0.01)}
+        monkeypatch.setattr(module, "Adam", type("SmoothAdam", (module.Adam,), smooth))
 
 
 @pytest.fixture(scope="session")

@@ -105,6 +105,8 @@ class PopulationChecked:
 
     key: PopulationKey
     estimate: Estimate
+    plan: PlanSpec | None = None
+    """The plan that was chosen there, where the job leaves it to its machine."""
 
 
 Event = (

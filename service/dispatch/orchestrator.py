@@ -146,7 +146,7 @@ class Orchestrator:
                 self.breaker.went_well(job_id, flight.place)
             case PopulationChecked():
                 self.breaker.went_well(job_id, flight.place)
-                self._checking.passed(job_id, known, replace(event.estimate, place=flight.place))
+                self._checking.passed(job_id, known, replace(event.estimate, place=flight.place), event.plan)
             case PopulationLost():
                 self._lost(job_id, known, event, flight.population)
         if isinstance(event, PopulationFinished | PopulationChecked | PopulationLost):

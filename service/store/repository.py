@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from s2e.jobs import loop
-from s2e.words import SPEC_VERSION, DataSpec, Estimate, JobSpec, to_json
+from s2e.words import SPEC_VERSION, DataSpec, Estimate, JobSpec, PlanSpec, to_json
 from s2e.words.states import JOB_ENDED, JOB_TRANSITIONS, TRIAL_ENDED, TRIAL_IN_FLIGHT
 from service.errors import Conflict, IllegalTransition
 from service.store.changes import clean, emit, lock_job, move_job, move_trials, new_id, utc_now
@@ -177,6 +177,12 @@ def know_data(session: Session, job_id: str, owner: str, data: DataSpec) -> None
     job = lock_job(session, job_id, owner)
     known = {"estimate": to_json(data.estimate), "trusted": to_json(data.trusted)}
     job.spec = {**job.spec, "data": {**job.spec["data"], **known}}
+
+
+def know_plan(session: Session, job_id: str, owner: str, plan: PlanSpec) -> None:
+    """The plan that a worker has chosen becomes part of the spec, before the first round."""
+    job = lock_job(session, job_id, owner)
+    job.spec = {**job.spec, "plan": to_json(plan)}
 
 
 def block_job(session: Session, job_id: str, owner: str, reason: str) -> None:
