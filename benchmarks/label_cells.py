@@ -31,7 +31,7 @@ Labels = NDArray[np.int64]
 ROOT = Path(os.environ.get("S2E_DATA_ROOT", ".data"))
 CACHE = Path(os.environ.get("S2E_BENCH_CACHE", Path(tempfile.gettempdir()) / "s2e-bench"))
 FASHION = Path("/usr/share/datasets/fashion-mnist")
-"""Where Debian's package dataset-fashion-mnist puts the four files."""
+"""Folder into which Debian's package dataset-fashion-mnist puts the four files."""
 FASHION_MAP = {0: 6, 2: 4, 4: 2, 5: 7, 9: 7}
 """t-shirt -> shirt, pullover <-> coat, sandal -> sneaker, ankle boot -> sneaker."""
 NEWS_MAP = {3: 4, 4: 3, 0: 19, 17: 18, 10: 9}

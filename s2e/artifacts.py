@@ -102,7 +102,7 @@ def save_model(
     model: Mapping[str, Tensor],
     shape: NetworkShape,
 ) -> str:
-    """Write one trial's networks and, beside them, what they are; the path below ``root``."""
+    """Write one trial's networks and their description; the path below ``root``."""
     with needs("train"):
         from safetensors.torch import save
 

@@ -173,7 +173,7 @@ Trainer = Callable[[Sequence[Population]], Iterator[Rows | Ended]]
 
 @contextmanager
 def _trainer(spec: JobSpec, output: str | Path | None, data_root: str | None, workers: int | None) -> Iterator[Trainer]:
-    """What trains the job: this process, or a pool of others."""
+    """The trainer of a job: this process, or a pool of others."""
     require("train")
     n_workers = n_processes(spec) if workers is None else workers
     if n_workers == 1:
@@ -190,7 +190,7 @@ def _trainer(spec: JobSpec, output: str | Path | None, data_root: str | None, wo
 
 
 def n_processes(spec: JobSpec) -> int:
-    """How many processes train a job when nobody says: as many as its rounds can fill, on as many cores as there are.
+    """Default number of processes for a job: as many as its rounds can fill, on as many cores as there are.
 
     One, this one, where the job is too short to be worth their start, on a GPU, or with parts that only this process
     knows.

@@ -42,19 +42,19 @@ class Dataset:
     test_images: torch.Tensor
     test_labels: torch.Tensor
     encoder: Encoder | None = None
-    """What new rows are encoded by, where they are not samples already."""
+    """Turns new rows into samples; None where rows are samples already."""
     class_names: tuple[str, ...] = ()
     """By class number, where the data say them."""
     trusted: torch.Tensor | None = None
     """Training rows whose labels are known to be right, bool [S], where the job says some are."""
     counted: TrustedRows | None = None
-    """What becomes of them; the test samples are those that it says."""
+    """Numbers of trusted rows that test, validate and train; where some test, no other sample does."""
     missing: Mapping[str, int] = field(default_factory=dict)
     """Missing cells by column, where some are."""
     skipped: tuple[str, ...] = ()
     """Files that were left out because the job asked for it."""
     train_ids: NDArray[Any] | None = None
-    """How the user finds each training row again [S], where it is not by its number from 0."""
+    """The user's own name for each training row [S]; None where rows go by their number from 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ class SplitData:
     trusted: torch.Tensor | None = None
     """Samples that train and have a label known to be right, bool [S]."""
     counted: TrustedRows | None = None
-    """What became of all trusted rows. Where some validate, no other row does."""
+    """Numbers of trusted rows that test, validate and train. Where some validate, no other row does."""
 
     @property
     def validates_by_trust(self) -> bool:

@@ -1,11 +1,11 @@
-"""Which method? Candidates are halved over seeds, and the winner stands beside every rival's best on fresh ones.
+"""Choosing a method: candidates are halved over seeds, and the winner stands beside every rival's best on fresh ones.
 
     halve      all candidates on one seed, the better half on a second, the best two on a third
     compare    the winner, and of every other method its best candidate, each on the same other seeds
 
-What chooses is validation accuracy where its labels are right. Where they are noisy and their matrix is known or
-estimated, it is the likelihood of the noisy labels under that matrix: agreement with wrong labels prefers networks that
-repeat them. No seed of the halving is used by the comparison. Every function is pure.
+Validation accuracy chooses where its labels are right. Where they are noisy and their matrix is known or estimated, the
+likelihood of the noisy labels under that matrix chooses: agreement with wrong labels prefers networks that repeat them.
+The comparison uses no seed of the halving. Every function is pure.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from s2e.words import JobSpec, Population, Round, RoundRecord, TrialError, Trial
 
 
 def next_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
-    """The round that follows ``history``; None when the job is done, or what follows does not fit into its budget."""
+    """The round that follows ``history``; None if the job is done, or the round exceeds its budget."""
     round_ = KINDS[spec.kind].next_round(spec, history)
     return None if round_ is None or exceeded(spec, history, round_) else round_
 
@@ -44,7 +44,7 @@ def report_of(spec: JobSpec, history: Sequence[RoundRecord], stop: str = "") -> 
 
 
 def stopped(spec: JobSpec, history: Sequence[RoundRecord]) -> str:
-    """Which budget ended a job after these rounds; empty where it was done, or was not ended by its rounds."""
+    """The budget that ended a job after these rounds, in words; empty if none did."""
     if spec.budget.trials is None and spec.budget.epochs is None:
         return ""
     round_ = KINDS[spec.kind].next_round(spec, history)

@@ -41,7 +41,7 @@ class DatasetPart(Part):
     human_noise: ClassVar[Mapping[str, float]] = {}
     """Share of wrong labels in each label set made by people."""
     labels: ClassVar[str] = "injected"
-    """What is known of the labels, where a job does not say: ``data.labels``."""
+    """Default of ``data.labels``: what is known about the labels unless the job says."""
 
     @classmethod
     def notes(cls) -> list[str]:

@@ -64,12 +64,12 @@ class StackedTrials:
         )
         self.method: Method = METHODS[train.method].stored(train.params, dataset=population.data.name).make()
         self.trial = list(range(len(trials)))
-        """Which trial of the population each of the K stacked ones is; failed trials have left."""
+        """Index within the population of the trial behind each of the K stacked ones; failed trials have left."""
         self.init_seeds = [trial.init_seed for trial in trials]
         self.order_seeds = [trial.order_seed for trial in trials]
         self.shares_order = len(set(self.order_seeds)) == 1
         self.inputs = inputs_of(data, statistics)
-        """What turns new rows into samples: it goes with every model."""
+        """The encoder of new rows and the normalisation of samples; they go with every model."""
         self.augmentation = CropFlip(n_samples, self.draw) if train.augment == "crop_flip" else None
         self.keep_KT = torch.from_numpy(n_keep([trial.keep_rate for trial in trials], train.batch_size)).to(device)
         self.keep_rate_KT = torch.tensor([trial.keep_rate for trial in trials], dtype=torch.float64, device=device)
@@ -210,7 +210,7 @@ class StackedTrials:
 
     @torch.no_grad()
     def remember(self, index: torch.Tensor, logits_KNBC: torch.Tensor) -> None:
-        """Keep what the networks predict for the training samples ``index`` ([B] shared or [K, B])."""
+        """Keep the networks' predictions for the training samples ``index`` ([B] shared or [K, B])."""
         if self.margins is not None:
             self.margins.add(index, logits_KNBC, pick(self.label_KS, index))
         predicted_KNB = logits_KNBC.argmax(-1).to(self.predicted_KNS.dtype)

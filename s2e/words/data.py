@@ -92,7 +92,7 @@ class CsvSpec:
 
 @dataclass(frozen=True)
 class EstimatedNoise:
-    """How wrong given labels are, estimated without a true one before the first round."""
+    """The noise of given labels, estimated without a true one before the first round."""
 
     noise_rate: float = param(ge=0, lt=1, doc="share of wrong labels")
     low: float = param(ge=0, le=1, doc="95 % interval of noise_rate")
@@ -121,7 +121,7 @@ class AuditSpec:
 
 @dataclass(frozen=True)
 class TrustedRows:
-    """What becomes of the rows whose labels are known to be right."""
+    """Numbers of the rows whose labels are known to be right, by use."""
 
     n_test: int = param(0, ge=0, doc="trusted rows that test; 0: all test rows do, against the labels as given")
     n_validation: int = param(0, ge=0, doc="trusted rows that rank schedules; 0: the labels as given do")
@@ -227,17 +227,17 @@ class DataSpec:
 
     @property
     def trusted_rows(self) -> TrustedRows:
-        """What became of the trusted rows, as far as they were counted; none where there are none."""
+        """Numbers of trusted rows, by use; zeros until they are counted, and where there are none."""
         return self.trusted.counted or TrustedRows()
 
     @property
     def truth_is_known(self) -> bool:
-        """False where nobody knows which labels are right, so that no number may rest on it."""
+        """False if nobody knows which labels are right, so that no number may rest on it."""
         return self.labels != "given"
 
     @property
     def accuracy_title(self) -> str:
-        """What accuracy on the test samples is, for people."""
+        """The name of accuracy on the test samples, for people: against true, trusted or given labels."""
         if self.truth_is_known:
             return "test accuracy"
         return f"accuracy against {'trusted' if self.trusted_rows.n_test else 'the given'} labels"

@@ -151,7 +151,7 @@ class OpenSet(NoisePart):
 
 
 def _unmapped(data: DataSpec) -> list[Problem]:
-    """A confusion that nobody has published for the data set."""
+    """A confusion of classes that is not published for the data set."""
     dataset, problems = DATASETS[data.name], []
     if dataset.confused is None:
         known = ", ".join(name for name, part in DATASETS.items() if part.confused is not None)
