@@ -30,6 +30,7 @@ from s2e.jobs.trials import (
     make_rival_space,
     make_trial,
 )
+from s2e.jobs.trusted_rows import n_most_trainings, trusted_rows
 from s2e.search.grid import Grid
 from s2e.search.spaces import eq_1_of
 from s2e.words import JobSpec, Round, RoundRecord, SearchState, TrialSpec
@@ -68,7 +69,8 @@ def n_final_rounds(spec: JobSpec) -> int:
 def n_final_trials(spec: JobSpec) -> int:
     """Most trials that follow the search."""
     candidates = spec.report.n_candidates if spec.report.n_candidates > 1 else 0
-    return n_tuned(spec) + len(SIDES) * candidates * spec.report.n_choice_seeds + most_trainings(spec.report)
+    compared = most_trainings(spec.report) + n_most_trainings(spec)
+    return n_tuned(spec) + len(SIDES) * candidates * spec.report.n_choice_seeds + compared
 
 
 # --- tune -------------------------------------------------------------------------------------------------------------
@@ -168,9 +170,11 @@ def _retrain_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round | Non
 
 
 def _schedules(spec: JobSpec, history: Sequence[RoundRecord]) -> dict[str, Schedule]:
-    """The four schedules compared. Where every trial of a side failed, there is nothing to take but the default."""
+    """The schedules compared, and rows of what trusted labels are worth without a search. Where every trial of a side
+    failed, there is nothing to take but the default."""
     default: Schedule = (default_keep_rate(spec), {})
     trials = {row: chosen(spec, history, row) for row in SIDES}
     sides = {row: (trial.keep_rate, trial.train) if trial else default for row, trial in trials.items()}
     everything: Schedule = ((1.0,) * spec.train.n_epochs, {})
-    return {"searched": sides["searched"], "default": default, "tuned": sides["tuned"], "all": everything}
+    four = {"searched": sides["searched"], "default": default, "tuned": sides["tuned"], "all": everything}
+    return four | trusted_rows(spec)
