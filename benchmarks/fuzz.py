@@ -2,9 +2,9 @@
 
     python -m benchmarks.fuzz [--cases 10000]
 
-A real API on SQLite, with a job of each kind in it, is asked without keys, then with a key of each scope. Left out are two:
-the event stream of a queued job has no end, and a service without a dispatcher is not ready (503). Exit
-status 1 where an answer was wrong.
+A real API on SQLite, with a job of each kind in it, is asked without keys, then with a key of each scope. Two operations
+are left out: a queued job's event stream has no end, and a service without a dispatcher is not ready (503). Exit status
+1 where an answer was wrong.
 """
 
 from __future__ import annotations
