@@ -3,8 +3,8 @@
     python -m benchmarks.fuzz [--cases 10000]
 
 A real API on SQLite, with a job of each kind in it, is asked without keys, then with a key of each scope. Two
-operations are left out: a queued job's event stream has no end, and a service without a dispatcher is not ready (503). Exit status
-1 where an answer was wrong.
+operations are left out: a queued job's event stream has no end, and a service without a dispatcher is not ready (503).
+Exit status 1 where an answer was wrong.
 """
 
 from __future__ import annotations
