@@ -1,10 +1,10 @@
-"""Requests that schemathesis makes from the OpenAPI document: no answer may be a 5xx, or one it does not allow.
+"""Requests that schemathesis makes from the OpenAPI document: no answer is a 5xx, or one the document does not allow.
 
     python -m benchmarks.fuzz [--cases 10000]
 
-A real API on SQLite, with a job of each kind in it, is asked without keys, then with a key of each scope. Two
-operations are left out: a queued job's event stream has no end, and a service without a dispatcher is not ready (503).
-Exit status 1 where an answer was wrong.
+A real API on SQLite that has some jobs is asked without keys, then with a key of each scope. Two operations are left
+out: the event stream of a queued job has no end, and a service without a dispatcher is not ready (503). Exit status 1
+where an answer was wrong.
 """
 
 from __future__ import annotations
