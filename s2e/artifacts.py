@@ -1,13 +1,13 @@
 """Model and schedule files below one artifact root, each written whole or not at all (:mod:`s2e.files`).
 
     <job>/round-<m>/trial-<k>-attempt-<a>.safetensors    the trained networks of one trial
-    <job>/round-<m>/trial-<k>-attempt-<a>.json           what they are: network, data, schedule, result
-    <job>/round-<m>/trial-<k>.checkpoint.safetensors     where a trial stopped that may be continued
-    <job>/round-<m>/unfinished-<population>.safetensors  where a population is while it trains
+    <job>/round-<m>/trial-<k>-attempt-<a>.json           their description: network, data, schedule, result
+    <job>/round-<m>/trial-<k>.checkpoint.safetensors     the state of a stopped trial that may be continued
+    <job>/round-<m>/unfinished-<population>.safetensors  the state of a population while it trains
     <job>/noise-<seed>.json                              a noise draw: matrix, flipped samples, realised rate
     <job>/schedule.json                                  the recommended R(t) of a search without a service
 
-What is stored elsewhere is always the path below the root, so the root may move.
+Databases and reports hold paths below the root only, so the root may move.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Checks for everything that may keep a service from working on this machine, one by one: ``s2e doctor``.
 
-Nothing is changed and nothing is left behind. Each finding says what to do about it.
+They change nothing and leave nothing behind. Each finding says how to fix it.
 """
 
 from __future__ import annotations

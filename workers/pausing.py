@@ -1,6 +1,6 @@
 """Asking a trainer to pause: a file beside its checkpoints, wherever it runs and whoever leads it.
 
-The name has the attempt in it, so what was left of an earlier try stops nobody.
+Its name contains the attempt, so a file left over from an earlier try stops nothing.
 """
 
 from __future__ import annotations

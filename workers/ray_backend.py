@@ -1,7 +1,7 @@
 """Populations on Ray: each in the hands of a detached trainer, which goes on when this driver dies.
 
-This is driver code and imports no torch. Ray never retries anything here: a lost population is an event, and whoever
-drives decides. What a trainer tells is kept by it until the next ``poll`` says that it was written down.
+This is driver code and imports no torch. Ray never retries anything here: a lost population is an event, and the driver
+decides. A trainer keeps its events until the next ``poll`` says that they were written down.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ class _Flight:
 class RayBackend:
     """Trains on the cluster at ``address``, or on a cluster of its own on this machine.
 
-    A population nobody could ever hold, or that found no place for ``placement_timeout_s`` while no other of this
-    backend was training, is lost with that reason; one that only waits for its turn is left alone.
+    A population that no node could ever hold, or that finds no place for ``placement_timeout_s`` while no other one of
+    this backend trains, is lost with that reason; one that only waits for its turn is left alone.
 
     Drivers of one ``namespace`` share their trainers. A trainer whose results nobody asks for ends itself after
     ``orphan_s``, one without work after ``idle_s`` (None: never); with ``linger`` idle ones outlive the backend.

@@ -1,6 +1,6 @@
 """A local Ray in a process of its own, which outlives the drivers that connect to it and ends with any of its parts.
 
-Where it can be reached is left in a file, which says so again after every start; what keeps it from starting, too.
+A file holds its address, rewritten after every start, or the reason why it does not start.
 """
 
 from __future__ import annotations

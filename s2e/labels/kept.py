@@ -1,8 +1,8 @@
-"""The files an audit of labels rests on, below the artifact root. Numpy alone: whoever answers for them needs no torch.
+"""The files behind an audit of labels, below the artifact root. Numpy alone: serving them needs no torch.
 
-<job>/labels.npz                                 the labels of the training rows, as the job got them
-<job>/cross-fitted.npz                           what the estimate before round 0 said of every one of them
-<job>/round-<m>/trial-<k>-attempt-<a>.margins.npz   what one training says of them, beside its model
+<job>/labels.npz                                    the labels of the training rows, as the job got them
+<job>/cross-fitted.npz                              the verdict on each by the estimate before round 0
+<job>/round-<m>/trial-<k>-attempt-<a>.margins.npz   the margins of one training, beside its model
 """
 
 from __future__ import annotations

@@ -40,6 +40,7 @@ class Auto(JobKind):
             compare = replace(compare, entries=portfolio(spec))
         if len(compare.entries) < 2:
             problems.append(Problem("compare.entries", f"{len(compare.entries)} candidates", "at least two"))
+        problems += _too_small(spec, len(compare.entries))
         spec = completed(spec, compare, problems)
         if problems:
             raise SpecError(*problems)
@@ -68,6 +69,20 @@ class Auto(JobKind):
     def title(self, spec: JobSpec) -> str:
         assert spec.compare is not None
         return f"auto: {len(spec.compare.entries)} candidates"
+
+
+def _too_small(spec: JobSpec, n: int) -> list[Problem]:
+    """A budget in which not every candidate is trained once."""
+    asked = {"trials": (spec.budget.trials, n), "epochs": (spec.budget.epochs, n * spec.train.n_epochs)}
+    return [
+        Problem(
+            f"budget.{name}",
+            given,
+            f">= {least}: one training of each of {n} candidates; or fewer of them, in compare.entries",
+        )
+        for name, (given, least) in asked.items()
+        if given is not None and given < least
+    ]
 
 
 KINDS.add(Auto.name, Auto(), __name__)

@@ -8,9 +8,10 @@ from s2e.door.overrides import overridden
 from s2e.jobs.final import final_round, n_final_rounds, n_final_trials
 from s2e.jobs.search import make_searcher, recommend_from, search_round, sizes
 from s2e.jobs.search_report import make_report
+from s2e.jobs.trusted_rows import refitted
 from s2e.parts import KINDS, SEARCHERS, JobKind, Lookup
 from s2e.search.parameters import as_overrides, parse_parameters
-from s2e.words import EarlierTrials, JobSpec, Problem, Report, Round, RoundRecord, SpecError, replace
+from s2e.words import DataSpec, EarlierTrials, JobSpec, Problem, Report, Round, RoundRecord, SpecError, replace
 
 
 class Search(JobKind):
@@ -39,7 +40,14 @@ class Search(JobKind):
         problems = [] if spec.compare is None else [Problem("compare", "given", "nothing: the job's kind is search")]
         if problems := problems + _report_problems(spec) + _parameter_problems(spec):
             raise SpecError(*problems)
+        if spec.report.trusted is None:
+            has_rows = spec.data.trusted.is_declared and spec.trials == "internal"
+            spec = replace(spec, report=replace(spec.report, trusted=has_rows))
         return spec
+
+    def data_of(self, spec: JobSpec, round_: Round) -> DataSpec:
+        """Once the schedules are ranked, the trusted rows that ranked them train."""
+        return refitted(spec) if round_.kind == "retrain" else spec.data
 
     def n_rounds(self, spec: JobSpec) -> int:
         return len(sizes(spec)) + n_final_rounds(spec)
@@ -72,6 +80,10 @@ def _trials_of(lookup: Lookup, job_id: str) -> EarlierTrials:
 def _report_problems(spec: JobSpec) -> list[Problem]:
     """Fields of the final comparison that contradict each other."""
     report, problems = spec.report, []
+    if report.trusted and not spec.data.trusted.is_declared:
+        problems.append(Problem("report.trusted", True, "false, or rows that are known to be right, in data.trusted"))
+    if report.trusted and spec.trials == "external":
+        problems.append(Problem("report.trusted", True, "false: your own program trains"))
     if report.max_seeds is not None and report.max_seeds < report.n_seeds:
         problems.append(Problem("report.max_seeds", report.max_seeds, f">= n_seeds = {report.n_seeds}"))
     if report.taus is not None and report.tuned_trials is not None:

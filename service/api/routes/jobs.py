@@ -159,7 +159,7 @@ def cancel_job(session: WriteSession, job_id: JobId) -> Job:
 @router.post("/{job_id}/pause", operation_id="pause_job")
 @needs(SUBMIT)
 def pause_job(session: WriteSession, job_id: JobId) -> Job:
-    """Start nothing more of a job; what trains stops at its next epoch, and goes on from there when it is resumed."""
+    """Pause a job: its trainings stop at their next epoch, and go on from there when it is resumed."""
     return jobs.pause(session, job_id)
 
 
@@ -173,7 +173,7 @@ def resume_job(session: WriteSession, job_id: JobId) -> Job:
 @router.post("/{job_id}/retry", operation_id="retry_job")
 @needs(SUBMIT)
 def retry_job(session: WriteSession, job_id: JobId) -> Job:
-    """Try a failed job again: what ended well is kept, and only what failed or was not begun is trained."""
+    """Try a failed job again: trials that succeeded are kept, and only those that failed or never began are trained."""
     return jobs.retry(session, job_id)
 
 
