@@ -1,4 +1,4 @@
-"""What a command line says, and ends with, when a command is refused or fails for a reason that has a name."""
+"""Messages and exit codes of commands that are refused, or fail for a reason that has a name."""
 
 from __future__ import annotations
 
