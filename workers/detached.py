@@ -1,8 +1,8 @@
-"""A trainer that outlives who started it: a named Ray actor with a training process below it and a spool of results.
+"""A trainer that outlives its dispatcher: a named Ray actor with a training process below it and a spool of results.
 
-Events are numbered. Whoever leads asks for those from a number on, which says that the ones before are in the database;
-they are forgotten then and not earlier, so a dispatcher that takes over is told again what the last one may not have
-written. A trainer that trains and has not been asked for ``orphan_s`` ends itself, so that nothing trains for ever.
+Events are numbered. The leading dispatcher asks for those from a number on, which says that earlier ones are in the
+database; only then does the trainer forget them, so a dispatcher that takes over hears again whatever the last one may
+not have written. A trainer that nobody asks for ``orphan_s`` ends itself, so that nothing trains for ever.
 
 This module imports neither Ray nor torch: an actor has the one, its training process the other.
 """

@@ -39,7 +39,7 @@ def parse_job(body: Any, lookup: Lookup | None = None) -> JobSpec:
     except SpecError as error:
         problems += error.problems
     for part in parts:
-        problems += part.problems(spec)
+        problems += [problem for problem in part.problems(spec) if problem not in problems]
     problems += train_problems(spec.train) + table_problems(spec.data) + label_problems(spec)
     problems += audit_problems(spec) + plan_problems(spec)
     problems += registered_problems(spec.data)
@@ -84,7 +84,7 @@ def _unplannable(kind: JobKind, spec: JobSpec) -> list[Problem]:
             return too_small(spec, first)
     except SpecError as error:
         return list(error.problems)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         used = (SEARCHERS[spec.search.searcher], SPACES[spec.search.space])
         if all(part.is_ours() for part in used):
             raise

@@ -1,4 +1,4 @@
-"""A job as a pure function of (spec, finished rounds): what comes next, and how it ends.
+"""A job as a pure function of (spec, finished rounds): the next round, and the report at its end.
 
 The in-process run and the service's dispatcher both walk this one path, so they reach the same numbers bit for bit.
 What its rounds are, each kind of job says itself (:data:`s2e.parts.KINDS`).

@@ -1,4 +1,4 @@
-"""Messages and exit codes of commands that are refused, or fail for a reason that has a name."""
+"""Messages and exit codes of a command line that is refused, or fails for a named reason."""
 
 from __future__ import annotations
 
