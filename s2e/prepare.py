@@ -64,8 +64,8 @@ def prepared(spec: JobSpec, data_root: str | None = None, keep: Keep | None = No
 
 
 def counted(data: DataSpec, data_root: str | None) -> DataSpec:
-    """The data that know what becomes of their trusted rows. Raises DataError as loading them does, and for files that
-    are no longer those of the fingerprint, though this process may have read them before."""
+    """The data with their trusted rows counted. Raises DataError as loading them does, and for files that do not match
+    the fingerprint any more, even if this process has read them before."""
     if data.fingerprint is not None:
         from s2e.data.own.files import require_unchanged
         from s2e.parts import DATASETS

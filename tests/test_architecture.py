@@ -153,13 +153,19 @@ def test_the_search_rules_reach_no_torch() -> None:
     [
         ("s2e", {"numpy", "httpx", "rich"}),
         ("s2e.client", {"numpy", "scipy", "pydantic", "service", "workers", "torch"}),
-        ("service.api.app", {"torch", "ray", "torchvision", "sklearn", "optuna", "cmaes"}),
+        (
+            "service.api.app",
+            {"torch", "ray", "torchvision", "sklearn", "optuna", "cmaes", "scipy.stats", "scipy.optimize"},
+        ),
         (
             "service.cli.main",
             {"torch", "ray", "torchvision", "sklearn", "sqlalchemy", "fastapi", "pydantic", "uvicorn"},
         ),
         ("s2e.jobs.loop", {"torch", "ray", "sqlalchemy", "optuna", "cmaes"}),
-        ("s2e.train.trial", {"ray", "sqlalchemy", "pydantic", "fastapi", "sklearn", "torchvision", "safetensors"}),
+        (
+            "s2e.train.trial",
+            {"ray", "sqlalchemy", "pydantic", "fastapi", "sklearn", "torchvision", "safetensors", "scipy.stats"},
+        ),
     ],
 )
 def test_importing_stays_light(module: str, banned: set[str]) -> None:
@@ -198,6 +204,23 @@ print("--", *sys.modules, sep="\\n")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert not banned & set(done.stdout.rpartition("--\n")[2].split())
+
+
+def test_a_trainer_starts_without_what_it_does_not_use() -> None:
+    """torch._dynamo (by any of torch's optimisers), sympy (by Module.to_empty) and scikit-learn with pandas (by its
+    digits) took more than half of a training process's start."""
+    code = """
+import sys
+from s2e.door import parse_job
+from s2e.jobs import loop
+from s2e.train.trial import train_population
+spec = parse_job({"data": {"n_train": 128}, "train": {"n_epochs": 2}, "plan": {"step": "torch"}})
+list(train_population(loop.populations(spec, loop.next_round(spec, ()))[0]))
+print("--", *sys.modules, sep="\\n")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    heavy = {"torch._dynamo", "torch._inductor", "sympy", "sklearn", "pandas", "torchvision"}
+    assert not heavy & set(done.stdout.rpartition("--\n")[2].split())
 
 
 # --- the walk of a submitted job --------------------------------------------------------------------------------------

@@ -4,13 +4,13 @@
               the search has. It begins with the default schedule, which the search does not get, and learns from its
               own trials only, as the search does
     choose    of both sides, the few schedules with the lowest posterior mean are trained on fresh seeds; the one with
-              the best validation accuracy goes on, so that nobody's luck in the search is taken for merit. The
-              posterior is one for both: it knows the trials of either side, and which of them shared a data order
+              the best validation accuracy goes on, so that luck in the search is not taken for merit. Both sides share
+              one posterior: it knows the trials of either side, and which of them shared a data order
     retrain   the two chosen ones, the default schedule and R = 1 on other fresh seeds, in rounds: a look at the paired
               differences, and more seeds for what is still open, until the tuned eq. (1) and the best rival are
               decided, or unlikely to be, or the budget ends
 
-No seed is used by two of them, so nothing that was chosen by a training is judged by it. Every function is pure.
+No seed is used by two of them, so no training judges what it helped to choose. Every function is pure.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _is_listed(spec: JobSpec) -> bool:
 
 def _tuned(spec: JobSpec, i: int, state: SearchState | None, k: int) -> tuple[str, tuple[float, ...], dict[str, Any]]:
     """Label, schedule and settings of the tuning's trial i, the k-th of its round: given values of tau, or the default
-    schedule and then what the rule asks for."""
+    schedule and then the rule's asks."""
     n_epochs = spec.train.n_epochs
     if spec.report.taus is not None or i == 0:
         tau = _taus(spec)[i] if spec.report.taus is not None else default_tau(spec)

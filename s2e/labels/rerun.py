@@ -10,8 +10,8 @@ ENTRIES = {"as given": "none", "dropped": "drop", "relabelled": "relabel", "soft
 
 
 def revised_job(spec: Mapping[str, Any], job_id: str, *, n: int | None = None, n_seeds: int = 5) -> dict[str, Any]:
-    """A comparison, as plain JSON, of what may be done with the ``n`` worst labels of a finished job (null: those that
-    its audit takes to be wrong). ``spec`` is the job's own; a search gives the schedule it recommends."""
+    """A comparison, as plain JSON, of the ways to treat the ``n`` worst labels of a finished job (null: those that its
+    audit takes to be wrong). ``spec`` is the job's own; a search gives the schedule it recommends."""
     data = {name: value for name, value in spec["data"].items() if name not in ("estimate", "audit")}
     estimate, report = spec["data"].get("estimate"), spec["report"]
     if spec["kind"] == "search":

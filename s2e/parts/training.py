@@ -111,7 +111,7 @@ class NetworkPart(Part):
         return self.load()(input_shape, n_classes, self, variant=variant, data_root=data_root)
 
     def rules(self, job: JobSpec) -> list[Problem]:
-        shape = DATASETS[job.data.name].shape_of(job.data)
+        shape = DATASETS[job.data.name].shape_in(job.data)
         return [*self.misfits(shape, job.train.network), *self.check(job)]
 
     @classmethod
@@ -162,7 +162,7 @@ def method(
     """Declare a method; ``rule`` is where its class is, ``package.module:Class``. ``per_dataset`` is inherited."""
 
     def declare(cls: type[M]) -> type[M]:
-        facts: dict[str, Any] = {"scheduled": scheduled, "needs": frozenset(needs)}
+        facts: dict[str, Any] = {"scheduled": scheduled, "needs": needs}
         METHODS.declare(cls, name, rule, facts if per_dataset is None else {**facts, "per_dataset": per_dataset})
         return cls
 

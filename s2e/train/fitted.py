@@ -182,7 +182,7 @@ def _validation_accuracy(trials: FittedTrials, k: int, predicted_V: NDArray[np.i
 
 
 def _memorised(predicted_S: NDArray[np.int64], label_S: NDArray[np.int64], trials: FittedTrials) -> dict[str, float]:
-    """What it makes of right and of wrong labels; a number of no sample is left out."""
+    """Shares of the predictions that fit right and wrong labels; a share of no sample is left out."""
     true_S = trials.data.train.labels.numpy()
     clean_S = label_S == true_S
     shares = {

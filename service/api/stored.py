@@ -1,6 +1,6 @@
-"""Stored jobs as this release can still read them; their spec another release may have written.
+"""Stored jobs as this release can still read them, even if another release wrote their spec.
 
-A spec that cannot be read is shown as it is; a name in it that is gone costs what depends on it, and nothing else.
+A spec that cannot be read is shown as it is; a name that no longer exists costs only the answers that depend on it.
 """
 
 from __future__ import annotations

@@ -161,7 +161,7 @@ def report(
     url: Url = DEFAULT_URL,
     key: Key = None,
 ) -> None:
-    """Print what a job ended with: the recommended R(t) and the comparison on the same seeds. --save fetches files."""
+    """Print the report of a job: the recommended R(t) and the comparison on the same seeds. --save fetches files."""
     with service_at(url, key) as client:
         if as_json:
             print_json(client.any_report(job_id))
@@ -193,13 +193,13 @@ def model(
 
 
 def cancel(job_id: JobId, url: Url = DEFAULT_URL, key: Key = None) -> None:
-    """End a job. What it has found stays."""
+    """End a job. Its results so far are kept."""
     with service_at(url, key) as client:
         typer.echo(client.cancel(job_id).state)
 
 
 def pause(job_id: JobId, url: Url = DEFAULT_URL, key: Key = None) -> None:
-    """Start nothing more of a job; what trains stops at its next epoch, and goes on from there when it is resumed."""
+    """Pause a job: its trainings stop at their next epoch, and go on from there when it is resumed."""
     with service_at(url, key) as client:
         typer.echo(client.pause(job_id).state)
 
@@ -211,7 +211,7 @@ def resume(job_id: JobId, url: Url = DEFAULT_URL, key: Key = None) -> None:
 
 
 def retry(job_id: JobId, url: Url = DEFAULT_URL, key: Key = None) -> None:
-    """Try a failed job again. What ended well is kept; only what failed is trained."""
+    """Try a failed job again. Trials that succeeded are kept; only the others are trained."""
     with service_at(url, key) as client:
         typer.echo(client.retry(job_id).state)
 
