@@ -1,4 +1,4 @@
-"""The worth of choosing a method, and its loss to knowing the best one: regret of ``kind = "auto"``.
+"""What choosing a method is worth, and what it loses to knowing the best one: regret of ``kind = "auto"``.
 
 For every cell and seed each candidate of the portfolio trains on five seeds, on rows whose labels are given: the noise
 is the cell's, hidden from the job and estimated by it. A replay takes three of the five, in an order, for the halving,
@@ -165,7 +165,7 @@ def _trained(spec: JobSpec, i: int, root: str, pool: tuple[NDArray[Any], NDArray
 def _right(
     population: Population, end: PopulationEnd, tensors: Mapping[str, torch.Tensor], pool: tuple[Any, Any]
 ) -> NDArray[np.bool_]:
-    """The rows of the pool that are predicted right, by the sum of probabilities over a trial's networks."""
+    """Which rows of the pool are predicted right, by the sum of probabilities over a trial's networks."""
     x, true = pool
     train, shape = population.train, end.network
     described = {"train": to_json(train), "shape": to_json(shape)}
@@ -190,18 +190,18 @@ def replays(run: Run, choice: str) -> list[dict[str, Any]]:
         label: [math.nan if v is None else 100 * v for v in row["test"]] for label, row in run["candidates"].items()
     }
     best = max(truth, key=lambda label: np.nan_to_num(np.mean(truth[label]), nan=-1))
-    outcomes = []
+    replayed = []
     for halving in permutations(range(N_SEEDS), N_SEEDS - N_FRESH):
         fresh = [k for k in range(N_SEEDS) if k not in halving]
         chosen = chosen_by(spec, run, choice, halving)
-        outcomes.append(
+        replayed.append(
             {
                 "chosen": chosen,
                 "regret": float(np.mean([truth[best][k] - truth[chosen][k] for k in fresh])),
                 "fresh": {label: float(np.mean([values[k] for k in fresh])) for label, values in truth.items()},
             }
         )
-    return outcomes
+    return replayed
 
 
 def chosen_by(spec: JobSpec, run: Run, choice: str, seeds: Sequence[int]) -> str:

@@ -66,7 +66,7 @@ class Postgres:
 
 
 def clock_library(folder: Path) -> Path | None:
-    """The library that gives a process a clock of its own, compiled from clock.c; None where there is no C compiler."""
+    """The library that gives a process a clock of its own, compiled from clock.c; None without a C compiler."""
     compiler, library = shutil.which("cc"), folder / "clock.so"
     if compiler is None:
         return None
@@ -111,7 +111,7 @@ class Place:
         return self._clock_library is not None
 
     def set_clock(self, name: str, ahead_s: int) -> None:
-        """Put the clock of ``api``, ``first`` or ``second`` ahead from now on."""
+        """Set the seconds by which the clock of ``api``, ``first`` or ``second`` is ahead from now on."""
         with self._clock(name).open("r+b") as file:
             file.write(struct.pack("=q", ahead_s))
 

@@ -9,7 +9,7 @@ from typing import Any
 from s2e.door.audit import audit_problems, with_audit
 from s2e.door.budget import too_small
 from s2e.door.data import label_problems, registered_problems, table_problems, validation_problems, with_label_contract
-from s2e.door.plan import settled
+from s2e.door.plan import plan_problems, settled
 from s2e.door.protocols import expand
 from s2e.door.train import train_problems
 from s2e.parts import DATASETS, KINDS, METHODS, NETWORKS, NOISE, SEARCHERS, SPACES, JobKind, Lookup, Part
@@ -44,7 +44,7 @@ def parse_job(body: Any, lookup: Lookup | None = None) -> JobSpec:
     for part in parts:
         problems += [problem for problem in part.problems(spec) if problem not in problems]
     problems += train_problems(spec.train) + table_problems(spec.data) + label_problems(spec)
-    problems += audit_problems(spec)
+    problems += audit_problems(spec) + plan_problems(spec)
     problems += registered_problems(spec.data)
     if not any(problem.field.startswith("data.") for problem in problems):
         problems += validation_problems(spec.data)

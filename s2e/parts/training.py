@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from s2e.parts.data import DATASETS, NOISE, settings
+from s2e.parts.jobs import KINDS
 from s2e.parts.part import Part
 from s2e.parts.registry import PartRegistry
 from s2e.words.data import DataSpec
@@ -80,7 +81,7 @@ class FittedPart(MethodPart):
 
     def rules(self, job: JobSpec) -> list[Problem]:
         problems = super().rules(job)
-        if job.kind == "search":
+        if KINDS[job.kind].recommends:
             problems.append(Problem("train.method", self.name, "a method of networks, or kind compare or auto"))
         if self.transition != "none" and job.data.truth_is_known and not NOISE[job.data.noise.kind].has_matrix:
             problems.append(Problem("train.params.transition", self.transition, "none: the noise has no known matrix"))

@@ -1,4 +1,4 @@
-"""News of a population while it trains, and at its end."""
+"""Messages about a population while it trains, and at its end."""
 
 from __future__ import annotations
 
@@ -45,4 +45,4 @@ class PopulationEnd:
     network: NetworkShape
     """With the network's name, enough to build it."""
     margins: tuple[TrialMargins | None, ...] = ()
-    """The verdict of trial i on labels that somebody gave; empty where the truth is known, or trainings are parts."""
+    """Margins of trial i on the given labels; empty where the truth is known, or trainings are parts."""

@@ -1,4 +1,4 @@
-"""The message and the exit status of the command line when it refuses, or fails for a reason that has a name."""
+"""Messages and exit codes of a command line that is refused, or fails for a named reason."""
 
 from __future__ import annotations
 
