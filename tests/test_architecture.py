@@ -127,6 +127,10 @@ EVIDENCE = {"em", "choice", "free", "given", "kept"}
 under a matrix, in numpy alone. Training writes it; the upper storey, which estimates noise, trains networks."""
 
 
+FACES = {"s2e.labels.audit"}
+"""Functions for users, kept in the room they are about: they import whatever they need when they are called."""
+
+
 def room_of(name: str) -> str:
     """The room of a module of s2e: its package or, at the top, the module itself."""
     _, room, *rest = (*name.split("."), "")
@@ -139,6 +143,8 @@ def room_graph(graph: Graph) -> Graph:
     """Room -> other rooms that its modules import."""
     rooms: dict[str, set[str]] = {room_of(name): set() for name in graph}
     for name, names in graph.items():
+        if name in FACES:
+            continue
         rooms[room_of(name)] |= {room_of(imported) for imported in names} - {room_of(name)}
     return {room: frozenset(others) for room, others in rooms.items()}
 
