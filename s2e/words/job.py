@@ -15,7 +15,7 @@ SPEC_VERSION = 2
 
 @dataclass(frozen=True)
 class PlanChoice:
-    """Origin of a plan that a job left to the machine that trains it."""
+    """The origin of a job's plan that was left to the machine that trains it."""
 
     place: str = param("", max_length=255, doc="host that was measured")
     n_workers: int = param(1, ge=1, doc="populations that train at once")
@@ -25,7 +25,7 @@ class PlanChoice:
 
     @property
     def gain(self) -> float | None:
-        """Speed-up over the plan that the job asked for; None where that does not train there."""
+        """Speed over that of the plan that the job asked for."""
         return None if self.own_job_s is None or not self.job_s else self.own_job_s / self.job_s
 
 
