@@ -1,4 +1,4 @@
-"""The worth of choosing a method, and its loss to knowing the best one: regret of ``kind = "auto"``.
+"""The worth of choosing a method, and its loss against knowing the best one: regret of ``kind = "auto"``.
 
 For every cell and seed each candidate of the portfolio trains on five seeds, on rows whose labels are given: the noise
 is the cell's, hidden from the job and estimated by it. A replay takes three of the five, in an order, for the halving,
