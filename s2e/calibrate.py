@@ -26,6 +26,7 @@ from s2e.extras import needs
 from s2e.jobs import loop
 from s2e.jobs.loop import n_rounds, n_trials
 from s2e.machine import usable_bytes, usable_cores
+from s2e.parts import KINDS
 from s2e.prepare import provisional
 from s2e.words import JobSpec, PlanChoice, PlanSpec, Round, TrialError, UnreadableError, read, replace, to_json
 
@@ -75,7 +76,7 @@ class Calibration:
 
     @property
     def choice(self) -> PlanChoice:
-        """What a job keeps of it."""
+        """The part that a job keeps."""
         return PlanChoice(socket.gethostname(), self.n_workers, self.job_s, self.file_job_s, self.fallbacks)
 
 
@@ -223,7 +224,7 @@ def _job_s(spec: JobSpec, case: Case, cases: Sequence[Case], n_workers: int) -> 
     """Seconds of all trainings: those of the search as ``case``, re-training in float32 (float64 if asked for)."""
     exact = next((c for c in cases if c.population == case.population and c.dtype in ("float32", "float64")), case)
     n = len(_first_round(spec))
-    n_search_rounds = spec.search.n_rounds if spec.kind == "search" else 0
+    n_search_rounds = KINDS[spec.kind].n_search_rounds(spec)
     epochs_s = n_search_rounds * _waves(n, case.population, n_workers) * case.epoch_s
     n_rounds_left = max(1, n_rounds(spec) - n_search_rounds)
     each = ceil(max(0, n_trials(spec) - n_search_rounds * n) / n_rounds_left)

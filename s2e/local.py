@@ -207,7 +207,7 @@ def n_processes(spec: JobSpec) -> int:
     known = all(name not in registry or registry.origin(name).version for registry, name in named)
     if spec.plan.device != "cpu" or not known or n_trials(spec) * spec.train.n_epochs < WORTH_PROCESSES:
         return 1
-    n_most = spec.search.n_trials if spec.kind == "search" else n_trials(spec)
+    n_most = min(KINDS[spec.kind].n_widest(spec), n_trials(spec))
     return max(1, min(usable_cores() // spec.plan.threads, -(-n_most // spec.plan.population)))
 
 

@@ -35,6 +35,7 @@ from s2e.client.hooks import HookCalls
 from s2e.client.people import PeopleCalls
 from s2e.words import JobSpec, UnreadableError, read, to_json
 from s2e.words.answers import (
+    REPORTS,
     Asked,
     ComparisonReport,
     Curves,
@@ -235,10 +236,7 @@ class S2EClient(PeopleCalls, DatasetCalls, HookCalls):
         """The report of a job of either kind. Raises NotFound until it has completed."""
         path = f"/jobs/{job_id}/report"
         data = self._request("GET", path).json()
-        shape: type[SearchReport | ComparisonReport] = SearchReport
-        if data.get("kind") == "compare":
-            shape = ComparisonReport
-        return _shaped(shape, data, path)
+        return _shaped(REPORTS.get(data.get("kind"), SearchReport), data, path)
 
     def numbers(self) -> NumberTables:
         """Every number that is measured or reported, with its title and unit."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from s2e.parts.data import DATASETS, NOISE, settings
+from s2e.parts.jobs import KINDS
 from s2e.parts.part import Part
 from s2e.parts.registry import PartRegistry
 from s2e.words.data import DataSpec
@@ -19,6 +20,7 @@ class MethodPart(Part):
 
     field = "train.method"
     section = "train.params"
+    makes = "s2e.methods.base:Method"
     scheduled: ClassVar[bool] = False
     """Trains differently under another schedule R(t)."""
     needs: ClassVar[frozenset[str]] = frozenset()
@@ -37,7 +39,7 @@ class MethodPart(Part):
 
     def make(self) -> Any:
         """The rule."""
-        return self.load()(self)
+        return self.built(self)
 
     def rules(self, job: JobSpec) -> list[Problem]:
         return [*self.missing(job), *self.check(job)]
@@ -79,7 +81,7 @@ class FittedPart(MethodPart):
 
     def rules(self, job: JobSpec) -> list[Problem]:
         problems = super().rules(job)
-        if job.kind == "search":
+        if KINDS[job.kind].recommends:
             problems.append(Problem("train.method", self.name, "a method of networks, or kind compare or auto"))
         if self.transition != "none" and job.data.truth_is_known and not NOISE[job.data.noise.kind].has_matrix:
             problems.append(Problem("train.params.transition", self.transition, "none: the noise has no known matrix"))
@@ -95,6 +97,7 @@ class NetworkPart(Part):
 
     field = "train.network"
     section = "train.network_params"
+    makes = "s2e.networks.base:StackedNetwork"
     min_size: ClassVar[int] = 1
     """Pixels, the least height and width of the images it takes."""
     variants: ClassVar[bool] = False
@@ -108,7 +111,7 @@ class NetworkPart(Part):
         self, input_shape: Sequence[int], n_classes: int, *, variant: str = "", data_root: str | None = None
     ) -> Any:
         """The network for samples of ``input_shape``, (D, H, W) or (F,)."""
-        return self.load()(input_shape, n_classes, self, variant=variant, data_root=data_root)
+        return self.built(input_shape, n_classes, self, variant=variant, data_root=data_root)
 
     def rules(self, job: JobSpec) -> list[Problem]:
         shape = DATASETS[job.data.name].shape_in(job.data)

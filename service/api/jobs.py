@@ -24,7 +24,7 @@ from s2e.words.asks import ChangeIn
 from service.api.admission import admit
 from service.api.lookup import StoredJobs
 from service.api.registered import with_registered
-from service.api.stored import if_known, spec_of
+from service.api.stored import if_known, kind_of, recommends, spec_of
 from service.errors import Unavailable
 from service.settings import Settings
 from service.store import deletion, queries, quotas, repository
@@ -116,7 +116,7 @@ def jobs_out(session: Session, jobs: Sequence[Job], wants: Callable[..., bool] =
 
 
 def _job_out(job: Job, rounds_done: int, running_epochs: int, now: datetime) -> JobAnswer:
-    spec, unreadable = spec_of(job)
+    (spec, unreadable), kind = spec_of(job), kind_of(job)
     return JobAnswer(
         id=job.id,
         name=job.name,
@@ -124,6 +124,9 @@ def _job_out(job: Job, rounds_done: int, running_epochs: int, now: datetime) -> 
         reason=job.reason,
         title=(if_known(_title, spec) if spec is not None else None) or "",
         spec=job.spec,
+        recommends=recommends(job),
+        report_kind="" if kind is None else kind.report.kind,
+        trains=(if_known(_trains, spec) if spec is not None else None) or "",
         spec_version=job.spec_version,
         unreadable=unreadable,
         created_at=job.created_at,
@@ -144,6 +147,10 @@ def estimate_of(job: Job) -> Estimate | None:
 
 def _title(spec: JobSpec) -> str:
     return KINDS[spec.kind].title(spec)
+
+
+def _trains(spec: JobSpec) -> str:
+    return KINDS[spec.kind].trains(spec)
 
 
 def _progress(job: Job, spec: JobSpec | None, rounds_done: int, running_epochs: int, now: datetime) -> Progress:

@@ -8,14 +8,13 @@ from pydantic import Field
 from sqlalchemy.orm import Session
 
 from s2e.words import read
-from s2e.words.answers import ComparisonReport, SearchReport
+from s2e.words.answers import REPORTS, ComparisonReport, SearchReport
 from service.errors import NoReport
 from service.store import queries
 from service.store.models import Job
 from service.store.retention import model_files
 
 AnyReport = Annotated[SearchReport | ComparisonReport, Field(discriminator="kind")]
-_SHAPES: dict[str, type[SearchReport | ComparisonReport]] = {"search": SearchReport, "compare": ComparisonReport}
 
 
 def report_out(session: Session, job: Job) -> AnyReport:
@@ -23,6 +22,6 @@ def report_out(session: Session, job: Job) -> AnyReport:
     row = queries.report(session, job.id)
     if row is None:
         raise NoReport(job.id, job.state)
-    kind = row.report.get("kind", "search")
+    kind = row.report.get("kind", SearchReport.kind)
     models = queries.trials_of_models(session, job.id, model_files(row.report))
-    return read(_SHAPES[kind], {**row.report, "created_at": row.created_at.isoformat(), "models": models})
+    return read(REPORTS[kind], {**row.report, "created_at": row.created_at.isoformat(), "models": models})

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from s2e.client.http import S2EClient
-    from s2e.words.answers import Job
 
 _PANEL = "Jobs"
 
@@ -99,7 +98,7 @@ def show(job_id: JobId, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Ke
     """Show a job: its state, its progress, and the schedule recommended so far."""
     with service_at(url, key) as client:
         job = client.job(job_id)
-        schedule = client.schedule(job_id) if _recommends(job) else None
+        schedule = client.schedule(job_id) if job.recommends else None
     if as_json:
         print_json(job)
         return
@@ -114,14 +113,6 @@ def show(job_id: JobId, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Ke
     )
     console.print(f"\n{title}{', provisional' if schedule.provisional else ''}")
     terminal.print_plot(console, schedule.keep_rate)
-
-
-def _recommends(job: Job) -> bool:
-    """True if the job ends with a schedule; False for a kind that only another release knows."""
-    from s2e.parts import KINDS
-
-    kind = str(job.spec.get("kind"))
-    return kind in KINDS and KINDS[kind].recommends
 
 
 def watch(job_id: JobId, url: Url = DEFAULT_URL, key: Key = None) -> None:

@@ -49,7 +49,7 @@ export class HeadPanel {
     byId("reason").hidden = !reason;
     setText(byId("reason"), reason);
     this.renderProgress(job);
-    if (!byId("spec").firstChild) byId("spec").append(...(job.unreadable ? asStored(job) : specification(job.spec)));
+    if (!byId("spec").firstChild) byId("spec").append(...(job.unreadable ? asStored(job) : specification(job)));
   }
 
   renderProgress({ state, progress, started_at, finished_at }) {
@@ -65,15 +65,20 @@ export class HeadPanel {
   }
 }
 
-function specification(spec) {
+function specification({ spec, recommends }) {
   const top = group("Job", { kind: spec.kind, seed: spec.seed });
-  const parts = Object.entries(PARTS).filter(([part]) => spec.kind === "search" || part !== "search");
-  return [top, ...parts.map(([part, title]) => group(title, spec[part])), ...(spec.compare ?? { entries: [] }).entries.map(entryGroup)];
+  const parts = Object.entries(PARTS).filter(([part]) => recommends || part !== "search");
+  return [top, ...parts.map(([part, title]) => group(title, part === "plan" ? planOf(spec.plan) : spec[part])), ...(spec.compare ?? { entries: [] }).entries.map(entryGroup)];
 }
 
 /** What another release stored, as it is. */
 function asStored({ spec, spec_version, unreadable }) {
   return [h("p", {}, `Version ${spec_version}: ${unreadable}.`), h("pre", {}, JSON.stringify(spec, null, 1))];
+}
+
+/** A plan, with how it came to be where that was left to the machine. */
+function planOf({ auto, chosen, ...plan }) {
+  return auto ? { ...plan, auto, ...(chosen ? { chosen } : {}) } : plan;
 }
 
 function entryGroup({ label, ...settings }) {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from s2e.door.overrides import overridden
 from s2e.jobs.final import final_round, n_final_rounds, n_final_trials
@@ -55,6 +56,12 @@ class Search(JobKind):
     def n_trials(self, spec: JobSpec) -> int:
         return sum(sizes(spec)) + n_final_trials(spec)
 
+    def n_search_rounds(self, spec: JobSpec) -> int:
+        return spec.search.n_rounds
+
+    def n_widest(self, spec: JobSpec) -> int:
+        return spec.search.n_trials
+
     def next_round(self, spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
         return search_round(spec, history, make_searcher(spec)) or final_round(spec, history)
 
@@ -63,6 +70,14 @@ class Search(JobKind):
 
     def title(self, spec: JobSpec) -> str:
         return f"{spec.search.searcher}, {spec.search.n_rounds} x {spec.search.n_trials}"
+
+    def trains(self, spec: JobSpec) -> str:
+        return spec.train.method
+
+    def entry_of(self, spec: Mapping[str, Any], job_id: str) -> dict[str, Any]:
+        """The method under the schedule that the search recommends."""
+        train = spec["train"]
+        return {"method": train["method"], "params": train["params"], "schedule": {"kind": "job", "job": job_id}}
 
 
 KINDS.add(Search.name, Search(), __name__)
