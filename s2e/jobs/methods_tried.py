@@ -48,7 +48,7 @@ trusted samples."""
 
 def portfolio(spec: JobSpec) -> tuple[EntrySpec, ...]:
     """Those of the portfolio that can train on the job's data with its network, and the methods that other packages
-    declare as candidates. Given labels whose rate the job says are not estimated: then nothing that needs the matrix."""
+    declare as candidates. Given labels whose rate the job says are not estimated: nothing that needs the matrix."""
     others = (EntrySpec(name, name) for name, part in METHODS.items() if part.candidate and not part.is_ours())
     return tuple(entry for entry in (*PORTFOLIO, *others) if _fits(spec, entry))
 
