@@ -73,7 +73,6 @@ class FittedPart(MethodPart):
 
     makes = "s2e.methods.fitted:Fitted"
     fitted: ClassVar[bool] = True
-    makes = "s2e.methods.fitted:Fitted"
     trusts: ClassVar[tuple[str, ...]] = ("sklearn.",)
     """Beginnings of the names of types that a file of such a model may hold."""
 
