@@ -13,7 +13,6 @@ from s2e.jobs.loop import populations
 from s2e.jobs.methods_tried import portfolio
 from s2e.jobs.trials import make_repeat
 from s2e.parts import KINDS
-from s2e.prepare import BY_MATRIX
 from s2e.words import (
     CompareSpec,
     DataError,
@@ -70,20 +69,14 @@ def choose(spec: JobSpec, names: Sequence[str] | None, n_rounds: int, root: str)
 
 
 def with_candidates(spec: JobSpec, names: Sequence[str] | None) -> JobSpec:
-    """The job of kind auto with its candidates; those that need the noise's matrix only where it is estimated."""
+    """The job of kind auto with its candidates."""
     spec = replace(spec, kind="auto")
-    known = [entry for entry in portfolio(spec) if spec.data.estimate or not _needs_matrix(spec, entry)]
+    known = portfolio(spec)
     entries = [entry for entry in known if names is None or {entry.label, entry.method} & set(names)]
     every = {name for entry in known for name in (entry.label, entry.method)}
     if strange := [name for name in names or () if name not in every]:
         raise SpecError(Problem("candidates", strange[0], f"among {', '.join(entry.label for entry in known)}"))
     return KINDS["auto"].check(replace(spec, compare=CompareSpec(entries=tuple(entries))))
-
-
-def _needs_matrix(spec: JobSpec, entry: EntrySpec) -> bool:
-    from s2e.door.overrides import overridden
-
-    return overridden(spec, entry.overrides).params.get("transition") in BY_MATRIX
 
 
 def _trained(population: Population, root: str) -> PopulationEnd:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from s2e.door.overrides import overridden
 from s2e.parts import METHODS
+from s2e.prepare import BY_MATRIX
 from s2e.words import EntrySpec, JobSpec, ScheduleSpec, SpecError
 
 _ALL = ScheduleSpec("all")
@@ -47,7 +48,7 @@ trusted samples."""
 
 def portfolio(spec: JobSpec) -> tuple[EntrySpec, ...]:
     """Those of the portfolio that can train on the job's data with its network, and the methods that other packages
-    declare as candidates."""
+    declare as candidates. Given labels whose rate the job says are not estimated: nothing that needs the matrix."""
     others = (EntrySpec(name, name) for name, part in METHODS.items() if part.candidate and not part.is_ours())
     return tuple(entry for entry in (*PORTFOLIO, *others) if _fits(spec, entry))
 
@@ -56,6 +57,10 @@ def _fits(spec: JobSpec, entry: EntrySpec) -> bool:
     try:
         train = overridden(spec, entry.overrides)
     except SpecError:
+        return False
+    data = spec.data
+    is_unknown = not data.truth_is_known and data.estimate is None and spec.report.tau is not None
+    if is_unknown and train.params.get("transition") in BY_MATRIX:
         return False
     method = METHODS[entry.method].stored(train.params)
     try:

@@ -71,8 +71,8 @@ class FittedPart(MethodPart):
         10_000, ge=10, le=10_000_000, doc="most rows that it is fitted to: of more, a stratified share drawn anew"
     )
 
-    fitted: ClassVar[bool] = True
     makes = "s2e.methods.fitted:Fitted"
+    fitted: ClassVar[bool] = True
     trusts: ClassVar[tuple[str, ...]] = ("sklearn.",)
     """Beginnings of the names of types that a file of such a model may hold."""
 
