@@ -1,4 +1,4 @@
-"""Where artifacts are kept: a folder, or an address that fsspec understands (``s3://bucket/prefix``, ``gs://``, ...).
+"""The place of artifacts: a folder, or an address that fsspec understands (``s3://bucket/prefix``, ``gs://``, ...).
 
 A root is always named by a text or a path; :func:`files_below` gives what is done with the files below it. A file is
 written whole or not at all, whoever dies: in a folder under a temporary name that is renamed, in an object store by the
@@ -75,7 +75,7 @@ def shown(root: str | Path) -> str:
 
 
 def files_below(root: str | Path) -> Files:
-    """What is done with the files below a root. Raises MissingExtraError where an address needs what is not there."""
+    """The files below a root. Raises MissingExtraError where an address needs what is not there."""
     return _address(str(root)) if is_address(root) else Folder(root)
 
 
