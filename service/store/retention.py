@@ -1,4 +1,4 @@
-"""Retention in the database: the jobs and models that a rule is about, and what their rows say afterwards."""
+"""Retention of the files of jobs that have ended: which rows a rule is about, and what they say afterwards."""
 
 from __future__ import annotations
 
