@@ -95,6 +95,8 @@ def run(folder: Path, url: str, key: str, n_cases: int, seed: int) -> tuple[int,
         line += ["-H", f"Authorization: Bearer {key}"] if key else []
         done = subprocess.run(line, capture_output=True, text=True, cwd=folder, check=False)
         made += (now := cases_of(done.stdout))
+        right = "an answer was wrong" if done.returncode else "every answer was right"
+        print(f"{made} of {n_cases} cases: {right}", file=sys.stderr, flush=True)
         if done.returncode or not now:
             return made, done.stdout[-20_000:] + done.stderr[-2_000:]
         most = min(200, max(5, round(most * (n_cases - made) / now)))

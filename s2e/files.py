@@ -1,4 +1,4 @@
-"""Where artifacts are kept: a folder, or an address that fsspec understands (``s3://bucket/prefix``, ``gs://``, ...).
+"""The place of artifacts: a folder, or an address that fsspec understands (``s3://bucket/prefix``, ``gs://``, ...).
 
 A root is always named by a text or a path; :func:`files_below` gives what is done with the files below it. A file is
 written whole or not at all, whoever dies: in a folder under a temporary name that is renamed, in an object store by the
