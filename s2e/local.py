@@ -19,6 +19,7 @@ from s2e.artifacts import save_schedule, write_atomic
 from s2e.data.root import environment_root
 from s2e.door import parse_job
 from s2e.extras import require
+from s2e.files import root_of
 from s2e.jobfile import read_job_file
 from s2e.jobs.loop import n_rounds, n_trials, run_search
 from s2e.labels.kept import cross_fitted_path, save
@@ -70,7 +71,9 @@ def search(
     SpecError for a job that cannot be run, with every field at fault, DataError for data that are not there,
     MissingExtraError where torch is not installed.
     """
-    report = run(spec_of(job, "search"), data_root=data_root, output=output, progress=progress, workers=workers)[1]
+    report = run(
+        spec_of(job, "search"), data_root=root_of(job, data_root), output=output, progress=progress, workers=workers
+    )[1]
     assert isinstance(report, Report)
     return report
 
@@ -87,7 +90,9 @@ def compare(
 
     report = s2e.compare({"compare": {"entries": [{"method": "standard"}, {"method": "coteaching"}]}})
     """
-    report = run(spec_of(job, "compare"), data_root=data_root, output=output, progress=progress, workers=workers)[1]
+    report = run(
+        spec_of(job, "compare"), data_root=root_of(job, data_root), output=output, progress=progress, workers=workers
+    )[1]
     assert isinstance(report, CompareReport)
     return report
 
@@ -106,7 +111,9 @@ def auto(
     report = s2e.auto({"data": {"name": "csv", "csv": {"path": "mine.csv"}}})
     print(report.baseline, report.verdict)
     """
-    report = run(spec_of(job, "auto"), data_root=data_root, output=output, progress=progress, workers=workers)[1]
+    report = run(
+        spec_of(job, "auto"), data_root=root_of(job, data_root), output=output, progress=progress, workers=workers
+    )[1]
     assert isinstance(report, CompareReport)
     return report
 
@@ -141,7 +148,7 @@ def run(
         _say("Estimating how wrong the given labels are", progress)
     keep = None if output is None else partial(save, output, cross_fitted_path(spec.kind))
     spec = prepared(spec, root, keep)
-    with _listener(spec, progress) as listener, _trainer(spec, output, root, workers) as train:
+    with _listener(spec, progress) as listener, trainer(spec, output, root, workers) as train:
 
         def run_round(round_: Round, populations: tuple[Population, ...]) -> list[TrialResult]:
             if listener is not None:
@@ -172,7 +179,7 @@ Trainer = Callable[[Sequence[Population]], Iterator[Rows | Ended]]
 
 
 @contextmanager
-def _trainer(spec: JobSpec, output: str | Path | None, data_root: str | None, workers: int | None) -> Iterator[Trainer]:
+def trainer(spec: JobSpec, output: str | Path | None, data_root: str | None, workers: int | None) -> Iterator[Trainer]:
     """What trains the job: this process, or a pool of others."""
     require("train")
     n_workers = n_processes(spec) if workers is None else workers

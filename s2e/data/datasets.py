@@ -54,6 +54,8 @@ class Dataset:
     """Files that were left out because the job asked for it."""
     train_ids: NDArray[Any] | None = None
     """How the user finds each training row again [S], where it is not by its number from 0."""
+    test_ids: NDArray[Any] | None = None
+    """The same of the test rows."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,159 @@
+"""The trainings of an estimator: the rounds of a search, then models on fresh seeds, in this process or in several."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from numpy.typing import NDArray
+
+from s2e.artifacts import read_model, resolve
+from s2e.deadline import Deadline
+from s2e.jobs.loop import population_of, populations
+from s2e.jobs.search import make_searcher, recommend_from, search_round
+from s2e.jobs.trials import make_repeat
+from s2e.labels.free import TrialMargins
+from s2e.labels.kept import load_margins
+from s2e.local import Trainer, trainer
+from s2e.local_pool import Ended
+from s2e.words import DataError, JobSpec, Population, Round, RoundRecord, TrialResult, replace
+
+State = dict[str, NDArray[Any]]
+SHARE_OF_MODELS = 0.2
+"""Of a budget, at least, for models on fresh seeds."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What an estimator keeps."""
+
+    spec: JobSpec
+    """With the rounds that were run."""
+    history: tuple[RoundRecord, ...]
+    recommended: tuple[int, int]
+    keep_rate: tuple[float, ...]
+    networks: tuple[State, ...]
+    """Of every model each network, by the names of the plain module."""
+    described: Mapping[str, Any]
+    """Beside the file of a model: what new rows need."""
+    margins: tuple[TrialMargins, ...]
+    n_models: int
+
+
+def trained(
+    spec: JobSpec, data_root: str | None, n_models: int, n_jobs: int = 1, deadline: Deadline | None = None
+) -> Trained:
+    """Search as the job says, then train the best schedule on ``n_models`` fresh seeds.
+
+    With a ``deadline`` both numbers, of rounds and of models, are the most: whole rounds and whole models are run while
+    they end in time, at least one of each. What was run is in the answer, and run again without a deadline it gives the
+    same numbers, however many processes train. Raises DataError where every training failed.
+    """
+    with TemporaryDirectory(prefix="s2e-") as folder, trainer(spec, folder, data_root, n_jobs) as train:
+        run = _Run(spec, folder, train, n_jobs, deadline)
+        run.search()
+        if (best := recommend_from(spec, run.history)) is None:
+            raise DataError("every training failed: try a smaller learning_rate, or features of a smaller scale")
+        m, k = best
+        trial = run.history[m].round.trials[k]
+        models = run.models(trial.keep_rate, trial.train, n_models)
+        states = [_states(folder, result) for result in models]
+        networks = tuple(state for of_model, _ in states for state in of_model)
+        margins = run.margins([result for record in run.history for result in record.results] + models)
+        searched = replace(spec, search=replace(spec.search, n_rounds=len(run.history)))
+        return Trained(
+            searched, tuple(run.history), best, trial.keep_rate, networks, states[0][1], margins, run.n_models
+        )
+
+
+@dataclass
+class _Run:
+    spec: JobSpec
+    folder: str
+    train: Trainer
+    n_jobs: int
+    deadline: Deadline | None
+
+    def __post_init__(self) -> None:
+        self.history: list[RoundRecord] = []
+        self.n_models = 0
+
+    def search(self) -> None:
+        """The rounds, as far as they fit."""
+        searcher = make_searcher(self.spec)
+        while (round_ := search_round(self.spec, self.history, searcher)) is not None:
+            if self.history and not self._fits("round", self._reserve()):
+                return
+            # processes that train are not interrupted: they would have to be started anew for the models
+            may_end = bool(self.history) and self.n_jobs == 1
+            results = self._timed("round", populations(self.spec, round_), self._reserve() if may_end else None)
+            if results is None:
+                return
+            self.history.append(RoundRecord(round_, tuple(results)))
+
+    def models(self, keep_rate: tuple[float, ...], overrides: dict[str, Any], most: int) -> list[TrialResult]:
+        """The schedule on fresh seeds, as many at once as there are processes."""
+        m, results = len(self.history), list[TrialResult]()
+        while self.n_models < most and (not self.n_models or self._fits("models", 0.0)):
+            n = min(self.n_jobs, most - self.n_models)
+            seeds = range(self.n_models + 1, self.n_models + n + 1)
+            trials = [
+                make_repeat(self.spec, m, seed - 1, "searched", keep_rate, overrides, ("retrain", seed))
+                for seed in seeds
+            ]
+            wave = [population_of(self.spec, Round(m, "retrain", (trial,)), (trial,)) for trial in trials]
+            models = self._timed("models", wave, 0.0 if self.n_models else None)
+            if models is None:
+                break
+            results += models
+            self.n_models += n
+        succeeded = [result for result in results if not result.failed]
+        if not succeeded:
+            raise DataError(f"the last training failed: {results[0].reason}")
+        return succeeded
+
+    def margins(self, results: Sequence[TrialResult]) -> tuple[TrialMargins, ...]:
+        said = (load_margins(self.folder, result.model) for result in results if result.model)
+        return tuple(each for each in said if each is not None)
+
+    def _trained(self, wave: Sequence[Population], reserve: float | None) -> list[TrialResult] | None:
+        """Their results; None where, but for ``reserve`` seconds, the budget ended before they did: as if they had not
+        been begun. Without a reserve they are trained to the end."""
+        results: list[TrialResult] = []
+        for step in self.train(wave):
+            if isinstance(step, Ended):
+                results += step.results
+            elif reserve is not None and self.deadline is not None and self.deadline.left < reserve:
+                return None
+        return sorted(results, key=lambda result: result.k)
+
+    def _timed(self, kind: str, wave: Sequence[Population], reserve: float | None) -> list[TrialResult] | None:
+        clock = time.monotonic if self.deadline is None else self.deadline.now
+        began = clock()
+        results = self._trained(wave, reserve)
+        if self.deadline is not None:
+            self.deadline.took(kind, clock() - began)
+        return results
+
+    def _fits(self, kind: str, reserve: float) -> bool:
+        return self.deadline is None or self.deadline.fits(kind, reserve=reserve)
+
+    def _reserve(self) -> float:
+        """Seconds for models: a share of the budget, or for one that takes half of what a round took."""
+        if self.deadline is None:
+            return 0.0
+        return max(SHARE_OF_MODELS * self.deadline.seconds, self.deadline.needs("round") / 2)
+
+
+def _states(folder: str, result: TrialResult) -> tuple[list[State], Mapping[str, Any]]:
+    """Of one model each network, and what stands beside it."""
+    assert result.model is not None
+    tensors, described = read_model(resolve(folder, result.model))
+    states: dict[str, State] = {}
+    for name, tensor in tensors.items():
+        network, _, rest = name.partition(".")
+        states.setdefault(network, {})[rest] = tensor.numpy()
+    return [state for _, state in sorted(states.items())], described
