@@ -53,10 +53,10 @@ drills: $(VENV)/.dev ## the tests of whole installations: kills, wheels, the dem
 # What stands for another processor: AVX2 kernels in torch and oneDNN, products in MKL's one order for all, OpenBLAS as
 # on AMD's Zen.
 OTHER   := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_CBWR=COMPATIBLE OPENBLAS_CORETYPE=Zen
-NUMERIC := $(addprefix tests/,golden s2e/data s2e/methods s2e/networks s2e/search s2e/train \
+NUMERIC := $(addprefix tests/,golden s2e/data s2e/labels s2e/methods s2e/networks s2e/search s2e/train \
              contracts/test_methods.py contracts/test_searchers.py contracts/test_spaces.py)
-numeric: $(VENV)/.dev ## the numeric tests as another processor would run them
-	@$(OTHER) $(BIN)/python $(PYTEST) $(NUMERIC)
+numeric: $(VENV)/.dev ## the numeric tests as another processor would run them, properties on more examples
+	@$(OTHER) $(BIN)/python $(PYTEST) --hypothesis-profile=thorough $(NUMERIC)
 
 native: ## compile the native step beside the source (make setup does it too; nobody needs it)
 	@$(PYTHON) native/build.py s2e/networks/_native.so

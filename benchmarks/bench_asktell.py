@@ -50,7 +50,7 @@ def moments(searcher: ModelNewton, counts: Sequence[int]) -> dict[int, Moment]:
     """The search after each number of trials."""
     rng, state = np.random.default_rng(0), searcher.init()
     seen: list[Observation] = []
-    found = {}
+    by_count = {}
     for count in counts:
         while len(seen) < count:
             points = [S2E.point(x) for x in S2E.sample(state.theta, rng, min(100, count - len(seen)))]
@@ -59,8 +59,8 @@ def moments(searcher: ModelNewton, counts: Sequence[int]) -> dict[int, Moment]:
             state = searcher.tell(state, new)
         round_ = told([searcher.ask(state, k) for k in range(6)], rng)
         curves = S2E.curves(S2E.vectors([o.point for o in seen]), N_EPOCHS).tolist()
-        found[count] = Moment(state, round_, 0, curves, [o.objective for o in seen])
-    return found
+        by_count[count] = Moment(state, round_, 0, curves, [o.objective for o in seen])
+    return by_count
 
 
 def cpu_s(work: Callable[[], object]) -> float:
@@ -73,12 +73,12 @@ def cpu_s(work: Callable[[], object]) -> float:
 def measured(most: int, repeats: int) -> dict[str, Any]:
     """Times after each number of trials up to ``most``, taken in turns, and the ratio of the last to that after 100."""
     searcher = ModelNewton(S2E, 0, N_EPOCHS)
-    found = moments(searcher, [count for count in COUNTS if count <= most])
+    by_count = moments(searcher, [count for count in COUNTS if count <= most])
     times: dict[int, dict[str, list[float]]] = {
-        count: {"ask_s": [], "tell_s": [], "recommend_s": []} for count in found
+        count: {"ask_s": [], "tell_s": [], "recommend_s": []} for count in by_count
     }
     for repeat in range(repeats):
-        for count, now in found.items():
+        for count, now in by_count.items():
             times[count]["ask_s"].append(cpu_s(partial(searcher.ask, now.state, now.k)))
             times[count]["tell_s"].append(cpu_s(partial(searcher.tell, now.state, now.round)))
             if repeat < 3:

@@ -84,13 +84,13 @@ def one_run(name: str, seed: int) -> dict[str, Any]:
     train = TRAIN if n_rows >= SMALL else replace(TRAIN, batch_size=SMALL_BATCH)
     samples, _ = arranged(kept.x_SF, kept.given_S, train, cell.n_classes)
     rival, _ = cleanlabs(kept, samples, train, seed, PASSES)
-    found = {score: precision(wrong_S, -_quality(audit)) for score, audit in audits.items()}
+    precisions = {score: precision(wrong_S, -_quality(audit)) for score, audit in audits.items()}
     return {
         "cell": name,
         "seed": seed,
         "n_rows": len(rows),
         "n_trainings": len(models),
-        **found,
+        **precisions,
         "cleanlab": rival["ap"],
     }
 

@@ -88,10 +88,10 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    found.add_argument("--repeats", type=int, default=40, help="trials timed on the warm trainer")
-    found.add_argument("--tiny", action="store_true", help="three small trials: checks the path, not the speed")
-    return found
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--repeats", type=int, default=40, help="trials timed on the warm trainer")
+    options.add_argument("--tiny", action="store_true", help="three small trials: checks the path, not the speed")
+    return options
 
 
 if __name__ == "__main__":

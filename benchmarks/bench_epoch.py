@@ -46,18 +46,18 @@ class Contestant(Protocol):
 
 def cases(work: Workload, populations: list[int], *, official: bool) -> dict[str, Callable[[], Contestant]]:
     """Every way the work is done, by name: ``engine-<dtype>-<order>-K<trials>`` and its rivals."""
-    found: dict[str, Callable[[], Contestant]] = {"official": partial(OfficialTrial, work, 0)} if official else {}
+    contestants: dict[str, Callable[[], Contestant]] = {"official": partial(OfficialTrial, work, 0)} if official else {}
     dtypes = ("float32", "bfloat16") if has_fast_bfloat16() else ("float32",)
     variants = VARIANTS | (IMAGE_VARIANTS if work.train_spec.network != "mlp" else {})
     for name, variant in variants.items():
         if variant.dtype in dtypes:
-            found[name] = partial(ResidentTrial, work, 0, variant)
+            contestants[name] = partial(ResidentTrial, work, 0, variant)
     for dtype in dtypes:
         for n_trials in populations:
             for order in ("own", "shared") if n_trials > 1 else ("own",):
                 engine = partial(EngineTrials, work, n_trials, dtype, shared_order=order == "shared")
-                found[f"engine-{dtype}-{order}-K{n_trials}"] = engine
-    return found
+                contestants[f"engine-{dtype}-{order}-K{n_trials}"] = engine
+    return contestants
 
 
 def compare(work: Workload, populations: list[int], repeats: int, *, official: bool) -> dict[str, Any]:
@@ -147,14 +147,16 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    found.add_argument("--network", nargs="+", choices=list(WORKS), default=["digits", "mlp", "model1"])
-    found.add_argument("--population", nargs="+", type=int, default=[1, 4, 8], help="K of the engine's cases")
-    found.add_argument("--no-official", action="store_true", help="leave the original program's structure out")
-    found.add_argument("--repeats", type=int, default=5, help="timed epochs of every case, after one that warms up")
-    found.add_argument("--late-epochs", type=int, default=30, help="length of the late/early run; 0 leaves it out")
-    found.add_argument("--tiny", action="store_true", help="a few images and K = 1, 2: checks the path, not the speed")
-    return found
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--network", nargs="+", choices=list(WORKS), default=["digits", "mlp", "model1"])
+    options.add_argument("--population", nargs="+", type=int, default=[1, 4, 8], help="K of the engine's cases")
+    options.add_argument("--no-official", action="store_true", help="leave the original program's structure out")
+    options.add_argument("--repeats", type=int, default=5, help="timed epochs of every case, after one that warms up")
+    options.add_argument("--late-epochs", type=int, default=30, help="length of the late/early run; 0 leaves it out")
+    options.add_argument(
+        "--tiny", action="store_true", help="a few images and K = 1, 2: checks the path, not the speed"
+    )
+    return options
 
 
 if __name__ == "__main__":

@@ -129,18 +129,18 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 def table(result: dict[str, Any]) -> str:
     """The result as Markdown, for the ledger."""
     lines = []
-    for network, found in result["networks"].items():
-        if "skipped" in found:
+    for network, measured in result["networks"].items():
+        if "skipped" in measured:
             continue
         lines += [
-            f"{network} on {found['data']}, {found['n_train']} samples:",
+            f"{network} on {measured['data']}, {measured['n_train']} samples:",
             "",
             "| method | epoch, x Standard | passes explain | left over |",
             "|---|---|---|---|",
         ]
         lines += [
             f"| `{method}` | {row['x_standard']:.2f} | {row['x_passes']:.2f} | {row['x_unexplained']:.2f} |"
-            for method, row in found["methods"].items()
+            for method, row in measured["methods"].items()
         ]
         lines.append("")
     return "\n".join(lines)
@@ -148,13 +148,13 @@ def table(result: dict[str, Any]) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """Command line of this benchmark."""
-    found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    found.add_argument("--network", nargs="+", choices=("mlp", "model1"), default=["mlp", "model1"])
-    found.add_argument("--method", nargs="+", choices=list(METHODS), default=list(METHODS))
-    found.add_argument("--repeats", type=int, default=5, help="timed epochs of every method, after two that warm up")
-    found.add_argument("--tiny", action="store_true", help="a few images: checks the path, not the speed")
-    found.add_argument("--table", action="store_true", help="Markdown tables instead of JSON")
-    return found
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--network", nargs="+", choices=("mlp", "model1"), default=["mlp", "model1"])
+    options.add_argument("--method", nargs="+", choices=list(METHODS), default=list(METHODS))
+    options.add_argument("--repeats", type=int, default=5, help="timed epochs of every method, after two that warm up")
+    options.add_argument("--tiny", action="store_true", help="a few images: checks the path, not the speed")
+    options.add_argument("--table", action="store_true", help="Markdown tables instead of JSON")
+    return options
 
 
 if __name__ == "__main__":

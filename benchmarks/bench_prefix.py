@@ -42,13 +42,13 @@ N_EPOCHS, TAIL = 60, 6
 def rank_correlations(table: RecordedTable) -> dict[str, float]:
     """Spearman's correlation over schedules of the objective after each rung with the end's, mean over seeds."""
     end_SR = table.objective(TAIL)
-    found = {}
+    correlations = {}
     for rung in brackets(N_EPOCHS)[0]:
         at = slice(max(0, rung.n_epochs - TAIL), rung.n_epochs)
         prefix_SR = 1 - table.validation_accuracy[..., at].mean(axis=-1)
         seeds = [spearmanr(prefix_S, end_S).statistic for prefix_S, end_S in zip(prefix_SR.T, end_SR.T, strict=True)]
-        found[str(rung.n_epochs)] = round(float(np.mean(seeds)), 3)
-    return found
+        correlations[str(rung.n_epochs)] = round(float(np.mean(seeds)), 3)
+    return correlations
 
 
 def search(table: RecordedTable, name: str, budget: int, seed: int) -> tuple[float, float, int]:
@@ -82,10 +82,10 @@ def _trained(table: RecordedTable, trial: TrialSpec, spec: JobSpec) -> TrialResu
 
 
 def _true_accuracy(table: RecordedTable, spec: JobSpec, history: list[RoundRecord]) -> float:
-    found = recommend_from(spec, history)
-    assert found is not None
-    round_: Round = history[found[0]].round
-    return float(1 - table.objective(TAIL)[table.nearest(round_.trials[found[1]].keep_rate)].mean())
+    place = recommend_from(spec, history)
+    assert place is not None
+    round_: Round = history[place[0]].round
+    return float(1 - table.objective(TAIL)[table.nearest(round_.trials[place[1]].keep_rate)].mean())
 
 
 def compared(table: RecordedTable, budgets: Sequence[int], repeats: int) -> dict[str, Any]:
@@ -93,8 +93,8 @@ def compared(table: RecordedTable, budgets: Sequence[int], repeats: int) -> dict
     rows: dict[str, Any] = {}
     for budget in budgets:
         for name in SEARCHERS:
-            found = np.array([search(table, name, budget, seed) for seed in range(repeats)])
-            accuracy, spent, trials = found.T
+            runs = np.array([search(table, name, budget, seed) for seed in range(repeats)])
+            accuracy, spent, trials = runs.T
             rows.setdefault(str(budget), {})[name] = {
                 "accuracy": round(float(accuracy.mean()), 5),
                 "half_width": round(1.96 * float(accuracy.std(ddof=1)) / math.sqrt(repeats), 5),
@@ -107,8 +107,8 @@ def compared(table: RecordedTable, budgets: Sequence[int], repeats: int) -> dict
 def table_of(result: dict[str, Any]) -> str:
     """The comparison as a Markdown table, accuracies in per cent."""
     lines = ["| table | budget | " + " | ".join(f"`{name}`" for name in SEARCHERS) + " |", "|---" * 6 + "|"]
-    for table, found in result["tables"].items():
-        for budget, rows in found["budgets"].items():
+    for table, compared_at in result["tables"].items():
+        for budget, rows in compared_at["budgets"].items():
             cells = [f"{100 * row['accuracy']:.2f} ± {100 * row['half_width']:.2f}" for row in rows.values()]
             lines.append(f"| {table} | {budget} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -190,14 +190,14 @@ def compare(work: str, args: argparse.Namespace) -> dict[str, Any]:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    found.add_argument("--work", nargs="+", choices=list(WORKS), default=list(WORKS))
-    found.add_argument("--searches", type=int, default=10)
-    found.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the engine's search")
-    found.add_argument("--report", action="store_true", help="the report of the engine's job too")
-    found.add_argument("--tiny", action="store_true", help="three short trials: checks the path, not the speed")
-    found.add_argument("--out", type=Path, help="write the result there as JSON")
-    return found
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--work", nargs="+", choices=list(WORKS), default=list(WORKS))
+    options.add_argument("--searches", type=int, default=10)
+    options.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the engine's search")
+    options.add_argument("--report", action="store_true", help="the report of the engine's job too")
+    options.add_argument("--tiny", action="store_true", help="three short trials: checks the path, not the speed")
+    options.add_argument("--out", type=Path, help="write the result there as JSON")
+    return options
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:

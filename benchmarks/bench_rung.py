@@ -50,12 +50,12 @@ def objectives(spec: JobSpec, curves: np.ndarray[Any, Any], fidelity: Fidelity, 
         )
         for k, curve in enumerate(curves)
     ]  # fmt: skip
-    found = [
+    results = [
         result
         for start in range(0, len(trials), BATCH)
         for result in trained(loop.populations(spec, Round(0, "search", tuple(trials[start : start + BATCH]))))
     ]
-    return np.array([1.0 if r.objective is None else r.objective for r in found])
+    return np.array([1.0 if r.objective is None else r.objective for r in results])
 
 
 def agreement(rung_S: np.ndarray[Any, Any], full_S: np.ndarray[Any, Any]) -> dict[str, float]:
@@ -102,8 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     result: dict[str, Any] = {"machine": machine(), "n_schedules": N_SCHEDULES, "n_epochs": N_EPOCHS, "cases": {}}
     for case in chosen.case:
         for noise in NOISES:
-            result["cases"][f"{case}-{noise}"] = found = measure(case, noise, chosen.tiny)
-            print(f"{case}-{noise}", json.dumps(found), flush=True)
+            result["cases"][f"{case}-{noise}"] = measured = measure(case, noise, chosen.tiny)
+            print(f"{case}-{noise}", json.dumps(measured), flush=True)
             if chosen.out:
                 chosen.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 

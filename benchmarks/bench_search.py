@@ -1,4 +1,4 @@
-"""How many trials a search rule needs: every searcher of the catalog on tables of recorded trainings.
+"""The number of trials a search rule needs: every searcher of the catalog on tables of recorded trainings.
 
     python -m benchmarks.bench_search [--parts main start policies noise batch long] [--tables sym50 pair45]
                                       [--repeats N] [--searchers NAME ...] [--results FOLDER] [--tiny]
@@ -187,7 +187,7 @@ def compared(setting: Setting, names: Sequence[str], repeats: int) -> dict[str, 
     names = list(dict.fromkeys([*names, "random"]))
     seeds = {name: range(min(repeats, SLOW.get(name, repeats))) for name in names}
     runs = {name: [search(name, setting, seed) for seed in seeds[name]] for name in names}
-    values = {name: np.array([run[0] for run in found]) for name, found in runs.items()}
+    values = {name: np.array([run[0] for run in searches]) for name, searches in runs.items()}
     level = float(values["random"].mean(axis=0)[-1])
     rows = {}
     for name, value_RM in values.items():
@@ -245,7 +245,7 @@ def run(
     parts: Sequence[str], names: Sequence[str], repeats: int, tables: Sequence[str] = tuple(TABLES)
 ) -> dict[str, Any]:
     """All settings of the parts. The library's rules take part in ``main`` only, for their time."""
-    start, found = process_time(), {}
+    start, result_of = process_time(), {}
     for part in parts:
         chosen = names if part == "main" else [name for name in names if name not in SLOW]
         if part == "long":
@@ -253,9 +253,9 @@ def run(
         if part in VARIANTS:
             chosen = [*VARIANTS[part], *(STEPS if part == "start" else ())]
         for setting in (setting for setting in settings(part) if setting.table in tables):
-            found[setting.name] = compared(setting, chosen, repeats)
-            print(f"{setting.name}\n{table_of(found[setting.name])}\n", flush=True)
-    return {"machine": machine(), "cpu_s": round(process_time() - start, 1), "settings": found}
+            result_of[setting.name] = compared(setting, chosen, repeats)
+            print(f"{setting.name}\n{table_of(result_of[setting.name])}\n", flush=True)
+    return {"machine": machine(), "cpu_s": round(process_time() - start, 1), "settings": result_of}
 
 
 def main() -> None:
@@ -279,7 +279,7 @@ def main() -> None:
         result = merged(json.loads(path.read_text(encoding="utf-8")), result)
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     main_names = {setting.name for setting in settings("main")}
-    drawn = {name: found for name, found in result["settings"].items() if name in main_names}
+    drawn = {name: rows for name, rows in result["settings"].items() if name in main_names}
     print(f"wrote {path}")
     if drawn:
         path.with_suffix(".svg").write_text(plot(drawn), encoding="utf-8")
@@ -291,9 +291,9 @@ def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 
     Trials to random search's level are counted anew, because its row may be another one.
     """
-    found = {name: dict(setting) for name, setting in old["settings"].items()}
+    together = {name: dict(setting) for name, setting in old["settings"].items()}
     for name, setting in new["settings"].items():
-        rows = dict(found.get(name, {}).get("searchers", {}))
+        rows = dict(together.get(name, {}).get("searchers", {}))
         for searcher, row in setting["searchers"].items():
             if searcher not in rows or row["repeats"] >= rows[searcher]["repeats"]:
                 rows[searcher] = row
@@ -302,8 +302,8 @@ def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
             searcher: {**row, "trials_to_random": _reached(level, row["accuracy"], setting["n_trials"])}
             for searcher, row in rows.items()
         }
-        found[name] = {**setting, "random_accuracy": level, "searchers": rows}
-    return {**new, "settings": found}
+        together[name] = {**setting, "random_accuracy": level, "searchers": rows}
+    return {**new, "settings": together}
 
 
 def _reached(level: float, accuracy: Sequence[float | None], n_trials: int) -> int | None:

@@ -217,10 +217,10 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     """The whole benchmark as one JSON object; each part goes to standard error as soon as it is there."""
     clients, n, n_optuna = ([2], 20, 4) if args.tiny else (args.clients, args.trials, args.optuna)
     n_polls = 2 if args.tiny else 40
-    found: dict[str, Any] = {"benchmark": "service", "machine": machine()}
+    result: dict[str, Any] = {"benchmark": "service", "machine": machine()}
     with tempfile.TemporaryDirectory() as folder:
         at = f"sqlite:///{folder}"
-        found["sqlite"] = _parts(
+        result["sqlite"] = _parts(
             {
                 "epoch_rows": lambda: epoch_rows(f"{at}/rows.db", None, n_polls),
                 "trials": lambda: trials(f"{at}/s2e.db", None, 1, clients, n),
@@ -236,32 +236,32 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
             }
             if args.claims:
                 parts["claims_two_apis"] = lambda: claims(url, pid, args.claims)
-            found["postgres"] = _parts(parts)
+            result["postgres"] = _parts(parts)
         with postgres() as (own, own_pid):  # Optuna's own server, as both keep a table of Alembic
             optuna = {"optuna": lambda: [optuna_trials(own, own_pid, k, n_optuna) for k in args.processes]}
-            found["postgres"] |= _parts(optuna)
-    return found
+            result["postgres"] |= _parts(optuna)
+    return result
 
 
 def _parts(parts: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
-    found = {}
+    results = {}
     for name, part in parts.items():
-        found[name] = part()
-        print(json.dumps({name: found[name]}), file=sys.stderr, flush=True)
-    return found
+        results[name] = part()
+        print(json.dumps({name: results[name]}), file=sys.stderr, flush=True)
+    return results
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    found.add_argument("--clients", type=int, nargs="+", default=[1, 16, 64])
-    found.add_argument("--trials", type=int, default=400, help="trials of one row; a quarter of them for one client")
-    found.add_argument("--processes", type=int, nargs="*", default=[1, 16], help="processes of Optuna")
-    found.add_argument("--optuna", type=int, default=96, help="trials of one row of Optuna's")
-    found.add_argument("--claims", type=int, default=0, help="claims by two api processes on one PostgreSQL")
-    found.add_argument("--no-postgres", action="store_true")
-    found.add_argument("--tiny", action="store_true", help="a few trials: checks the path, not the speed")
-    return found
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--clients", type=int, nargs="+", default=[1, 16, 64])
+    options.add_argument("--trials", type=int, default=400, help="trials of one row; a quarter of them for one client")
+    options.add_argument("--processes", type=int, nargs="*", default=[1, 16], help="processes of Optuna")
+    options.add_argument("--optuna", type=int, default=96, help="trials of one row of Optuna's")
+    options.add_argument("--claims", type=int, default=0, help="claims by two api processes on one PostgreSQL")
+    options.add_argument("--no-postgres", action="store_true")
+    options.add_argument("--tiny", action="store_true", help="a few trials: checks the path, not the speed")
+    return options
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What trusted labels are worth, and what choosing without any loses, on small cells; test accuracy in per cent.
+"""The worth of trusted labels, and the loss of choosing without any, on small cells; test accuracy in per cent.
 
     trusted   m trusted rows beside the noisy ones. Rivals: the trusted alone (as many steps); eq. (1) chosen among
               three on the m rows and trained on the noisy ones alone; the m rows as plain samples, the best of the

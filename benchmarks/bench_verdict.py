@@ -1,4 +1,4 @@
-"""What the final comparison of a job finds, and what it costs: simulated, with the product's own rules.
+"""The findings and the cost of a job's final comparison: simulated, with the product's own rules.
 
     python -m benchmarks.bench_verdict [--repeats N] [--results FOLDER]
 
@@ -74,10 +74,10 @@ def rows(repeats: int) -> Iterator[dict[str, Any]]:
         yield {"rules": rules, "noise": noise, "gain": gain, **measured(rules, gain, spread, repeats)}
 
 
-def table_of(found: list[dict[str, Any]]) -> str:
+def table_of(table: list[dict[str, Any]]) -> str:
     """Markdown."""
-    lines = ["| " + " | ".join(found[0]) + " |", "|" + "---|" * len(found[0])]
-    return "\n".join([*lines, *("| " + " | ".join(map(str, row.values())) + " |" for row in found)])
+    lines = ["| " + " | ".join(table[0]) + " |", "|" + "---|" * len(table[0])]
+    return "\n".join([*lines, *("| " + " | ".join(map(str, row.values())) + " |" for row in table)])
 
 
 def main() -> None:
@@ -86,11 +86,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=1_000)
     parser.add_argument("--results", type=Path, help="folder of verdict.json")
     args = parser.parse_args()
-    found = list(rows(args.repeats))
-    print(table_of(found))
+    table = list(rows(args.repeats))
+    print(table_of(table))
     if args.results:
         path = args.results / "verdict.json"
-        path.write_text(json.dumps({"repeats": args.repeats, "rows": found}, indent=1) + "\n", encoding="utf-8")
+        path.write_text(json.dumps({"repeats": args.repeats, "rows": table}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What every list and view of the API costs with a big job (10,000 trials x 200 epochs) and with 1,000 jobs, and the
+"""The cost of every list and view of the API with a big job (10,000 trials x 200 epochs) and with 1,000 jobs, and the
 memory of an api process that five readers ask for all of them at once.
 
     python -m benchmarks.bench_views [--trials 10000] [--epochs 200] [--jobs 1000] [--postgres] [--tiny]
@@ -126,15 +126,15 @@ def views(job_id: str, trial_id: str, since: int) -> dict[str, str]:
 
 async def cost(port: int, pid: int, path: str) -> dict[str, Any]:
     """Of the first answer and of a second one."""
-    connection, found = Connection(port), {}
+    connection, times = Connection(port), {}
     for which in ("first", "again"):
         cpu, began_s = Cpu(pid), time.perf_counter()
         status, body, _ = await connection.request("GET", path)
-        found[which] = {"s": round(time.perf_counter() - began_s, 4), "cpu_s": round(cpu.used_s(), 3)}
+        times[which] = {"s": round(time.perf_counter() - began_s, 4), "cpu_s": round(cpu.used_s(), 3)}
         if status != 200:
             raise RuntimeError(f"{path} answered {status}")
     connection.close()
-    return {**found, "bytes": len(body), "gzip_bytes": len(gzip.compress(body, 4))}
+    return {**times, "bytes": len(body), "gzip_bytes": len(gzip.compress(body, 4))}
 
 
 async def five_readers(port: int, pid: int, paths: list[str], seconds: float) -> dict[str, float]:
@@ -209,16 +209,16 @@ def _seed(database: Database, n_trials: int, n_epochs: int, n_jobs: int) -> floa
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    found.add_argument("--trials", type=int, default=10_000)
-    found.add_argument("--epochs", type=int, default=200)
-    found.add_argument("--jobs", type=int, default=1_000)
-    found.add_argument("--postgres", action="store_true", help="on a PostgreSQL of its own instead of SQLite")
-    found.add_argument(
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--trials", type=int, default=10_000)
+    options.add_argument("--epochs", type=int, default=200)
+    options.add_argument("--jobs", type=int, default=1_000)
+    options.add_argument("--postgres", action="store_true", help="on a PostgreSQL of its own instead of SQLite")
+    options.add_argument(
         "--database", type=Path, help="SQLite file to keep the rows in: a second run need not write them"
     )
-    found.add_argument("--tiny", action="store_true", help="a small job: checks the path, not the cost")
-    return found
+    options.add_argument("--tiny", action="store_true", help="a small job: checks the path, not the cost")
+    return options
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def original(spec: JobSpec, n_schedules: int) -> Schedule:
     n_epochs = spec.train.n_epochs
     drawn = S2E.sample(S2E.initial_theta(), np.random.default_rng(0), n_schedules)
     noisy = noisy_labels(spec.data, derive_seed(spec.seed, "noise"))
-    found: list[tuple[float, Schedule]] = []
+    candidates: list[tuple[float, Schedule]] = []
     for i, curve in enumerate(S2E.curves(drawn, n_epochs)):
         schedule = tuple(curve.tolist())
         trial = OfficialTrial(Workload("mlp", spec.data, spec.train, load_split(spec.data), noisy, schedule), i)
@@ -66,8 +66,8 @@ def original(spec: JobSpec, n_schedules: int) -> Schedule:
         for epoch in range(n_epochs):
             trial.run_epoch(epoch)
             accuracies.append(trial.validation_accuracy)
-        found.append((fmean(accuracies[-spec.tail_epochs :]), schedule))
-    return max(found)[1]
+        candidates.append((fmean(accuracies[-spec.tail_epochs :]), schedule))
+    return max(candidates)[1]
 
 
 def searched(spec: JobSpec) -> Schedule:
@@ -75,9 +75,9 @@ def searched(spec: JobSpec) -> Schedule:
     history: list[RoundRecord] = []
     while (round_ := loop.next_round(spec, history)) is not None and round_.kind == "search":
         history.append(RoundRecord(round_, tuple(trained(loop.populations(spec, round_)))))
-    found = recommend_from(spec, history)
-    assert found is not None
-    return history[found[0]].round.trials[found[1]].keep_rate
+    place = recommend_from(spec, history)
+    assert place is not None
+    return history[place[0]].round.trials[place[1]].keep_rate
 
 
 def retrained(spec: JobSpec, schedule: Schedule, n_seeds: int) -> list[float]:

@@ -64,10 +64,10 @@ def measure_engine(work: Workload, n_trials: int, args: argparse.Namespace, *, g
 
     blocks = [timed(args.device, partial(epoch, t)) / work.n_steps for t in range(1, 1 + _BLOCKS)]
     evaluation_s = _evaluation(work, args, engine)
-    found: dict[str, Any] = {"step_s": summary(blocks)} | _projected(blocks, evaluation_s, n_trials)
+    measured: dict[str, Any] = {"step_s": summary(blocks)} | _projected(blocks, evaluation_s, n_trials)
     if graphed:
-        found["capture_s"] = round(capture_s, 3)
-    return found | {"test_accuracy": round(statistics.fmean(engine.test_accuracy), 4)} | _memory(args.device)
+        measured["capture_s"] = round(capture_s, 3)
+    return measured | {"test_accuracy": round(statistics.fmean(engine.test_accuracy), 4)} | _memory(args.device)
 
 
 def measure_pair(work: Workload, args: argparse.Namespace) -> dict[str, Any]:
@@ -76,8 +76,8 @@ def measure_pair(work: Workload, args: argparse.Namespace) -> dict[str, Any]:
     pair.run_epoch(0)
     blocks = [timed(args.device, lambda: pair.train(1)) / work.n_steps for _ in range(_BLOCKS)]
     evaluation_s = _evaluation(work, args, pair)
-    found = {"step_s": summary(blocks)} | _projected(blocks, evaluation_s, 1)
-    return found | {"test_accuracy": round(pair.test_accuracy[0], 4)} | _memory(args.device)
+    measured = {"step_s": summary(blocks)} | _projected(blocks, evaluation_s, 1)
+    return measured | {"test_accuracy": round(pair.test_accuracy[0], 4)} | _memory(args.device)
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from s2e.data.instance import Rows, part_dependent, polynomial_margin
 from s2e.data.noise import corrupt
 from s2e.data.torchvision_guard import datasets as torchvision_datasets
 from s2e.data.transition import mapped, pair, symmetric
@@ -30,7 +31,7 @@ Labels = NDArray[np.int64]
 ROOT = Path(os.environ.get("S2E_DATA_ROOT", ".data"))
 CACHE = Path(os.environ.get("S2E_BENCH_CACHE", Path(tempfile.gettempdir()) / "s2e-bench"))
 FASHION = Path("/usr/share/datasets/fashion-mnist")
-"""Where Debian's package dataset-fashion-mnist puts the four files."""
+"""Folder into which Debian's package dataset-fashion-mnist puts the four files."""
 FASHION_MAP = {0: 6, 2: 4, 4: 2, 5: 7, 9: 7}
 """t-shirt -> shirt, pullover <-> coat, sandal -> sneaker, ankle boot -> sneaker."""
 NEWS_MAP = {3: 4, 4: 3, 0: 19, 17: 18, 10: 9}
@@ -77,8 +78,7 @@ def make_cell(name: str, seed: int) -> Cell:
     n_classes = int(source.label_S.max()) + 1
     T_CC = noise_matrix(dataset, noise, n_classes)
     if T_CC is None:
-        assert source.human_S is not None
-        given_S = source.human_S
+        given_S = _of_rows(source, name, seed)
     else:
         given_S = corrupt(source.label_S, T_CC, derive_seed("cell", name, seed))
     joint_CC = np.zeros((n_classes, n_classes))
@@ -89,10 +89,22 @@ def make_cell(name: str, seed: int) -> Cell:
     )
 
 
+def _of_rows(source: Source, name: str, seed: int) -> Labels:
+    """Labels that people gave, or that depend on the features."""
+    noise = name.split("-")[1]
+    if noise == "human":
+        assert source.human_S is not None
+        return source.human_S
+    make = {"part": part_dependent, "margin": polynomial_margin}[noise.rstrip("0123456789")]
+    rows, rate = Rows(source.x_SF, source.label_S), int(noise[-2:]) / 100
+    own = derive_seed("cell", name, seed)
+    return make(rows, rows, int(source.label_S.max()) + 1, rate, own, own)
+
+
 def noise_matrix(dataset: str, noise: str, n_classes: int) -> NDArray[np.float64] | None:
-    """The matrix of ``sym20``, ``pair45``, ``asym40`` ...; None for ``human``."""
+    """The matrix of ``sym20``, ``pair45``, ``asym40`` ...; None for ``human``, ``part40`` and ``margin30``."""
     kind, rate = noise.rstrip("0123456789"), int("".join(filter(str.isdigit, noise)) or 0) / 100
-    if kind == "human":
+    if kind in ("human", "part", "margin"):
         return None
     if kind == "sym":
         return symmetric(n_classes, rate)

@@ -44,12 +44,12 @@ class Connection:
 
     async def _chunks(self) -> bytes:
         assert self._reader is not None
-        found = []
+        chunks = []
         while size := int((await self._reader.readline()).strip(), 16):
-            found.append(await self._reader.readexactly(size))
+            chunks.append(await self._reader.readexactly(size))
             await self._reader.readexactly(2)
         await self._reader.readexactly(2)
-        return b"".join(found)
+        return b"".join(chunks)
 
     def close(self) -> None:
         if self._writer is not None:
@@ -58,7 +58,7 @@ class Connection:
 
 @dataclass
 class Tally:
-    """What the clients of one run saw."""
+    """Everything the clients of one run saw."""
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """Of every answered request, by its kind."""

@@ -16,7 +16,7 @@ import torch
 
 def machine() -> dict[str, Any]:
     """Processor, torch version, threads and the load of the machine at this moment."""
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
@@ -27,8 +27,8 @@ def machine() -> dict[str, Any]:
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     if torch.cuda.is_available():
-        found["gpu"] = torch.cuda.get_device_name()
-    return found
+        facts["gpu"] = torch.cuda.get_device_name()
+    return facts
 
 
 def summary(values: Sequence[float]) -> dict[str, Any]:

@@ -131,9 +131,9 @@ def _next(spec: JobSpec, history: list[RoundRecord]) -> Round:
 
 
 def _outcome(spec: JobSpec, history: list[RoundRecord]) -> dict[str, Any]:
-    found = recommend_from(spec, history)
-    assert found is not None
-    trial = history[found[0]].round.trials[found[1]]
+    place = recommend_from(spec, history)
+    assert place is not None
+    trial = history[place[0]].round.trials[place[1]]
     return {
         "objectives": [[result.objective for result in record.results] for record in history],
         "keep_rate": list(trial.keep_rate),
@@ -146,7 +146,7 @@ def fresh(noise: str, repeat: int, searches: dict[str, Any], root: str) -> dict[
     spec = job(noise, "random", repeat, 1)
     n_epochs, tau = spec.train.n_epochs, NOISES[noise][1]
     rows: dict[str, tuple[list[float], dict[str, Any]]] = {
-        name: (found["keep_rate"], found["train"]) for name, found in searches.items()
+        name: (search["keep_rate"], search["train"]) for name, search in searches.items()
     }
     rows["default"] = (list(coteaching_keep_rate(n_epochs, tau, RAMP)), {})
     rows["1.2 tau"] = (list(coteaching_keep_rate(n_epochs, 1.2 * tau, RAMP)), {})
@@ -166,7 +166,9 @@ def fresh(noise: str, repeat: int, searches: dict[str, Any], root: str) -> dict[
 
 def summary(result: dict[str, Any], noise: str) -> dict[str, dict[str, Any]]:
     """For each row: mean fresh-seed test accuracy, its difference from ``eq1``, and 95 % intervals over repeats."""
-    repeats = [found["fresh"] for key, found in result["repeats"].items() if key.startswith(noise) and "fresh" in found]
+    repeats = [
+        repeat["fresh"] for key, repeat in result["repeats"].items() if key.startswith(noise) and "fresh" in repeat
+    ]
     means = {
         name: np.array([fmean(v for v in one[name] if v is not None) for one in repeats])
         for name in (repeats[0] if repeats else {})

@@ -87,7 +87,7 @@ def record(noise: NoiseSpec, path: Path) -> RecordedTable:
 
 
 def spread(table: RecordedTable) -> str:
-    """How far schedules and seeds lie apart: what makes a table easy or hard to search."""
+    """The spread of schedules and of seeds, in words: it makes a table easy or hard to search."""
     accuracy_SR = 1 - table.objective(table.made_with["tail_epochs"])
     low, middle, high = np.quantile(accuracy_SR.mean(axis=1), (0.05, 0.5, 0.95))
     seed_sd = np.sqrt(accuracy_SR.var(axis=1, ddof=1).mean())

@@ -19,12 +19,12 @@ _EVAL_BATCH = 1000
 
 @dataclass(frozen=True)
 class Variant:
-    """How the loop is written."""
+    """One way of writing the loop."""
 
     dtype: str = "float32"
     channels_last: bool = False
     optimizer: str = "fused"
-    """Which of Adam's implementations: fused or foreach."""
+    """Adam's implementation: fused or foreach."""
 
 
 VARIANTS = {

@@ -95,7 +95,7 @@ class Emulator(_Recorded):
         return self.true(curve) + float(rng.choice(self._residual_SR[near].ravel()))
 
     def facts(self) -> dict[str, float]:
-        """How well each tenth of the schedules is predicted from the other nine, and how noisy a training is."""
+        """R^2 of predicting each tenth of the schedules from the other nine, and the noise of a training."""
         n = len(self._score_S)
         error_S = np.empty(n)
         for fold in range(10):

@@ -22,7 +22,7 @@ from s2e.door import parse_job
 from s2e.jobs import loop
 from s2e.words import Population, Round, TrialResult, TrialSpec
 from s2e.words.seeds import derive_seed
-from service.testing.universe import Universe
+from service.testing.universe import Search, Universe, in_memory
 from workers.backend import PopulationFinished, PopulationKey
 from workers.simulated import SimulatedBackend, SimulatedTrial
 
@@ -57,10 +57,11 @@ def main() -> None:
         {"seed": 7, "train": {"n_epochs": 3}, "plan": {"population": 2}, "search": search, "report": report}
     )
     history, calm = loop.run_search(spec, train)
+    search, database = Search(), in_memory()
     began_s, n_faults, failed = time.process_time(), 0, []
     for seed in range(args.first, args.first + args.number):
         try:
-            end = Universe(seed, spec, by_formula).run()
+            end = Universe(seed, spec, by_formula, database=database, search=search).run()
             assert end.history == history, "another history"
             assert end.report == calm, "another report"
             n_faults += end.n_faults

@@ -5,7 +5,7 @@ Start a service first (s2e serve), then: python examples/client.py
 
 import sys
 
-from s2e.client.http import DEFAULT_URL, S2EClient
+from s2e.client import DEFAULT_URL, S2EClient
 
 JOB = {
     "name": "from Python",

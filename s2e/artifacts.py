@@ -102,7 +102,7 @@ def save_model(
     model: Mapping[str, Tensor],
     shape: NetworkShape,
 ) -> str:
-    """Write one trial's networks and, beside them, what they are; the path below ``root``."""
+    """Write one trial's networks and their description; the path below ``root``."""
     with needs("train"):
         from safetensors.torch import save
 
@@ -192,15 +192,18 @@ def load_model(path: str | Path, network: int = 0) -> Model:
         classes = model(images).argmax(-1)      # the plain torch module: samples of the shape that the JSON file states
 
     Everything that new rows need, means and categories of a table's columns, the scale of pixels and the names of the
-    classes, stands in the JSON file. Raises DataError for a file that is missing, or a number that the trial does not
-    have.
+    classes, stands in the JSON file. A fitted model (``svc``, ``forest``) has no number. Raises DataError for a file
+    that is missing, or a number that the trial does not have.
     """
     if Path(path).suffix == SCRIPT:
         return _load_script(Path(path))
     tensors, described = read_model(path)
+    from s2e.fitted_model import FittedNetwork, is_fitted
     from s2e.model import Model
     from s2e.networks.build import build
 
+    if is_fitted(tensors):
+        return Model(FittedNetwork(tensors, described), described)
     prefix = f"network{network}."
     state = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
     if not state:

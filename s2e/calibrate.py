@@ -34,7 +34,7 @@ WORTH = 0.95
 MEMORY_SHARE = 0.8
 """Of the memory there is, for all processes together."""
 Progress = Callable[[str], None]
-"""Told what is measured next."""
+"""Hears about the next measurement."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was measured, the plan that follows, and what was left out with the reason."""
+    """The measured cases, the plan that follows from them, and each case left out with its reason."""
 
     cases: tuple[Case, ...]
     n_workers: int
@@ -68,7 +68,7 @@ class Calibration:
 
     @property
     def gain(self) -> float | None:
-        """How many times as fast as the job's own plan."""
+        """Speed-up over the job's own plan; None where that plan does not train here."""
         return None if self.file_job_s is None else self.file_job_s / self.job_s
 
 
@@ -97,7 +97,7 @@ def calibrate(
 
 
 def _unseen(_: str) -> None:
-    """Progress that nobody follows."""
+    """Progress that nobody watches."""
 
 
 def _cases(

@@ -25,6 +25,7 @@ with needs("train"):
     import torch
     from torch import nn
 
+    from s2e.fitted_model import FittedNetwork
     from s2e.model import Model
 
 SUFFIXES = {"safetensors": ".safetensors", "torchscript": ".pt", "onnx": ".onnx"}
@@ -65,6 +66,8 @@ def export_model(path: str | Path, target: str | Path, format: str = "safetensor
     if format == "safetensors":
         return _as_kept(Path(path), target)
     model = load_model(path, network)
+    if isinstance(model.network, FittedNetwork):
+        raise SpecError(Problem("format", format, f"safetensors: {model.described['train']['method']} is no network"))
     described = {**model.described, "shape": _unscaled(model.described["shape"])}
     writers: Mapping[str, Callable[[Scaled, Path, torch.Tensor, dict[str, Any]], None]] = {
         "torchscript": _torchscript,

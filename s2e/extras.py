@@ -6,9 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 
-from s2e.words import MissingExtraError
-
-_TRAIN = ("torch", "torchvision", "safetensors", "sklearn", "cmaes", "optuna")
+_TRAIN = ("torch", "torchvision", "safetensors", "sklearn", "skops", "cmaes", "optuna")
 _STORE = ("alembic", "psycopg", "pydantic", "pydantic_settings", "sqlalchemy")
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "train": _TRAIN,
@@ -28,11 +26,18 @@ def needs(extra: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in EXTRAS[extra]:
-            raise MissingExtraError(extra) from None
+            raise _missing(extra) from None
         raise
 
 
 def require(extra: str) -> None:
     """Raise MissingExtraError where a module of the extra is not there. Imports nothing."""
     if any(find_spec(module) is None for module in EXTRAS[extra]):
-        raise MissingExtraError(extra)
+        raise _missing(extra)
+
+
+def _missing(extra: str) -> Exception:
+    """The error, imported where there is one: every command goes through here."""
+    from s2e.words import MissingExtraError
+
+    return MissingExtraError(extra)

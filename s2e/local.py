@@ -180,14 +180,14 @@ Trainer = Callable[[Sequence[Population]], Iterator[Rows | Ended]]
 
 @contextmanager
 def trainer(spec: JobSpec, output: str | Path | None, data_root: str | None, workers: int | None) -> Iterator[Trainer]:
-    """What trains the job: this process, or a pool of others."""
+    """The trainer of a job: this process, or a pool of others."""
     require("train")
     n_workers = n_processes(spec) if workers is None else workers
     if n_workers == 1:
         from s2e.train.keep import BelowRoot, InMemory
 
         yield partial(
-            _train_here, InMemory() if output is None else BelowRoot(output, spec.kind, 1, data_root), data_root
+            train_here, InMemory() if output is None else BelowRoot(output, spec.kind, 1, data_root), data_root
         )
         return
     with TemporaryDirectory(prefix="s2e-") as folder:
@@ -197,7 +197,7 @@ def trainer(spec: JobSpec, output: str | Path | None, data_root: str | None, wor
 
 
 def n_processes(spec: JobSpec) -> int:
-    """How many processes train a job when nobody says: as many as its rounds can fill, on as many cores as there are.
+    """Default number of processes for a job: as many as its rounds can fill, on as many cores as there are.
 
     One, this one, where the job is too short to be worth their start, on a GPU, or with parts that only this process
     knows.
@@ -212,7 +212,7 @@ def n_processes(spec: JobSpec) -> int:
     return max(1, min(usable_cores() // spec.plan.threads, -(-n_most // spec.plan.population)))
 
 
-def _train_here(keeper: Keeper, data_root: str | None, populations: Sequence[Population]) -> Iterator[Rows | Ended]:
+def train_here(keeper: Keeper, data_root: str | None, populations: Sequence[Population]) -> Iterator[Rows | Ended]:
     from s2e.train.keep import train_kept
     from s2e.train.trial import PopulationEnd
 

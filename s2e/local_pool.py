@@ -30,7 +30,7 @@ _START = "import sys; sys.path.append(sys.argv[1]); from s2e.local_worker import
 
 @dataclass(frozen=True)
 class Kept:
-    """Where workers keep checkpoints, and models too if asked: in the folder of a job below a root."""
+    """The folder of a job below a root, where workers keep checkpoints, and models too if asked."""
 
     root: str
     job_id: str
@@ -126,7 +126,7 @@ class LocalPool:
 
 
 class _Worker:
-    """One process; what it writes arrives in the pool's queue, None when it has ended."""
+    """One process; its output arrives in the pool's queue, None at its end."""
 
     def __init__(self, messages: queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]]) -> None:
         # -P: nothing in the current folder stands in for this package. A session of its own: Ctrl-C is the caller's.

@@ -13,7 +13,7 @@ from s2e.words import Population, S2EError, SpecError, TrialError, read, to_json
 
 
 def main() -> None:
-    """Train what the lines of standard input ask for, until it is closed."""
+    """Train the populations that standard input asks for, line by line, until it is closed."""
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
         os.dup2(2, 1)  # whatever a library prints does not get between the messages
         import s2e.train.keep  # noqa: F401  torch takes seconds, and nobody waits for a population yet

@@ -1,4 +1,4 @@
-"""What this machine lets this process have. Imports no torch."""
+"""Cores and memory that this process may use. Imports no torch."""
 
 from __future__ import annotations
 

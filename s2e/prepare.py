@@ -1,4 +1,4 @@
-"""What a job has to know of its data before its first round: how wrong labels are that somebody gave.
+"""Facts about its data that a job needs before its first round: above all, how wrong given labels are.
 
 The estimate becomes part of the spec, so whatever follows is a pure function of it.
 """
@@ -14,27 +14,29 @@ if TYPE_CHECKING:
     from s2e.labels.kept import CrossFitted
     from s2e.labels.verdict import NoiseEstimate
 
+BY_MATRIX = ("given", "corrected", "reweighted")
+"""Values of a method's ``transition`` that need the noise's matrix."""
 MOST = 0.999
 """tau stays below 1."""
 
 
 def needs_estimate(spec: JobSpec) -> bool:
-    """True if something of the job follows the noise of given labels, and nobody has estimated it yet."""
+    """True if some setting of the job depends on the noise of given labels, and it is not estimated yet."""
     data = spec.data
     if data.truth_is_known or data.estimate is not None or spec.trials == "external":
         return False
     trained = [spec.train.params, *(entry.params for entry in (spec.compare.entries if spec.compare else ()))]
-    uses_matrix = any(params.get("transition") == "given" for params in trained)
+    uses_matrix = any(params.get("transition") in BY_MATRIX for params in trained)
     return spec.report.tau is None or data.validation_labels == "noisy_corrected" or uses_matrix
 
 
 def needs_count(data: DataSpec) -> bool:
-    """True if some rows are said to be right, and nobody has counted them yet."""
+    """True if some rows are marked as trusted, and are not counted yet."""
     return data.trusted.is_declared and data.trusted.counted is None
 
 
 Keep = Callable[["CrossFitted"], None]
-"""Takes what the fit behind an estimate says of every label."""
+"""Takes the verdict on every label by the fit behind an estimate."""
 
 
 def prepared(spec: JobSpec, data_root: str | None = None, keep: Keep | None = None) -> JobSpec:
@@ -70,7 +72,7 @@ def with_noise(spec: JobSpec, noise: EstimatedNoise) -> JobSpec:
 
 
 def informed(spec: JobSpec, estimate: Estimate) -> JobSpec:
-    """The job that knows what the check of a worker found out about its data, as far as it has to."""
+    """The job with the findings of a worker's check about its data, as far as it needs them."""
     if estimate.trusted is not None and needs_count(spec.data):
         spec = replace(spec, data=replace(spec.data, trusted=replace(spec.data.trusted, counted=estimate.trusted)))
     return with_noise(spec, estimate.noise) if estimate.noise is not None and needs_estimate(spec) else spec
@@ -103,17 +105,17 @@ def estimated(
     return noise
 
 
-def in_words(found: NoiseEstimate) -> EstimatedNoise:
+def in_words(noise: NoiseEstimate) -> EstimatedNoise:
     """An estimate as a spec holds it."""
-    low, high = found.interval
+    low, high = noise.interval
     return EstimatedNoise(
-        noise_rate=min(found.noise_rate, MOST),
+        noise_rate=min(noise.noise_rate, MOST),
         low=low,
         high=high,
-        transition=found.transition,
-        kind=found.kind,
-        n_rows=found.n_rows,
-        alarms=tuple(alarm.text for alarm in found.alarms),
+        transition=noise.transition,
+        kind=noise.kind,
+        n_rows=noise.n_rows,
+        alarms=tuple(alarm.text for alarm in noise.alarms),
     )
 
 

@@ -21,6 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 R_MIN = 0.01
 """Smallest keep rate of a searched schedule: p_theta can drive R to 0, and a mean over no sample is NaN."""
 
+ROUNDING = 1e-9
+"""Undoes rounding such as 0.55 * 100 < 55."""
+
 Array = NDArray[np.float64]
 
 
@@ -90,6 +93,6 @@ def coteaching_keep_rate(
 
 
 def n_keep(keep_rate: ArrayLike, batch_size: int) -> NDArray[np.int64]:
-    """Samples kept of a mini-batch: floor(R B), at least one. 1e-9 undoes rounding such as 0.55 * 100 < 55."""
-    kept = np.floor(np.asarray(keep_rate, dtype=np.float64) * batch_size + 1e-9)
+    """Samples kept of a mini-batch: floor(R B), at least one."""
+    kept = np.floor(np.asarray(keep_rate, dtype=np.float64) * batch_size + ROUNDING)
     return np.maximum(1, kept).astype(np.int64)

@@ -127,13 +127,13 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.label_issues_, spec = self._with_noise(scaled, label_S, spec, seed)
         with TemporaryDirectory(prefix="s2e-") as root:
             _write(Path(root), scaled, label_S)
-            found = _search(spec, root)
+            outcome = _search(spec, root)
             if self.label_issues_ is None:
-                self.label_issues_ = self._free_issues(found, label_S, spec, root)
-        self.schedule_ = np.array(found.keep_rate)
+                self.label_issues_ = self._free_issues(outcome, label_S, spec, root)
+        self.schedule_ = np.array(outcome.keep_rate)
         self.noise_rate_ = spec.report.tau
-        self.report_ = {**found.report, "noise": spec.data.estimate}
-        self._layers_ = found.networks
+        self.report_ = {**outcome.report, "noise": spec.data.estimate}
+        self._layers_ = outcome.networks
         return self
 
     def predict_proba(self, X: Any) -> Floats:
@@ -196,14 +196,14 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         given, predicted = (self.classes_[codes] for codes in (issues.given_label, issues.predicted_label))
         return replace(issues, given_label=given, predicted_label=predicted), spec
 
-    def _free_issues(self, found: _Found, label_S: NDArray[Any], spec: JobSpec, root: str) -> Any:
-        """What the trainings of the search say of the labels they learned; the rows that validated have no rank."""
+    def _free_issues(self, outcome: _Outcome, label_S: NDArray[Any], spec: JobSpec, root: str) -> Any:
+        """The audit by the search's own trainings of the labels they learned; rows that validated have no rank."""
         from s2e.data.datasets import load_split
         from s2e.labels.free import free_scores
         from s2e.labels.issues import LabelIssues, issues
 
         trained = load_split(spec.data, root).train_rows.numpy()
-        free = free_scores(found.margins, label_S[trained], len(self.classes_))
+        free = free_scores(outcome.margins, label_S[trained], len(self.classes_))
         is_issue = issues(free.score_S, round(float(spec.report.tau or 0) * len(trained)))
         quality, wrong = np.full(len(label_S), np.nan), np.zeros(len(label_S), dtype=bool)
         predicted = label_S.copy()
@@ -214,13 +214,13 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Outcome:
     keep_rate: tuple[float, ...]
     report: Mapping[str, Any]
     networks: list[list[tuple[Floats, Floats]]]
     """Of each network the weights [out, in] and biases of its layers."""
     margins: list[Any]
-    """What each training says of the labels it learned, in the order of (round, k)."""
+    """The margins of each training on the labels it learned, in the order of (round, k)."""
 
 
 def _write(root: Path, x: NDArray[np.float32], label_S: NDArray[Any]) -> None:
@@ -229,7 +229,7 @@ def _write(root: Path, x: NDArray[np.float32], label_S: NDArray[Any]) -> None:
     np.savez(root / FILE, X=x, y=label_S, X_test=x[first], y_test=label_S[first])
 
 
-def _search(spec: JobSpec, root: str) -> _Found:
+def _search(spec: JobSpec, root: str) -> _Outcome:
     from s2e.jobs.loop import populations
     from s2e.jobs.search import make_searcher, recommend_from, search_round
     from s2e.jobs.trials import make_repeat
@@ -257,7 +257,7 @@ def _search(spec: JobSpec, root: str) -> _Found:
         for record in history
         for trial, result in zip(record.round.trials, record.results, strict=True)
     ]
-    return _Found(
+    return _Outcome(
         trial.keep_rate, {"trials": trials, "recommended": best}, _layers(end.models[0]), [*margins, *end.margins]
     )
 

@@ -1,1 +1,1 @@
-"""Who asked, and what happened: API, dispatcher, store and dashboard. Knows workers and s2e."""
+"""The record of who asked and what happened: API, dispatcher, database and dashboard. Knows workers and s2e."""

@@ -1,4 +1,4 @@
-"""Whether a folder of the service can be written to, and how much room it has."""
+"""The service's folders: can they be written to, and how much room is left?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may keep a service from working on this machine, looked at one by one: ``s2e doctor``.
+"""Checks for everything that may keep a service from working on this machine, one by one: ``s2e doctor``.
 
 Nothing is changed and nothing is left behind. Each finding says what to do about it.
 """

@@ -1,4 +1,4 @@
-"""Logs as one JSON object a line, on standard error, each with the ids of what it is about.
+"""Logs as one JSON object a line, on standard error, each with the ids of its job, trial or request.
 
 The request that is being served is known to every line that is written for it (``request_id``); job, round, population
 and attempt are said by whoever writes about them: ``log.info("...", extra=about(job=...))``.
@@ -52,7 +52,7 @@ class _ToStandardError(logging.StreamHandler[Any]):
 
 
 def configure(level: int = logging.INFO) -> None:
-    """Every logger of this process writes JSON lines; those of libraries only what is wrong."""
+    """Make every logger of this process write JSON lines; those of libraries only warnings."""
     handler = _ToStandardError()
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)

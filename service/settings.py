@@ -61,9 +61,9 @@ class Settings(BaseSettings):
     ray_namespace: str = Field(default="", max_length=100)
     """Dispatchers of one installation find each other's trainers by it. Empty: named after the database."""
     keep_trainers: bool = False
-    """Whether trainings go on when a dispatcher is told to end, for the next one; they end with it otherwise."""
+    """True: trainings go on when a dispatcher is told to end, for the next one. They end with it otherwise."""
     orphan_s: float = Field(default=3600.0, gt=0)
-    """A training whose results nobody has asked for this long ends itself."""
+    """A training whose results nobody asks for ends itself after this."""
     idle_s: float = Field(default=60.0, gt=0)
     """A trainer without work ends itself after this on a cluster that was given, where others may want its place."""
 

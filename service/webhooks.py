@@ -24,11 +24,13 @@ TIMEOUT_S = 10.0
 _PORTS = {"http": 80, "https": 443}
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_COMPATIBLE = ipaddress.IPv6Network("::/96")
+_NAT64, _NAT64_LOCAL = ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a try."""
+    """The outcome of a try."""
 
     taken: bool
     words: str
@@ -88,19 +90,32 @@ def _resolve(url: str, allowed: Sequence[Network]) -> Address:
         raise ValueError("an http or https address with a host and without a password")
     port = parts.port or _PORTS[parts.scheme]
     try:
-        found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+        places = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise ValueError(f"a host that can be found: {error}") from error
-    addresses = [_plain(ipaddress.ip_address(str(place[4][0]).partition("%")[0])) for place in found]
-    for address in addresses:
-        if not (address.is_global and not address.is_multicast) and not any(address in network for network in allowed):
-            raise ValueError(
-                f"a public address; {address} is not one (S2E_WEBHOOK_NETWORKS allows networks of one's own)"
-            )
+    addresses = [ipaddress.ip_address(str(place[4][0]).partition("%")[0]) for place in places]
+    for end in [end for address in addresses for end in _ends(address)]:
+        if not (end.is_global and not end.is_multicast) and not any(end in network for network in allowed):
+            raise ValueError(f"a public address; {end} is not one (S2E_WEBHOOK_NETWORKS allows networks of one's own)")
     return addresses[0]
 
 
-def _plain(address: Address) -> Address:
-    """An IPv4 address that came dressed as IPv6."""
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
+def _ends(address: Address) -> list[Address]:
+    """Where a connection to an address may end: at the IPv4 addresses that it holds, where a translator or a tunnel
+    would take it there."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return [address]
+    return [ipaddress.IPv4Address(inside) for inside in _inside(address)] or [address]
+
+
+def _inside(address: ipaddress.IPv6Address) -> list[bytes]:
+    packed = address.packed
+    if address.ipv4_mapped or (address in _COMPATIBLE and int(address) > 1) or address in _NAT64:
+        return [packed[12:]]
+    if address in _NAT64_LOCAL:  # RFC 6052: behind 48 bits of prefix around a byte of zeros, or behind 96
+        return [inside for inside in (packed[6:8] + packed[9:11], packed[12:]) if any(inside)] or [packed[12:]]
+    if address.sixtofour:
+        return [packed[2:6]]
+    if address.teredo:
+        return [place.packed for place in address.teredo]
+    return []

@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import psycopg
 import pytest
 from sqlalchemy import make_url
@@ -32,6 +33,11 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Read before any fixture clears the settings of the surroundings.
 EXTERNAL_POSTGRES = os.environ.get("S2E_TEST_PG_URL")
+
+# Examples of a property: few for whoever waits, more in `make numeric` (--hypothesis-profile=thorough).
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=20)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=100)
+hypothesis.settings.load_profile("quick")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -138,8 +144,8 @@ def collect() -> Callable[..., list[Event]]:
 
 
 def _find_initdb() -> Path | None:
-    found = shutil.which("initdb")
-    candidates = [Path(found)] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    initdb = shutil.which("initdb")
+    candidates = [Path(initdb)] if initdb else sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     return candidates[-1] if candidates else None
 
 
@@ -224,7 +230,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def each_database(database_url: str) -> Iterator[Database]:
-    """The store on a fresh database of each kind in turn."""
+    """A fresh database of each kind in turn."""
     opened = Database(database_url)
     yield opened
     opened.close()

@@ -6,6 +6,7 @@ Imports are read from the source, so lazy ones and those for type checking count
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -167,6 +168,38 @@ def test_importing_stays_light(module: str, banned: set[str]) -> None:
     assert not banned & set(done.stdout.split())
 
 
+HEAVY = {"torch", "ray", "torchvision", "sklearn", "sqlalchemy", "fastapi", "uvicorn", "scipy", "numpy"}
+"""Of a command's own; newer releases of typer use pydantic to read arguments."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "banned"),
+    [
+        (
+            "--help",
+            {*HEAVY, "httpx", "rich.progress", "s2e.words", "s2e.client", "s2e.parts", "s2e.door", "service.api"},
+        ),
+        ("submit --help", {*HEAVY, "httpx", "s2e.words", "s2e.client", "s2e.parts"}),
+        ("keys --help", {*HEAVY, "s2e.parts"}),
+        ("jobs --url http://127.0.0.1:9", {*HEAVY, "s2e.parts", "s2e.door", "s2e.jobs"}),
+        ("list methods", {*HEAVY, "httpx", "s2e.door", "s2e.train"}),
+    ],
+)
+def test_a_command_imports_what_it_needs_only(arguments: str, banned: set[str]) -> None:
+    """The parser knows every command and imports none of what they do."""
+    code = f"""
+import sys
+from service.cli.main import main
+try:
+    main({arguments.split()!r})
+except SystemExit:
+    pass
+print("--", *sys.modules, sep="\\n")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert not banned & set(done.stdout.rpartition("--\n")[2].split())
+
+
 # --- the walk of a submitted job --------------------------------------------------------------------------------------
 
 
@@ -228,3 +261,29 @@ def test_nothing_names_a_machine() -> None:
     listed = subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=False, cwd=ROOT).stdout.split()
     texts = [p for p in listed if p.endswith((".py", ".md", ".toml", ".yaml", ".js", ".html", ".sh", "Makefile"))]
     assert not [(p, w) for p in texts if "vendor/" not in p for w in words if w in (ROOT / p).read_text()]
+
+
+SUSPECT = re.compile(r"\bfound\b|\"\"\"\s*(What|Which|Whether|How)\s")
+"""Files without a match need no parsing."""
+
+
+def bad_words(source: str) -> Iterator[str]:
+    """Docstrings that open with a question word, and variables named ``found``: the style section of CONTRIBUTING."""
+    for node in ast.walk(ast.parse(source)) if SUSPECT.search(source) else ():
+        match node:
+            case ast.Expr(value=ast.Constant(value=str(text))) if SUSPECT.match(f'"""{text}'):
+                yield f"{node.lineno}: {text.strip()[:60]}"
+            case ast.Name(id="found") | ast.arg(arg="found"):
+                yield f"{node.lineno}: found"
+
+
+def test_bad_words_are_seen() -> None:
+    source = 'def f(found):\n    """Whether it is."""\nx = 1\n"""Which one."""\ny = [found for found in z]\n'
+    assert sorted(line.partition(":")[0] for line in bad_words(source)) == ["1", "2", "4", "5", "5"]
+    assert not list(bad_words('def f(rows):\n    """True if it was found, which it should be."""\n'))
+
+
+@pytest.mark.parametrize("folder", ["s2e", "service", "workers", "tests", "benchmarks", "examples", "migrations"])
+def test_docstrings_open_with_a_noun_or_a_verb_and_names_say_what_they_hold(folder: str) -> None:
+    texts = {path.relative_to(ROOT): path.read_text(encoding="utf-8") for path in (ROOT / folder).rglob("*.py")}
+    assert not [f"{path}:{line}" for path, text in texts.items() for line in bad_words(text)]

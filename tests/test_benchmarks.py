@@ -198,8 +198,8 @@ def test_run_prints_all_results_and_keeps_the_raw_json(
 
 def test_percentiles_are_nearest_rank(benchmark: Any) -> None:
     """Of 1..100 the 95th percentile is 95 or its neighbour; half lie below the 50th."""
-    found = benchmark("measure").percentiles([float(n) for n in range(1, 101)])
-    assert (found["p50"], found["p95"], found["min"], found["max"]) == (51.0, 96.0, 1.0, 100.0)
+    percentiles = benchmark("measure").percentiles([float(n) for n in range(1, 101)])
+    assert (percentiles["p50"], percentiles["p95"], percentiles["min"], percentiles["max"]) == (51.0, 96.0, 1.0, 100.0)
 
 
 @pytest.mark.slow
@@ -210,13 +210,13 @@ def test_searchers_are_compared_on_both_objectives(benchmark: Any, monkeypatch: 
     result = bench.run(["main"], ["newton", "model_newton"], repeats=2)
     assert set(result["machine"]) >= MACHINE
     for setting in small:
-        found = result["settings"][setting.name]
-        rows = found["searchers"]
+        measured = result["settings"][setting.name]
+        rows = measured["searchers"]
         assert set(rows) == {"newton", "model_newton", "random"}
         assert rows["random"]["above_random"] == [0, 0]
         assert rows["random"]["trials_to_random"] is not None
         assert rows["newton"]["accuracy"][0] == rows["random"]["accuracy"][0]  # one seed, one uniform first round
-        assert bench.table_of(found).count("\n") == 1 + len(rows)
+        assert bench.table_of(measured).count("\n") == 1 + len(rows)
     drawing = ElementTree.fromstring(benchmark("plot_search").plot(result["settings"]))
     lines = drawing.iter("{http://www.w3.org/2000/svg}polyline")
     assert len(list(lines)) == 6
@@ -305,8 +305,8 @@ def test_the_objective_after_a_rung_is_the_mean_over_its_own_last_epochs(benchma
     table = RecordedTable.load()
     accuracy = np.tile(np.array([[0.5], [0.6], [0.7]])[..., None], (1, 1, 60))
     accuracy[:, :, :2] = np.array([0.9, 0.6, 0.3])[:, None, None]
-    found = benchmark("bench_prefix").rank_correlations(replace(table, validation_accuracy=accuracy))
-    assert found == {"2": -1.0, "4": -1.0, "10": 1.0, "24": 1.0, "60": 1.0}
+    correlations = benchmark("bench_prefix").rank_correlations(replace(table, validation_accuracy=accuracy))
+    assert correlations == {"2": -1.0, "4": -1.0, "10": 1.0, "24": 1.0, "60": 1.0}
 
 
 @pytest.mark.slow
@@ -323,8 +323,8 @@ def test_what_a_rung_loses_is_counted_by_batches(benchmark: Any) -> None:
 
     full = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6] * 2)
     rung = np.array([0.3, 0.1, 0.2, 0.9, 0.9, 0.9, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
-    found = benchmark("bench_rung").agreement(rung, full)
-    assert (found["winner_kept"], found["points_lost"]) == (0.5, 5.0)
+    agreement = benchmark("bench_rung").agreement(rung, full)
+    assert (agreement["winner_kept"], agreement["points_lost"]) == (0.5, 5.0)
     assert benchmark("bench_rung").agreement(full, full) == {"spearman": 1.0, "winner_kept": 1.0, "points_lost": 0.0}
 
 
@@ -369,9 +369,9 @@ def test_the_audit_is_measured_beside_cleanlab_at_no_less_compute(
 
 def test_differences_of_labels_by_hand(benchmark: Any) -> None:
     bench = benchmark("bench_labels")
-    found = bench.difference([1.0, 2.0, 3.0])
-    assert found["mean"] == 2
-    assert found["half_95"] == pytest.approx(4.3027 / np.sqrt(3), abs=1e-3)
+    difference = bench.difference([1.0, 2.0, 3.0])
+    assert difference["mean"] == 2
+    assert difference["half_95"] == pytest.approx(4.3027 / np.sqrt(3), abs=1e-3)
     wrong_S = np.array([True, True, False, False])
     assert bench.calibration_error(np.array([1.0, 1.0, 0.0, 0.0]), wrong_S) == 0
     assert bench.calibration_error(np.array([0.95, 0.95, 0.95, 0.95]), wrong_S) == pytest.approx(0.45)

@@ -16,10 +16,10 @@ def test_every_row_is_a_job_at_every_scale(row: dict, scale: str) -> None:
     assert set(row["expect"]) <= {method["method"] for method in row["methods"]}
     assert row["metric"] in METRICS
     for method in row["methods"]:
-        found = population(row, method, SCALES[scale], "float32")
-        assert len(found.trials) == SCALES[scale]["n_seeds"]
-        assert len({(t.init_seed, t.order_seed, t.noise_seed) for t in found.trials}) == len(found.trials)
-        assert found.plan.device == SCALES[scale]["device"]
+        trained = population(row, method, SCALES[scale], "float32")
+        assert len(trained.trials) == SCALES[scale]["n_seeds"]
+        assert len({(t.init_seed, t.order_seed, t.noise_seed) for t in trained.trials}) == len(trained.trials)
+        assert trained.plan.device == SCALES[scale]["device"]
 
 
 def test_metrics_are_never_mixed_up() -> None:

@@ -1,1 +1,1 @@
-"""Where trials run: knows s2e, not the service."""
+"""Places where trials run. Knows s2e, not the service."""

@@ -28,7 +28,7 @@ OUT_OF_MEMORY = "out of memory"
 PAUSED = "paused"
 """The cause of a loss that was asked for: the population goes on from its checkpoint."""
 LOST_TRAINER = "trainer lost"
-"""The cause of a loss that nobody could tell the cause of: the process or its node is gone."""
+"""The cause of a loss that left no other trace: the process or its node is gone."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,26 @@ class PopulationLost:
 
 
 @dataclass(frozen=True)
+class LoggedLine:
+    """A line that a training logged, at a time of its own machine's clock."""
+
+    at_s: float
+    """Seconds since 1970."""
+    level: str
+    logger: str
+    text: str
+
+
+@dataclass(frozen=True)
+class PopulationLogged:
+    """Lines that a training logged; the first of them is number ``first`` of its try."""
+
+    key: PopulationKey
+    first: int
+    lines: tuple[LoggedLine, ...]
+
+
+@dataclass(frozen=True)
 class PopulationChecked:
     """A population can be trained where it was tried."""
 
@@ -87,12 +107,20 @@ class PopulationChecked:
     estimate: Estimate
 
 
-Event = PopulationStarted | EpochReported | PopulationFinished | PopulationHeld | PopulationLost | PopulationChecked
+Event = (
+    PopulationStarted
+    | EpochReported
+    | PopulationFinished
+    | PopulationHeld
+    | PopulationLost
+    | PopulationLogged
+    | PopulationChecked
+)
 
 
 @dataclass(frozen=True)
 class WorkerInfo:
-    """One place that can train: a name, what it has, and how many populations it trains now."""
+    """One place that can train: its name and resources, and how many populations it trains now."""
 
     name: str
     cpus: float
@@ -123,7 +151,8 @@ class TrialBackend(Protocol):
     def poll(self, timeout_s: float = 0.0) -> list[Event]:
         """Events since the last poll, all of which this call says are written down: waits at most ``timeout_s`` for a
         first event, and not at all while nothing runs. A population is started, reports each epoch in order, and is
-        finished or lost once; it may be held any number of times between."""
+        finished or lost once; it may be held, and tell
+        what it logged, any number of times between."""
 
     def cancel(self, key: PopulationKey) -> None:
         """Stop a population; no further event of it is delivered. An unknown key changes nothing."""

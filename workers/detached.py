@@ -47,7 +47,7 @@ class Batch(TypedDict):
 
 
 class State(TypedDict):
-    """What a trainer says of itself: whose code it runs, where it is, what it has, and the population in its hands."""
+    """A trainer's account of itself: release of its code, node, resources, and the population in its hands."""
 
     release: str
     node: str
@@ -95,7 +95,7 @@ class Trainer:
         threading.Thread(target=self._watch, name="orphan-watch", daemon=True).start()
 
     def state(self) -> State:
-        """Where it is and what it does; asking keeps no orphan alive."""
+        """The trainer's release, node and work; asking keeps no orphan alive."""
         import ray
 
         with self._changed:
@@ -193,7 +193,7 @@ class Trainer:
         threading.Thread(target=self._read, args=(self._child, read), name="events", daemon=True).start()
 
     def _read(self, child: subprocess.Popen[bytes], read: int) -> None:
-        """Take in what a training process tells, until it ends."""
+        """Take in the messages of a training process, until it ends."""
         with os.fdopen(read, "rb") as lines:
             for line in lines:
                 with suppress(ValueError):  # an interrupt cut it off
@@ -230,7 +230,7 @@ class Trainer:
         self._changed.notify_all()
 
     def _watch(self) -> None:
-        """End this process when nobody wants it any more."""
+        """End this process once nobody wants it any more."""
         idle_since_s: float | None = None
         while True:
             time.sleep(_WATCH_S)
@@ -245,7 +245,7 @@ class Trainer:
 
 
 def _search_path() -> list[str]:
-    """Where this process finds modules, without Ray's own folders: what Ray brings along is none of the training's."""
+    """This process's module search path without Ray's own folders: Ray's packages are none of the training's."""
     ray = sys.modules.get("ray")
     its_own = str(Path(str(ray.__file__)).parent) if ray is not None else None
     return [entry for entry in sys.path if entry and (its_own is None or not entry.startswith(its_own))]

@@ -1,4 +1,4 @@
-"""How a trainer hears that it shall pause: a file beside its checkpoints, wherever it runs and whoever leads it.
+"""Asking a trainer to pause: a file beside its checkpoints, wherever it runs and whoever leads it.
 
 The name has the attempt in it, so what was left of an earlier try stops nobody.
 """

@@ -40,7 +40,7 @@ ORPHAN_S = 3600.0
 """A trainer that nobody has asked for its results for this long ends itself."""
 NAMESPACE = "s2e"
 FROZEN_S = 5.0
-"""What a trainer gets beyond its grace to say that it has stopped."""
+"""Time beyond its grace that a trainer gets to say that it has stopped."""
 _LONG_POLL_S = 5.0
 _LONGEST_WAIT_S = 1.0
 """Deadlines of waiting and cancelled populations are looked at this often, however long a poll may wait."""
@@ -60,11 +60,11 @@ class _Flight:
     avoid: frozenset[str]
     check: bool
     since_s: float
-    """When it began to wait for a place."""
+    """Time at which it began to wait for a place."""
     hands: Hands | None = None
     """The trainer; None while it waits for one."""
     answer: Any = None
-    """What the trainer has been asked for."""
+    """Ray's reference to the trainer's next answer; None while there is no question."""
     n_told: int = 0
     """The number of the next event."""
     began: bool = False
@@ -78,9 +78,9 @@ class RayBackend:
     A population nobody could ever hold, or that found no place for ``placement_timeout_s`` while no other of this
     backend was training, is lost with that reason; one that only waits for its turn is left alone.
 
-    Drivers of one ``namespace`` share their trainers. ``orphan_s``: a trainer that nobody asks for its results ends
-    itself after this; ``idle_s``: one that has nothing to do (None: never); ``linger``: idle ones outlive the backend;
-    ``warm_processes``: as many are started at once; ``gone`` hears, in a thread, that the cluster's head is no more.
+    Drivers of one ``namespace`` share their trainers. A trainer whose results nobody asks for ends itself after
+    ``orphan_s``, one without work after ``idle_s`` (None: never); with ``linger`` idle ones outlive the backend.
+    ``warm_processes`` of them are started at once; ``gone`` is called, in a thread, when the cluster's head is lost.
     """
 
     def __init__(
@@ -273,7 +273,7 @@ class RayBackend:
         return list(ready)
 
     def _acknowledge(self) -> None:
-        """What the last poll told is written down: ask for what comes after it."""
+        """The events of the last poll are written down: ask for those that follow."""
         for flight in self._flights.values():
             if flight.began and flight.answer is None:
                 assert flight.hands is not None

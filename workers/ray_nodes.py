@@ -1,4 +1,4 @@
-"""Nodes of a Ray cluster and what they have, in the words of the backend port."""
+"""Nodes of a Ray cluster and their resources, in the words of the backend port."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ def resources(plan: PlanSpec) -> dict[str, float]:
 
 
 def name_of(node: dict[str, Any]) -> str:
-    """A node for people: its host, and what tells it from others there."""
+    """A node for people: its host, and a part that tells it from others there."""
     return f"{node['NodeManagerHostname']} {node['NodeID'][:8]}"
 
 
 def fits(total: dict[str, float], asks: dict[str, float]) -> bool:
-    """Whether a node that has ``total`` could ever hold what ``asks`` for that much."""
+    """True if a node with the resources ``total`` could ever hold a population that needs ``asks``."""
     return all(total.get(name, 0) >= n for name, n in asks.items())
 
 
 def words(asks: dict[str, float]) -> str:
-    """What a population asks for, in words."""
+    """The resources a population needs, in words."""
     return "a GPU" if "GPU" in asks else f"{asks['CPU']:g} CPU"
 
 

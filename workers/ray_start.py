@@ -1,4 +1,4 @@
-"""Starting or joining a Ray cluster with every setting explicit: nothing is left to what ran on the machine before."""
+"""Starting or joining a Ray cluster with every setting explicit, independent of earlier clusters on the machine."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _OURS = frozenset(
         "RAY_USE_TLS", "RAY_TLS_SERVER_CERT", "RAY_TLS_SERVER_KEY", "RAY_TLS_CA_CERT",
     }
 )  # fmt: skip
-"""What a user may say of Ray in the environment, beside its tuning (``RAY_`` and a small letter). Whatever else is set
-belongs to another cluster: its address, session, job or node."""
+"""Variables by which a user may configure Ray, beside its tuning (``RAY_`` and a small letter). All others belong to
+another cluster: its address, session, job or node."""
 _PASSED = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|PYTHON\w*|VIRTUAL_ENV|CONDA_\w+|LD_\w+"
     r"|(OMP|MKL|OPENBLAS|KMP|GOMP|GOTO|NUMEXPR|ATEN|ONEDNN|DNNL|TORCH|PYTORCH|CUBLAS|CUDNN|NVIDIA|NCCL|ROCR|ROCM|HIP|RAY)"
     r"_\w+|TORCH\w+|CUDA\w*|XDG_\w+|S2E_DATA_ROOT|S2E_CACHE_ROOT"
 )
-"""What trainers are told of this process's environment; its secrets and settings are none of their business."""
+"""The variables of this process that trainers see; its secrets and settings are none of their business."""
 _PREFIX = "s2e-ray-"
 _LONGEST_FOLDER = 30
 """Ray puts sockets deep below its folder, and the path of a socket has at most 107 characters."""
@@ -122,7 +122,7 @@ def connect(
 
 
 def environment_without_secrets(pass_on: Iterable[str] = ()) -> dict[str, str]:
-    """What a process of ours that reads data or trains is told of this one's environment, and ``pass_on`` of it."""
+    """The variables that a process of ours may see when it reads data or trains: the harmless ones, and ``pass_on``."""
     named = frozenset(pass_on)
     return {name: value for name, value in os.environ.items() if _PASSED.fullmatch(name) or name in named}
 

@@ -22,7 +22,7 @@ class Stopping:
         self._waits.append((hands, answer, time.monotonic() + self._grace_s))
 
     def answers(self) -> list[Any]:
-        """What they are going to answer."""
+        """References to the answers that are still to come."""
         return [answer for _, answer, _ in self._waits]
 
     def look_after(self) -> None:

@@ -22,7 +22,7 @@ PREFIX = "s2e-trainer-"
 LOOK_S = 1.0
 """Between two looks for trainers that others have left, while something waits for one."""
 ANSWER_S = 2.0
-"""A trainer that does not say what it does within this time is left alone."""
+"""A trainer that does not report its state within this time is left alone."""
 SURPLUS_S = 5.0
 """A trainer that Ray has no room for yet is wanted no more when nothing has waited for it for this long."""
 _CONCURRENT_CALLS = 16
@@ -30,7 +30,7 @@ _CONCURRENT_CALLS = 16
 
 @dataclass
 class Hands:
-    """One trainer: its actor, what it occupies, and where it is once it is there."""
+    """One trainer: its actor, the resources it occupies, and its place once it is there."""
 
     name: str
     actor: Any
@@ -45,7 +45,7 @@ class Hands:
     answer: Any = None
     """Its state, asked for while it is on its way."""
     wanted_s: float = 0.0
-    """When it was last wanted, or first asked."""
+    """Time at which it was last wanted, or first asked."""
 
 
 class Trainers:
@@ -68,7 +68,7 @@ class Trainers:
         self._coming: dict[str, Hands] = {}
         self._used: set[str] = set()
         self._busy: dict[PopulationKey, Hands] = {}
-        """Those that train what nobody here has started."""
+        """Trainers with populations that nobody here has started."""
         self._looked_s = -LOOK_S
 
     def create(self, asks: dict[str, float], avoids: dict[str, str]) -> None:
@@ -140,7 +140,7 @@ class Trainers:
                 self.dismiss(hands)
 
     def answers(self) -> dict[Any, Hands]:
-        """What the trainers on their way are going to answer."""
+        """The trainers on their way, by the reference to the answer of each."""
         return {hands.answer: hands for hands in self._coming.values()}
 
     def arrived(self, hands: Hands) -> None:

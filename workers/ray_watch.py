@@ -1,4 +1,4 @@
-"""Whether Ray's head still listens. A driver of its own notices only after a minute, and then its process is ended."""
+"""A watch on Ray's head. A driver alone notices only after a minute that it is gone, and then its process is ended."""
 
 from __future__ import annotations
 

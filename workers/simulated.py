@@ -23,7 +23,7 @@ from workers.backend import (
 )
 
 _FIRST = 1 << 60
-"""What is told again comes before all that is new."""
+"""Events that are told again come before all new ones."""
 _Waiting = tuple[PopulationKey, Population, frozenset[str], bool]
 
 
@@ -84,7 +84,7 @@ class SimulatedBackend:
         self._order = count()
         self._n_workers = n_workers
         self._told: dict[PopulationKey, list[Event]] = {}
-        """What the last poll told, and what is to be told to whoever attaches to a population that was left."""
+        """The events of the last poll; for a population that was left, those to tell whoever attaches to it."""
         self._left: dict[PopulationKey, str] = {}
         """Populations that nobody drives, and their places."""
         self.now_s = 0.0

@@ -26,6 +26,7 @@ from workers.backend import (
     PopulationLost,
     PopulationStarted,
 )
+from workers.logged import Lines
 from workers.wire import encode
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ CHECKPOINT_S = 2.0
 """Between two checkpoints of a population: what a lost trainer costs, or one epoch where that takes longer. (Where one
 takes so long to write that it would cost more than 1/20 of the training, they are further apart.)"""
 HOLD_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0)
-"""Between two tries to write what was trained; the last one again and again."""
+"""Pauses between tries to write results; the last one again and again."""
 HOLD_S = 3600.0
 """After this somebody else may train it: the disk of another machine may not be full."""
 _DISKS = {
@@ -59,17 +60,34 @@ def run_population(
     data_root: str | None,
     check: bool = False,
 ) -> Generator[dict[str, Any]]:
-    """Train or check one population; the events of :mod:`workers.wire`, the last one finished, checked or lost."""
+    """Train or check one population; the events of :mod:`workers.wire`, the last one finished, checked or lost. What it
+    logged comes before the event that follows."""
     key = PopulationKey(**key_json)
     yield encode(PopulationStarted(key, worker_name()))
+    events, lines = _events(key, population_json, artifact_root, data_root, check), Lines(key)
+    try:
+        while True:
+            with lines.listening():
+                event = next(events, None)
+            if (logged := lines.take()) is not None:
+                yield encode(logged)
+            if event is None:
+                return
+            yield encode(event)
+    finally:
+        events.close()
+
+
+def _events(
+    key: PopulationKey, population_json: dict[str, Any], artifact_root: str, data_root: str | None, check: bool
+) -> Generator[Event]:
     try:
         population = read(Population, population_json)
-        for event in (_check if check else _train)(key, population, artifact_root, data_root):
-            yield encode(event)
+        yield from (_check if check else _train)(key, population, artifact_root, data_root)
     except Exception as error:
-        log.exception("population %s was lost", key)
+        log.exception("round %d, population %d, attempt %d was lost", key.round, key.group, key.attempt)
         cause = cause_of(error, data_root)
-        yield encode(PopulationLost(key, _reason(error, cause, data_root), bool(cause), cause))
+        yield PopulationLost(key, _reason(error, cause, data_root), bool(cause), cause)
 
 
 def warm_up() -> None:
@@ -84,7 +102,7 @@ def warm_up() -> None:
 
 
 def cause_of(error: Exception, data_root: str | None) -> str:
-    """What is wrong with this place, in a few words; empty where the training itself is at fault."""
+    """The fault of this place, in a few words; empty where the training itself is at fault."""
     if isinstance(error, TrialError):
         return "place failed" if error.retryable else ""
     if isinstance(error, DataError):
@@ -121,7 +139,7 @@ def _train(key: PopulationKey, population: Population, artifact_root: str, data_
 
 
 class _Holding:
-    """How long something that could not be written has waited."""
+    """The wait of something that could not be written."""
 
     def __init__(self) -> None:
         self._began_s, self._n = time.monotonic(), 0

@@ -15,16 +15,18 @@ import threading
 import time
 from typing import Any
 
+from workers.logged import log_this_process
 from workers.trainer import run_population, warm_up
 
 STOPPED = "stopped"
-"""What is told in place of further events once an interrupt has ended a population."""
+"""Sent in place of further events once an interrupt has ended a population."""
 _WATCH_S = 0.5
 
 
 def main() -> None:
     """Train what standard input asks for until it is closed; events go to the file descriptor of the first argument."""
     out = int(sys.argv[1])
+    log_this_process()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])  # a thread of an actor has them blocked, and its children inherit it
     _end_with(os.getppid())

@@ -8,10 +8,12 @@ from s2e.words import EpochMetrics, Estimate, TrialResult, read, to_json
 from workers.backend import (
     EpochReported,
     Event,
+    LoggedLine,
     PopulationChecked,
     PopulationFinished,
     PopulationHeld,
     PopulationKey,
+    PopulationLogged,
     PopulationLost,
     PopulationStarted,
 )
@@ -22,6 +24,7 @@ _KINDS: dict[type[Event], str] = {
     PopulationFinished: "finished",
     PopulationHeld: "held",
     PopulationLost: "lost",
+    PopulationLogged: "logged",
     PopulationChecked: "checked",
 }
 
@@ -45,6 +48,8 @@ def decode(data: dict[str, Any]) -> Event:
             return PopulationLost(key, data["reason"], data["retryable"], data["cause"], data["place"])
         case "held":
             return PopulationHeld(key, data["reason"])
+        case "logged":
+            return PopulationLogged(key, data["first"], tuple(LoggedLine(**line) for line in data["lines"]))
         case "checked":
             return PopulationChecked(key, read(Estimate, data["estimate"]))
         case kind:

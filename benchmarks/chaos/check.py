@@ -1,4 +1,4 @@
-"""What must hold after every fault: the job as it would have been, every acknowledged row, no lease left."""
+"""Invariants after every fault: the job as it would have been, every acknowledged row, no lease left."""
 
 from __future__ import annotations
 
@@ -27,16 +27,18 @@ JOB: dict[str, Any] = {
     "report": {"n_seeds": 2, "max_seeds": 2, "n_candidates": 1, "taus": [0.3], "ramp_epochs": 5},
     "plan": {"population": 1},
 }
+SHORT: dict[str, Any] = JOB | {"train": {"n_epochs": 60, "batch_size": 64}, "search": {"n_rounds": 1, "n_trials": 4}}
+"""For a run of a minute: half a minute of training."""
 
 
-def undisturbed() -> tuple[list[RoundRecord], Report]:
+def undisturbed(job: dict[str, Any]) -> tuple[list[RoundRecord], Report]:
     """The same job in this process."""
 
     def train(_: Round, populations: tuple[Population, ...]) -> list[TrialResult]:
         ends = [event for p in populations for event in train_population(p) if isinstance(event, PopulationEnd)]
         return [result for end in ends for result in end.results]
 
-    return run_search(parse_job(JOB), train)
+    return run_search(parse_job(job), train)
 
 
 @dataclass
@@ -90,7 +92,7 @@ class Trained:
 
 
 def running(database: Database) -> list[Trained]:
-    """What trains."""
+    """The trials that train now."""
     with database.read() as session:
         rows = session.execute(
             select(Trial.job_id, Trial.id, Trial.round, Trial.group, Trial.attempt, Attempt.worker)
@@ -114,7 +116,7 @@ def kept_epochs(database: Database, root: str, trained: Trained) -> int:
 def violations(
     client: S2EClient, database: Database, job_id: str, calm: tuple[list[RoundRecord], Report]
 ) -> Iterator[str]:
-    """How a job that has ended differs from the undisturbed one."""
+    """Differences of an ended job from the undisturbed one, in words."""
     yield from _of_rows(database, job_id, calm[0])
     history, report = calm
     theta = {round_.round: round_.theta for round_ in client.rounds(job_id)}
@@ -143,7 +145,7 @@ def _of_rows(database: Database, job_id: str, history: list[RoundRecord]) -> Ite
         for trial in trials:
             of_trial = select(Epoch.epoch).where(Epoch.trial_id == trial.id, Epoch.attempt == trial.attempt)
             epochs = session.scalars(of_trial.order_by(Epoch.epoch)).all()
-            if trial.state != "succeeded" or list(epochs) != list(range(JOB["train"]["n_epochs"])):
+            if trial.state != "succeeded" or list(epochs) != list(range(job.spec["train"]["n_epochs"])):
                 yield f"trial {trial.id}: {trial.state} ({trial.reason}) with {len(epochs)} epochs"
             if trial.objective != objectives.get((trial.round, trial.k)):
                 yield f"trial {trial.id}: objective {trial.objective}"

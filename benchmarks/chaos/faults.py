@@ -1,4 +1,4 @@
-"""What can go wrong: each fault does it, and undoes it where it does not heal by itself."""
+"""Faults: each does its harm, and undoes it where it does not heal by itself."""
 
 from __future__ import annotations
 
@@ -33,6 +33,11 @@ def _signal(pid: int | None, number: int) -> str:
     return ""
 
 
+def _lasts(place: Place, rng: random.Random, shortest_s: float, longest_s: float) -> float:
+    """How long a fault lasts here."""
+    return rng.uniform(shortest_s, shortest_s + place.hold * (longest_s - shortest_s))
+
+
 def _freeze(pid: int | None, seconds: float) -> str:
     if not _signal(pid, signal.SIGSTOP):
         return ""
@@ -46,7 +51,7 @@ def _kill(*names: str) -> Callable[[Place, random.Random], str]:
 
 
 def _freeze_any(longest_s: float, *names: str) -> Callable[[Place, random.Random], str]:
-    return lambda place, rng: _freeze(place.pid(rng.choice(names)), rng.uniform(0.5, longest_s))
+    return lambda place, rng: _freeze(place.pid(rng.choice(names)), _lasts(place, rng, 0.5, longest_s))
 
 
 def _one_of(processes: list[psutil.Process], rng: random.Random) -> int | None:
@@ -59,7 +64,7 @@ def _cut(place: Place, _rng: random.Random) -> str:
 
 
 def _outage(place: Place, rng: random.Random) -> str:
-    seconds = rng.uniform(1.0, 12.0)
+    seconds = _lasts(place, rng, 1.0, 12.0)
     place.proxy.refuses = True
     place.proxy.cut()
     time.sleep(seconds)
@@ -68,7 +73,7 @@ def _outage(place: Place, rng: random.Random) -> str:
 
 
 def _crash_database(place: Place, rng: random.Random) -> str:
-    seconds = rng.uniform(0.0, 3.0)
+    seconds = _lasts(place, rng, 0.0, 3.0)
     place.postgres.stop("immediate")
     time.sleep(seconds)
     place.postgres.start()
@@ -78,13 +83,25 @@ def _crash_database(place: Place, rng: random.Random) -> str:
 def _fill_disk(place: Place, rng: random.Random) -> str:
     if not place.has_disk:
         return ""
-    seconds, ballast = rng.uniform(1.0, 8.0), place.artifacts / "ballast"
+    seconds, ballast = _lasts(place, rng, 1.0, 8.0), place.artifacts / "ballast"
     with suppress(OSError), ballast.open("wb") as file:
         for _ in range(16 * DISK_MB):
             file.write(bytes(65_536))
     time.sleep(seconds)
     ballast.unlink()
     return f"{seconds:.1f} s"
+
+
+def _jump(place: Place, rng: random.Random) -> str:
+    """For a while the clock of one process is an hour ahead or behind that of the machine and of the database."""
+    if not place.has_clock:
+        return ""
+    name, hours = rng.choice(("api", "first", "second")), rng.choice((-1, 1))
+    seconds = _lasts(place, rng, 2.0, 12.0)
+    place.set_clock(name, 3600 * hours)
+    time.sleep(seconds)
+    place.set_clock(name, 0)
+    return f"{name} by {hours:+} h"
 
 
 FAULTS = (
@@ -99,7 +116,7 @@ FAULTS = (
     ),
     Fault(
         "training process frozen", 1,
-        lambda p, r: _freeze(_one_of(p.trainers("workers.trainer_process"), r), r.uniform(0.5, 6.0)),
+        lambda p, r: _freeze(_one_of(p.trainers("workers.trainer_process"), r), _lasts(p, r, 0.5, 6.0)),
     ),
     Fault(
         "trainer (actor) killed", 2,
@@ -111,4 +128,5 @@ FAULTS = (
     Fault("database away", 2, _outage),
     Fault("database crashed and restarted", 1, _crash_database),
     Fault("artifact disk full", 1, _fill_disk),
+    Fault("clock jumps by an hour", 1, _jump),
 )  # fmt: skip

@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -64,10 +65,22 @@ class Postgres:
         subprocess.run([*self._as, *arguments], check=True, cwd=self._folder, stdout=subprocess.DEVNULL)
 
 
-class Place:
-    """The service under test. ``url`` is the database as the service reaches it, ``database`` past the proxy."""
+def clock_library(folder: Path) -> Path | None:
+    """What gives a process a clock of its own, compiled from clock.c; None where there is no C compiler."""
+    compiler, library = shutil.which("cc"), folder / "clock.so"
+    if compiler is None:
+        return None
+    source = str(Path(__file__).with_name("clock.c"))
+    subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-o", str(library), source, "-ldl"], check=True)
+    return library
 
-    def __init__(self) -> None:
+
+class Place:
+    """The service under test. ``database`` reaches the database past the proxy. ``hold``: the share of their longest
+    time that faults last."""
+
+    def __init__(self, hold: float = 1.0) -> None:
+        self.hold = hold
         self.folder = Path(tempfile.mkdtemp(prefix="s2e-c-", dir="/tmp"))
         self.folder.chmod(0o755)
         self.postgres = Postgres(self.folder)
@@ -78,6 +91,7 @@ class Place:
         self.artifacts = self.folder / "home" / "artifacts"
         self.artifacts.mkdir(parents=True)
         self.has_disk = self._mount()
+        self._clock_library = clock_library(self.folder)
         self.port = free_port()
         self.log = (self.folder / "log").open("ab")
         self._stop = threading.Event()
@@ -90,6 +104,16 @@ class Place:
         """The process of a role: ``api``, ``first``, ``second`` (dispatchers), ``head`` or ``node``."""
         process = self._children[name].process
         return None if process is None or process.poll() is not None else process.pid
+
+    @property
+    def has_clock(self) -> bool:
+        """Whether the clock of a process can be set."""
+        return self._clock_library is not None
+
+    def set_clock(self, name: str, ahead_s: int) -> None:
+        """How far the clock of ``api``, ``first`` or ``second`` is ahead from now on."""
+        with self._clock(name).open("r+b") as file:
+            file.write(struct.pack("=q", ahead_s))
 
     def raylet_of_node(self) -> int | None:
         return self._below("node", "raylet")
@@ -130,7 +154,7 @@ class Place:
         return told
 
     def keep_log(self) -> str:
-        """Where the log is after the folder has gone."""
+        """Copy the log beside the folder, which will be removed, and return the path of the copy."""
         kept = self.folder.with_suffix(".log")
         shutil.copy(self.folder / "log", kept)
         return str(kept)
@@ -153,7 +177,18 @@ class Place:
             "second": command("dispatcher"),
         }
         logged = ["sh", "-c", f'exec "$0" "$@" >> {self.folder}/log 2>&1']
-        return [Child(name, [*logged, *line], environment) for name, line in commands.items()]
+        clocks = {name: self._clocked(name) for name in ("api", "first", "second")}
+        return [Child(n, [*logged, *line], environment | clocks.get(n, {})) for n, line in commands.items()]
+
+    def _clock(self, name: str) -> Path:
+        return self.folder / f"clock-{name}"
+
+    def _clocked(self, name: str) -> dict[str, str]:
+        """A clock of its own; time that only passes is nobody's to set, so that waits are as long as they are."""
+        if self._clock_library is None:
+            return {}
+        self._clock(name).write_bytes(bytes(8))
+        return {"LD_PRELOAD": str(self._clock_library), "S2E_CHAOS_CLOCK": str(self._clock(name))}
 
     def _environment(self) -> dict[str, str]:
         stale = self.folder / "ray"

@@ -55,11 +55,11 @@ def main() -> None:
 
 
 def _train(row: dict[str, Any], scale: dict[str, Any], dtype: str) -> dict[str, Any]:
-    began_s, found = time.monotonic(), []
+    began_s, measured = time.monotonic(), []
     for method in row["methods"]:
-        found.append(measure(row, method, scale, dtype))
-        print(f"{row['name']:20} {found[-1].method:14} {found[-1].shown(row['metric'])}", file=sys.stderr)
-    accuracy = {one.method: one.accuracy for one in found}
+        measured.append(measure(row, method, scale, dtype))
+        print(f"{row['name']:20} {measured[-1].method:14} {measured[-1].shown(row['metric'])}", file=sys.stderr)
+    accuracy = {one.method: one.accuracy for one in measured}
     return {"accuracy": accuracy, "dtype": dtype, "machine": machine(), "wall_s": round(time.monotonic() - began_s)}
 
 

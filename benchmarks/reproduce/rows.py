@@ -68,12 +68,12 @@ def population(row: Mapping[str, Any], method: Mapping[str, Any], scale: Mapping
 
 def measure(row: Mapping[str, Any], method: Mapping[str, Any], scale: Mapping[str, Any], dtype: str) -> Measured:
     """Train one method of a row."""
-    found: dict[int, list[EpochMetrics]] = {}
+    by_trial: dict[int, list[EpochMetrics]] = {}
     for step in train_population(population(row, method, scale, dtype)):
         if isinstance(step, PopulationEpoch):
             for epoch in step.epochs:
-                found.setdefault(epoch.k, []).append(epoch)
-    curves = [_curves(epochs) for epochs in found.values()]
+                by_trial.setdefault(epoch.k, []).append(epoch)
+    curves = [_curves(epochs) for epochs in by_trial.values()]
     accuracy = {name: [round(metric(*pair), 3) for pair in curves] for name, metric in METRICS.items()}
     return Measured(method["method"], accuracy, method.get("published"))
 

@@ -1,4 +1,4 @@
-"""What leased a trial under an idempotency key, so that the key with another request is refused."""
+"""The request that leased a trial under an idempotency key, so that the key with another request is refused."""
 
 from __future__ import annotations
 

@@ -7,8 +7,9 @@ with S2EClient("http://127.0.0.1:8642") as client:
     print(client.wait(job.id).state, client.report(job.id).verdict)
 """
 
+from s2e.address import DEFAULT_URL
 from s2e.client.errors import ApiError, ClientError
-from s2e.client.http import DEFAULT_URL, JobEvent, S2EClient
+from s2e.client.http import JobEvent, S2EClient
 from s2e.client.own_loop import OwnTrial, own_trials
 
 __all__ = ["DEFAULT_URL", "ApiError", "ClientError", "JobEvent", "OwnTrial", "S2EClient", "own_trials"]

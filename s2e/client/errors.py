@@ -94,12 +94,12 @@ class OverQuota(ApiError): ...
 
 class TooMany(ApiError):
     retry_after_s = 0.0
-    """When this key may ask again."""
+    """Seconds until this key may ask again."""
 
 
 class Unavailable(ApiError):
     retry_after_s = 0.0
-    """When the service wants to be asked again."""
+    """Seconds after which the service asks to be tried again."""
 
 
 _BY_CODE: dict[str, type[ApiError]] = {

@@ -1,4 +1,4 @@
-"""What the client asks about webhooks."""
+"""The client's calls about webhooks."""
 
 from __future__ import annotations
 

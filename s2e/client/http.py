@@ -28,6 +28,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
+from s2e.address import DEFAULT_URL
 from s2e.client.datasets import DatasetCalls
 from s2e.client.errors import TooMany, Unavailable, UnknownAnswer, Unreachable, WrongKind, refusal
 from s2e.client.hooks import HookCalls
@@ -44,6 +45,7 @@ from s2e.words.answers import (
     JobRound,
     JobSchedule,
     JobTrial,
+    LogLine,
     NumberTables,
     Page,
     ReportedTrial,
@@ -57,7 +59,6 @@ from s2e.words.asks import LEASE_S
 from s2e.words.states import JOB_ENDED
 
 Shape = TypeVar("Shape")
-DEFAULT_URL = "http://127.0.0.1:8642"
 RECONNECT_S = (0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0)
 RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Pauses between tries of one request, each somewhat shortened at random; the last one again and again."""
@@ -196,6 +197,14 @@ class S2EClient(PeopleCalls, DatasetCalls, HookCalls):
         """Curves of a trial, thinned to ``max_points``."""
         params = _given({"max_points": max_points, "attempt": attempt})
         return self._ask(TrialEpochs, "GET", f"/trials/{trial_id}/epochs", params=params)
+
+    def logs(self, trial_id: str) -> Iterator[LogLine]:
+        """The log of a trial: what its trainers logged, and what became of every try at it."""
+        return self._pages(Page[LogLine], f"/trials/{trial_id}/logs", {})
+
+    def job_logs(self, job_id: str) -> Iterator[LogLine]:
+        """The log of a job: its states, what its check logged, and which trials failed or were lost."""
+        return self._pages(Page[LogLine], f"/jobs/{job_id}/logs", {})
 
     def schedule(self, job_id: str) -> JobSchedule:
         """The recommended R(t), provisional while the job runs."""

@@ -1,4 +1,4 @@
-"""What the client asks about people: keys, who one is, and who changed what."""
+"""The client's calls about people: keys, the caller's own identity, and the audit log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class PeopleCalls:
     """Calls of :class:`s2e.client.S2EClient`."""
 
     def me(self: _Asks) -> Caller:
-        """Whose key this is, what it may do, and how much of the quotas is used."""
+        """The owner and scopes of this key, and how much of the quotas is used."""
         return self._ask(Caller, "GET", "/me")
 
     def create_key(
@@ -40,5 +40,5 @@ class PeopleCalls:
         return self._ask(Key, "POST", f"/keys/{key_id}/revoke")
 
     def audit(self: _Asks, owner: str | None = None, target: str | None = None) -> Iterator[AuditEntry]:
-        """Who changed what, newest first. Needs the scope admin."""
+        """The audit log, newest entry first: each change and who made it. Needs the scope admin."""
         return self._pages(Page[AuditEntry], "/audit", {"owner": owner, "target": target})

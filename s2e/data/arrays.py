@@ -25,7 +25,7 @@ Samples = tuple[NDArray[Any], NDArray[np.int64]]
 def load_arrays(
     data_root: str | None, path: str, test_share: float, scale: str = "none", trusted: TrustedSpec | None = None
 ) -> Dataset:
-    """The arrays of the file. Raises DataError for arrays that are no samples with labels: array and row are named."""
+    """The arrays of the file. Raises DataError, with array and row, for arrays that are not samples with labels."""
     root, asked = required_root(data_root, "arrays", f"the file {path!r}"), trusted or TrustedSpec()
     file = _small(file_below(root, path, "data.params.path"))
     arrays = _read(file.name, file, asked.column)
@@ -84,13 +84,13 @@ def _small(file: Path) -> Path:
 
 
 def _marked(arrays: dict[str, NDArray[Any]], asked: TrustedSpec, n_rows: int, name: str) -> NDArray[np.bool_]:
-    """Which rows are trusted [S]."""
+    """Mask of the trusted rows [S]. Raises DataError for a column that is no such mask, and for a missing row."""
     mark_S = np.zeros(n_rows, dtype=bool)
     if asked.column is not None:
         said = arrays.get(asked.column)
         if said is None or said.shape != (n_rows,) or said.dtype.kind not in "biu" or not np.isin(said, (0, 1)).all():
             raise DataError(
-                f"{name}: data.trusted.column = {asked.column!r} is no array of {n_rows} times true or false"
+                f"{name}: data.trusted.column = {asked.column!r} must name an array of {n_rows} values true or false"
             )
         mark_S |= said.astype(bool)
     beyond = [row for row in asked.rows if row >= n_rows]

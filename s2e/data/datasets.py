@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from s2e.data.encoding import Encoder
 from s2e.data.human import human_labels
+from s2e.data.instance import Rows
 from s2e.data.noise import draw
 from s2e.data.own.files import require_unchanged
 from s2e.data.root import environment_root
 from s2e.data.splits import split
-from s2e.parts import DATASETS
+from s2e.parts import DATASETS, NOISE
 from s2e.words import DataError, DataSpec, NoiseSpec, TrustedRows, derive_seed, replace
 
 
@@ -41,19 +42,19 @@ class Dataset:
     test_images: torch.Tensor
     test_labels: torch.Tensor
     encoder: Encoder | None = None
-    """What new rows are encoded by, where they are not samples already."""
+    """Turns new rows into samples; None where rows are samples already."""
     class_names: tuple[str, ...] = ()
     """By class number, where the data say them."""
     trusted: torch.Tensor | None = None
     """Training rows whose labels are known to be right, bool [S], where the job says some are."""
     counted: TrustedRows | None = None
-    """What becomes of them; the test samples are those that it says."""
+    """Numbers of trusted rows that test, validate and train; where some test, no other sample does."""
     missing: Mapping[str, int] = field(default_factory=dict)
     """Missing cells by column, where some are."""
     skipped: tuple[str, ...] = ()
     """Files that were left out because the job asked for it."""
     train_ids: NDArray[Any] | None = None
-    """How the user finds each training row again [S], where it is not by its number from 0."""
+    """The user's own name for each training row [S]; None where rows go by their number from 0."""
     test_ids: NDArray[Any] | None = None
     """The same of the test rows."""
 
@@ -86,7 +87,7 @@ class SplitData:
     trusted: torch.Tensor | None = None
     """Samples that train and have a label known to be right, bool [S]."""
     counted: TrustedRows | None = None
-    """What became of all trusted rows. Where some validate, no other row does."""
+    """Numbers of trusted rows that test, validate and train. Where some validate, no other row does."""
 
     @property
     def validates_by_trust(self) -> bool:
@@ -121,6 +122,8 @@ def _load_split(spec: DataSpec, data_root: str | None) -> SplitData:
     is_trusted = None if whole.trusted is None else whole.trusted.numpy()
     n_trusted = 0 if whole.counted is None else whole.counted.n_validation
     chosen = split(spec, whole.train_labels.numpy(), len(whole.test_labels), is_trusted, n_trusted)
+    if spec.trusted.refit and n_trusted:
+        chosen = replace(chosen, train=np.sort(np.concatenate([chosen.train, chosen.validation])))
     train, test = (whole.train_images, whole.train_labels), (whole.test_images, whole.test_labels)
     return SplitData(
         whole.n_classes,
@@ -141,7 +144,7 @@ def _load_split(spec: DataSpec, data_root: str | None) -> SplitData:
 
 def load_whole(spec: DataSpec, data_root: str | None) -> Dataset:
     """The whole data set, unsplit; kept in the process."""
-    asked = replace(spec.trusted, counted=None)
+    asked = replace(spec.trusted, counted=None, refit=False)
     only = DataSpec(
         name=spec.name,
         params=spec.params,
@@ -186,6 +189,8 @@ def noisy_labels(spec: DataSpec, noise_seed: int, data_root: str | None = None) 
         return _human_labels(spec, data_root or environment_root())[data.train_rows]
     if spec.noise.kind == "open_set":
         return data.train.labels
+    if NOISE[spec.noise.kind].by_features:
+        return _by_features(spec, data, data.train, noise_seed, noise_seed)
     return torch.from_numpy(draw(spec, data.train.labels.numpy(), data.n_classes, noise_seed))
 
 
@@ -196,7 +201,20 @@ def noisy_validation_labels(spec: DataSpec, noise_seed: int, data_root: str | No
     if spec.noise.kind == "human":
         return _human_labels(spec, data_root or environment_root())[data.validation_rows]
     own_seed = derive_seed(noise_seed, "validation")
+    if NOISE[spec.noise.kind].by_features:
+        return _by_features(spec, data, data.validation, noise_seed, own_seed)
     return torch.from_numpy(draw(spec, data.validation.labels.numpy(), data.n_classes, own_seed))
+
+
+def _by_features(spec: DataSpec, data: SplitData, part: Part, noise_seed: int, draw_seed: int) -> torch.Tensor:
+    """The labels of a part through noise that depends on its samples, a function of those that train."""
+    learned, rows = (
+        Rows((one.images.flatten(1).float() / data.max_value).numpy(), one.labels.numpy()) for one in (data.train, part)
+    )
+    noise, noisy = spec.noise, NOISE[spec.noise.kind].load()
+    return torch.from_numpy(
+        noisy(learned, rows, data.n_classes, noise.noise_rate, noise_seed, draw_seed, noise.margin_type)
+    )
 
 
 def _human_labels(spec: DataSpec, data_root: str | None) -> torch.Tensor:

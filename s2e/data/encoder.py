@@ -33,7 +33,7 @@ class EncodedColumn:
     """number, text or pixel."""
     mean: float = 0.0
     scale: float = 1.0
-    """What a number is divided by: the standard deviation, 1 for a constant."""
+    """Numbers are divided by it: the standard deviation, or 1 for a constant column."""
     categories: tuple[str, ...] = ()
 
 
@@ -95,7 +95,7 @@ class TableEncoder:
                 raise DataError(f"row {i}: no column {missing[0]!r}; the model needs {_listed(names)}")
             return [_text(by_name[name]) for name in names]
         if isinstance(row, str) or not hasattr(row, "__len__"):
-            raise DataError(f"row {i}: {str(row)[:40]!r} is no row; give a list of rows")
+            raise DataError(f"row {i}: {str(row)[:40]!r} is not a row; give a list of rows")
         if len(row) != len(names):
             raise DataError(f"row {i}: {len(row)} cells instead of {len(names)}: {_listed(names)}")
         return [_text(cell) for cell in row]
@@ -104,7 +104,7 @@ class TableEncoder:
 def fit_encoder(
     rows: Sequence[Cells], names: Sequence[str], image: tuple[int, ...] = (), origin: str = ""
 ) -> TableEncoder:
-    """What the training rows say of each column. Raises DataError for a column that cannot be encoded."""
+    """The encoder fitted to the training rows. Raises DataError for a column that cannot be encoded."""
     if image:
         if math.prod(image) != len(names):
             shape = " x ".join(map(str, image))
@@ -121,7 +121,7 @@ def fit_encoder(
 
 
 def is_number(cell: str) -> bool:
-    """True for what Python reads as a float, NaN and infinity among it."""
+    """True if Python reads it as a float, NaN and infinity included."""
     try:
         float(cell)
     except ValueError:
@@ -150,7 +150,7 @@ def _fit_column(name: str, cells: Cells, at: str) -> EncodedColumn:
 
 
 def _number(cell: str) -> float:
-    """NaN for a missing cell, infinity for one that is no finite number."""
+    """NaN for a missing cell, infinity for one that is not a finite number."""
     if is_missing(cell):
         return math.nan
     value = float(cell) if is_number(cell) else math.inf

@@ -1,4 +1,4 @@
-"""What turns rows that are no table into samples: texts, image files, numbers. Plain JSON, kept with every model.
+"""Encoders of rows that are not tables: texts, image files, numbers. Plain JSON, kept with every model.
 
 Legend: S rows, F features, V terms, D x H x W pixels.
 """
@@ -19,7 +19,7 @@ from s2e.extras import needs
 from s2e.words import DataError
 
 MAX_PIXELS = 80_000_000
-"""Of one image file: what unpacks to more is a bomb, or no photograph."""
+"""Of one image file: one that unpacks to more is a bomb, or not a photograph."""
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 Floats = NDArray[np.float32]
 
@@ -92,11 +92,11 @@ class TextEncoder:
         if hasattr(rows, "to_dict") and hasattr(rows, "columns"):
             rows = rows.to_dict("records")
         if isinstance(rows, str):
-            raise DataError("one text is no list of texts: give [text]")
+            raise DataError("a single text: give a list of texts, [text]")
         texts: list[Any] = [row.get(self.column) if isinstance(row, Mapping) else row for row in rows]
         odd = [i for i, text in enumerate(texts) if not isinstance(text, str)]
         if odd or not texts:
-            what = f"row {odd[0]} is no text" if odd else "no row to predict"
+            what = f"row {odd[0]} is not a text" if odd else "no row to predict"
             raise DataError(f"{what}: texts, or rows with a column {self.column!r}")
         return self.encode(texts)
 
@@ -140,7 +140,7 @@ class ImageEncoder:
                 raise DataError(f"rows of shape {rows.shape}: pixels {wanted}, or a list of image files")
             return rows
         if isinstance(rows, str | bytes | Path) or not isinstance(rows, Iterable):
-            raise DataError("one image is no list of images: give [image]")
+            raise DataError("a single image: give a list of images, [image]")
         samples = [self._sample(row, i) for i, row in enumerate(rows)]
         if not samples:
             raise DataError("no row to predict")
@@ -154,7 +154,7 @@ class ImageEncoder:
 
 
 def text_settings(n_words: int) -> dict[str, Any]:
-    """How texts are cut into terms, and how terms count."""
+    """scikit-learn's settings for cutting texts into terms and for weighting the terms."""
     return {"ngram_range": (1, n_words), "strip_accents": "unicode", "dtype": np.float64, "norm": "l2"}
 
 

@@ -1,4 +1,4 @@
-"""What turns new rows into a network's samples, and its outputs into labels: kept with every model."""
+"""From new rows to a network's samples, and from its outputs to labels: kept with every model."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Inputs:
 
     @property
     def of_rows(self) -> Encoder | None:
-        """What encodes new rows; None where they are samples already."""
+        """The encoder of new rows; None where they are samples already."""
         return self.encoder or self.text or self.image or self.numbers or self.backbone
 
 
 def inputs_of(data: SplitData, statistics: Statistics | None) -> Inputs:
-    """What the samples of ``data`` are made by, normalised by ``statistics`` where there are some."""
+    """The inputs behind the samples of ``data``, normalised by ``statistics`` unless None."""
     mean, deviation = statistics or ((), ())
     encoder = data.encoder
     return Inputs(

@@ -23,7 +23,7 @@ class NoiseRecord:
     n_flipped: int
     realised_noise_rate: float
     transition: tuple[tuple[float, ...], ...] | None
-    """T of the injected noise, T[i][j] = P(label j | class i); None for human labels and open-set noise."""
+    """T of the injected noise, T[i][j] = P(label j | class i); None where noise is not made from one."""
     counts: tuple[tuple[int, ...], ...]
     """Samples of class i that carry label j."""
     flipped: tuple[int, ...]

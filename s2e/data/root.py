@@ -16,7 +16,7 @@ def environment_root() -> str | None:
 
 
 def required_root(data_root: str | None, name: str, expected: str) -> Path:
-    """The data root. Raises DataError that says what ``name`` needs in it."""
+    """The data root. Raises DataError that says which files ``name`` needs in it."""
     if data_root is None:
         raise DataError(f"{name} needs a data root: set {DATA_ROOT_VARIABLE} to a folder that holds {expected}")
     return Path(data_root)

@@ -44,7 +44,7 @@ Row = list[str]
 
 @dataclass(frozen=True, eq=False)
 class Table(Source):
-    """One file: its cells by row, the label's column and those that are no samples taken out."""
+    """One file: its cells by row, without the label's column and others that are not features."""
 
     file: str
     names: list[str]
@@ -56,13 +56,13 @@ class Table(Source):
     """Row of the file that the first of ``rows`` is."""
     image: tuple[int, ...] = ()
     aside: Mapping[str, list[str]] = field(default_factory=dict)
-    """Columns that are no samples, by name."""
+    """Columns that are not features, by name."""
     is_strict: bool = True
     """False, as ``csv`` always was: columns of a second file are those of the first by their order, whatever their
     names, and a column of one value is nobody's mistake."""
 
     own_ids: Sequence[str] | None = None
-    """What a column of ids says of each row."""
+    """The cells of the column of ids, by row; None where the data have no such column."""
 
     @property
     def input_names(self) -> Sequence[str]:
@@ -91,7 +91,7 @@ class Table(Source):
 
 
 def load_csv(data_root: str | None, spec: CsvSpec, trusted: TrustedSpec | None = None) -> Dataset:
-    """The table ``spec`` names. Raises DataError for what is no table of samples: file, row and column are named."""
+    """The table that ``spec`` names. Raises DataError, with file, row and column, for one that holds no samples."""
     root = required_root(data_root, "csv", f"the file {spec.path!r}")
     trusted = trusted or TrustedSpec()
     n_columns: list[int] = []
@@ -126,7 +126,7 @@ def table_of(
     *,
     is_strict: bool = True,
 ) -> Table:
-    """The table with its label at column ``at`` and what marks trusted rows taken out of its cells."""
+    """The table, with its label at column ``at`` and the marks of trusted rows moved out of its cells."""
     aside = [j for j, name in enumerate(names) if name == trusted and j != at]
     _require_clean_numbers(rows, names, {at, *aside}, file, first)
     kept = [j for j in range(len(names)) if j != at and j not in aside]
@@ -174,7 +174,7 @@ def _require_text(path: Path) -> None:
 
 
 def _require_no_header(rows: Sequence[Row], file: str) -> None:
-    """A first row of column names that nobody declared: text above a column that holds numbers alone."""
+    """A first row of column names that is not declared as such: text above a column that holds only numbers."""
     for j, cell in enumerate(rows[0]):
         below = [row[j] for row in rows[1:] if not is_missing(row[j])]
         if is_missing(cell) or is_number(cell) or len(below) < 2 or not all(map(is_number, below)):

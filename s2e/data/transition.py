@@ -51,6 +51,15 @@ def mapped(n_classes: int, noise_rate: float, confused: Mapping[int, int]) -> Ma
     return T_CC
 
 
+def one_after_another(n_classes: int, noise_rate: float, confused: Mapping[int, int]) -> Matrix:
+    """The confusions as ELR's program makes them: of all that are labelled i by then, for i = 0, 1, ..., the share tau
+    becomes ``confused[i]``; the product of one :func:`mapped` for each class."""
+    T_CC = np.eye(n_classes)
+    for i in sorted(confused):
+        T_CC = T_CC @ mapped(n_classes, noise_rate, {i: confused[i]})
+    return T_CC
+
+
 def normalised(rows: Rows | None, n_classes: int) -> Matrix:
     """A given matrix; rows are accepted within rounding. Raises SpecError where it is not stochastic, or not C x C."""
     if problems := matrix_problems(rows, n_classes):

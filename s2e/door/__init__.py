@@ -1,4 +1,4 @@
-"""Where a job comes in: every rule is applied here, once, at submission.
+"""The door through which every job comes in: every rule is applied here, once, at submission.
 
     job         parse_job: from plain JSON to a job that is complete and sound
     stored      read_job: what was stored then, read as it is for ever after

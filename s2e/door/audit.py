@@ -1,4 +1,4 @@
-"""Labels that are likely wrong, taken from the audit of an earlier job, and what a job may do with them."""
+"""Labels that are likely wrong, taken from the audit of an earlier job, and the ways to revise them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a budget of trials or epochs ends a job: a pure function of its rounds, the same wherever it runs."""
+"""The end of a job by its budget of trials or epochs: a pure function of its rounds, the same wherever it runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from s2e.words import JobSpec, Problem, Round, RoundRecord
 
 
 def exceeded(spec: JobSpec, history: Sequence[RoundRecord], following: Round) -> str:
-    """Which budget the round that would follow does not fit into, in words; empty when it fits into all."""
+    """The budget that the following round would exceed, in words; empty if the round fits into every budget."""
     rounds = [*(record.round for record in history), following]
     need = {
         "trials": sum(len(round_.trials) for round_ in rounds),

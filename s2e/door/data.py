@@ -15,7 +15,7 @@ _DEFAULT_DATASET = DataSpec().name
 
 
 def with_label_contract(job: Any) -> Any:
-    """The plain JSON of a job with what its data set says of its labels, where the job itself does not.
+    """The plain JSON of a job with its data set's kind of labels, where the job itself gives none.
 
     No noise is injected into labels that are given or trusted, and given ones validate as they are. Whoever asks for a
     kind of noise takes the labels for right. What is malformed is handed on, for the validator to name. Raises
@@ -49,7 +49,7 @@ def _refuse_half_asked(labels: str, noise: Mapping[str, Any]) -> None:
 
 
 def label_problems(job: JobSpec) -> list[Problem]:
-    """Claims about labels that contradict each other, or that need a truth which nobody has."""
+    """Claims about labels that contradict each other, or that need a truth which is not known."""
     data, problems = job.data, []
     if data.labels != "injected" and data.noise.kind != "none":
         allowed = (
@@ -72,7 +72,7 @@ def label_problems(job: JobSpec) -> list[Problem]:
 
 
 def _trust_problems(job: JobSpec) -> list[Problem]:
-    """Trusted rows where nobody can mark any, or where they would not be used as they are meant."""
+    """Trusted rows of a data set that cannot mark any, or in a job that would not use them as meant."""
     data, field = job.data, "data.trusted"
     if not data.trusted.is_declared:
         return []
@@ -89,7 +89,7 @@ def _trust_problems(job: JobSpec) -> list[Problem]:
 
 
 def registered_problems(data: DataSpec) -> list[Problem]:
-    """A registered data set where nobody keeps any."""
+    """A registered data set in a job that no service handles."""
     if data.registered is None or data.fingerprint is not None:
         return []
     allowed = "null without a service: those it keeps are listed by s2e data list"

@@ -55,7 +55,7 @@ def parse_job(body: Any, lookup: Lookup | None = None) -> JobSpec:
 
 
 def _completed(spec: JobSpec, problems: list[Problem]) -> tuple[JobSpec, list[Part]]:
-    """The job with every setting of its parts, and those parts; what cannot be completed goes to ``problems``."""
+    """The job with every setting of its parts, and those parts; parts that cannot be completed go to ``problems``."""
     parts: list[Part] = [NOISE[spec.data.noise.kind]()]
     sections: dict[str, dict[str, Any]] = {"data": {}, "train": {}, "search": {}}
     for section, choice, field, registry in CHOICES:

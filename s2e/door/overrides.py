@@ -1,4 +1,4 @@
-"""The training settings of one trial: the job's, with what this trial alone has different."""
+"""The training settings of one trial: the job's, with those that this trial changes."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def train_problems(train: TrainSpec) -> list[Problem]:
 
 
 def _unused(train: TrainSpec) -> dict[str, str]:
-    """The settings without effect, and what would use each."""
+    """The settings without effect, and the methods or settings that would use each."""
     adam, schedule = train.optimizer == "adam", train.lr_schedule
     users = {
         "beta1": (adam, "only optimizer adam has it"),

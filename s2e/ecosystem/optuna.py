@@ -82,7 +82,7 @@ class S2ESampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """The coordinates of a schedule that are asked for (others may be fixed), as the rule would draw them after the
-        results of the study; what is no coordinate is drawn by itself."""
+        results of the study; parameters that are not coordinates are drawn independently."""
         _require_one_objective(study)
         drawn: dict[str, Any] = {}
         if any(name in search_space for name in self._names):

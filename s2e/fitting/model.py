@@ -17,12 +17,16 @@ if TYPE_CHECKING:
     from s2e.model import Model
 
 
+State = dict[str, NDArray[Any]]
+"""A plain module's arrays by name."""
+
+
 @dataclass(frozen=True, eq=False)
 class Networks:
     """What is kept: plain arrays and plain JSON."""
 
     described: Mapping[str, Any]
-    states: Sequence[Mapping[str, NDArray[Any]]]
+    states: Sequence[State]
 
     def predict_proba(self, rows: Any) -> NDArray[np.float64]:
         """Mean of all networks [S, C]; see :meth:`s2e.model.Model.predict_proba` for ``rows``."""

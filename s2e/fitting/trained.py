@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from numpy.typing import NDArray
-
-from s2e.artifacts import read_model, resolve
 from s2e.deadline import Deadline
+from s2e.fitting.kept import AsFiles, InMemory, Models
+from s2e.fitting.model import State
 from s2e.jobs.loop import population_of, populations
 from s2e.jobs.search import make_searcher, recommend_from, search_round
 from s2e.jobs.trials import make_repeat
 from s2e.labels.free import TrialMargins
-from s2e.labels.kept import load_margins
-from s2e.local import Trainer, trainer
+from s2e.local import Trainer, train_here, trainer
 from s2e.local_pool import Ended
 from s2e.words import DataError, JobSpec, Population, Round, RoundRecord, TrialResult, replace
 
-State = dict[str, NDArray[Any]]
 SHARE_OF_MODELS = 0.2
 """Of a budget, at least, for models on fresh seeds."""
 
@@ -52,27 +51,36 @@ def trained(
     they end in time, at least one of each. What was run is in the answer, and run again without a deadline it gives the
     same numbers, however many processes train. Raises DataError where every training failed.
     """
-    with TemporaryDirectory(prefix="s2e-") as folder, trainer(spec, folder, data_root, n_jobs) as train:
-        run = _Run(spec, folder, train, n_jobs, deadline)
+    with _trainings(spec, data_root, n_jobs) as (train, kept):
+        run = _Run(spec, train, n_jobs, deadline)
         run.search()
         if (best := recommend_from(spec, run.history)) is None:
             raise DataError("every training failed: try a smaller learning_rate, or features of a smaller scale")
         m, k = best
         trial = run.history[m].round.trials[k]
         models = run.models(trial.keep_rate, trial.train, n_models)
-        states = [_states(folder, result) for result in models]
-        networks = tuple(state for of_model, _ in states for state in of_model)
-        margins = run.margins([result for record in run.history for result in record.results] + models)
-        searched = replace(spec, search=replace(spec.search, n_rounds=len(run.history)))
-        return Trained(
-            searched, tuple(run.history), best, trial.keep_rate, networks, states[0][1], margins, run.n_models
-        )
+        networks = tuple(state for result in models for state in kept.states(result))
+        searched = [result for record in run.history for result in record.results]
+        margins = tuple(each for result in [*searched, *models] if (each := kept.margins(result)) is not None)
+        spec = replace(spec, search=replace(spec.search, n_rounds=len(run.history)))
+        described = kept.described(models[0])
+        return Trained(spec, tuple(run.history), best, trial.keep_rate, networks, described, margins, run.n_models)
+
+
+@contextmanager
+def _trainings(spec: JobSpec, data_root: str | None, n_jobs: int) -> Iterator[tuple[Trainer, Models]]:
+    """Of the trainings in this process nothing is written: a disk that others use may take seconds for a file."""
+    if n_jobs == 1:
+        here = InMemory()
+        yield partial(train_here, here, data_root), here
+        return
+    with TemporaryDirectory(prefix="s2e-") as folder, trainer(spec, folder, data_root, n_jobs) as train:
+        yield train, AsFiles(folder)
 
 
 @dataclass
 class _Run:
     spec: JobSpec
-    folder: str
     train: Trainer
     n_jobs: int
     deadline: Deadline | None
@@ -115,10 +123,6 @@ class _Run:
             raise DataError(f"the last training failed: {results[0].reason}")
         return succeeded
 
-    def margins(self, results: Sequence[TrialResult]) -> tuple[TrialMargins, ...]:
-        said = (load_margins(self.folder, result.model) for result in results if result.model)
-        return tuple(each for each in said if each is not None)
-
     def _trained(self, wave: Sequence[Population], reserve: float | None) -> list[TrialResult] | None:
         """Their results; None where, but for ``reserve`` seconds, the budget ended before they did: as if they had not
         been begun. Without a reserve they are trained to the end."""
@@ -146,14 +150,3 @@ class _Run:
         if self.deadline is None:
             return 0.0
         return max(SHARE_OF_MODELS * self.deadline.seconds, self.deadline.needs("round") / 2)
-
-
-def _states(folder: str, result: TrialResult) -> tuple[list[State], Mapping[str, Any]]:
-    """Of one model each network, and what stands beside it."""
-    assert result.model is not None
-    tensors, described = read_model(resolve(folder, result.model))
-    states: dict[str, State] = {}
-    for name, tensor in tensors.items():
-        network, _, rest = name.partition(".")
-        states.setdefault(network, {})[rest] = tensor.numpy()
-    return [state for _, state in sorted(states.items())], described

@@ -1,1 +1,1 @@
-"""Kinds of job: what round comes next, and what report ends it."""
+"""Kinds of job: the next round, and the report at the end."""

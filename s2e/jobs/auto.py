@@ -1,11 +1,11 @@
-"""Which method? Candidates are halved over seeds, and the winner stands beside every rival's best on fresh ones.
+"""Choosing a method: candidates are halved over seeds, and the winner stands beside every rival's best on fresh ones.
 
     halve      all candidates on one seed, the better half on a second, the best two on a third
     compare    the winner, and of every other method its best candidate, each on the same other seeds
 
-What chooses is validation accuracy where its labels are right. Where they are noisy and their matrix is known or
-estimated, it is the likelihood of the noisy labels under that matrix: agreement with wrong labels prefers networks that
-repeat them. No seed of the halving is used by the comparison. Every function is pure.
+Validation accuracy chooses where its labels are right. Where they are noisy and their matrix is known or estimated, the
+likelihood of the noisy labels under that matrix chooses: agreement with wrong labels prefers networks that repeat them.
+The comparison uses no seed of the halving. Every function is pure.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from statistics import fmean
 
 from s2e.jobs.compare import compare_trials, entries_of, keep_rate_of
 from s2e.jobs.trials import make_repeat
-from s2e.words import CompareSpec, EntrySpec, JobSpec, Round, RoundRecord, TrialResult
+from s2e.words import CompareSpec, DataSpec, EntrySpec, JobSpec, Round, RoundRecord, TrialResult, replace
 
 KIND = "halve"
 N_LAST = 2
@@ -85,6 +85,14 @@ def _score(result: TrialResult, by_likelihood: bool) -> float:
     else:
         value = result.validation_accuracy
     return -inf if value is None else value
+
+
+def refitted(spec: JobSpec) -> DataSpec:
+    """The data of the comparison: trusted rows that chose train too, where the job lets them."""
+    data = spec.data
+    if not (spec.compare and spec.compare.refit and data.trusted_rows.n_validation):
+        return data
+    return replace(data, trusted=replace(data.trusted, refit=True))
 
 
 def n_most_trials(compare: CompareSpec) -> int:

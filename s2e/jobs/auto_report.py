@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from s2e.jobs.auto import is_by_likelihood, sizes
+from s2e.jobs.auto import is_by_likelihood, refitted, sizes
 from s2e.jobs.compare import entries_of
 from s2e.jobs.compare_report import make_compare_report
 from s2e.words import CompareReport, EntrySpec, JobSpec, RoundRecord, replace
@@ -37,5 +37,15 @@ def _choice(spec: JobSpec, history: Sequence[RoundRecord], winner: EntrySpec) ->
     return (
         f"“{winner.label}” was chosen among {len(entries_of(spec))} candidates by {basis} ({n_trained} trainings). On "
         "fresh seeds it stands beside the best candidate of every other method; one that is not separated from it is "
-        "tied with it."
+        f"tied with it.{_refit(spec)}"
+    )
+
+
+def _refit(spec: JobSpec) -> str:
+    if not refitted(spec).trusted.refit:
+        return ""
+    n = spec.data.trusted_rows.n_validation
+    return (
+        f" There all of them train on the {n} trusted rows too that chose, so that validation accuracy, and the epoch "
+        "it is best in, are of rows they trained on."
     )

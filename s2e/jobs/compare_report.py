@@ -1,4 +1,4 @@
-"""From a finished comparison to its report: figures with intervals, paired differences, and what they support."""
+"""From a finished comparison to its report: figures with intervals, paired differences, and the claim they support."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def make_compare_report(spec: JobSpec, record: RoundRecord, among: Sequence[Entr
 
 
 def audit_words(data: DataSpec) -> str:
-    """What stands behind entries that revise labels; empty where none can."""
+    """The origin of the revised labels, in words; empty where no entry can revise any."""
     if data.audit is None:
         return ""
     source = f"by the audit of job {data.audit.job}" if data.audit.job else "given with the job"
@@ -109,7 +109,7 @@ def _verdict(rows: Sequence[CompareRow], accuracy: str) -> str:
 
 
 def _place(row: CompareRow, baseline: CompareRow, n_rivals: int) -> tuple[str, str]:
-    """Where an entry stands to the baseline, and its label with the difference in points where that is named."""
+    """An entry's standing against the baseline, and its label with the difference in points where one is shown."""
     assert row.last_ten is not None
     assert baseline.last_ten is not None
     differences = _paired(row.last_ten.values, baseline.last_ten.values)

@@ -54,7 +54,7 @@ def _resolved(spec: JobSpec, entry: EntrySpec, lookup: Lookup | None, path: str)
 
 
 def completed(spec: JobSpec, compare: CompareSpec, problems: list[Problem]) -> JobSpec:
-    """The job with every label and hyperparameter of its entries filled in; what is wrong goes to ``problems``."""
+    """The job with every label and hyperparameter of its entries filled in; errors go to ``problems``."""
     if not compare.entries:
         problems.append(Problem("compare.entries", "[]", "at least one entry"))
     entries = []

@@ -19,7 +19,7 @@ from s2e.words import JobSpec, Population, Round, RoundRecord, TrialError, Trial
 
 
 def next_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
-    """The round that follows ``history``; None when the job is done, or what follows does not fit into its budget."""
+    """The round that follows ``history``; None if the job is done, or the round exceeds its budget."""
     round_ = KINDS[spec.kind].next_round(spec, history)
     return None if round_ is None or exceeded(spec, history, round_) else round_
 
@@ -44,7 +44,7 @@ def report_of(spec: JobSpec, history: Sequence[RoundRecord], stop: str = "") -> 
 
 
 def stopped(spec: JobSpec, history: Sequence[RoundRecord]) -> str:
-    """Which budget ended a job after these rounds; empty where it was done, or was not ended by its rounds."""
+    """The budget that ended a job after these rounds, in words; empty if none did."""
     if spec.budget.trials is None and spec.budget.epochs is None:
         return ""
     round_ = KINDS[spec.kind].next_round(spec, history)
@@ -94,7 +94,9 @@ def population_of(spec: JobSpec, round_: Round, trials: Sequence[TrialSpec]) -> 
         plan = replace(plan, dtype="float32")
     if round_.kind in kind.measured_rounds:
         every = {"validate_every": 1, "test_every": 1}
-    return Population(spec.data, merged(spec.train, trials[0].train), plan, spec.tail_epochs, tuple(trials), **every)
+    return Population(
+        kind.data_of(spec, round_), merged(spec.train, trials[0].train), plan, spec.tail_epochs, tuple(trials), **every
+    )
 
 
 def run_search(

@@ -3,32 +3,58 @@
 from __future__ import annotations
 
 from s2e.door.overrides import overridden
+from s2e.parts import METHODS
 from s2e.words import EntrySpec, JobSpec, ScheduleSpec, SpecError
 
-_ALL, _SCALED = ScheduleSpec("all"), ScheduleSpec("scaled", factor=1.2)
+_ALL = ScheduleSpec("all")
+
+
+def _scaled(factor: float) -> ScheduleSpec:
+    return ScheduleSpec("scaled", factor=factor)
+
+
+def _reweighted(method: str) -> EntrySpec:
+    return EntrySpec(method, f"{method}, reweighted", {"transition": "reweighted"})
+
+
 PORTFOLIO = (
     EntrySpec("standard", "standard", schedule=_ALL),
     EntrySpec("selfteaching", "selfteaching"),
     EntrySpec("coteaching", "coteaching"),
-    EntrySpec("coteaching", "coteaching, 1.2 tau", schedule=_SCALED),
+    EntrySpec("coteaching", "coteaching, 1.2 tau", schedule=_scaled(1.2)),
     EntrySpec("elr", "elr"),
     EntrySpec("sce", "sce"),
     EntrySpec("gce", "gce"),
     EntrySpec("forward", "forward"),
     EntrySpec("dividemix", "dividemix"),
+    EntrySpec("svc", "svc"),
+    _reweighted("svc"),
+    EntrySpec("forest", "forest"),
+    _reweighted("forest"),
+    _reweighted("logistic"),
+    EntrySpec("complement_nb", "complement_nb"),
+    _reweighted("complement_nb"),
     EntrySpec("reweight", "reweight"),
+    EntrySpec("trusted_only", "trusted rows alone"),
+    EntrySpec("anchored", "anchored"),
+    EntrySpec("anchored", "anchored, 1.2 tau", schedule=_scaled(1.2)),
+    EntrySpec("anchored", "anchored, 1.4 tau", schedule=_scaled(1.4)),
+    EntrySpec("gold", "gold"),
 )
-"""Forward corrects by the noise's matrix, estimated where labels are given; reweight needs trusted samples."""
+"""Forward, gold and what is reweighted use the noise's matrix, estimated where labels are given; the last six need
+trusted samples."""
 
 
 def portfolio(spec: JobSpec) -> tuple[EntrySpec, ...]:
-    """Those of the portfolio that can train on the job's data with its network."""
-    return tuple(entry for entry in PORTFOLIO if _fits(spec, entry))
+    """Those of the portfolio that can train on the job's data with its network, and the methods that other packages
+    declare as candidates."""
+    others = (EntrySpec(name, name) for name, part in METHODS.items() if part.candidate and not part.is_ours())
+    return tuple(entry for entry in (*PORTFOLIO, *others) if _fits(spec, entry))
 
 
 def _fits(spec: JobSpec, entry: EntrySpec) -> bool:
     try:
-        overridden(spec, entry.overrides)
+        train = overridden(spec, entry.overrides)
     except SpecError:
         return False
-    return True
+    return METHODS[entry.method].stored(train.params).suits(spec.data)

@@ -43,7 +43,7 @@ def rival_state(spec: JobSpec, history: Sequence[RoundRecord]) -> SearchState:
 def _observations(
     spec: JobSpec, rival: Searcher, state: SearchState, record: RoundRecord, *, is_first: bool
 ) -> list[Observation]:
-    """A tuning round as the rule may see it: what it asked for, and before that the default schedule."""
+    """A tuning round as the rule may see it: its own points, and before them the default schedule."""
     worst = max((r.objective for r in record.results if r.objective is not None), default=1.0)
     points = [
         default_point(spec) if is_first and trial.k == 0 else rival.ask(state, trial.k) for trial in record.round.trials

@@ -145,7 +145,7 @@ def _row(spec: JobSpec, label: str, retrained: Sequence[tuple[TrialSpec, TrialRe
 
 
 def _measured(retrained: Sequence[tuple[TrialSpec, TrialResult]]) -> str:
-    """The accuracy that the comparison rests on: test accuracy, unless whoever trained measured validation alone."""
+    """The accuracy that the comparison rests on: test accuracy, unless the trainer measured validation alone."""
     has_test = any(result.test_accuracy is not None for _, result in retrained)
     has_validation = any(result.validation_accuracy is not None for _, result in retrained)
     return "validation_accuracy" if has_validation and not has_test else "test_accuracy"
@@ -259,7 +259,7 @@ def _basis(spec: JobSpec, history: Sequence[RoundRecord]) -> str:
 
 
 def estimate_words(data: DataSpec) -> str:
-    """What is known of given labels: what was estimated, what speaks against it, and what trusted rows do."""
+    """The evidence about given labels, in words: the estimated noise, its alarms, and the use of trusted rows."""
     return " ".join(filter(None, (_estimated(data), trusted_words(data.trusted.counted))))
 
 

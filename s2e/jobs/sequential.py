@@ -1,4 +1,4 @@
-"""When to stop adding seeds: the looks of a comparison, the error each may make, and whether another one is worth it.
+"""The stopping rule of a comparison: its looks, the error each may make, and whether another look is worth its seeds.
 
 Paired differences are looked at after n_1 < n_2 < ... < n_L seeds, and a look may end the comparison, so an interval at
 95 % each time would miss too often. The looks share the error of 5 % in proportion to the seeds that each adds, and

@@ -1,1 +1,1 @@
-"""Labels that somebody gave: how wrong they are, which of them, and what a few trusted ones are worth."""
+"""Given labels: their noise, the ones that are likely wrong, and the worth of a few trusted ones."""

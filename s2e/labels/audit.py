@@ -1,4 +1,4 @@
-"""Which of the given labels are wrong: ``s2e.find_label_issues``.
+"""Finding the labels that are likely wrong: ``s2e.find_label_issues``.
 
 Legend: S rows, F features, C classes.
 """

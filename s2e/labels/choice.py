@@ -24,7 +24,7 @@ N_GRID = 25
 
 @dataclass(frozen=True)
 class Score:
-    """How well predictions explain noisy labels, after their confidence is put right."""
+    """The likelihood of noisy labels under some predictions, once their confidence is calibrated."""
 
     log_likelihood: float
     """max over a of mean_v ln sum_i q_vi(a) T[i, y_v],   q(a) ~ p^a."""

@@ -1,4 +1,4 @@
-"""The cross-fitted audit of a job's labels, on request: five folds train here and judge what they did not see."""
+"""The cross-fitted audit of a job's labels, on request: five folds train here and judge rows that they did not see."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 SMALLEST = 1e-12
-"""Where probabilities are floored: held-out float32 softmax underflows, and ln 0 would rule a class out for ever."""
+"""Floor of probabilities: held-out float32 softmax underflows, and ln 0 would rule a class out for ever."""
 EXPONENTS = (0.05, 20.0)
 """Range of the temperature exponent a: below, predictions say nothing; above, they are argmax."""
 STEPS_PER_ROUND = 5

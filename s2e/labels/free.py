@@ -17,7 +17,7 @@ Codes = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class TrialMargins:
-    """What one training says of its samples' labels."""
+    """Margins and votes of one training for the labels of its samples."""
 
     margin_NS: NDArray[np.float32]
     """Mean over the visits of the label's logit minus the largest other one; NaN where a sample was never visited."""
@@ -27,7 +27,7 @@ class TrialMargins:
 
 @dataclass(frozen=True, eq=False)
 class FreeScores:
-    """What all trainings of a job say together."""
+    """The combined verdict of all trainings of a job on each label."""
 
     score_S: Numbers
     """In (0, 1), small where a label is likely wrong: the mean over networks of the rank of its margin."""

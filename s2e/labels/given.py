@@ -1,4 +1,4 @@
-"""The given labels of a job, kept beside what its trainings say of them."""
+"""The given labels of a job, kept beside the verdicts of its trainings."""
 
 from __future__ import annotations
 

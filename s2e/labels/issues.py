@@ -1,4 +1,4 @@
-"""What an audit says about every row's label: a rank, a probability, the class it more likely has.
+"""The verdict of an audit on every row's label: a rank, a probability, and the class it more likely has.
 
 Numpy alone. Legend: S samples, C classes.
 """

@@ -21,7 +21,7 @@ from s2e.words import SPEC_VERSION, DataError, JobSpec
 from s2e.words.answers import JobLabel, JobLabels
 
 SCORES = ("cross_fitted", "free")
-"""Which trainings judge; the better one first."""
+"""Kinds of audits, by the trainings that judge; the better one first."""
 FREE_NOTE = (
     "a rank, not a probability: the networks learned from the labels they judge, so their margins say which labels are "
     "more likely wrong, not how likely"
@@ -154,14 +154,14 @@ def noise_rate_of(spec: JobSpec) -> float:
     return spec.report.tau or 0.0
 
 
-def table_rows(found: JobAudit, chosen: Sequence[int] | None = None) -> Iterator[list[Any]]:
+def table_rows(job_audit: JobAudit, chosen: Sequence[int] | None = None) -> Iterator[list[Any]]:
     """Rows of :data:`COLUMNS` as plain values, None where there is none."""
-    columns = [getattr(found, name).tolist() for name in COLUMNS]
-    for i in range(len(found)) if chosen is None else chosen:
+    columns = [getattr(job_audit, name).tolist() for name in COLUMNS]
+    for i in range(len(job_audit)) if chosen is None else chosen:
         yield [None if value != value else value for value in (column[i] for column in columns)]
 
 
-def page_of(found: JobAudit, chosen: Sequence[int], n: int) -> JobLabels:
+def page_of(job_audit: JobAudit, chosen: Sequence[int], n: int) -> JobLabels:
     """The first n of the chosen rows, as an answer."""
     items = (
         JobLabel(
@@ -172,29 +172,29 @@ def page_of(found: JobAudit, chosen: Sequence[int], n: int) -> JobLabels:
             predicted_label=str(predicted),
             probability_wrong=wrong,
         )
-        for key, is_issue, quality, given, predicted, wrong in table_rows(found, chosen[:n])
+        for key, is_issue, quality, given, predicted, wrong in table_rows(job_audit, chosen[:n])
     )
     return JobLabels(
         items=tuple(items),
         next_cursor=None,
-        score=found.score,
-        note=found.note,
-        n_rows=len(found),
-        n_issues=int(found.is_label_issue.sum()),
+        score=job_audit.score,
+        note=job_audit.note,
+        n_rows=len(job_audit),
+        n_issues=int(job_audit.is_label_issue.sum()),
         n_chosen=len(chosen),
-        n_trainings=found.n_trainings,
+        n_trainings=job_audit.n_trainings,
     )
 
 
 def chosen_rows(
-    found: JobAudit, given: str | None = None, likely: str | None = None, issues: bool = False
+    job_audit: JobAudit, given: str | None = None, likely: str | None = None, issues: bool = False
 ) -> NDArray[np.int64]:
     """Places of the rows with a given label, a likely one, or an issue; the worst first."""
-    kept = np.ones(len(found), dtype=bool)
+    kept = np.ones(len(job_audit), dtype=bool)
     if given is not None:
-        kept &= found.given_label.astype(str) == given
+        kept &= job_audit.given_label.astype(str) == given
     if likely is not None:
-        kept &= found.predicted_label.astype(str) == likely
+        kept &= job_audit.predicted_label.astype(str) == likely
     if issues:
-        kept &= found.is_label_issue
+        kept &= job_audit.is_label_issue
     return np.flatnonzero(kept)

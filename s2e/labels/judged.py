@@ -31,7 +31,7 @@ def judged(fit: LabelFit, label_S: NDArray[np.int64], classes: NDArray[Any], kno
 
 
 def cross_fitted(fit: LabelFit, label_S: NDArray[np.int64]) -> CrossFitted:
-    """What a job keeps of the fit behind its estimate."""
+    """The part of the fit behind its estimate that a job keeps."""
     wrong_S, quality_S = _wrong_and_quality(fit, label_S, np.empty(0, dtype=np.int64))
     others_SC = fit.p_SC.copy()
     others_SC[np.arange(len(label_S)), label_S] = -1

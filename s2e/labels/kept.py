@@ -30,16 +30,16 @@ class GivenLabels:
     label_S: NDArray[np.int64]
     """Class numbers."""
     id_S: NDArray[Any]
-    """How the user finds a row again: its own id, or its number in the file."""
+    """The user's own name for each row: its id, or its number in the file."""
     name_C: NDArray[Any]
-    """What the classes are called."""
+    """Names of the classes."""
     is_trusted_S: NDArray[np.bool_]
     """Labels that are known to be right."""
 
 
 @dataclass(frozen=True, eq=False)
 class CrossFitted:
-    """What networks that did not train on a row say of its label."""
+    """The verdict on each label by networks that did not train on its row."""
 
     probability_wrong_S: NDArray[np.float64]
     score_S: NDArray[np.float64]
@@ -83,5 +83,5 @@ def load(root: str | Path, relative: str, shape: type[Arrays]) -> Arrays | None:
 
 
 def load_margins(root: str | Path, model: str) -> TrialMargins | None:
-    """What the training behind a model file says; None where that was not kept."""
+    """The margins of the training behind a model file; None where they were not kept."""
     return load(root, margins_path(model), TrialMargins)

@@ -52,7 +52,7 @@ SMALLEST_CHANCE = 1e-4
 
 @dataclass(frozen=True, eq=False)
 class LabelFit:
-    """The estimate, and what is known of every row; rows that are trusted have their label's numbers."""
+    """The estimate, and its verdict on every row; a trusted row has its label's numbers."""
 
     estimate: NoiseEstimate
     p_SC: Array
@@ -83,9 +83,10 @@ def estimate_noise(
     trusted: Labels | None = None,
     progress: Progress | None = None,
 ) -> LabelFit:
-    """How wrong the labels of ``samples`` are, by ``network`` trained as ``train`` says (its method, epochs and the
-    course of its step size aside), with some weight decay where it has none. ``trusted`` rows have labels that are
-    right: they train, and say nothing about T.
+    """Estimate how wrong the labels of ``samples`` are.
+
+    ``network`` is trained as ``train`` says, except for its method, epochs and the course of its step size, and with
+    some weight decay where it has none. Labels of ``trusted`` rows are right: they train, and say nothing about T.
 
     Raises DataError where there are too few rows, training diverges, or the noise cannot be identified.
     """
@@ -103,7 +104,7 @@ def estimate_noise(
 
 
 def _unseen(_share: float) -> None:
-    """Progress that nobody follows."""
+    """Progress that nobody watches."""
 
 
 class _Folds:
@@ -187,7 +188,7 @@ class _Course:
         return first_guesses(self.folds.unknown(held_out.combined(len(self.folds.unknown_S))), self.folds.labels)
 
     def _fits(self, stack: Stack, T_by_start: Mapping[str, Array]) -> list[_Fit]:
-        """Every start trained on under its T, and T fitted anew to what its folds predict."""
+        """Train on from every start under its T, then refit T to the predictions of its folds."""
         n_folds, unknown_S = self.folds.n_folds, self.folds.unknown_S
         n_epochs = max(2, -(-STEPS_PER_FIT // stack.n_steps))
         trained = [self._to_train_on(T_CC) for T_CC in T_by_start.values()]

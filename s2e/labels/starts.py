@@ -1,4 +1,4 @@
-"""Where the alternating estimate of T starts: two first guesses from networks that were trained on the labels as given.
+"""Starts of the alternating estimate of T: two first guesses from networks that were trained on the labels as given.
 
 Such networks predict the *given* label, so rows of one class share one prediction, that class's row of T, however wrong
 their labels are. Confident learning looks at the most probable label only and goes wrong where it is rarely the true
@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 SHARPNESS = 20.0
-"""How many labels a prediction counts for, when it is compared with a cluster's."""
+"""Number of labels that a prediction counts for when it is compared with a cluster's."""
 SMALLEST = 1e-4
 N_ITERATIONS = 100
 N_RESTARTS = 10
@@ -123,7 +123,7 @@ def dominant(T_CC: Array) -> Array:
 
 
 def naming(T_CC: Array, share_C: Array) -> NDArray[np.int64]:
-    """Which latent class is class 0, 1, ...: the one-to-one naming under which most labels are right.
+    """Names for the latent classes: the one-to-one naming under which most labels are right.
 
     The likelihood does not change when latent classes change names, so nothing but this rule can name them.
     """

@@ -38,7 +38,7 @@ N_NETWORKS = 2
 
 @dataclass(frozen=True, eq=False)
 class TrustedFit:
-    """The winner's networks, trained on everything, and what it won by."""
+    """The winner's networks, trained on everything, and the accuracy of every candidate."""
 
     winner: str
     accuracy: Mapping[str, float]

@@ -1,4 +1,4 @@
-"""What an estimate of the noise is worth: is it identified, is it symmetric, how exact, and what speaks against it.
+"""A verdict on an estimate of the noise: is it identified, is it symmetric, how exact, and what speaks against it.
 
 Numpy alone. Legend: S samples, C classes.
 """
@@ -38,7 +38,7 @@ class Alarm:
 
 @dataclass(frozen=True)
 class NoiseEstimate:
-    """How wrong given labels are, from predictions of networks that did not train on them."""
+    """The estimated noise of given labels, from predictions of networks that did not train on them."""
 
     n_rows: int
     noise_rate: float
@@ -62,13 +62,13 @@ class NoiseEstimate:
 
     @property
     def is_doubtful(self) -> bool:
-        """An alarm says that the matrix may be wrong, not only what it looks like."""
+        """True if an alarm says that the matrix may be wrong, not only how it looks."""
         return any(alarm.code != "asymmetric" for alarm in self.alarms)
 
 
 @dataclass(frozen=True)
 class Halves:
-    """Labels of one half of the rows, predicted by what the other half says: gains in ln P, mean over rows."""
+    """Labels of one half of the rows, predicted by a fit to the other half: gains in ln P, mean over rows."""
 
     over_shares: float
     """Of the better of both matrices over the shares of the labels."""
@@ -79,7 +79,7 @@ class Halves:
 
 
 def cross_halves(p_SC: Array, label_S: Labels, fit: TransitionFit, seed: int) -> Halves:
-    """The exponent is that of the fit, the matrices are fitted anew on each half of ``N_SPLITS`` random cuts."""
+    """The exponent is that of the fit; the matrices are refitted on each half of ``N_SPLITS`` random cuts."""
     n_rows = len(label_S)
     q_SC = tempered(np.log(np.clip(p_SC, SMALLEST_LIKELIHOOD, 1)), fit.exponent)
     full_S, symmetric_S = np.zeros((2, n_rows))
@@ -131,7 +131,7 @@ def require_identified(halves: Halves, n_rows: int) -> None:
 
 
 def alarms(fit: TransitionFit, label_S: Labels, starts: Mapping[str, float], *, is_full: bool) -> tuple[Alarm, ...]:
-    """What a reader has to know, in words."""
+    """Everything that a reader of the estimate has to know, in words."""
     raised = []
     if is_full:
         i, j = _largest_confusion(fit)

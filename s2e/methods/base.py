@@ -64,6 +64,8 @@ class Setup:
     """T of the injected noise in ``dtype``, [k, i, j] = P(label j | class i); None where it is not known."""
     init_seeds: tuple[int, ...]
     """Seed of each trial's initial weights, for what a method draws once."""
+    trusted_S: torch.Tensor | None = None
+    """Samples that train and whose label is known to be right, bool; None where nobody says so of any."""
     tensors: Mapping[str, torch.Tensor] = field(default_factory=dict)
     """The initial networks, {name: [G, ...]}, for averages of them; to be copied."""
 

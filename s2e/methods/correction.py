@@ -21,7 +21,7 @@ from s2e.methods.engine import Engine, State
 from s2e.words import Problem, SpecError, derive_seed
 
 SMALLEST_PROBABILITY = 1e-7
-"""Where forward correction clips (T^T p)_y, as Patrini's program does."""
+"""Forward correction clips (T^T p)_y here, as Patrini's program does."""
 
 
 class Correction(Method):
@@ -49,7 +49,7 @@ class Correction(Method):
         return state
 
     def begin_epoch(self, engine: Engine, t: int) -> None:
-        """At the end of a first training: note its predictions, estimate T after the last one, start anew."""
+        """At the end of a first training: note its predictions, estimate T after the last one, start over."""
         done, rest = divmod(t, self.params.estimation_epochs)
         if rest or not 1 <= done <= self.params.n_first_trainings:
             return

@@ -40,11 +40,11 @@ class Engine(Protocol):
 
     method_state: State
     draws: State
-    """Where a method keeps what it drew in ``begin_epoch`` until the epoch ends; a checkpoint leaves it out."""
+    """Values that a method drew in ``begin_epoch``, until the epoch ends; a checkpoint leaves them out."""
     label_KS: torch.Tensor
     tensors: dict[str, torch.Tensor]
     t: int
-    """The epoch on the host, for what changes with the stage of a training."""
+    """The epoch on the host, for methods that change with the stage of a training."""
     epoch: torch.Tensor
     """t, as a tensor without axes."""
     step: torch.Tensor

@@ -121,7 +121,7 @@ def fit_two_betas(loss_LS: torch.Tensor) -> BetaMixture:
 
 
 def _between(loss_LS: torch.Tensor, low_L: torch.Tensor, high_L: torch.Tensor) -> torch.Tensor:
-    """(loss - low) / (high - low) within (0, 1); what lies outside stays BETA_EDGE away from the ends."""
+    """(loss - low) / (high - low) within (0, 1); values outside stay BETA_EDGE away from the ends."""
     scaled_LS = (loss_LS - low_L[:, None]) / ((high_L - low_L)[:, None] + 1e-6)
     inside_LS = torch.where(scaled_LS >= 1, 1 - BETA_EDGE, torch.where(scaled_LS <= 0, BETA_EDGE, scaled_LS))
     return inside_LS.clamp(1e-4, 1 - 1e-4)

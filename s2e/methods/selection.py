@@ -37,6 +37,6 @@ def weigh_ranks(loss_KNB: torch.Tensor, by_rank_KB: torch.Tensor) -> torch.Tenso
 
 
 def disagreement(logits_KNBC: torch.Tensor) -> torch.Tensor:
-    """Where the two networks of a trial predict different classes -> [K, B]."""
+    """Mask of the samples for which the two networks of a trial predict different classes -> [K, B]."""
     predicted_KNB = logits_KNBC.argmax(-1)
     return predicted_KNB[:, 0] != predicted_KNB[:, 1]

@@ -82,6 +82,6 @@ class SiguaSL(Method):
 
 
 def group_share(n: torch.Tensor, batch_size: int, normalise: str) -> torch.Tensor:
-    """Weight of one sample of a group of n, float64: 1/B, or 1/n for ``group``; an empty group has nobody to weigh."""
+    """Weight of one sample of a group of n, float64: 1/B, or 1/n for ``group``; an empty group counts as n = 1."""
     n = n.clamp(min=1) if normalise == "group" else torch.full_like(n, batch_size)
     return 1 / n.double()

@@ -1,4 +1,4 @@
-"""Losses against soft targets, and what keeps a method that makes its own targets from collapsing.
+"""Losses against soft targets, and penalties that keep a method which makes its own targets from collapsing.
 
 Legend: K trials, N networks per trial, B batch, C classes.
 """

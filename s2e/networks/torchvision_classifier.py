@@ -49,7 +49,7 @@ class StackedTorchvision(StackedNetwork):
         """Batch norm's parameters stay in the dtype of its running statistics."""
 
     def make_module(self) -> nn.Module:
-        """Raises SpecError for a name that is no classifier of the installed torchvision."""
+        """Raises SpecError for a name that is not a classifier of the installed torchvision."""
         known = models().list_models(module=models())
         if self.variant not in known:
             allowed = "torchvision: and one of " + ", ".join(known)

@@ -13,7 +13,7 @@ from s2e.parts.listing import REGISTRIES, Listed, Setting, listing
 from s2e.parts.part import Part
 from s2e.parts.registry import Fault, Origin, Registry
 from s2e.parts.searching import SEARCHERS, SPACES, SearcherPart, SpacePart, searcher, space
-from s2e.parts.training import METHODS, NETWORKS, MethodPart, NetworkPart, method, network
+from s2e.parts.training import METHODS, NETWORKS, FittedPart, MethodPart, NetworkPart, method, network
 from s2e.words.fields import param
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "SPACES",
     "DatasetPart",
     "Fault",
+    "FittedPart",
     "JobKind",
     "Listed",
     "Lookup",

@@ -41,7 +41,7 @@ class DatasetPart(Part):
     human_noise: ClassVar[Mapping[str, float]] = {}
     """Share of wrong labels in each label set made by people."""
     labels: ClassVar[str] = "injected"
-    """What is known of the labels, where a job does not say: ``data.labels``."""
+    """Default of ``data.labels``: what is known about the labels unless the job says."""
 
     @classmethod
     def notes(cls) -> list[str]:
@@ -58,6 +58,11 @@ class DatasetPart(Part):
         given."""
         shape = cls.shape if data is None else cls.shape_of(data)
         return None if shape is None else len(shape) == 3
+
+    @classmethod
+    def counts_words(cls, data: DataSpec) -> bool:  # noqa: ARG003
+        """True if features are counts or weights of terms, never negative."""
+        return False
 
     def read(self, data: DataSpec, data_root: str | None) -> Any:  # noqa: ARG002 - csv has a section of its own
         """The whole data set."""
@@ -120,6 +125,8 @@ class NoisePart(Part):
     field = "data.noise.kind"
     section = "data.noise"
     has_matrix: ClassVar[bool] = True
+    by_features: ClassVar[bool] = False
+    """Its labels depend on the samples; the implementation is a function of :mod:`s2e.data.instance`'s form."""
     uses: ClassVar[frozenset[str]] = frozenset()
     """Fields of ``data.noise`` that it reads."""
 
@@ -146,6 +153,7 @@ class NoisePart(Part):
 DATASETS = PartRegistry("datasets", DatasetPart, "s2e.data.declared", "s2e.datasets")
 NOISE = PartRegistry("noise", NoisePart, "s2e.data.declared.noise")
 D = TypeVar("D", bound=DatasetPart)
+P = TypeVar("P", bound=Part)
 K = TypeVar("K", bound=NoisePart)
 
 
@@ -160,7 +168,7 @@ def _unused(data: DataSpec) -> list[Problem]:
     """Settings of another kind of noise than the job's, where they are given and would change nothing."""
     default = {field.name: field.default for field in fields(NoiseSpec)}
     problems = []
-    for field in ("matrix", "true_superclass", "open_set"):
+    for field in ("matrix", "true_superclass", "margin_type", "open_set"):
         value, kinds = getattr(data.noise, field), [kind for kind, part in NOISE.items() if field in part.uses]
         if value != default[field] and data.noise.kind not in kinds:
             shown = "a matrix" if field == "matrix" else value
@@ -170,8 +178,8 @@ def _unused(data: DataSpec) -> list[Problem]:
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(param,))
-def settings(cls: type[D]) -> type[D]:
-    """Make a base of declarations, no part itself: its fields are settings of every data set below it."""
+def settings(cls: type[P]) -> type[P]:
+    """Make a base of declarations, no part itself: its fields are settings of every part below it."""
     return dataclass(frozen=True)(cls)
 
 
@@ -202,12 +210,13 @@ def dataset(
 
 @dataclass_transform(frozen_default=True, field_specifiers=(param,))
 def noise(
-    name: str, *, made_by: str, has_matrix: bool = True, uses: Collection[str] = ()
+    name: str, *, made_by: str, has_matrix: bool = True, by_features: bool = False, uses: Collection[str] = ()
 ) -> Callable[[type[K]], type[K]]:
     """Declare a kind of noise; ``made_by`` is where its matrix, or its labels, come from."""
 
     def declare(cls: type[K]) -> type[K]:
-        NOISE.declare(cls, name, made_by, {"has_matrix": has_matrix, "uses": frozenset(uses)})
+        facts = {"has_matrix": has_matrix, "by_features": by_features, "uses": frozenset(uses)}
+        NOISE.declare(cls, name, made_by, facts)
         return cls
 
     return declare

@@ -60,6 +60,10 @@ class JobKind(ABC):
     measured_rounds: ClassVar[frozenset[str]] = frozenset()
     """Kinds of its rounds that measure every epoch, whatever the plan says: a report looks for the best of them."""
 
+    def data_of(self, spec: JobSpec, round_: Round) -> DataSpec:  # noqa: ARG002
+        """The data that a round trains on."""
+        return spec.data
+
     def resolve(self, spec: JobSpec, lookup: Lookup | None) -> JobSpec:  # noqa: ARG002
         """The job with everything it takes from other jobs. Raises SpecError, also where nobody can look them up."""
         return spec

@@ -37,7 +37,7 @@ class Listed:
     notes: tuple[str, ...] = ()
     """Facts that a user should know, in words."""
     section: str = ""
-    """Where a job holds the settings, such as ``train.params``."""
+    """Field of a job that holds the settings, such as ``train.params``."""
     settings: tuple[Setting, ...] = ()
     package: str = ""
     version: str = ""
@@ -45,7 +45,7 @@ class Listed:
 
 
 def listing(kind: str | None = None) -> dict[str, tuple[Listed, ...]]:
-    """All parts of all kinds, or of one, and behind those of a kind what of it is broken."""
+    """All parts of all kinds, or of one; those of a kind that are broken come last."""
     return {name: _listed(name, registry) for name, registry in REGISTRIES.items() if kind in (None, name)}
 
 

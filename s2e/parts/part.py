@@ -31,7 +31,7 @@ from s2e.words.reading import read
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 FieldLine = tuple[str, Any, str, str]
-"""Name, default, what is allowed, documentation of one setting."""
+"""Name, default, allowed values and documentation of one setting."""
 
 
 class Part:
@@ -40,11 +40,11 @@ class Part:
     name: ClassVar[str] = ""
     summary: ClassVar[str] = ""
     target: ClassVar[str] = ""
-    """Where the implementation is, ``package.module:attribute``; imported when it is used."""
+    """Location of the implementation, ``package.module:attribute``; imported on first use."""
     field: ClassVar[str] = ""
     """Field of a job that names such a part, such as ``train.method``."""
     section: ClassVar[str] = ""
-    """Where a job holds the settings, such as ``train.params``."""
+    """Field of a job that holds the settings, such as ``train.params``."""
     per_dataset: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Defaults that differ from the fields' own, by name of the data set."""
 
@@ -63,7 +63,7 @@ class Part:
     def stored(cls, settings: Mapping[str, Any], *, dataset: str = "") -> Self:
         """The part with the settings of a stored job, which were checked once already: read, not judged again.
 
-        Raises UnreadableError for what is no settings at all.
+        Raises UnreadableError for anything but a mapping.
         """
         if not isinstance(settings, Mapping):
             raise UnreadableError("an object", settings, cls.section)

@@ -85,7 +85,7 @@ class Registry(Mapping[str, T]):
 
     @property
     def broken(self) -> dict[str, str]:
-        """Name -> reason of what cannot be used. A name can be here and be usable: where another package wanted it."""
+        """Name -> reason of parts that cannot be used. A usable name is here too if another package wanted it."""
         return {fault.name: f"{fault.reason} ({fault.origin})" for fault in self.faults}
 
     def origin(self, name: str) -> Origin:
@@ -118,7 +118,7 @@ class Registry(Mapping[str, T]):
         self._origins[name] = origin
 
     def discard(self, name: str) -> None:
-        """Forget a name, and what was wrong with it."""
+        """Forget a name, and its problem if it had one."""
         self._known.pop(name, None)
         self._origins.pop(name, None)
         self._faults = [fault for fault in self._faults if fault.name != name]

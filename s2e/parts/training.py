@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
-from s2e.parts.data import DATASETS
+from s2e.parts.data import DATASETS, NOISE, settings
 from s2e.parts.part import Part
 from s2e.parts.registry import PartRegistry
+from s2e.words.data import DataSpec
 from s2e.words.errors import Problem
 from s2e.words.fields import param
 from s2e.words.job import JobSpec
@@ -22,6 +23,10 @@ class MethodPart(Part):
     """Trains differently under another schedule R(t)."""
     needs: ClassVar[frozenset[str]] = frozenset()
     """Requirements: ``clean``, trusted samples."""
+    candidate: ClassVar[bool] = False
+    """Of another package: with its defaults it is a candidate of ``auto``, where a job names none."""
+    fitted: ClassVar[bool] = False
+    """A model that is fitted in one go: no network, no epochs, no schedule."""
 
     @classmethod
     def notes(cls) -> list[str]:
@@ -37,11 +42,52 @@ class MethodPart(Part):
     def rules(self, job: JobSpec) -> list[Problem]:
         return [*self.missing(job), *self.check(job)]
 
+    def suits(self, data: DataSpec) -> bool:  # noqa: ARG002
+        """False where it could be trained, but is worth no training that nobody asked for."""
+        return True
+
     def missing(self, job: JobSpec) -> list[Problem]:
         """The requirements that ``job`` does not meet."""
         if "clean" not in self.needs or job.data.n_clean:
             return []
         return [Problem("data.n_clean", 0, f">= 1 for method {self.name}, which learns from trusted samples")]
+
+
+@settings
+class FittedPart(MethodPart):
+    """A model that is fitted in one go. Its implementation is a :class:`s2e.methods.fitted.Fitted`, made from the part
+    itself; it is trained by comparisons and by ``auto``, beside networks."""
+
+    transition: str = param(
+        "none",
+        choices=("none", "corrected", "reweighted"),
+        doc="what is made of the noise's matrix T, known or estimated. none: nothing; corrected: predictions are "
+        "carried back through T; reweighted: so are those of three folds held out, and the model is fitted to what "
+        "each label then probably is",
+    )
+    max_rows: int = param(
+        10_000, ge=10, le=10_000_000, doc="most rows that it is fitted to: of more, a stratified share drawn anew"
+    )
+
+    fitted: ClassVar[bool] = True
+    trusts: ClassVar[tuple[str, ...]] = ("sklearn.",)
+    """Beginnings of the names of types that a file of such a model may hold."""
+
+    @classmethod
+    def notes(cls) -> list[str]:
+        return [*super().notes(), "no network: fitted in one go, in jobs that compare or choose"]
+
+    def rules(self, job: JobSpec) -> list[Problem]:
+        problems = super().rules(job)
+        if job.kind == "search":
+            problems.append(Problem("train.method", self.name, "a method of networks, or kind compare or auto"))
+        if self.transition != "none" and job.data.truth_is_known and not NOISE[job.data.noise.kind].has_matrix:
+            problems.append(Problem("train.params.transition", self.transition, "none: the noise has no known matrix"))
+        if job.data.noise.kind == "open_set":
+            problems.append(Problem("data.noise.kind", "open_set", f"only for methods of networks, not {self.name}"))
+        if job.train.revise in ("relabel", "soften"):
+            problems.append(Problem("train.revise", job.train.revise, f"none or drop for {self.name}"))
+        return problems
 
 
 class NetworkPart(Part):

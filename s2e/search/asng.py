@@ -85,7 +85,7 @@ class Asng(Relaxation):
         return replace(after, memory={**adapted(state.memory, way_D / length), "shared": shared})
 
     def _shared(self, state: SearchState, observations: Sequence[Observation]) -> dict[str, Any] | None:
-        """Whose networks go on: the best trial's; those of the round before where all failed; none after epoch T."""
+        """The trial whose networks go on: the best one; that of the round before if all failed; none after epoch T."""
         ranked = sorted((o for o in observations if not o.failed), key=lambda o: (o.objective, o.k))
         if not ranked:
             kept: dict[str, Any] | None = state.memory.get("shared")

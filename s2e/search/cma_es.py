@@ -53,12 +53,12 @@ class CmaEs(Relaxation):
         return SearchState(state.round + 1, state.theta, _dumped(optimizer))
 
     def _place(self, state: SearchState, k: int) -> Array:
-        """Where in the cube ask(state, k) lies: (X,)."""
+        """The place of ask(state, k) in the cube: (X,)."""
         seed = int(np.random.default_rng([self._seed, state.round, k]).integers(2**32))
         return np.asarray(self._optimizer(state.memory, MIN_TRIALS, seed).ask())
 
     def _place_of(self, state: SearchState, k: int, point: Point) -> Array:
-        """Where in the cube a told point lies: where it was asked, or a place of the point if it was another: (X,)."""
+        """The place of a told point in the cube: where it was asked, or else a place that maps to the point: (X,)."""
         asked_X = self._place(state, k)
         if self._point(asked_X) == point:
             return asked_X

@@ -94,7 +94,7 @@ class ModelNewton(Relaxation):
         )
 
     def init(self) -> SearchState:
-        """Round 0 with a uniform density, and what earlier jobs say of the surrogate: they are taken as related."""
+        """Round 0: a uniform density, and hyperparameters fitted to the earlier jobs, which are taken as related."""
         state = super().init()
         if self._earlier_features_WG is None:
             return state

@@ -1,4 +1,4 @@
-"""Stochastic relaxation: what all rules share that draw their points from p_theta (S2E section 3.2)."""
+"""Stochastic relaxation: the common part of all rules that draw their points from p_theta (S2E section 3.2)."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def _bracket(n_epochs: int, s: int, s_max: int) -> tuple[Rung, ...]:
 
 
 def cost(bracket: Sequence[Rung], n_epochs: int) -> Fraction:
-    """Full trainings that a bracket is worth, when what goes on is continued and not trained anew."""
+    """Full trainings that a bracket is worth, if survivors continue instead of starting over."""
     done, epochs = 0, 0
     for rung in bracket:
         epochs += rung.n_trials * (rung.n_epochs - done)

@@ -22,7 +22,7 @@ from s2e.search.surrogate import segment_means
 from s2e.testing.suite import Contract
 from s2e.words import Observation, Point, parse, to_json
 
-quick = settings(deadline=None, max_examples=30)
+unhurried = settings(deadline=None)
 unit = st.one_of(st.sampled_from([0.0, 1.0, 0.5, 1e-300]), st.floats(0, 1))
 
 
@@ -143,7 +143,7 @@ class SpaceContract(Contract):
 
 def _for_all(check: Callable[..., None], **values: st.SearchStrategy[Any]) -> None:
     """Run ``check`` on many draws of its arguments."""
-    quick(given(**values)(check))()
+    unhurried(given(**values)(check))()
 
 
 def _thetas(space: Space) -> st.SearchStrategy[np.ndarray]:

@@ -72,7 +72,7 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """What a member makes of labels that are not trusted, until it is given another rule."""
+    """A member's use of labels that are not trusted, until it is given another rule."""
 
     transition_CC: Matrix | None = None
     """T[i, j] = P(label j | class i); None: a label is taken as it is."""

@@ -36,7 +36,7 @@ def balanced_accuracy(trials: StackedTrials) -> list[float]:
 
 @torch.inference_mode()
 def noisy_likelihoods(trials: StackedTrials, data: DataSpec) -> list[float | None]:
-    """Of each stacked trial; None where validation labels are clean, or nobody knows their noise."""
+    """Of each stacked trial; None where validation labels are clean, or their noise is not known."""
     is_clean = data.validation_labels == "clean" or data.trusted_rows.n_validation > 0
     T_CC = None if is_clean else true_transition(data, trials.network.n_classes)
     label_KV = trials.seen.validation_label_KV

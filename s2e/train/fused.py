@@ -213,7 +213,7 @@ def _images(trials: StackedTrials, stored: torch.Tensor) -> Images:
 
 
 def _rows(trials: StackedTrials, order_MRB: torch.Tensor) -> torch.Tensor:
-    """Which stored image each sample is."""
+    """Index of the stored image behind each sample of an epoch [M, R, B]."""
     if trials.seen.image_row_KS is None:
         return order_MRB.contiguous()
     return pick_all(trials.seen.image_row_KS, order_MRB)

@@ -1,4 +1,4 @@
-"""A population trained, with what is kept of it: models, noise records, and checkpoints of trials that go on later."""
+"""Training a population and keeping its results: models, noise records, and checkpoints of trials that go on later."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ T = TypeVar("T")
 
 
 class Keeper(Protocol):
-    """Keeps what outlives a population."""
+    """Keeps the results that outlive a population."""
 
     def begin(self, population: Population) -> None:
         """The population is about to be trained."""
 
     def checkpoint(self, m: int, k: int) -> Checkpoint | None:
-        """Where trial k of round m stopped; None where that was not kept."""
+        """The state in which trial k of round m stopped; None where it was not kept."""
 
     def keep_checkpoint(self, trial: TrialSpec, checkpoint: Checkpoint) -> None:
         """A trial stopped that a later one may continue."""
 
     def unfinished(self, population: Population) -> Unfinished | None:
-        """Where the population is kept while it trains; None: nowhere."""
+        """The file in which the population is kept while it trains; None if it is not kept."""
 
     def keep_models(self, population: Population, end: PopulationEnd) -> tuple[TrialResult, ...]:
         """The results, each with the path of its model where that was kept."""
@@ -51,7 +51,7 @@ class NotKept:
 
 @dataclass(frozen=True)
 class Paused:
-    """The population has stopped between two epochs, and is kept: whoever trains it next goes on from there."""
+    """The population has stopped between two epochs, and is kept: the next trainer goes on from there."""
 
 
 def train_kept(

@@ -1,4 +1,4 @@
-"""What training itself says of every given label: how surely networks learned it, and what else they took it for.
+"""Margins of every given label, read off the training itself: how surely networks learned it, and their other guess.
 
 Nothing is computed for it: the logits are those of the training steps, each sample's once an epoch.
 

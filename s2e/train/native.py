@@ -21,7 +21,7 @@ from s2e.networks.library import EpochFields, OptimizerFields, PredictionFields,
 
 @dataclass(frozen=True)
 class Layer:
-    """One dense layer's tensors: value, and what the optimiser remembers of it (None where it remembers nothing)."""
+    """One dense layer's tensors: value, and the optimiser's moments of it (None if it has none)."""
 
     weight_GOI: torch.Tensor
     bias_GO: torch.Tensor
@@ -31,7 +31,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Move:
-    """How the optimiser moves a weight: Adam, or SGD with momentum where there are no betas."""
+    """The optimiser's update of a weight: Adam, or SGD with momentum if there are no betas."""
 
     step_size: float
     weight_decay: float

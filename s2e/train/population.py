@@ -64,12 +64,12 @@ class StackedTrials:
         )
         self.method: Method = METHODS[train.method].stored(train.params, dataset=population.data.name).make()
         self.trial = list(range(len(trials)))
-        """Which trial of the population each of the K stacked ones is; failed trials have left."""
+        """Index within the population of the trial behind each of the K stacked ones; failed trials have left."""
         self.init_seeds = [trial.init_seed for trial in trials]
         self.order_seeds = [trial.order_seed for trial in trials]
         self.shares_order = len(set(self.order_seeds)) == 1
         self.inputs = inputs_of(data, statistics)
-        """What turns new rows into samples: it goes with every model."""
+        """The encoder of new rows and the normalisation of samples; they go with every model."""
         self.augmentation = CropFlip(n_samples, self.draw) if train.augment == "crop_flip" else None
         self.keep_KT = torch.from_numpy(n_keep([trial.keep_rate for trial in trials], train.batch_size)).to(device)
         self.keep_rate_KT = torch.tensor([trial.keep_rate for trial in trials], dtype=torch.float64, device=device)
@@ -81,11 +81,14 @@ class StackedTrials:
             self.revised = Revised(population.data.audit, rows, device, softened=train.revise == "soften")
         self.t = 0
         self.label_KS = self.seen.label_KS
+        self.trusted_S = None if data.trusted is None else data.trusted[rows].to(device)
+        """Samples whose label is known to be right, where somebody says so of some."""
         self._revise()
         shape_KNS = (len(trials), self.method.n_networks, self.label_KS.shape[1])
         self.predicted_KNS = torch.full(shape_KNS, NEVER_SEEN, dtype=torch.int16, device=device)
         """The class each network predicted for each sample when it last trained on it."""
-        audits = not self.truth_is_known and population.data_share == 1 and train.revise == "none"
+        whole = population.data_share == 1 and train.revise == "none" and not population.data.trusted.refit
+        audits = not self.truth_is_known and whole
         self.margins = Margins(*shape_KNS, device) if audits else None
         """Of labels that somebody gave: the free part of their audit."""
         self.is_fused: bool | None = None
@@ -207,7 +210,7 @@ class StackedTrials:
 
     @torch.no_grad()
     def remember(self, index: torch.Tensor, logits_KNBC: torch.Tensor) -> None:
-        """Keep what the networks predict for the training samples ``index`` ([B] shared or [K, B])."""
+        """Keep the networks' predictions for the training samples ``index`` ([B] shared or [K, B])."""
         if self.margins is not None:
             self.margins.add(index, logits_KNBC, pick(self.label_KS, index))
         predicted_KNB = logits_KNBC.argmax(-1).to(self.predicted_KNS.dtype)
@@ -251,6 +254,7 @@ class StackedTrials:
             true_label_S=self.data.train.labels if self.seen.image_row_KS is None else self.seen.true_label_KS,
             transition_KCC=transition_KCC,
             init_seeds=tuple(self.init_seeds),
+            trusted_S=self.trusted_S,
             tensors=self.tensors,
         )
 

@@ -62,8 +62,8 @@ class Revised:
         self.softened = softened
 
     def sample(self, rng: np.random.Generator) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-        """Which of them have the likely label in an epoch: half of the chances each, so that over the epochs a sample
-        trains on both, as a soft label would."""
+        """Mask [R] of the revised rows that take their likely label in an epoch, each with chance one half: over the
+        epochs a sample trains on both labels, as it would on a soft one."""
         return rng.random(len(self.index_R)) < EVEN
 
     def labels(self, label_KS: torch.Tensor, draw: Draw) -> torch.Tensor:

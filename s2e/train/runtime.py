@@ -61,7 +61,7 @@ def _prepare_cuda() -> None:
 
 @lru_cache(maxsize=1)
 def _keep_freed_pages() -> None:
-    """Let glibc keep what a step frees for the next one: else the kernel zeroes the same pages again every step."""
+    """Let glibc keep the memory that a step frees for the next: else the kernel zeroes the same pages every step."""
     if not sys.platform.startswith("linux"):
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

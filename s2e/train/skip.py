@@ -45,7 +45,7 @@ class StepGuard:
 
     @torch.no_grad()
     def undo(self, skip_G: torch.Tensor) -> None:
-        """Give the networks ``skip_G`` back what they had; moments that the step created become zero again."""
+        """Undo the step for the networks ``skip_G``; moments that the step created become zero again."""
         before = {id(tensor): value for tensor, value in self._before}
         for tensor in self._stacked():
             skip = skip_G.view(-1, *[1] * (tensor.dim() - 1))

@@ -2,57 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-import torch
-
-from s2e.data.inputs import Inputs
 from s2e.labels.free import TrialMargins
 from s2e.outcome import result_of
 from s2e.train.checkpoint import Checkpoint, restore, take
 from s2e.train.ends import balanced_accuracy, noisy_likelihoods, with_ends
 from s2e.train.epoch import run_epoch
+from s2e.train.fitted import is_fitted, train_fitted
 from s2e.train.metrics import Measured
 from s2e.train.population import StackedTrials
 from s2e.train.runtime import flushed_denormals, prepare_process
+from s2e.train.told import NetworkShape as NetworkShape
+from s2e.train.told import PopulationEnd as PopulationEnd
+from s2e.train.told import PopulationEpoch as PopulationEpoch
 from s2e.words import EpochMetrics, Population, TrialResult, TrialSpec, numbers_of, replace
-
-
-@dataclass(frozen=True)
-class PopulationEpoch:
-    """One epoch: a row for each trial that is still training.
-
-    ``checkpoints()`` takes each trial of the population as it is now, None where it failed; it may be called until the
-    next epoch is asked for. Resumed from them, the trials end as if they had never stopped.
-    """
-
-    epochs: tuple[EpochMetrics, ...]
-    checkpoints: Callable[[], tuple[Checkpoint | None, ...]] = field(repr=False, compare=False)
-
-
-@dataclass(frozen=True)
-class NetworkShape:
-    """The input one image has, (D, H, W) or (F,), the values 0..``max_value`` it holds, and the number of classes C."""
-
-    input_shape: tuple[int, ...]
-    max_value: int
-    n_classes: int
-    inputs: Inputs = Inputs()
-    """What turns new rows into such samples."""
-
-
-@dataclass(frozen=True)
-class PopulationEnd:
-    """All trials ended. ``models[i]``: ``{"network0.<name>": tensor, ...}`` of trial i, None where it failed."""
-
-    results: tuple[TrialResult, ...]
-    models: tuple[dict[str, torch.Tensor] | None, ...]
-    network: NetworkShape
-    """With the network's name, enough to build it."""
-    margins: tuple[TrialMargins | None, ...] = ()
-    """What trial i says of labels that somebody gave; empty where the truth is known, or trainings are parts."""
 
 
 @dataclass
@@ -70,8 +36,11 @@ def train_population(
     ``start`` has a checkpoint for each trial, all after the same epoch: training goes on from there.
     A prefix ends after ``population.n_epochs_run`` epochs of the full run; its results are means over its own tail.
     A trial whose loss becomes NaN or infinite leaves at that epoch's end without a row; the others are not touched.
-    Raises SpecError or DataError for what cannot be trained here.
+    A model that is fitted in one go has one epoch. Raises SpecError or DataError for what cannot be trained here.
     """
+    if is_fitted(population):
+        yield from train_fitted(population, data_root)
+        return
     device, dtype = prepare_process(population.plan)
     trials = StackedTrials(population, device, dtype, data_root)
     progress = [_Progress(trial) for trial in population.trials]

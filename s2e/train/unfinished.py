@@ -1,4 +1,4 @@
-"""Where a population is while it trains, in a file: whoever trains it after a lost trainer goes on from there.
+"""The state of a population while it trains, in a file: a trainer that replaces a lost one goes on from there.
 
 Every trial's checkpoint in one file, named for all that the training depends on, so nothing else can be taken for it.
 The epochs that are done are in it too: they are told again, as if they had been trained again.
@@ -38,7 +38,7 @@ class Unfinished:
         """The first epoch this population trains itself; those before were trained by the trials it continues."""
 
     def load(self) -> list[Checkpoint] | None:
-        """Where it stopped; None where nothing, or nothing readable, was left."""
+        """The checkpoints at which it stopped; None if there is no file, or none that can be read."""
         if not self._path.exists():
             return None
         try:

@@ -39,7 +39,7 @@ class Items(Generic[T]):
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a job is. Totals are upper bounds until it has completed: a comparison may be decided early."""
+    """Progress of a job. Totals are upper bounds until it has completed: a comparison may be decided early."""
 
     trials_done: int
     trials_total: int
@@ -164,7 +164,7 @@ class TrialEpochs:
 
 @dataclass(frozen=True, kw_only=True)
 class LeasedTrial:
-    """A trial to be trained by whoever asked: R(t) for every epoch, and the lease to show with each report."""
+    """A trial that the caller is to train: R(t) for every epoch, and the lease to show with each report."""
 
     id: str
     round: int
@@ -207,7 +207,7 @@ class ReportedTrial:
 
 @dataclass(frozen=True)
 class Recommended:
-    """Which trial of the search has the recommended schedule."""
+    """The trial of the search that has the recommended schedule."""
 
     round: int
     k: int
@@ -228,7 +228,7 @@ class TrialSchedule:
 
 @dataclass(frozen=True)
 class TrialSchedules:
-    """Every trial's R(t), thinned to the same epochs; or what has changed of it."""
+    """Every trial's R(t), thinned to the same epochs; or only the trials that have changed."""
 
     epochs: tuple[int, ...]
     items: tuple[TrialSchedule, ...]
@@ -294,7 +294,7 @@ class ComparisonReport(StoredReport, CompareReport):
 
 @dataclass(frozen=True, kw_only=True)
 class JobLabel:
-    """What the audit says of one given label; columns as cleanlab names them."""
+    """The audit's verdict on one given label; columns as cleanlab names them."""
 
     id: str = param(doc="the row's own id, or its number in the file")
     is_label_issue: bool = param(doc="among the worst rows, as many as labels are estimated to be wrong")
@@ -354,6 +354,18 @@ class NamedProtocol(Named):
 
 
 @dataclass(frozen=True)
+class LogLine:
+    """A line of the log of a trial or a job. Of each try the last 200 that its trainer wrote are kept."""
+
+    at: datetime = param(doc="by the clock of the machine that wrote it")
+    attempt: int = param(doc="which try at the trial; 0 before the first, and in the log of a job")
+    level: str = param(doc="debug, info, warning, error or critical")
+    source: str = param(doc="the logger that a trainer wrote it with (print: standard output), or service: a state")
+    text: str = param(doc="without secrets; of a state, its reason")
+    trial_id: str | None = param(None, doc="of a state: which trial's; null: the job's, or a trainer's line")
+
+
+@dataclass(frozen=True)
 class NumberTables:
     """Every number of an epoch, of a trial, and of the rows of both kinds of report."""
 
@@ -365,7 +377,7 @@ class NumberTables:
 
 @dataclass(frozen=True)
 class Worker:
-    """A place that trains: what it has, and how many populations it trained when last seen."""
+    """A place that trains: its resources, and how many populations it trained when last seen."""
 
     name: str
     cpus: float

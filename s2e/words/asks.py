@@ -20,14 +20,14 @@ class SessionIn:
 
 @dataclass(frozen=True)
 class ChangeIn:
-    """What can be changed of a job that has been submitted."""
+    """The fields of a submitted job that can still be changed."""
 
     priority: int = param(ge=-100, le=100, doc="among the jobs of one owner, the highest has places first")
 
 
 @dataclass(frozen=True)
 class AskIn:
-    """How many trials, and for how long."""
+    """The number of trials to lease, and the length of the lease."""
 
     n_trials: int = param(1, ge=1, le=100, doc="most trials to lease")
     worker: str = param("", max_length=200, doc="a name of who trains, for people")

@@ -56,6 +56,11 @@ class CompareSpec:
         max_length=MOST_ENTRIES,
         doc="what is compared; the first is the baseline. Candidates of kind auto; none: a portfolio of methods",
     )
+    refit: bool | None = param(
+        None,
+        doc="of kind auto: trusted rows that chose among the candidates train too, in the comparison on fresh seeds; "
+        "null: they do",
+    )
     n_seeds: int = param(
         5, ge=2, le=100, doc="seeds (initial weights, data order, noise draw), the same for every entry"
     )

@@ -23,9 +23,10 @@ class NoiseSpec:
         names="noise",
         doc="none (the default for labels that are given or trusted); symmetric: uniform over the other classes; "
         "symmetric_inclusive: exactly noise_rate x S labels re-drawn over all classes; pair: the next class; "
-        "asymmetric: similar classes (mnist, cifar10, cifar100); matrix: the one given; human: CIFAR-N label sets "
-        "below the data root; open_set: images of another set replace exactly noise_rate x S of the images, labels "
-        "kept",
+        "asymmetric: similar classes (mnist, cifar10, cifar100); asymmetric_elr: the same as ELR's program flips them, "
+        "class after class; part_dependent, margin: by the features of each sample; matrix: the one given; "
+        "human: CIFAR-N label sets below the data root; open_set: images of another set replace exactly noise_rate x S "
+        "of the images, labels kept",
     )
     noise_rate: float = param(
         0.5,
@@ -49,6 +50,7 @@ class NoiseSpec:
         doc="asymmetric noise of cifar100: false: next class in blocks of five fine labels, as published figures have "
         "it; true: next class of the same superclass",
     )
+    margin_type: int = param(1, ge=1, le=3, doc="kind margin: which of its three polynomials")
     human_labels: str = param(
         "worse_label",
         names="human_labels",
@@ -90,7 +92,7 @@ class CsvSpec:
 
 @dataclass(frozen=True)
 class EstimatedNoise:
-    """How wrong given labels are, estimated without a true one before the first round."""
+    """The noise of given labels, estimated without a true one before the first round."""
 
     noise_rate: float = param(ge=0, lt=1, doc="share of wrong labels")
     low: float = param(ge=0, le=1, doc="95 % interval of noise_rate")
@@ -119,7 +121,7 @@ class AuditSpec:
 
 @dataclass(frozen=True)
 class TrustedRows:
-    """What becomes of the rows whose labels are known to be right."""
+    """Numbers of the rows whose labels are known to be right, by use."""
 
     n_test: int = param(0, ge=0, doc="trusted rows that test; 0: all test rows do, against the labels as given")
     n_validation: int = param(0, ge=0, doc="trusted rows that rank schedules; 0: the labels as given do")
@@ -153,6 +155,7 @@ class TrustedSpec:
         doc="trusted rows that rank schedules; null: a third of 150 and more, half of 100 and more, else none. The "
         "others train, as all do where none validates",
     )
+    refit: bool = param(False, doc="those that rank train too, once nothing is ranked any more; leave it out")
     counted: TrustedRows | None = param(None, doc="what became of them, counted before the first round; leave it out")
 
     @property
@@ -224,17 +227,17 @@ class DataSpec:
 
     @property
     def trusted_rows(self) -> TrustedRows:
-        """What became of the trusted rows, as far as they were counted; none where there are none."""
+        """Numbers of trusted rows, by use; zeros until they are counted, and where there are none."""
         return self.trusted.counted or TrustedRows()
 
     @property
     def truth_is_known(self) -> bool:
-        """False where nobody knows which labels are right, so that no number may rest on it."""
+        """False if nobody knows which labels are right, so that no number may rest on it."""
         return self.labels != "given"
 
     @property
     def accuracy_title(self) -> str:
-        """What accuracy on the test samples is, for people."""
+        """The name of accuracy on the test samples, for people: against true, trusted or given labels."""
         if self.truth_is_known:
             return "test accuracy"
         return f"accuracy against {'trusted' if self.trusted_rows.n_test else 'the given'} labels"

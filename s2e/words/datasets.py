@@ -1,4 +1,4 @@
-"""Data sets that a service keeps by name: what registers one, and what is known of it."""
+"""Data sets that a service keeps by name: the request that registers one, and its description."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class DatasetIn:
 
 @dataclass(frozen=True, kw_only=True)
 class RegisteredSet:
-    """A registered data set. A job names it in data.registered, and stores its fingerprint."""
+    """A registered data set. A job names it in data.registered, and keeps its fingerprint."""
 
     name: str
     kind: str

@@ -21,7 +21,7 @@ class S2EError(Exception):
 
 @dataclass(frozen=True)
 class Problem:
-    """One refused field: its dotted path, the value found, and what is allowed."""
+    """One refused field: its dotted path, its value, and the allowed values."""
 
     field: str
     value: Any
@@ -40,11 +40,11 @@ class SpecError(S2EError):
 
 
 class DataError(S2EError):
-    """A data set cannot be loaded, or does not fit what was asked."""
+    """A data set cannot be loaded, or does not fit the job."""
 
 
 class UnreadableError(S2EError):
-    """JSON that cannot be read: ``field`` is its dotted path, ``expected`` what should be there."""
+    """JSON that cannot be read: ``field`` is its dotted path, ``expected`` the shape it should have."""
 
     def __init__(self, expected: str, value: Any, field: str = "") -> None:
         self.expected, self.value, self.field = expected, value, field
@@ -65,7 +65,7 @@ class MissingExtraError(S2EError, ImportError):
 
 
 class SearchError(S2EError):
-    """A searcher cannot go on with what it was given."""
+    """A searcher cannot go on from the given state or results."""
 
 
 class TrialError(S2EError):

@@ -1,4 +1,4 @@
-"""What a check of a job on a worker measured, before its first round."""
+"""Measurements of a worker's check of a job, before its first round."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from s2e.words.fields import param
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A few steps of a population, and what they say of the whole job."""
+    """The measurements of a few steps of a population, and their forecast for the whole job."""
 
     worker: str = param(doc="the process that looked: host and process id")
     place: str = param("", doc="the worker it belongs to, as /workers names it")

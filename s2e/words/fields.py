@@ -114,7 +114,7 @@ def _parse(kind: Any, rules: Mapping[str, Any], data: Any, path: str, problems: 
 
 @functools.cache
 def _hints(cls: type) -> dict[str, Any]:
-    """Types of the fields; kept, because evaluating them anew is most of the time of a parse."""
+    """Types of the fields; cached, because evaluating them is most of the time of a parse."""
     return typing.get_type_hints(cls)
 
 

@@ -1,4 +1,4 @@
-"""What is told to other programs: webhooks, and the messages that they were sent."""
+"""Words about messages to other programs: webhooks, and their deliveries."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class WebhookIn:
 
 @dataclass(frozen=True, kw_only=True)
 class Webhook:
-    """An address that is told of jobs, without the secret: that is shown once, when it is made."""
+    """An address that receives messages about jobs, without its secret, which is shown once, when it is made."""
 
     id: str
     owner: str

@@ -50,7 +50,7 @@ class PlanSpec:
 
 @dataclass(frozen=True)
 class BudgetSpec:
-    """What a job may use up. With the first of them that is used up it ends, with the report of what was done.
+    """Limits on the resources of a job. The first limit reached ends the job, with a report of the work done by then.
 
     Trials and epochs are counted over the rounds, so where they end is a function of the job: a round that does not fit
     is not begun. The two times depend on the place; where they end is stored with the job.

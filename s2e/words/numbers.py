@@ -18,7 +18,7 @@ _BOUNDS: Mapping[str, dict[str, float]] = {"share": {"ge": 0, "le": 1}, "number"
 
 @dataclasses.dataclass(frozen=True)
 class Number:
-    """The meaning of a number, for whoever stores, sends or shows it."""
+    """The meaning of a number, for code that saves, sends or shows it."""
 
     name: str
     title: str
@@ -34,7 +34,7 @@ class Number:
     networks: bool
     """True if each network of a trial has one of its own beside their mean."""
     source: str
-    """Where a reported number comes from, as a path below TrialResult; empty: from its own field."""
+    """The path of a reported number below TrialResult; empty: its own field."""
     doc: str
 
 

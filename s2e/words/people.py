@@ -1,4 +1,4 @@
-"""Who may ask what: the scopes of keys, and what the API says about people."""
+"""The scopes of keys, and the API's words about people."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class NewKey(Key):
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Who asks, and how much of the quotas is used."""
+    """The owner and scopes of the caller, and how much of the quotas is used."""
 
     owner: str = param(doc="empty where the service has no keys")
     key_id: str | None = param(doc="null: the key of the settings, or none")

@@ -88,7 +88,7 @@ def _dataclass(cls: type, args: tuple[Any, ...]) -> Reader:
 
 
 def _reason(cls: type, readers: Sequence[tuple[str, Reader]], data: Mapping[str, Any]) -> UnreadableError:
-    """Why ``data`` is no ``cls``, found only when it is not: most of what is read is whole."""
+    """The reason why ``data`` is not a ``cls``, looked for only then: most data are whole."""
     required = {
         f.name
         for f in dataclasses.fields(cls)

@@ -208,7 +208,7 @@ class Report:
         doc="what mean and difference are of: validation accuracy where no re-training has a test accuracy",
     )
     accuracy: str = "test accuracy"
-    """What the accuracies of the rows are, in words: against true labels, or against given ones."""
+    """The name of the accuracies of the rows: against true labels, or against given ones."""
     kind: Literal["search"] = "search"
 
 
@@ -291,7 +291,7 @@ class CompareRow:
 
 @dataclass(frozen=True)
 class CompareReport:
-    """The end of a comparison; ``verdict`` claims what all paired differences together support."""
+    """The end of a comparison; ``verdict`` states the claim that all paired differences support together."""
 
     rows: tuple[CompareRow, ...]
     verdict: str

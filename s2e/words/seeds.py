@@ -1,4 +1,4 @@
-"""Where every random number comes from."""
+"""The source of every random number."""
 
 from __future__ import annotations
 

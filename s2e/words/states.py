@@ -24,7 +24,7 @@ TRIAL_TRANSITIONS: dict[str, frozenset[str]] = {
     "failed": frozenset({"pending"}),
     "cancelled": frozenset({"pending"}),
 }
-"""What had ended is ``pending`` again only by a retry of its failed job."""
+"""A trial that has ended returns to ``pending`` only by a retry of its failed job."""
 JOB_STATES = tuple(JOB_TRANSITIONS)
 TRIAL_STATES = tuple(TRIAL_TRANSITIONS)
 TRIAL_IN_FLIGHT = ("leased", "running")

@@ -18,7 +18,7 @@ from service.logs import REQUEST_ID, about
 log = logging.getLogger("s2e.access")
 _ID = re.compile("[0-9A-Za-z._-]{1,64}")
 QUIET = frozenset({"healthz", "readyz", "metrics"})
-"""What a machine asks every few seconds is logged only when it goes wrong."""
+"""Machines ask these every few seconds, so they are logged only when they go wrong."""
 
 
 class Access:

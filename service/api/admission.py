@@ -1,4 +1,4 @@
-"""What a job may cost at most, checked once at submission: every limit is a setting and is named in the refusal."""
+"""Limits on the size of a job, checked once at submission: every limit is a setting and is named in the refusal."""
 
 from __future__ import annotations
 

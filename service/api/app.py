@@ -105,5 +105,5 @@ def openapi_text() -> str:
 
 
 def _page(name: str) -> FileResponse:
-    """A page that browsers ask for anew, so that an update of the service is seen at once."""
+    """A page that browsers fetch again, so that an update of the service is seen at once."""
     return FileResponse(DASHBOARD / name, headers={"Cache-Control": "no-cache"})

@@ -1,8 +1,7 @@
 """The best bet on what has succeeded so far, kept by job: every reader of a running job asks for it again and again.
 
-What was read stays read: only trials that have succeeded since are. And where weighing them takes long, as with
-thousands, it is not done again before ten times as long while the job runs: what is told meanwhile is the best bet of a
-moment ago.
+Only trials that have succeeded since the last reading are read. Where weighing them takes long, as with thousands, they
+are weighed again only after ten times as long while the job runs. Until then readers get the best bet of a moment ago.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ class _Kept:
     tried: dict[Place, Tried] = field(default_factory=dict)
     last_end: datetime | None = None
     weighed: object = None
-    """What had succeeded when the best bet was found."""
+    """Number and last end of the trials that had succeeded when the best bet was weighed."""
     place: Place | None = None
     again_s: float = 0.0
 

@@ -1,4 +1,4 @@
-"""Who asks: the key of a request, or the session a browser got for one, looked up and remembered for a moment.
+"""Identifies callers: the key of a request, or a browser's session, is looked up and remembered for a moment.
 
 A key that is shown is always judged, also where none is needed. A key that was revoked or has expired is refused within
 ``REMEMBERED_S`` by every api process.
@@ -28,7 +28,7 @@ WRONG_KEYS, WRONG_KEYS_PER_S = 10, 0.2
 
 @dataclass(frozen=True)
 class Caller:
-    """Whoever sent a request."""
+    """The sender of a request."""
 
     owner: str
     key_id: str | None
@@ -43,21 +43,21 @@ class Caller:
 
 
 LOCAL = Caller("", None, frozenset(SCOPES))
-"""Whoever reaches a service without keys, which is this machine's users."""
+"""Anybody who reaches a service without keys: the users of this machine."""
 BOOTSTRAP = Caller("admin", None, frozenset(SCOPES))
-"""Whoever has the key of the settings."""
+"""Anybody who has the key of the settings."""
 
 
 @dataclass(frozen=True)
 class _Known:
-    """What the database said of a key."""
+    """A key as the database has it."""
 
     caller: Caller
     digest: str
 
 
 class Callers:
-    """Tells who asks. ``ring``: the key of the settings; None: whoever shows no key is let in."""
+    """Identifies callers. ``ring``: the key of the settings; None: callers without a key are let in."""
 
     def __init__(
         self, database: Database, ring: KeyRing | None, rate_per_s: float, now_s: Callable[[], float] = time.monotonic
@@ -75,11 +75,11 @@ class Callers:
         return self._ring is not None
 
     def judges(self, secret: str) -> bool:
-        """Whether a secret matters: where no key is needed, only one that is plainly a key of ours."""
+        """True if a secret is judged: any where a key is needed, and elsewhere only one that has the form of ours."""
         return self._ring is not None or secret.startswith(keys.PREFIX)
 
     async def of_request(self, request: HTTPConnection) -> Caller:
-        """Who sent a request to the API. Raises Unauthorized, TooMany."""
+        """The sender of a request to the API. Raises Unauthorized, TooMany."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         secret, cookie = token.strip() if scheme.lower() == "bearer" else "", request.cookies.get(COOKIE, "")
         if not self.judges(secret) and not cookie:
@@ -95,7 +95,7 @@ class Callers:
         return caller
 
     async def of_secret(self, secret: str, address: str) -> Caller | None:
-        """Whose secret this is; None: nobody's. Raises TooMany after many wrong ones from an address."""
+        """The owner of a secret; None: nobody. Raises TooMany after many wrong secrets from an address."""
         digest = keys.digest_of(secret)
         if digest not in self._good and (wait_s := self._wrong.wait_s(address)):
             raise TooMany("too many wrong keys came from your address; wait", wait_s)
@@ -128,7 +128,7 @@ class Callers:
         return open_session(bytes.fromhex(keys.digest_of(secret)), caller.key_id)
 
     async def still_may(self, caller: Caller) -> bool:
-        """Whether the key of somebody who was let in before is still good."""
+        """True if the key of a caller who was let in before is still good."""
         return caller.key_id is None or await self._of_id(caller.key_id) is not None
 
     async def _of_cookie(self, cookie: str) -> Caller | None:

@@ -18,8 +18,8 @@ from service.store import queries
 from service.store.models import Job
 
 LONG_S, PAUSE = 0.2, 10
-"""Where reading a curve takes long, as with thousands of trials, it is read again after ten times as long while the job
-runs: what is told meanwhile is the curve of a moment ago."""
+"""A curve that takes longer than LONG_S to read, as with thousands of trials, is read again after PAUSE times as long
+while the job runs. Until then readers get the curve of a moment ago."""
 MOST_KEPT = 64
 
 
@@ -66,12 +66,12 @@ def _read(session: Session, job: Job, metric: str, max_points: int) -> Curves:
     return Curves(metric=metric, epochs=tuple(epochs), items=items)
 
 
-def table(found: Curves) -> tuple[list[str], list[tuple[Any, ...]]]:
+def table(curves: Curves) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Head and rows of a table with a row for each label and epoch."""
     rows = [
         (curve.label, curve.n_trials, epoch, *point)
-        for curve in found.items
-        for epoch, *point in zip(found.epochs, curve.mean, curve.low, curve.high, strict=True)
+        for curve in curves.items
+        for epoch, *point in zip(curves.epochs, curve.mean, curve.low, curve.high, strict=True)
     ]
     return ["label", "n_trials", "epoch", "mean", "low", "high"], rows
 

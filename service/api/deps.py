@@ -46,7 +46,7 @@ def _write(request: Request, database: DatabaseDep) -> Iterator[Session]:
 
 
 def record_action(request: Request, session: Session) -> None:
-    """Who has changed what, in the transaction of the change; nothing for a request that changes nothing of its own."""
+    """Record the caller's change in its own transaction; nothing for a request that changes nothing of its own."""
     action = getattr(request.state, "action", None)
     if action is None:
         return

@@ -1,4 +1,4 @@
-"""The event stream of a job: what the table of events holds, sent as server-sent events until the job's end."""
+"""The event stream of a job: rows of the table of events, sent as server-sent events until the job's end."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ async def stream(
     key it was opened with."""
     ended = False
     while not stopping.is_set() and await _may(still_may):
-        found = await run_in_threadpool(_fetch, database, job_id, last_id)
-        for last_id, kind, data in found:
+        batch = await run_in_threadpool(_fetch, database, job_id, last_id)
+        for last_id, kind, data in batch:
             ended = ended or is_end(kind, data)
             yield ServerSentEvent(id=str(last_id), event=kind, data=data)
-        if len(found) == BATCH:
+        if len(batch) == BATCH:
             continue
         if ended:
             return

@@ -11,13 +11,14 @@ from s2e.tables import csv_text, parquet_bytes
 from s2e.words import MissingExtraError, Problem
 from service.errors import Invalid
 
-JSON, CSV, NDJSON, PARQUET, SAFETENSORS = "json", "csv", "ndjson", "parquet", "safetensors"
+JSON, CSV, NDJSON, PARQUET, SAFETENSORS, TEXT = "json", "csv", "ndjson", "parquet", "safetensors", "text"
 MEDIA_TYPES = {
     JSON: "application/json",
     CSV: "text/csv",
     NDJSON: "application/x-ndjson",
     PARQUET: "application/vnd.apache.parquet",
     SAFETENSORS: "application/octet-stream",
+    TEXT: "text/plain",
 }
 
 

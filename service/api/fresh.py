@@ -1,4 +1,4 @@
-"""Conditional requests: what is told of a job changes only with an event of it, so the newest event names its state."""
+"""Conditional requests: answers about a job change only with its events, so the newest event names its state."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def _job_out(job: Job, rounds_done: int, running_epochs: int, now: datetime) -> 
 
 
 def estimate_of(job: Job) -> Estimate | None:
-    """What the check of a job measured; None before it."""
+    """The measurements of a job's check; None before it."""
     return None if job.estimate is None else read(Estimate, job.estimate)
 
 

@@ -32,7 +32,7 @@ _Likely = Annotated[str | None, Query(max_length=200, description="only rows tha
 
 
 class Asked:
-    """Which labels a request wants, judged by what."""
+    """The labels that a request wants, and the kind of audit that judges them."""
 
     def __init__(
         self,
@@ -51,9 +51,9 @@ class Asked:
     ) -> None:
         self.score, self.given, self.likely, self.issues = score, given, likely, issues
 
-    def of(self, found: JobAudit) -> list[int]:
+    def of(self, audit: JobAudit) -> list[int]:
         """Places of these rows in the audit."""
-        places: list[int] = chosen_rows(found, self.given, self.likely, self.issues).tolist()
+        places: list[int] = chosen_rows(audit, self.given, self.likely, self.issues).tolist()
         return places
 
 
@@ -72,14 +72,14 @@ def _audit(root: Path, job_id: str, noise_rate: float, models: tuple[str, ...], 
     return audit_of_files(root, job_id, noise_rate, models, score)
 
 
-def page(found: JobAudit, asked: Asked, paging: Place) -> JobLabels:
+def page(audit: JobAudit, asked: Asked, paging: Place) -> JobLabels:
     """The labels behind the cursor, the worst first."""
-    places, after = asked.of(found), paging.after(int)
+    places, after = asked.of(audit), paging.after(int)
     following = [place for place in places if after is None or place > after[0]][: paging.limit + 1]
     cursor = paging.page(following, lambda place: (place,), lambda kept: kept).next_cursor
-    return replace(page_of(found, following, paging.limit), next_cursor=cursor, n_chosen=len(places))
+    return replace(page_of(audit, following, paging.limit), next_cursor=cursor, n_chosen=len(places))
 
 
-def table(found: JobAudit, asked: Asked, wanted: str, job_id: str) -> Response:
+def table(audit: JobAudit, asked: Asked, wanted: str, job_id: str) -> Response:
     """All rows that were asked for, as a file. Raises Invalid for Parquet without pyarrow."""
-    return table_answer(wanted, COLUMNS, table_rows(found, asked.of(found)), f"labels-{job_id}")
+    return table_answer(wanted, COLUMNS, table_rows(audit, asked.of(audit)), f"labels-{job_id}")

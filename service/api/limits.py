@@ -1,4 +1,4 @@
-"""Token buckets: how often one may ask. Kept by each api process for itself; who waits is told for how long."""
+"""Token buckets: limits on the rate of requests. Each api process keeps its own and tells callers how long to wait."""
 
 from __future__ import annotations
 

@@ -26,13 +26,13 @@ Fetch = Callable[[Session, int, Any], Sequence[Row]]
 
 
 class Listing(Generic[Shown]):
-    """How a request wants a list of ``Shown``."""
+    """A request's wishes for a list of ``Shown``: its page, its fields, and whether as lines."""
 
     def __init__(self, place: Place, wanted: tuple[str, ...] | None, lines: bool, response: Response) -> None:
         self.place, self.wanted, self._lines, self._response = place, wanted, lines, response
 
     def wants(self, *names: str) -> bool:
-        """Whether any of these fields is asked for."""
+        """True if any of these fields is asked for."""
         return self.wanted is None or any(name in self.wanted for name in names)
 
     def answer(

@@ -1,4 +1,4 @@
-"""Numbers for Prometheus: what this process served, counted as it goes; what the service does, read when asked."""
+"""Numbers for Prometheus: requests, counted as they are served; and the state of the database, read when asked."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Metrics:
 
 
 class _Stored:
-    """What the database says."""
+    """Metrics read from the database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

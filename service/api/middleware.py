@@ -1,4 +1,4 @@
-"""Pure ASGI middleware: who may ask (auth), how much (body limit), and what a browser is told (security headers)."""
+"""Pure ASGI middleware: authentication, the limit of bodies, and security headers for browsers."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def _allow_fewer_fields(operation: dict[str, Any]) -> None:
 
 
 def _refusals(path: str, verb: str, operation: dict[str, Any]) -> list[int]:
-    """The refusals that an operation may answer with: by who asks, by how, by what is sent, and by what is stored."""
+    """The refusals of an operation, by caller, method, body and stored data."""
     statuses = {403, 413, 500, 503}  # another site's page, too large a body, a bug, a database that is away
     statuses |= {400, 431}  # headers given twice, or too large
     if path.startswith("/api/") or path == "/metrics":

@@ -23,7 +23,7 @@ Cursor = Annotated[str | None, Query(max_length=800, description="next_cursor of
 
 
 class Place:
-    """Where a request wants a list to go on."""
+    """The place in a list from which a request wants the next page."""
 
     def __init__(self, limit: Limit = 50, cursor: Cursor = None) -> None:
         self.limit = limit

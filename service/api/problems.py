@@ -115,7 +115,7 @@ def _methods(app: FastAPI, path: str) -> list[str]:
 
 
 async def _database_error(request: Request, error: Exception) -> Response:
-    """An outage is no bug: the request changed nothing, and may be sent again."""
+    """An outage is not a bug: the request changed nothing, and may be sent again."""
     reason = reason_of(error)
     if reason is None:
         return await _internal(request, error)
@@ -124,7 +124,7 @@ async def _database_error(request: Request, error: Exception) -> Response:
 
 
 def unavailable(error: Exception) -> ServiceError:
-    """What is told of an error of the database."""
+    """The answer to an error of the database: 503 for an outage, 500 for a bug of ours."""
     reason = reason_of(error)
     if reason is None:
         log.error("unhandled error of the database", exc_info=error)

@@ -34,7 +34,7 @@ _FILE_NAME = re.compile(r"[\w][\w .()+-]{0,119}", re.ASCII)
 
 
 def section_of(asked: DatasetIn) -> dict[str, Any]:
-    """The section ``data`` of a job that names the set, complete. Raises SpecError for what no job could use."""
+    """The section ``data`` of a job that names the set, complete. Raises SpecError for a set that no job could use."""
     problems = []
     if not re.fullmatch(REGISTERED_NAME, asked.name) or asked.name in DATASETS:
         taken = f"the package has a data set {asked.name}" if asked.name in DATASETS else REGISTERED_NAME
@@ -52,8 +52,8 @@ def section_of(asked: DatasetIn) -> dict[str, Any]:
 
 
 def look(section: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    """What a process of its own sees in the data. Raises SpecError for data that cannot train, Conflict where this
-    service cannot look."""
+    """Facts about the data, read by a process of its own. Raises SpecError for data that cannot train, Conflict where
+    this service cannot look."""
     question = json.dumps({"data": section, "data_root": str(data_root(settings))})
     # -P: nothing in the folder the service was started in stands in for this package
     command = [sys.executable, "-P", "-m", "s2e.data.own.look"]
@@ -135,7 +135,7 @@ def with_registered(session: Session, body: Any) -> Any:
 
 
 def new_upload(settings: Settings, name: str) -> Path:
-    """A place for a file that is being sent, in a folder of its own. Raises SpecError for a name that is no plain one,
+    """A path for a file that is being sent, in a folder of its own. Raises SpecError for a name that is not plain,
     Conflict where nothing can be written."""
     if not _FILE_NAME.fullmatch(name) or ".." in name:
         raise SpecError(Problem("name", name[:80], "a plain file name, such as flowers.zip"))
@@ -148,7 +148,7 @@ def new_upload(settings: Settings, name: str) -> Path:
 
 
 def finish_upload(settings: Settings, file: Path) -> Upload:
-    """Unpack an archive. Raises SpecError for what is refused, and leaves nothing of it behind."""
+    """Unpack an archive. Raises SpecError for one that is refused, and leaves nothing of it behind."""
     root = data_root(settings)
     try:
         require_no_pickle(file)

@@ -1,4 +1,4 @@
-"""Use case: what a job ended with."""
+"""Use case: the report of a finished job."""
 
 from __future__ import annotations
 

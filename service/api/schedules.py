@@ -1,4 +1,4 @@
-"""Use cases of schedules: what is recommended so far, and R(t) of every trial."""
+"""Use cases of schedules: the recommendation so far, and R(t) of every trial."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Place = tuple[int, int]
 
 
 def recommended(session: Session, job: Job) -> Recommended | None:
-    """The recommended schedule's trial: the report's, or the best bet on what has succeeded so far."""
+    """The recommended schedule's trial: the report's, or the best bet on the trials that have succeeded so far."""
     if not recommends(job):
         return None
     place: Place | None

@@ -49,7 +49,7 @@ def undeclared(routes: Iterable[APIRoute]) -> list[str]:
 
 
 async def caller_of(request: Request) -> Caller:
-    """Who asks, as the gate has found out."""
+    """The caller, as the gate has identified it."""
     caller: Caller = request.state.caller
     return caller
 

@@ -1,4 +1,4 @@
-"""The API process: uvicorn around the application, ended within three seconds whoever is still listening."""
+"""The API process: uvicorn around the application, ended within three seconds even with open connections."""
 
 from __future__ import annotations
 

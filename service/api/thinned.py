@@ -23,7 +23,7 @@ from service.store import queries
 from service.store.models import Job
 
 MOST_CHANGES = 2_000
-"""Events behind which a reader is sent everything anew."""
+"""More events than this since the reader's last answer: it is sent everything again."""
 ITEMS = 200
 """Trials of a piece of an answer."""
 MOST_BYTES = 64 * 2**20
@@ -96,7 +96,7 @@ def _item(row: Row[Any], keep_rate: str) -> str:
 
 
 def _texts(session: Session, wanted: Wanted, ids: Sequence[str], epochs: Sequence[int]) -> Texts:
-    """The schedules of these trials as JSON; one reader writes what is missing, and the others wait for it."""
+    """The schedules of these trials as JSON; one reader writes the missing ones, and the others wait for it."""
     digits = wanted[2]
     with _kept.lock:
         texts = _kept.of(wanted)

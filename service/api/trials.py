@@ -87,7 +87,7 @@ def model_file(root: Path, trial: Trial, wanted: str) -> Path:
 
 
 def _network_series(rows: Sequence[Epoch]) -> tuple[dict[str, Numbers], ...]:
-    """Each network's curves from what every epoch has of it; an epoch may have none."""
+    """The curves of each network; None at epochs without numbers of it."""
     of_epochs = [row.networks or [] for row in rows]
     blank: list[float | None] = [None] * len(NETWORK_NUMBERS)
     return tuple(

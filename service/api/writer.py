@@ -1,4 +1,4 @@
-"""The one writer of an api process for what external trainers ask and tell: what waits together is committed together.
+"""The one writer of an api process for asks and reports of external trainers: those that wait are committed together.
 
 While one batch is written, the next one gathers. So the cost of a transaction is shared the more, the busier the
 service is, and nobody waits for a lock that another request of the same process holds.
@@ -21,7 +21,7 @@ from service.store.together import reports_together
 MOST_TOGETHER = 128
 """Orders of one transaction."""
 MOST_WAITING = 512
-"""Orders that wait; whoever comes then is told to come again."""
+"""Orders that may wait; further ones are told to come back later."""
 log = logging.getLogger(__name__)
 Outcome = Answer | Exception
 
@@ -36,7 +36,7 @@ class Writer:
         self._drain: asyncio.Task[None] | None = None
 
     async def carry_out(self, order: Order) -> Answer:
-        """The answer, once it is committed. Raises what the store raises, and Unavailable when too many wait."""
+        """The answer, once it is committed. Raises the database's errors, and Unavailable when too many wait."""
         if len(self._waiting) >= self._most_waiting:
             raise Unavailable(f"{len(self._waiting)} reports wait to be written; nothing was changed, send it again")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()

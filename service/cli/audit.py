@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from s2e.client.http import DEFAULT_URL, S2EClient
+from s2e.address import DEFAULT_URL
 from s2e.extras import needs
-from s2e.labels.rerun import revised_job
-from s2e.local import spec_of
-from s2e.tables import csv_text, parquet_bytes
-from s2e.words import to_json
-from s2e.words.answers import JobLabels
-from service.cli.data import progress_bar
-from service.cli.options import AsJson, DataRoot, Key, Url, out
+from service.cli.options import AsJson, DataRoot, Key, Url, out, print_json, progress_bar, service_at
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from s2e.words.answers import JobLabels
 
 
 class Score(StrEnum):
-    """Which trainings judge."""
+    """Kinds of audits, by the trainings that judge."""
 
     cross_fitted = "cross_fitted"
     free = "free"
@@ -80,21 +76,23 @@ def audit(
     elif Path(job).is_file():
         if rerun is not None:
             raise typer.BadParameter("--rerun needs the id of a finished job")
-        found = _cross_fitted(Path(job), data_root)
-        _save_here(found, save, given, likely, issues)
-        shown = _page_of(found, n, given, likely, issues)
+        job_audit = _cross_fitted(Path(job), data_root)
+        _save_here(job_audit, save, given, likely, issues)
+        shown = _page_of(job_audit, n, given, likely, issues)
     else:
         asked: dict[str, Any] = {"score": score and score.value, "given": given, "likely": likely, "issues": issues}
-        with S2EClient(url, key) as client:
+        with service_at(url, key) as client:
             shown = client.worst_labels(job, n, **asked)
             if save is not None:
                 client.save_labels(job, save, **asked)
             if rerun is not None:
+                from s2e.labels.rerun import revised_job
+
                 again = client.submit(revised_job(client.job(job).spec, job, n=worst, n_seeds=rerun))
                 typer.echo(again.id)
                 return
     if as_json:
-        typer.echo(json.dumps(to_json(shown), indent=1))
+        print_json(shown)
         return
     _print(shown, out())
     if save is not None:
@@ -103,6 +101,8 @@ def audit(
 
 def _cross_fitted(file: Path, data_root: Path | None) -> Any:
     """The audit of the labels a job file trains on, by five folds."""
+    from s2e.local import spec_of
+
     spec = spec_of(file)
     root = None if data_root is None else str(data_root)
     with needs("train"):
@@ -117,27 +117,30 @@ def _of_folder(folder: Path, score: str | None, save: Path | None, n: int, asked
     """The audit of a job that s2e search has run, from its folder."""
     from s2e.labels.job_audit import audit_of_folder
 
-    found = audit_of_folder(folder, score)
-    _save_here(found, save, *asked)
-    return _page_of(found, n, *asked)
+    job_audit = audit_of_folder(folder, score)
+    _save_here(job_audit, save, *asked)
+    return _page_of(job_audit, n, *asked)
 
 
-def _save_here(found: Any, save: Path | None, *asked: Any) -> None:
+def _save_here(job_audit: Any, save: Path | None, *asked: Any) -> None:
     from s2e.labels.job_audit import COLUMNS, chosen_rows, table_rows
+    from s2e.tables import csv_text, parquet_bytes
 
     if save is not None:
-        rows = table_rows(found, chosen_rows(found, *asked).tolist())
+        rows = table_rows(job_audit, chosen_rows(job_audit, *asked).tolist())
         is_parquet = save.suffix == ".parquet"
         save.write_bytes(parquet_bytes(COLUMNS, rows) if is_parquet else csv_text(COLUMNS, rows).encode())
 
 
-def _page_of(found: Any, n: int, *asked: Any) -> JobLabels:
+def _page_of(job_audit: Any, n: int, *asked: Any) -> JobLabels:
     from s2e.labels.job_audit import chosen_rows, page_of
 
-    return page_of(found, chosen_rows(found, *asked).tolist(), n)
+    return page_of(job_audit, chosen_rows(job_audit, *asked).tolist(), n)
 
 
 def _print(shown: JobLabels, console: Console) -> None:
+    from rich.table import Table
+
     judges = f"{shown.n_trainings} trainings of the job" if shown.n_trainings else "networks that did not train on them"
     console.print(
         f"{shown.n_rows} labels judged by {judges}; {shown.n_issues} are taken to be wrong. {shown.note[:1].upper()}"

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
 
 from s2e.extras import needs
-from s2e.local import spec_of
-from s2e.words import to_json
-from service.cli.options import DataRoot, JobFile
+from service.cli.options import DataRoot, JobFile, out, print_json, progress_bar
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from s2e.labels.verdict import NoiseEstimate
 
 N_LARGEST = 10
@@ -39,6 +35,9 @@ def estimate(
     Prints the noise rate to use as tau, which classes are confused, and what speaks against the estimate. No clean
     label is looked at. Ends with an error where the noise cannot be told from classes that are hard to tell apart.
     """
+    from s2e.local import spec_of
+    from s2e.words import to_json
+
     spec = spec_of(file)
     with needs("train"):
         from s2e.labels.job import job_samples
@@ -58,15 +57,9 @@ def estimate(
     known = spec.data.truth_is_known and spec.data.noise.kind != "none"
     realised = float((job.samples.label_S != job.true_label_S).mean()) if known else None
     if as_json:
-        typer.echo(json.dumps(to_json(fit.estimate) | {"realised_noise_rate": realised}, indent=1))
+        print_json(to_json(fit.estimate) | {"realised_noise_rate": realised})
     else:
-        _print(fit.estimate, realised, Console(highlight=False))
-
-
-def progress_bar() -> Progress:
-    """A bar on standard error, so that --json can be piped; gone when the work is done."""
-    console = Console(stderr=True)
-    return Progress(console=console, transient=True, disable=not console.is_terminal)
+        _print(fit.estimate, realised, out())
 
 
 def _print(estimated: NoiseEstimate, realised: float | None, console: Console) -> None:
@@ -82,6 +75,8 @@ def _print(estimated: NoiseEstimate, realised: float | None, console: Console) -
     if estimated.kind == "symmetric":
         console.print("symmetric: a matrix predicts labels of other rows no better than one rate for all")
     else:
+        from rich.table import Table
+
         confusions = Table("class", "labelled", "share", title="largest confusions")
         for i, j, share in _largest(estimated.transition):
             confusions.add_row(str(i), str(j), f"{share:.3f}")

@@ -11,7 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from s2e.client.http import DEFAULT_URL, S2EClient
+from s2e.address import DEFAULT_URL
+from s2e.client.http import S2EClient
 from s2e.data.root import DATA_ROOT_VARIABLE
 from s2e.words import Problem, SpecError, to_json
 from s2e.words.datasets import RegisteredSet
@@ -19,15 +20,10 @@ from service.cli.options import AsJson, Key, Url, out
 
 MOST_CLASSES = 20
 """Classes that are printed; --json has all."""
-data = typer.Typer(help="Register data sets of your own, list them, look at one.", no_args_is_help=True)
+app = typer.Typer()
 
 
-def register(app: typer.Typer) -> None:
-    """Add these commands to the command line."""
-    app.add_typer(data, name="data", rich_help_panel="Jobs")
-
-
-@data.command("add")
+@app.command("add")
 def add(
     name: Annotated[str, typer.Argument(help="Its name: jobs say data.registered = NAME.")],
     path: Annotated[
@@ -64,7 +60,7 @@ def add(
     _print(kept, as_json)
 
 
-@data.command("show")
+@app.command("show")
 def show(
     name: Annotated[str, typer.Argument(help="As 's2e data list' shows it.")],
     as_json: AsJson = False,
@@ -76,7 +72,7 @@ def show(
         _print(client.dataset(name), as_json)
 
 
-@data.command("list")
+@app.command("list")
 def list_(as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """List registered data sets."""
     with S2EClient(url, key) as client:

@@ -11,18 +11,13 @@ import typer
 from s2e.extras import needs
 from service.cli.options import NotReadyError
 
-db = typer.Typer(help="Copy the database, or back it up.", no_args_is_help=True)
+app = typer.Typer()
 From = Annotated[
     str | None, typer.Option("--from", help="URL of the database to copy; S2E_DATABASE_URL, or that of S2E_HOME.")
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Add these commands to the command line."""
-    app.add_typer(db, name="db", rich_help_panel="The service")
-
-
-@db.command("copy")
+@app.command("copy")
 def copy(
     to: Annotated[str, typer.Option(help="URL of an empty database: sqlite:///FILE or postgresql://USER@HOST/NAME.")],
     source: From = None,
@@ -35,7 +30,7 @@ def copy(
     typer.echo("done; set S2E_DATABASE_URL to the new database and start the service")
 
 
-@db.command("backup")
+@app.command("backup")
 def backup(
     file: Annotated[Path, typer.Argument(help="Where to write it; must not be there yet.")], source: From = None
 ) -> None:

@@ -9,13 +9,14 @@ from typing import Annotated
 
 import typer
 
-from s2e.client.http import DEFAULT_URL, S2EClient
+from s2e.address import DEFAULT_URL
+from s2e.client.http import S2EClient
 from s2e.extras import needs
 from s2e.words import DataError
 from service.cli.options import Key, Url
 from service.cli.reports import models_of
 
-groups = typer.Typer(help="Take a trained network away.", no_args_is_help=True)
+app = typer.Typer()
 
 
 class Format(StrEnum):
@@ -26,12 +27,7 @@ class Format(StrEnum):
     onnx = "onnx"
 
 
-def register(app: typer.Typer) -> None:
-    """Add these commands to the command line."""
-    app.add_typer(groups, name="export", rich_help_panel="Jobs")
-
-
-@groups.command("model")
+@app.command("model")
 def model(
     job: Annotated[
         str,

@@ -7,21 +7,17 @@ from typing import Annotated
 
 import typer
 
-from s2e.client.http import DEFAULT_URL, S2EClient
+from s2e.address import DEFAULT_URL
+from s2e.client.http import S2EClient
 from s2e.words import to_json
 from s2e.words.hooks import HOOK_STATES
 from service.cli.options import FAILED, AsJson, Key, Url
 
-webhooks = typer.Typer(help="Let other programs be told when a job changes.", no_args_is_help=True)
+app = typer.Typer()
 HookId = Annotated[str, typer.Argument(metavar="ID", help="The webhook's id, as 's2e webhooks list' shows it.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add these commands to the command line."""
-    app.add_typer(webhooks, name="webhooks", rich_help_panel="Jobs")
-
-
-@webhooks.command("add")
+@app.command("add")
 def add(
     address: Annotated[str, typer.Argument(metavar="URL", help="Where messages are posted to.")],
     state: Annotated[
@@ -40,7 +36,7 @@ def add(
     typer.echo(f"webhook {made.id}; try it: s2e webhooks test {made.id}", err=True)
 
 
-@webhooks.command("list")
+@app.command("list")
 def list_(as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """List webhooks."""
     with S2EClient(url, key) as client:
@@ -52,7 +48,7 @@ def list_(as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> N
         typer.echo(f"{hook.id}  {hook.owner or '-'}  {hook.url}  {' '.join(hook.states)}")
 
 
-@webhooks.command("test")
+@app.command("test")
 def send_test(webhook_id: HookId, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """Send a message now. Exit code 1 if it was not taken."""
     with S2EClient(url, key) as client:
@@ -62,7 +58,7 @@ def send_test(webhook_id: HookId, url: Url = DEFAULT_URL, key: Key = None) -> No
         raise typer.Exit(FAILED)
 
 
-@webhooks.command("log")
+@app.command("log")
 def log(webhook_id: HookId, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """Print the newest messages to a webhook, and what came of them."""
     with S2EClient(url, key) as client:
@@ -71,7 +67,7 @@ def log(webhook_id: HookId, url: Url = DEFAULT_URL, key: Key = None) -> None:
             typer.echo(f"{one.created_at:%Y-%m-%d %H:%M:%S}  {what}  {one.outcome}  {one.n_tries} tries  {one.answer}")
 
 
-@webhooks.command("remove")
+@app.command("remove")
 def remove(webhook_id: HookId, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """Tell an address nothing more."""
     with S2EClient(url, key) as client:

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from s2e.client.http import DEFAULT_URL, S2EClient
-from s2e.jobfile import read_job_file
-from s2e.parts import KINDS
-from s2e.words import to_json
-from s2e.words.answers import Job
-from service.cli import terminal
-from service.cli.options import FAILED, INTERRUPTED, AsJson, JobFile, JobId, Key, Url, out
-from service.cli.reports import draw_report, models_of
-from service.cli.saving import save_report
+from s2e.address import DEFAULT_URL
+from service.cli.options import FAILED, INTERRUPTED, AsJson, JobFile, JobId, Key, Url, out, print_json, service_at
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from s2e.client.http import S2EClient
+    from s2e.words.answers import Job
 
 _PANEL = "Jobs"
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    for function in (submit, jobs, show, watch, report, model, cancel, pause, resume, retry, priority, delete):
+    for function in (submit, jobs, show, watch, logs, report, model, cancel, pause, resume, retry, priority, delete):
         app.command(rich_help_panel=_PANEL)(function)
 
 
@@ -40,8 +37,10 @@ def submit(
 
     Example: s2e submit examples/digits.toml --watch
     """
+    from s2e.jobfile import read_job_file
+
     data = read_job_file(file)
-    with S2EClient(url, key) as client:
+    with service_at(url, key) as client:
         job = client.submit(data)
         typer.echo(job.id)
         if watch:
@@ -51,6 +50,8 @@ def submit(
 
 def _watch(client: S2EClient, job_id: str) -> int:
     """Follow a job to its end and print its report; the exit code."""
+    from service.cli import terminal
+
     console = out()
     try:
         job = terminal.watch(client, job_id, console)
@@ -67,6 +68,9 @@ def _watch(client: S2EClient, job_id: str) -> int:
 
 def print_report(client: S2EClient, job_id: str, console: Console) -> None:
     """The report of a job of either kind, and how to fetch the files it names."""
+    from service.cli import terminal
+    from service.cli.reports import draw_report, models_of
+
     report = client.any_report(job_id)
     draw_report(report, console)
     models = [(name, f"s2e model {report.models[path]}") for name, path in models_of(report) if path in report.models]
@@ -81,22 +85,26 @@ def jobs(
     key: Key = None,
 ) -> None:
     """List jobs, newest first."""
-    with S2EClient(url, key) as client:
+    with service_at(url, key) as client:
         listed = list(client.jobs(state))
     if as_json:
-        typer.echo(json.dumps(to_json(listed), indent=1))
+        print_json(listed)
     else:
-        out().print(terminal.jobs_table(listed))
+        from service.cli.terminal import jobs_table
+
+        out().print(jobs_table(listed))
 
 
 def show(job_id: JobId, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """Show a job: its state, its progress, and the schedule recommended so far."""
-    with S2EClient(url, key) as client:
+    with service_at(url, key) as client:
         job = client.job(job_id)
         schedule = client.schedule(job_id) if _recommends(job) else None
     if as_json:
-        typer.echo(json.dumps(to_json(job), indent=1))
+        print_json(job)
         return
+    from service.cli import terminal
+
     console = out()
     terminal.show_job(console, job)
     if schedule is None or not schedule.keep_rate:
@@ -110,14 +118,38 @@ def show(job_id: JobId, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Ke
 
 def _recommends(job: Job) -> bool:
     """True if the job ends with a schedule; False for a kind that only another release knows."""
+    from s2e.parts import KINDS
+
     kind = str(job.spec.get("kind"))
     return kind in KINDS and KINDS[kind].recommends
 
 
 def watch(job_id: JobId, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """Follow a job to its end and print its report."""
-    with S2EClient(url, key) as client:
+    with service_at(url, key) as client:
         raise typer.Exit(_watch(client, job_id))
+
+
+def logs(
+    of: Annotated[str, typer.Argument(metavar="ID", help="A trial's id, or a job's.")],
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+) -> None:
+    """Print the log of a trial: what its trainers logged, and why a try ended. Of a job: states and losses."""
+    from s2e.client.errors import NotFound
+    from service.cli.terminal import log_line
+
+    with service_at(url, key) as client:
+        try:
+            lines = list(client.logs(of))
+        except NotFound:
+            lines = list(client.job_logs(of))
+    if as_json:
+        print_json(lines)
+        return
+    for line in lines:
+        typer.echo(log_line(line))
 
 
 def report(
@@ -130,15 +162,23 @@ def report(
     key: Key = None,
 ) -> None:
     """Print what a job ended with: the recommended R(t) and the comparison on the same seeds. --save fetches files."""
-    with S2EClient(url, key) as client:
+    with service_at(url, key) as client:
         if as_json:
-            typer.echo(json.dumps(to_json(client.any_report(job_id)), indent=1))
+            print_json(client.any_report(job_id))
         elif save is None:
             print_report(client, job_id, out())
         if save is not None:
-            saved = save_report(client, job_id, save)
-            if not as_json:
-                terminal.print_places(out(), saved)
+            _save(client, job_id, save, quiet=as_json)
+
+
+def _save(client: S2EClient, job_id: str, folder: Path, *, quiet: bool) -> None:
+    """Fetch a report's files, and say where they are unless only JSON is to be printed."""
+    from service.cli.saving import save_report
+    from service.cli.terminal import print_places
+
+    saved = save_report(client, job_id, folder)
+    if not quiet:
+        print_places(out(), saved)
 
 
 def model(
@@ -148,31 +188,31 @@ def model(
     key: Key = None,
 ) -> None:
     """Fetch the trained networks of a trial, and what they are; s2e.load_model(path) gives a plain torch module."""
-    with S2EClient(url, key) as client:
+    with service_at(url, key) as client:
         typer.echo(client.save_model(trial_id, folder))
 
 
 def cancel(job_id: JobId, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """End a job. What it has found stays."""
-    with S2EClient(url, key) as client:
+    with service_at(url, key) as client:
         typer.echo(client.cancel(job_id).state)
 
 
 def pause(job_id: JobId, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """Start nothing more of a job; what trains stops at its next epoch, and goes on from there when it is resumed."""
-    with S2EClient(url, key) as client:
+    with service_at(url, key) as client:
         typer.echo(client.pause(job_id).state)
 
 
 def resume(job_id: JobId, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """Go on with a paused job."""
-    with S2EClient(url, key) as client:
+    with service_at(url, key) as client:
         typer.echo(client.resume(job_id).state)
 
 
 def retry(job_id: JobId, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """Try a failed job again. What ended well is kept; only what failed is trained."""
-    with S2EClient(url, key) as client:
+    with service_at(url, key) as client:
         typer.echo(client.retry(job_id).state)
 
 
@@ -183,7 +223,7 @@ def priority(
     key: Key = None,
 ) -> None:
     """Give a job another priority among those of its owner. (For a negative one: s2e priority ID -- -5)"""
-    with S2EClient(url, key) as client:
+    with service_at(url, key) as client:
         typer.echo(client.change(job_id, value).priority)
 
 
@@ -194,7 +234,7 @@ def delete(
     key: Key = None,
 ) -> None:
     """Delete a job that has ended: its rows, curves and models. Nothing brings them back."""
-    with S2EClient(url, key) as client:
+    with service_at(url, key) as client:
         job = client.job(job_id)
         if not yes:
             typer.confirm(f"Delete {job.name or 'the unnamed job'} ({job.state}) and all its files?", abort=True)

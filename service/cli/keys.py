@@ -1,4 +1,4 @@
-"""The commands about people: keys, and who changed what."""
+"""The commands about people: keys, and the audit log."""
 
 from __future__ import annotations
 
@@ -8,21 +8,17 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from s2e.client.http import DEFAULT_URL, S2EClient
+from s2e.address import DEFAULT_URL
+from s2e.client.http import S2EClient
 from s2e.words import to_json
 from s2e.words.people import SCOPES
 from service.cli.options import AsJson, Key, Url, out
 
 _SCOPES = ", ".join(SCOPES)
-keys = typer.Typer(help="Make, list and revoke API keys (needs a key with the scope admin).", no_args_is_help=True)
+app = typer.Typer()
 
 
-def register(app: typer.Typer) -> None:
-    """Add these commands to the command line."""
-    app.add_typer(keys, name="keys", rich_help_panel="The service")
-
-
-@keys.command("create")
+@app.command("create")
 def create(
     name: Annotated[str, typer.Argument(help="What the key is for, such as 'laptop' or 'nightly'.")],
     owner: Annotated[str, typer.Option(help="Whose it is: a person or a team.")],
@@ -45,7 +41,7 @@ def create(
     typer.echo(f"key {made.id} of {made.owner} ({', '.join(made.scopes)}); it is not shown again", err=True)
 
 
-@keys.command("list")
+@app.command("list")
 def list_(as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """List every key: whose, what for, what it may, and when it was last used."""
     with S2EClient(url, key) as client:
@@ -60,7 +56,7 @@ def list_(as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> N
     out().print(table)
 
 
-@keys.command("revoke")
+@app.command("revoke")
 def revoke(
     key_id: Annotated[str, typer.Argument(metavar="ID", help="The key's id, as 's2e keys list' shows it.")],
     url: Url = DEFAULT_URL,
@@ -71,7 +67,7 @@ def revoke(
         typer.echo(client.revoke_key(key_id).state)
 
 
-@keys.command("whoami")
+@app.command("whoami")
 def whoami(as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """Say whose key this is, what it may do, and how much of the quotas is used."""
     with S2EClient(url, key) as client:
@@ -87,7 +83,7 @@ def whoami(as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> 
         typer.echo(f"{name}: {n}{f' of {most}' if most else ''}")
 
 
-@keys.command("audit")
+@app.command("audit")
 def audit(
     owner: Annotated[str | None, typer.Option(help="Only what this owner did.")] = None,
     target: Annotated[str | None, typer.Option(help="Only what was done to this job, trial or key.")] = None,

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from s2e.calibrate import Calibration, calibrate, toml_of
-from s2e.data.root import environment_root
-from s2e.local import run, spec_of
-from s2e.parts import REGISTRIES, listing
-from s2e.words import JobSpec, replace, to_json
-from service.cli import terminal
-from service.cli.data import progress_bar
-from service.cli.options import AsJson, DataRoot, JobFile, out
-from service.cli.reports import draw_report, report_files
+from service.cli.options import AsJson, DataRoot, JobFile, out, print_json, progress_bar
+
+if TYPE_CHECKING:
+    from s2e.calibrate import Calibration
+    from s2e.words import JobSpec
 
 _PANEL = "Without a service"
 
@@ -41,6 +35,11 @@ def search(
 
     Example: s2e search examples/digits.toml --output results
     """
+    from s2e.local import run, spec_of
+    from s2e.words import replace
+    from service.cli.reports import draw_report, report_files
+    from service.cli.terminal import print_places
+
     spec, console = spec_of(file), out()
     if calibrated:
         spec = replace(spec, plan=(measured := _calibrated(spec, data_root, fresh=False)).plan)
@@ -48,7 +47,7 @@ def search(
     _, report = run(spec, data_root=data_root, output=output)
     draw_report(report, console)
     console.print()
-    terminal.print_places(console, report_files(report, spec.kind, output))
+    print_places(console, report_files(report, spec.kind, output))
 
 
 def plan(
@@ -62,11 +61,22 @@ def plan(
     Prints what was measured and the lines to put into the job. A plan is stored with its job and never changed, so the
     job's numbers stay the same wherever it is run again. A few seconds; what was measured is kept for the next time.
     """
-    spec = spec_of(file)
-    measured = _calibrated(spec, data_root, fresh=fresh)
+    from s2e.calibrate import toml_of
+    from s2e.local import spec_of
+    from s2e.words import to_json
+
+    measured = _calibrated(spec_of(file), data_root, fresh=fresh)
     if as_json:
-        typer.echo(json.dumps(to_json(measured) | {"gain": measured.gain}, indent=1))
+        print_json(to_json(measured) | {"gain": measured.gain})
         return
+    _print(measured)
+    typer.echo(toml_of(measured.plan))
+
+
+def _print(measured: Calibration) -> None:
+    """What was measured, line by line."""
+    from rich.table import Table
+
     console, table = out(), Table("trials together", "arithmetic", "step", "ms a trial-epoch", "memory", box=None)
     for case in measured.cases:
         values = (case.dtype, case.step, f"{1e3 * case.trial_epoch_s:.2f}", f"{case.memory_bytes / 2**20:.0f} MiB")
@@ -75,10 +85,12 @@ def plan(
     for fallback in measured.fallbacks:
         console.print(fallback, soft_wrap=True, markup=False)
     console.print(f"\n{_summary(measured)}\n", soft_wrap=True)
-    typer.echo(toml_of(measured.plan))
 
 
 def _calibrated(spec: JobSpec, data_root: Path | None, *, fresh: bool) -> Calibration:
+    from s2e.calibrate import calibrate
+    from s2e.data.root import environment_root
+
     root = environment_root() if data_root is None else str(data_root)
     with progress_bar() as bar:
         task = bar.add_task("measuring", total=None)
@@ -104,15 +116,20 @@ def _duration(seconds: float) -> str:
 
 
 def list_names(
-    kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help=f"One of {', '.join(REGISTRIES)}.")] = None,
+    kind: Annotated[
+        str | None, typer.Argument(metavar="[KIND]", help="Only names of this kind, such as methods.")
+    ] = None,
 ) -> None:
     """List the names a job may use, and what is installed and broken. With a KIND, every setting of each name too.
 
     Example: s2e list methods shows every hyperparameter with its default and range.
     """
+    from s2e.parts import REGISTRIES, listing
+    from service.cli.terminal import part_lines
+
     if kind is not None and kind not in REGISTRIES:
         raise typer.BadParameter(f"{kind!r}; one of {', '.join(REGISTRIES)}")
     for table, names in listing(kind).items():
         typer.echo(table)
-        for line in terminal.part_lines(names, with_settings=kind is not None):
+        for line in part_lines(names, with_settings=kind is not None):
             typer.echo(f"  {line}")

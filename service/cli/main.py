@@ -1,11 +1,11 @@
 """The command line: ``s2e``. Talks to a service, starts one, or searches without one.
 
-Every command imports its own libraries, so the base installation has them all; one that misses an extra says which.
+A command's module declares its arguments and imports the rest when the command runs: ``s2e --help`` pays for none of
+them, and a command that misses an extra says which.
 """
 
 from __future__ import annotations
 
-import platform
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -13,11 +13,8 @@ from typing import Annotated
 import typer
 
 from s2e import __version__
-from s2e.client.errors import ApiError, ClientError, InvalidSpec
-from s2e.words import MissingExtraError, S2EError, SpecError, to_json
-from service.api.auth import ExposedWithoutKeyError
-from service.cli import audit, data, datasets, db, export, hooks, jobs, keys, local, service, terminal
-from service.cli.options import BAD_INPUT, FAILED, REFUSED, UNREACHABLE, NotReadyError
+from service.cli import audit, data, jobs, local, service
+from service.cli.late import late_group
 
 _HELP = """
 Search the keep-rate schedule R(t) for learning with noisy labels.
@@ -43,12 +40,28 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for group in (jobs, audit, export, local, data, datasets, service, db, keys, hooks):
-    group.register(app)
+_GROUPS = {
+    "Jobs": {
+        "export": ("service.cli.export", "Take a trained network away."),
+        "data": ("service.cli.datasets", "Register data sets of your own, list them, look at one."),
+        "webhooks": ("service.cli.hooks", "Let other programs be told when a job changes."),
+    },
+    "The service": {
+        "db": ("service.cli.db", "Copy the database, or back it up."),
+        "keys": ("service.cli.keys", "Make, list and revoke API keys (needs a key with the scope admin)."),
+    },
+}
+for module in (jobs, audit, local, data, service):
+    module.register(app)
+for panel, groups in _GROUPS.items():
+    for name, (place, summary) in groups.items():
+        app.add_typer(late_group(place, summary), name=name, rich_help_panel=panel)
 
 
 def _print_version(asked: bool) -> None:
     if asked:
+        import platform
+
         typer.echo(f"s2e {__version__}, Python {platform.python_version()}, {platform.platform()}")
         raise typer.Exit
 
@@ -66,22 +79,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; refusals are printed with field, value and what is allowed, never as a traceback."""
     try:
         app(list(sys.argv[1:] if arguments is None else arguments))
-    except (SpecError, InvalidSpec) as error:
-        _fail(terminal.problem_lines("refused:", [to_json(p) for p in error.problems]), BAD_INPUT)
-    except ApiError as error:
-        _fail(terminal.problem_lines(error.detail, [to_json(p) for p in error.problems]), REFUSED)
-    except ClientError as error:
-        _fail([str(error)], UNREACHABLE)
-    except (ExposedWithoutKeyError, NotReadyError, MissingExtraError) as error:
-        _fail([str(error)], BAD_INPUT)
-    except S2EError as error:
-        _fail([str(error)], FAILED)
+    except Exception as error:
+        from service.cli.refusals import refusal_of
 
-
-def _fail(lines: Sequence[str], code: int) -> None:
-    for line in lines:
-        typer.echo(line, err=True)
-    raise SystemExit(code)
+        refusal = refusal_of(error)
+        if refusal is None:
+            raise
+        for line in refusal.lines:
+            typer.echo(line, err=True)
+        raise SystemExit(refusal.code) from None
 
 
 if __name__ == "__main__":

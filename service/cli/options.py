@@ -1,12 +1,17 @@
-"""Options that several commands share, and what they end with."""
+"""Options that several commands share, and exit codes."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from s2e.client.http import S2EClient
 
 FAILED, BAD_INPUT, REFUSED, UNREACHABLE, INTERRUPTED = 1, 2, 3, 4, 130
 Url = Annotated[str, typer.Option("--url", envvar="S2E_URL", help="Address of the service.")]
@@ -22,9 +27,36 @@ DataRoot = Annotated[
 
 
 class NotReadyError(Exception):
-    """A command cannot do its work as things are; the message says what to do."""
+    """A command cannot do its work now; the message says how to fix it."""
+
+
+def service_at(url: str, key: str | None) -> S2EClient:
+    """A client of the service, to be used as a context."""
+    from s2e.client.http import S2EClient
+
+    return S2EClient(url, key)
+
+
+def print_json(answer: object) -> None:
+    """An answer, or several, as JSON."""
+    import json
+
+    from s2e.words import to_json
+
+    typer.echo(json.dumps(to_json(answer), indent=1))
 
 
 def out() -> Console:
     """Standard output, as it is now."""
+    from rich.console import Console
+
     return Console(highlight=False)
+
+
+def progress_bar() -> Progress:
+    """A bar on standard error, so that --json can be piped; gone when the work is done."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)

@@ -46,7 +46,7 @@ def draw_report(report: Any, console: Console) -> None:
 
 
 def models_of(report: Any) -> list[tuple[str, str]]:
-    """Each model that a report names: what it is, and its path below the artifact root."""
+    """Each model that a report names: its role, and its path below the artifact root."""
     return [(name, path) for name, path in VIEWS[report.kind].models(report) if path is not None]
 
 

@@ -1,4 +1,4 @@
-"""A job's results as files: what its report names, fetched from the service."""
+"""A job's results as files: everything that its report names, fetched from the service."""
 
 from __future__ import annotations
 

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from s2e.extras import needs, require
-from service.api.auth import check_exposure
-from service.cli.options import FAILED, AsJson, NotReadyError
-from service.dispatch.supervisor import Child, command, end_with_parent, supervise
+from service.cli.options import FAILED, AsJson, NotReadyError, print_json
 
 if TYPE_CHECKING:
+    from service.dispatch.supervisor import Child
     from service.settings import Settings
 
 _PANEL = "The service"
@@ -48,6 +41,10 @@ def serve(
     Settings come from the environment (S2E_HOME, S2E_DATABASE_URL, S2E_API_KEY, S2E_DATA_ROOT, ...); the options
     here set the same things. Each part can also be started alone: s2e api, s2e dispatcher.
     """
+    from tempfile import TemporaryDirectory
+
+    from service.dispatch.supervisor import end_with_parent, supervise
+
     require("server")
     end_with_parent()  # where another program supervises this one, such as the demo
     settings = _settings(host, port, home)
@@ -65,6 +62,8 @@ def serve(
 
 def _children(settings: Settings, folder: Path) -> list[Child]:
     """The parts of the service. A local Ray is one of them, so that a dispatcher may die and what trains goes on."""
+    from service.dispatch.supervisor import Child, command
+
     api = Child("api", command("api"))
     if settings.backend != "ray" or settings.ray_address is not None:
         return [api, Child("dispatcher", command("dispatcher"))]
@@ -82,6 +81,7 @@ def api(host: Host = None, port: Port = None) -> None:
     with needs("server"):
         from service import logs
         from service.api.server import make_server
+        from service.dispatch.supervisor import end_with_parent
 
         logs.configure()
         settings = _settings(host, port)
@@ -96,6 +96,7 @@ def dispatcher() -> None:
     """Start a dispatcher alone: it advances jobs and leads the trainers. More than one may run; each job has one."""
     with needs("worker"):
         from service.dispatch.dispatcher import run
+        from service.dispatch.supervisor import end_with_parent
 
         settings = _settings()
         if not _at_head(settings):
@@ -106,6 +107,11 @@ def dispatcher() -> None:
 
 def ray_head() -> None:
     """The local Ray of 's2e serve', which tells the dispatcher its address by the file of S2E_RAY_ADDRESS."""
+    import signal
+    import threading
+
+    from service.dispatch.supervisor import end_with_parent
+
     with needs("worker"):
         from workers.ray_backend import OBJECT_STORE_BYTES
         from workers.ray_head import FILE, run_head
@@ -141,7 +147,7 @@ def doctor(as_json: AsJson = False) -> None:
 
     findings = list(examine(_settings()))
     if as_json:
-        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
+        print_json(findings)
     else:
         width = max(len(finding.name) for finding in findings)
         for finding in findings:
@@ -184,11 +190,15 @@ def _named() -> Iterator[None]:
 
 
 def _check_exposure(settings: Settings) -> None:
+    from service.api.auth import check_exposure
+
     check_exposure(settings.host, settings.api_key.get_secret_value() if settings.api_key else None)
 
 
 def _check_port(settings: Settings) -> None:
     """Say now that the port is taken, instead of restarting an api that cannot have it."""
+    import socket
+
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

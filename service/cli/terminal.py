@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from s2e.client.http import JobEvent, S2EClient
-from s2e.parts import Listed
-from s2e.progress import JobProgress, percent
-from s2e.words import Report, ReportRow
-from s2e.words.answers import Job
 from s2e.words.states import TRIAL_ENDED
+
+if TYPE_CHECKING:
+    from s2e.client.http import JobEvent, S2EClient
+    from s2e.parts import Listed
+    from s2e.progress import JobProgress
+    from s2e.words import Report, ReportRow
+    from s2e.words.answers import Job, LogLine
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 AXIS = 5
@@ -58,7 +60,9 @@ def settings(train: Mapping[str, Any]) -> str:
 
 
 def comparison(rows: Sequence[ReportRow], accuracy: str = "test accuracy") -> Table:
-    """The final table: every schedule on the same fresh seeds; no label precision where nobody can know it."""
+    """The final table: every schedule on the same fresh seeds; no label precision unless the truth is known."""
+    from s2e.progress import percent
+
     title = "Re-trained on fresh seeds, with 95 % intervals\n"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("\nschedule", no_wrap=True)
@@ -82,7 +86,7 @@ def _in_two_lines(heading: str) -> str:
 
 
 def print_report(report: Report, console: Console | None = None) -> None:
-    """The recommended schedule, the comparison, and what it supports in words."""
+    """The recommended schedule, the comparison, and its verdict."""
     console = console or Console(highlight=False)
     where = "" if report.recommended is None else " (round {}, trial {})".format(*report.recommended)
     console.print(f"\nRecommended schedule{where}")
@@ -95,13 +99,15 @@ def print_report(report: Report, console: Console | None = None) -> None:
     if report.basis:
         console.print(f"\n{report.basis}", markup=False)
     if report.best_run is not None:
+        from s2e.progress import percent
+
         m, k = report.best_run
         accuracy = percent(report.best_run_validation_accuracy)
         console.print(f"\nBest single run of the search: round {m}, trial {k}, validation accuracy {accuracy} %")
 
 
 def print_places(console: Console, places: Sequence[tuple[str, object]]) -> None:
-    """Where things are, one a line: a name, and a path or a command."""
+    """Print one place a line: its name, and a path or a command."""
     width = max((len(name) for name, _ in places), default=0) + 2
     for name, place in places:
         console.print(f"  {name + ':':<{width}}{place}", soft_wrap=True, markup=False)
@@ -148,7 +154,7 @@ def jobs_table(jobs: Sequence[Job]) -> Table:
 
 
 def problem_lines(detail: str, errors: Sequence[Mapping[str, object]]) -> list[str]:
-    """A refusal for people: what was refused, then each field with its value and what is allowed."""
+    """A refusal for people: the request, then each field with its value and the allowed ones."""
     return [detail, *(f"  {e['field']} = {e['value']!r}: {e['allowed']}" for e in errors)]
 
 
@@ -166,6 +172,8 @@ def part_lines(parts: Sequence[Listed], *, with_settings: bool) -> Iterator[str]
 
 def watch(client: S2EClient, job_id: str, console: Console | None = None) -> Job:
     """Follow a job to its end under a progress bar; the job as it ended. What was before is read once, not replayed."""
+    from s2e.progress import JobProgress
+
     job = client.job(job_id)
     progress = job.progress
     n_epochs = progress.epochs_total // max(1, progress.trials_total)
@@ -192,3 +200,9 @@ def _show_event(live: JobProgress, event: JobEvent) -> None:
         live.ended(data["id"], data["label"], data.get("share", 1.0), data["validation_accuracy"])
     elif event.kind == "job" and data["reason"]:
         live.say(f"{data['state']}: {data['reason']}")
+
+
+def log_line(line: LogLine) -> str:
+    """One line of a log as plain text."""
+    tried = f"attempt {line.attempt} " if line.attempt else f"trial {line.trial_id} " if line.trial_id else ""
+    return f"{line.at:%Y-%m-%d %H:%M:%S} {tried}{line.level} {line.source}: {line.text}"

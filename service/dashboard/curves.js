@@ -19,6 +19,7 @@ export class CurvesPanel {
     this.view = byId("trial-view");
     this.view.append(...Object.entries(VIEWS).map(([value, { title }]) => h("option", { value }, title)));
     this.view.addEventListener("change", () => this.show());
+    this.log = byId("trial-log");
     this.legend = h("div");
     this.figure = figure(byId("curves"), this.legend);
     this.lines = [];
@@ -88,6 +89,8 @@ export class CurvesPanel {
     setText(byId("trial-about"), about);
     if (this.drawn === undefined) return;
     const { trial, answer } = this.drawn;
+    this.log.href = `/api/v1/trials/${trial.id}/logs?format=text`;
+    this.log.hidden = false;
     this.lines = lines(answer, accuracyWords(this.model.job)).filter(({ values }) => values.some((value) => value !== null));
     this.legend.replaceChildren(lineLegend(this.lines));
     this.chart.setLines(this.lines, [answer.epochs, ...this.lines.map(({ values }) => values)]);

@@ -33,7 +33,7 @@ def ask(lead: Lead, job_id: str, n_rounds: int) -> Step:
 
 
 def end_early(lead: Lead, job_id: str, stop: str) -> Step:
-    """A budget of time is used up: the report is made of what was done by then."""
+    """A budget of time is used up: the report is made of the work done by then."""
     known = lead.recall(job_id)
     with lead.database.read() as session:
         history = rounds.load_history(session, job_id)

@@ -1,4 +1,4 @@
-"""Back-off and circuit breakers: what failed at a place is tried again, elsewhere where there is an elsewhere.
+"""Back-off and circuit breakers: a population that failed at one place is tried again, at another if there is one.
 
 A job whose populations are lost one after the other waits longer and longer between two tries; a place that loses
 three in a row gets none for a while. One population that ends well closes both circuits. Nothing of this is stored: a
@@ -57,7 +57,7 @@ class Breaker:
         self._jobs.pop(job_id, None)
 
     def waits(self, job_id: str) -> bool:
-        """Whether the next try of the job has to wait."""
+        """True while the job's next try has to wait."""
         circuit = self._jobs.get(job_id)
         return circuit is not None and self.now_s() < circuit.until_s
 

@@ -15,14 +15,14 @@ HOUR_S = 3600.0
 
 
 def took_s(known: KnownJob, events: Iterable[Event], now_s: float) -> float:
-    """How long the populations that end with these events have trained."""
+    """Seconds of training of the populations that end with these events, summed."""
     ended = [event.key for event in events if isinstance(event, PopulationFinished | PopulationLost)]
     began_s = [known.in_flight[key].began_s for key in ended if key in known.in_flight]
     return sum(now_s - at_s for at_s in began_s if at_s is not None)
 
 
 def used_up(known: KnownJob, status: JobStatus, now_s: float) -> str:
-    """Which budget of time a job that runs has used up, in words; empty: none."""
+    """The budget of time that a running job has used up, in words; empty: none."""
     budget = known.spec.budget
     if budget.device_hours is not None:
         under_way_s = sum(now_s - flight.began_s for flight in known.in_flight.values() if flight.began_s is not None)

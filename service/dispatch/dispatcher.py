@@ -43,7 +43,7 @@ AWAY_S = 1.0
 VISIT_S = 2.0
 """Seconds after which every job gets a turn whatever is known of it."""
 SWEEP_S = 10.0
-"""Seconds between two looks for trainings that nobody wants any more."""
+"""Seconds between two looks for trainings that no job wants any more."""
 WORKERS_S = 2.0
 """Seconds between two writings of the workers seen."""
 
@@ -80,7 +80,7 @@ class Dispatcher:
         self._led: set[str] = set()
         self._turns = Turns()
         self._told: list[Event] = []
-        """What the backend told and the database does not have yet."""
+        """Events that the backend told and the database does not have yet."""
         self._away = False
         self._errors: Counter[str] = Counter()
         self._workers_at_s = 0.0
@@ -138,7 +138,7 @@ class Dispatcher:
         return len(events)
 
     def close(self) -> None:
-        """Stop what trains, or leave it to be attached to as the settings say, and let others take the jobs at once."""
+        """Stop the trainings, or leave them for others, as the settings say, and release the jobs at once."""
         led = sorted(self._led)
         for job_id in led:
             (self._leave if self._keep_trainers else self._drop)(job_id)
@@ -166,7 +166,7 @@ class Dispatcher:
                     self._orchestrator.take_over(job_id)
 
     def _record(self) -> None:
-        """Write down what the backend told; it is forgotten only once it is written."""
+        """Write down the backend's events; they are forgotten only once they are written."""
         for job_id, of_job in _by_job(self._told).items():
             if job_id in self._led:
                 with self._guard(job_id):
@@ -175,7 +175,7 @@ class Dispatcher:
             self._told = [event for event in self._told if event.key.job_id != job_id]
 
     def _reconcile(self) -> None:
-        """After an outage nobody knows whether the last transaction came about: go on from what the database says."""
+        """After an outage the last transaction may or may not have been committed: go on from the database."""
         if not self._away:
             return
         for job_id in sorted(self._led):
@@ -185,7 +185,7 @@ class Dispatcher:
         self._away = False
 
     def _look(self) -> None:
-        """Notice what others have changed about the jobs led: users, and external trainers, whose leases also end."""
+        """Notice changes of the led jobs by others: users, and external trainers, whose leases also end."""
         with self._database.read() as session:
             states = leases.led_states(session, self.owner)
         for job_id, job in states.items():
@@ -261,7 +261,7 @@ class Dispatcher:
             self._orchestrator.drop(job_id)
 
     def _leave(self, job_id: str) -> None:
-        """Whoever leads the job next attaches to what trains."""
+        """The job's next leader attaches to its trainings."""
         self._led.discard(job_id)
         self._turns.forget(job_id)
         with suppress(BackendAwayError):
@@ -277,16 +277,16 @@ class Dispatcher:
 
 
 def new_owner() -> str:
-    """A name for one dispatcher: host, process, and what tells it from the one before it."""
+    """A name for one dispatcher: host, process, and a random part that distinguishes restarts."""
     return f"{socket.gethostname()[:48]}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 def _by_job(events: Iterable[Event]) -> dict[str, list[Event]]:
     """The events of each job, in order."""
-    found: dict[str, list[Event]] = {}
+    by_job: dict[str, list[Event]] = {}
     for event in events:
-        found.setdefault(event.key.job_id, []).append(event)
-    return found
+        by_job.setdefault(event.key.job_id, []).append(event)
+    return by_job
 
 
 def configure_logging() -> None:
@@ -344,7 +344,7 @@ def _backend_or_trouble(settings: Settings, heartbeat: Heartbeat) -> TrialBacken
     """The backend; where it cannot be had, the reason is left for ``/readyz`` and the process ends."""
 
     def gone(reason: str) -> None:
-        """Nothing that waits for an answer of the backend can be told; another process begins anew."""
+        """A wait for the backend cannot be interrupted, so this process ends and another one starts over."""
         log.error("backend gone", reason=reason)
         with suppress(*OUTAGES):
             heartbeat.last_word(reason)

@@ -1,4 +1,4 @@
-"""A backend whose own troubles are told from those of a job: whatever it raises is a place that does not answer."""
+"""A backend whose own failures are told apart from those of a job: any error of it is a place that does not answer."""
 
 from __future__ import annotations
 

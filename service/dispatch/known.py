@@ -1,4 +1,4 @@
-"""What an orchestrator keeps in memory of a job. It holds no truth: all of it can be read or found out again."""
+"""An orchestrator's memory of a job. It holds no truth: all of it can be read or found out again."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class InFlight:
     population: Population
     place: str = ""
     held: str = ""
-    """Why it waits with what it has trained; empty while it gets on."""
+    """The reason why it waits with its finished work; empty while it makes progress."""
     seen_s: float = 0.0
-    """When it was last heard of."""
+    """Time of the last sign of life."""
     began_s: float | None = None
-    """When its training began; None: it has not."""
+    """Time at which its training began; None: it has not."""
     pausing: bool = False
-    """Whether it was told to stop at its next epoch."""
+    """True once it was told to stop at its next epoch."""
 
 
 @dataclass
@@ -33,16 +33,16 @@ class KnownJob:
 
     spec: JobSpec
     owner: str = ""
-    """Whose job it is."""
+    """The owner of the job."""
     history: list[RoundRecord] = field(default_factory=list)
     round: Round | None = None
     """The last round, or the next one while it is being written."""
     planned: tuple[Population, ...] = ()
-    """How the trials of a round that is being written train together."""
+    """The populations of a round that is being written."""
     n_written: int = 0
     """Trials of the next round that are in the database already."""
     groups: dict[int, tuple[int, ...]] | None = None
-    """Which trials (k) each population of the round trains, as the database has it; None: to be read."""
+    """Trials (k) of each population of the round, by its group, as the database has them; None: to be read."""
     in_flight: dict[PopulationKey, InFlight] = field(default_factory=dict)
     checks: Sequence[Population] | None = None
     """Populations still to be checked before the first round; None: not begun."""
@@ -66,8 +66,8 @@ class KnownJob:
 
 
 def to_check(spec: JobSpec, groups: Sequence[Population]) -> list[Population]:
-    """What a worker looks at before the first round. Where the noise of given labels has to be known, the first of them
-    estimates it, with the job's own training as a job in one process does."""
+    """The populations that a worker checks before the first round. Where the noise of given labels has to be known, the
+    first of them estimates it, with the job's own training, as a job in one process does."""
     checks = of_each_kind(groups)
     if needs_estimate(spec):
         checks.insert(0, replace(checks[0], train=spec.train, noise_seed=spec.seed))

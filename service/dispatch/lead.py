@@ -1,4 +1,4 @@
-"""What one dispatcher has in its hands: database, backend, and what it knows of the jobs that it leads."""
+"""One dispatcher's tools: database, backend, breaker, and its memory of the jobs that it leads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_KNOWN = 256
 
 
 class Lead:
-    """Shared by all that move a job: the steps differ, what they work with does not."""
+    """Shared by everything that moves a job: the steps differ, their tools do not."""
 
     def __init__(
         self, database: Database, backend: TrialBackend, owner: str, breaker: Breaker, owner_trials: int = 0
@@ -29,7 +29,7 @@ class Lead:
         self._recent: dict[str, None] = {}
 
     def recall(self, job_id: str) -> KnownJob:
-        """What is known of a job; its spec at least."""
+        """The memory of a job, begun with its spec and owner if there is none."""
         if job_id not in self._known:
             with self.database.read() as session:
                 spec, owner = rounds.load_spec(session, job_id), rounds.load_owner(session, job_id)
@@ -37,11 +37,11 @@ class Lead:
         return self._known[job_id]
 
     def known(self, job_id: str) -> KnownJob | None:
-        """What is known of a job, as far as it was read."""
+        """The memory of a job; None if there is none."""
         return self._known.get(job_id)
 
     def remember(self, job_id: str) -> KnownJob:
-        """What is known of a job that is about to read its rounds; of many jobs only the last keep theirs."""
+        """The memory of a job that is about to read its rounds; only the jobs that read theirs last keep them."""
         self._recent.pop(job_id, None)
         self._recent[job_id] = None
         if len(self._recent) > MOST_KNOWN:
@@ -63,12 +63,12 @@ class Lead:
             return True
 
     def leave(self, job_id: str) -> None:
-        """Forget what is known of a job. What trains may go on, for whoever takes over."""
+        """Forget a job. Its trainings may go on, for the next leader."""
         self._forget(job_id)
         self.backend.leave(job_id)
 
     def drop(self, job_id: str) -> None:
-        """Stop what the backend does for a job, and forget what is known of it."""
+        """Stop the backend's work for a job, and forget the job."""
         self._forget(job_id)
         for key in self.backend.running():
             if key.job_id == job_id:

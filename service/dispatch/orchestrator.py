@@ -23,7 +23,7 @@ from service.dispatch.lead import Lead
 from service.dispatch.placing import Placing, ids
 from service.dispatch.step import Step
 from service.logs import about
-from service.store import external, populations, repository, rounds
+from service.store import external, populations, repository, rounds, trial_logs
 from service.store.changes import lock_job
 from service.store.engine import Database
 from service.store.rounds import JobStatus
@@ -35,6 +35,7 @@ from workers.backend import (
     PopulationFinished,
     PopulationHeld,
     PopulationKey,
+    PopulationLogged,
     PopulationLost,
     PopulationStarted,
     TrialBackend,
@@ -118,9 +119,11 @@ class Orchestrator:
     def record(self, job_id: str, events: Iterable[Event]) -> None:
         """Write down everything one poll brought about one job, in one transaction."""
         events, known = list(events), self._lead.known(job_id)
-        trained = [event for event in events if event.key.round != CHECK]
+        logged = [event for event in events if isinstance(event, PopulationLogged)]
+        trained = [event for event in events if event.key.round != CHECK and not isinstance(event, PopulationLogged)]
         with self._database.write() as session:
             populations.record_events(session, job_id, self._owner, trained, self._max_attempts)
+            trial_logs.record(session, job_id, logged)
             if known is not None and (took_s := budgets.took_s(known, trained, self.breaker.now_s())):
                 repository.spend(session, job_id, took_s)
         if known is not None:
@@ -128,12 +131,14 @@ class Orchestrator:
                 self._note(job_id, known, event)
 
     def _note(self, job_id: str, known: KnownJob, event: Event) -> None:
-        """Keep in mind what an event says of the place, and of a check."""
+        """Note the news of an event about a place, or about a check."""
         flight = known.in_flight.get(event.key)
         if flight is None:
             return
-        flight.held = event.reason if isinstance(event, PopulationHeld) else ""
         flight.seen_s = self.breaker.now_s()
+        if isinstance(event, PopulationLogged):  # whoever is held may say so
+            return
+        flight.held = event.reason if isinstance(event, PopulationHeld) else ""
         match event:
             case PopulationStarted():
                 flight.place, flight.began_s = event.place, self.breaker.now_s()
@@ -255,14 +260,14 @@ class Orchestrator:
         return Step.STARTED if keys else Step.AGAIN  # no keys: a user has moved the job meanwhile
 
     def _watch(self, job_id: str) -> None:
-        """Give up what is silent for too long, and say what holds up the rest."""
+        """Give up populations that are silent for too long, and name the obstacle of the rest."""
         known = self._lead.recall(job_id)
         if lost := self._placing.give_up_silent(known, self._stall_s):
             self.record(job_id, lost)
         self._placing.watch(job_id, known)
 
     def _take_back(self, job_id: str) -> bool:
-        """Put back external trials whose lease ran out; whether there were any."""
+        """Put back external trials whose lease ran out; True if there were any."""
         with self._database.read() as session:
             if not external.has_expired(session, job_id):
                 return False

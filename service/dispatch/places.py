@@ -1,4 +1,4 @@
-"""How many populations the places that train can hold."""
+"""Room for populations at the places that train."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def capacity(workers: Sequence[WorkerInfo], plan: PlanSpec) -> int:
 
 
 def share(other: PlanSpec, plan: PlanSpec, workers: Sequence[WorkerInfo]) -> float:
-    """How many places for populations of ``plan`` one of ``other`` takes up. One that fits nowhere keeps none from
-    others, only from its like."""
+    """Number of places for populations of ``plan`` that one of ``other`` takes up. A population that fits nowhere takes
+    places from its like only."""
     if other.device != plan.device or not _fits(other, workers):
         return float((other.device, other.threads) == (plan.device, plan.threads))
     return other.threads / plan.threads if plan.device == "cpu" else 1.0

@@ -1,4 +1,4 @@
-"""Where the populations of a job go: whether there is room, what is in the way, and what stays silent there."""
+"""Placing the populations of a job: is there room, what is in the way, and which of them have gone silent?"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger("s2e.populations")
 
 
 def ids(key: PopulationKey) -> dict[str, object]:
-    """What the log calls a try at a population."""
+    """The fields by which the log names a try at a population."""
     return {"job": key.job_id, "round": key.round, "population": key.group, "attempt": key.attempt}
 
 
@@ -32,8 +32,8 @@ class Placing:
         self._places_until_s = 0.0
 
     def room(self, job_id: str) -> int:
-        """How many populations of a job may be started now: one for each free place, and one more so that no place
-        waits for us. All jobs share the places, so what each of them has under way counts."""
+        """Number of populations of a job that may be started now: one for each free place, and one more so that no
+        place waits for us. All jobs share the places, so the populations of all of them count."""
         lead = self._lead
         plan, shut = lead.recall(job_id).spec.plan, lead.breaker.quarantined()
         workers = [worker for worker in self._places() if worker.name not in shut]
@@ -60,12 +60,12 @@ class Placing:
                 self._lead.backend.pause(key)
 
     def watch(self, job_id: str, known: KnownJob) -> None:
-        """Where all that is under way is held, the job is blocked for that."""
+        """Block the job if everything it has under way is held."""
         if known.in_flight and all(flight.held for flight in known.in_flight.values()):
             self._block(job_id, known, next(iter(known.in_flight.values())).held)
 
     def give_up_silent(self, known: KnownJob, stall_s: float) -> list[PopulationLost]:
-        """What began and has been silent for too long is stopped and lost, as if its place had said so."""
+        """Stop populations that began and have been silent for ``stall_s``, and report them as lost."""
         until_s = self._lead.breaker.now_s() - stall_s
         silent = [key for key, flight in known.in_flight.items() if flight.place and flight.seen_s <= until_s]
         for key in silent:
@@ -107,7 +107,7 @@ class Placing:
         self._lead.block(job_id, reason)
 
     def _places(self) -> list[WorkerInfo]:
-        """The places there are; asked for by every job in turn, but counted anew only now and then."""
+        """The places there are; every job asks for them in turn, but they are counted only now and then."""
         if time.monotonic() >= self._places_until_s:
             self._workers, self._places_until_s = self._lead.backend.workers(), time.monotonic() + PLACES_S
         return self._workers

@@ -1,4 +1,4 @@
-"""How one step of a job ends."""
+"""Outcomes of one step of a job."""
 
 from __future__ import annotations
 

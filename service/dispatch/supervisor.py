@@ -28,9 +28,9 @@ class Child:
     name: str
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
-    """What it is told beside this process's own."""
+    """Variables beside those of this process."""
     needs: Child | None = None
-    """It has to begin anew when that one died, and ends before it."""
+    """A process that this one depends on: it restarts when that one died, and ends before it."""
     process: subprocess.Popen[bytes] | None = None
     n_failures: int = 0
     started_s: float = 0.0
@@ -65,7 +65,7 @@ class Child:
         self.process, self.restart_s = None, 0.0
 
     def end_group(self) -> None:
-        """End what a dead process has left of its group."""
+        """End the processes that a dead one has left in its group."""
         if self.process is not None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -96,7 +96,7 @@ def supervise(children: Sequence[Child], say: Callable[[str], None], poll_s: flo
 
 
 def _end(children: Sequence[Child]) -> None:
-    """SIGTERM to all, then SIGKILL to those that do not listen, and to what they have left."""
+    """SIGTERM to all, then SIGKILL to those that do not listen, and to their groups."""
     for child in children:
         if child.process is not None:
             child.process.terminate()

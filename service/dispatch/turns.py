@@ -1,4 +1,4 @@
-"""Whose turn it is: one queue over all jobs that a dispatcher leads, fair between owners and between their jobs.
+"""Turns of jobs: one queue over all jobs that a dispatcher leads, fair between owners and between their jobs.
 
 A turn is one small step of a job: a piece of a round written, or one population started. A job gets one when something
 about it has changed, when it has more to do, or when a place is free and it has populations waiting. The owner with the
@@ -18,7 +18,7 @@ from itertools import count
 
 @dataclass(frozen=True)
 class Claim:
-    """Whose a job is, and what it is worth to its owner."""
+    """A job's claim to a turn: its owner, and its priority among the owner's jobs."""
 
     owner: str = ""
     priority: int = 0
@@ -28,7 +28,7 @@ _NOBODYS = Claim()
 
 
 class Turns:
-    """The led jobs and what each waits for. It holds no truth: whoever forgets it may wake every job."""
+    """The led jobs, and what each waits for. It holds no truth: if it is lost, waking every job makes up for it."""
 
     def __init__(self) -> None:
         self._ready: set[str] = set()
@@ -53,7 +53,7 @@ class Turns:
                 self._ready.add(job_id)
 
     def claim(self, job_id: str, claim: Claim) -> None:
-        """Whose a job is, and its priority: what its place in the queue rests on."""
+        """Set a job's owner and priority, on which its place in the queue rests."""
         self._claims[job_id] = claim
 
     def wait_for_place(self, job_id: str) -> None:
@@ -77,7 +77,7 @@ class Turns:
 
     @property
     def pressing(self) -> bool:
-        """Whether a job has something to do now."""
+        """True if a job has something to do now."""
         return bool(self._ready)
 
     def take(self, has_room: Callable[[str], bool], n_under_way: Mapping[str, int]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Who changed what: written in the transaction of the change itself, so that neither is there without the other."""
+"""The audit log: written in the transaction of the change itself, so that neither is there without the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a batch of orders shares: the lock of its jobs, and the rows of history and of the event stream at its end.
+"""The frame of a batch of orders: the lock of its jobs, and at its end the rows of history and of the event stream.
 
 Jobs are locked in the order of their ids, so that two api processes never wait for each other in a circle, and under
 that lock the ids of a job's events grow in the order of the commits. So there is nothing for SKIP LOCKED to skip.

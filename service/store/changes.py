@@ -1,4 +1,4 @@
-"""How anything changes: the job's row is locked first, the change is checked, and it leaves a row and an event.
+"""Every change of state: the job's row is locked first, the change is checked, and it leaves a row and an event.
 
 All writers of a job queue behind its row, so an event's id grows in the order of the commits a reader sees.
 """
@@ -28,7 +28,7 @@ LIVE = tuple(number.name for number in numbers_of(TrialResult) if number.live)
 
 
 class LeaseLostError(ServiceError):
-    """Another dispatcher advances this job now; whoever sees this must stop touching it."""
+    """Another dispatcher advances this job now; the one that sees this must stop touching it."""
 
 
 def utc_now() -> datetime:

@@ -1,4 +1,4 @@
-"""The database's clock. Leases of several machines are told by it, because their own may be an hour apart."""
+"""The database's clock. Leases of several machines go by it, because their own may be an hour apart."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def database_now(session: Session) -> datetime:
     """The time where the database runs: with SQLite that is this machine."""
     if session.get_bind().dialect.name == "sqlite":
         return utc_now()
-    found: datetime = session.execute(_NOW).scalar_one()
-    return found
+    now: datetime = session.execute(_NOW).scalar_one()
+    return now

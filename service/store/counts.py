@@ -1,4 +1,4 @@
-"""How much there is of everything, for monitoring: few queries, over what has not ended."""
+"""Counts of everything, for monitoring: few queries, over what has not ended."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Counts:
-    """What there is now."""
+    """Counts of everything that has not ended, at one moment."""
 
     jobs: Mapping[str, int]
     trials: Mapping[str, int]
@@ -70,7 +70,7 @@ def count(session: Session) -> Counts:
 
 
 def _counted(session: Session, query: Select[str, int], names: Sequence[str]) -> dict[str, int]:
-    """By name, also of what there is none of."""
+    """Counts by name, with 0 for names that have no rows."""
     return dict.fromkeys(names, 0) | dict(iter(session.execute(query)))
 
 

@@ -23,7 +23,7 @@ def put(
     *,
     any_owner: bool,
 ) -> DatasetRow:
-    """Keep a data set, in place of what had its name. Raises Forbidden where that is somebody else's."""
+    """Keep a data set, in place of one with its name. Raises Forbidden if that belongs to another owner."""
     row = session.get(DatasetRow, name)
     if row is not None and row.owner not in ("", owner) and not any_owner:
         raise Forbidden(f"data set {name} is {row.owner}'s, and the key shown is {owner}'s")

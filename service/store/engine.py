@@ -154,8 +154,8 @@ def migrate(url: str, revision: str = "head") -> None:
 def at_head(engine: Engine) -> bool:
     """True if the migrations stored in the database are all that this program knows."""
     with engine.connect() as connection:
-        found: Any = MigrationContext.configure(connection).get_current_heads()
-    return set(found) == _newest()
+        heads: Any = MigrationContext.configure(connection).get_current_heads()
+    return set(heads) == _newest()
 
 
 @cache

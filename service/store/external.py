@@ -119,7 +119,7 @@ def _reported(trial: Trial, attempt: Attempt, stale: str = "") -> Reported:
 
 
 def _was_told(trial: Trial, attempt: Attempt, end: TrialResult | PopulationLost) -> bool:
-    """Whether an attempt that has ended was ended by just this; False for one that was taken back.
+    """True if an attempt that has ended was ended by just this; False for one that was taken back.
 
     Raises Conflict when another end was told before.
     """
@@ -212,14 +212,14 @@ def _leased(session: Session, which: ColumnElement[bool]) -> Leased:
 
 
 def _of_lease(session: Session, lease: str, trial_id: str) -> tuple[Trial, Attempt]:
-    found = _leased(session, (Attempt.lease == lease) & (Attempt.trial_id == trial_id))
-    if not found:
+    rows = _leased(session, (Attempt.lease == lease) & (Attempt.trial_id == trial_id))
+    if not rows:
         raise NotFound("lease of this trial", lease)
-    return found[0]
+    return rows[0]
 
 
 def lease_names(job_id: str, key: str | None, n: int) -> list[str]:
-    """Names nobody guesses; the same ones for a repeated request, whose key nobody else knows either."""
+    """Names that cannot be guessed; the same ones for a repeated request, whose key nobody else knows either."""
     if key is None:
         return [secrets.token_urlsafe(24) for _ in range(n)]
     return [hashlib.sha256(f"{job_id}/{i}/{key}".encode()).hexdigest()[:48] for i in range(n)]

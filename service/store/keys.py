@@ -1,4 +1,4 @@
-"""Keys: made, looked up by their digest, revoked. Whoever reads the table cannot use what is in it."""
+"""Keys: made, looked up by their digest, revoked. A reader of the table cannot use them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def digest_of(secret: str) -> str:
 
 
 def create_key(session: Session, wanted: KeyIn, created_by: str) -> tuple[KeyRow, str]:
-    """A new key and its secret, which nobody can find out again."""
+    """A new key and its secret, which cannot be recovered later."""
     key_id, at = secrets.token_hex(6), utc_now()
     secret = f"{PREFIX}{key_id}_{secrets.token_urlsafe(32)}"
     row = KeyRow(
@@ -76,7 +76,7 @@ def state_of(row: KeyRow, now: datetime | None = None) -> str:
 
 
 def is_stale(row: KeyRow) -> bool:
-    """Whether its last use is to be written down again."""
+    """True if its last use is due to be written down again."""
     return row.last_used_at is None or utc_now() - row.last_used_at > timedelta(seconds=_USED_S)
 
 

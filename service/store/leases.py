@@ -1,13 +1,27 @@
-"""Who leads a job, and the places that train: a lease lets exactly one dispatcher advance a job."""
+"""Leases of jobs, and the places that train: a lease lets exactly one dispatcher advance a job."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Insert, and_, delete, or_, select, text, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Insert,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -22,10 +36,10 @@ WORKER_FORGOTTEN_S = 60.0
 DISPATCHER_SILENT_S = 15.0
 """A dispatcher that has not written for this long is not counted on."""
 STARTING = "it is starting"
-"""What a dispatcher says of itself until its backend is there."""
+"""A dispatcher's own trouble until its backend is there."""
 
 
-def _free(now: datetime, owner: str | None = None) -> ColumnElement[bool]:
+def _free(now: datetime | BindParameter[datetime], owner: str | None = None) -> ColumnElement[bool]:
     mine = [] if owner is None else [Job.lease_owner == owner]
     return or_(Job.lease_owner.is_(None), Job.lease_until < now, *mine)
 
@@ -35,12 +49,18 @@ def claimable_jobs(session: Session, limit: int) -> list[str]:
 
     One whose spec is of a later version is left to a dispatcher of that release, unless it only has to be cancelled.
     """
+    return list(session.scalars(_claimable(), {"now": database_now(session), "most": limit}))
+
+
+@cache
+def _claimable() -> Select[str]:
+    """Asked for at every step of every dispatcher: put together once."""
     undone = select(Trial.id).where(Trial.job_id == Job.id, text(f"trials.{TRIAL_UNDONE}"))
     in_flight = undone.where(Trial.state.in_(TRIAL_IN_FLIGHT)).exists()
     goes_on = or_(Job.state.in_(JOB_GOES_ON), and_(Job.state == "paused", in_flight))
     needs = or_(Job.state == "cancelling", and_(goes_on, Job.spec_version <= SPEC_VERSION))
-    live, free = text(f"jobs.{JOB_LIVE}"), _free(database_now(session))
-    return list(session.scalars(select(Job.id).where(live, needs, free).order_by(Job.id).limit(limit)))
+    live, free = text(f"jobs.{JOB_LIVE}"), _free(bindparam("now", type_=Job.lease_until.type))
+    return select(Job.id).where(live, needs, free).order_by(Job.id).limit(bindparam("most", type_=Integer()))
 
 
 def acquire_lease(session: Session, job_id: str, owner: str, lease_s: float) -> bool:
@@ -67,7 +87,7 @@ def renew_leases(session: Session, owner: str, job_ids: Sequence[str], lease_s: 
 
 
 class LedJob(NamedTuple):
-    """What users and external trainers change of a job beside its dispatcher, and what its turns rest on."""
+    """The columns of a led job that its turns depend on, or that others than its dispatcher change."""
 
     state: str
     n_trials_done: int
@@ -77,9 +97,14 @@ class LedJob(NamedTuple):
 
 def led_states(session: Session, owner: str) -> dict[str, LedJob]:
     """Every job that the dispatcher ``owner`` leads."""
-    query = select(Job.id, Job.state, Job.n_trials_done, Job.priority, Job.owner)
-    rows = session.execute(query.where(Job.lease_owner == owner, text(f"jobs.{JOB_LEASED}")))
+    rows = session.execute(_led(), {"leader": owner})
     return {row.id: LedJob(row.state, row.n_trials_done, row.priority, row.owner) for row in rows}
+
+
+@cache
+def _led() -> Select[str, str, int, int, str]:
+    query = select(Job.id, Job.state, Job.n_trials_done, Job.priority, Job.owner)
+    return query.where(Job.lease_owner == bindparam("leader"), text(f"jobs.{JOB_LEASED}"))
 
 
 def release_leases(session: Session, owner: str, job_ids: Sequence[str]) -> None:

@@ -81,16 +81,16 @@ def _kind(table: Table, name: str) -> str:
 
 
 def _arrays(dialect: Dialect, table: Table, rows: Rows) -> dict[str, list[Any]]:
-    found = {}
+    arrays = {}
     for name in rows[0]:
         bind = _binder(dialect, table, name)
         values = [row[name] for row in rows]
-        found[name] = values if bind is None else [bind(value) for value in values]
-    return found
+        arrays[name] = values if bind is None else [bind(value) for value in values]
+    return arrays
 
 
 @cache
 def _binder(dialect: Dialect, table: Table, name: str) -> Any:
-    """What makes a value one that the driver takes; None where it takes it as it is."""
+    """SQLAlchemy's conversion of a value to one that the driver takes; None if the driver takes it as it is."""
     kind = table.c[name].type
     return kind.dialect_impl(dialect).bind_processor(dialect)

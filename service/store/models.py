@@ -105,20 +105,20 @@ class Job(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     estimate: Mapped[dict[str, Any] | None]
-    """Estimate as JSON: what the check found. Null: not checked yet."""
+    """Estimate as JSON: the findings of the check. Null: not checked yet."""
     population: Mapped[int | None]
     """Most trials of a population, where memory held fewer than the plan says; part of the plan from then on."""
     lease_owner: Mapped[str | None] = mapped_column(String(80))
     lease_until: Mapped[datetime | None]
     owner: Mapped[str] = mapped_column(String(80), default="")
-    """Whose key submitted it; empty: nobody's, and everybody's."""
+    """The owner of the key that submitted it; empty: nobody's, and everybody's."""
     priority: Mapped[int] = mapped_column(default=0)
     """Among the jobs of its owner."""
     device_s: Mapped[float] = mapped_column(default=0.0)
     """Seconds that its populations took of their places, of those that have ended."""
     stop: Mapped[str] = mapped_column(Text, default="")
-    """Which budget was used up, in words; empty: none. What was done by then is in the rows, so the report can be made
-    again from them."""
+    """The budget that was used up, in words; empty: none. The rows hold all that was done by then, so the report can be
+    made again from them."""
 
 
 class IdempotencyKey(Base):
@@ -162,7 +162,7 @@ class Trial(Base):
     round: Mapped[int]
     k: Mapped[int]
     group: Mapped[int] = mapped_column("population_group")
-    """Which population of the round trains it."""
+    """Number of the population of the round that trains it."""
     label: Mapped[str] = mapped_column(String(40))
     repeat: Mapped[int]
     state: Mapped[str] = mapped_column(String(16))
@@ -224,6 +224,24 @@ class Attempt(Base):
     lease_until: Mapped[datetime | None]
     request_hash: Mapped[str | None] = mapped_column(String(64))
     """Of the request that leased it under an idempotency key; null without one."""
+
+
+class LogRow(Base):
+    """What one try at a population logged: its last lines."""
+
+    __tablename__ = "trial_logs"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    round: Mapped[int] = mapped_column(primary_key=True)
+    """-1: the check before the first one."""
+    group: Mapped[int] = mapped_column("population_group", primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    ks: Mapped[list[int]] = mapped_column(Json)
+    """The trials that it trained."""
+    n: Mapped[int]
+    """Lines so far; those that are kept are the last of them."""
+    lines: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+    """LoggedLine as JSON."""
 
 
 class Epoch(Base):
@@ -323,7 +341,7 @@ class KeyRow(Base):
 
 
 class DatasetRow(Base):
-    """A registered data set: a section of a job, and what was seen when it was looked at."""
+    """A registered data set: a section of a job, and a preview from its registration."""
 
     __tablename__ = "datasets"
 
@@ -339,7 +357,7 @@ class DatasetRow(Base):
 
 
 class AuditRow(Base):
-    """Who changed what. It outlives the job it tells about."""
+    """A change and who made it. It outlives the job that it tells about."""
 
     __tablename__ = "audit"
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -364,7 +382,7 @@ class WebhookRow(Base):
     url: Mapped[str] = mapped_column(Text)
     secret: Mapped[str] = mapped_column(String(80))
     states: Mapped[str] = mapped_column(Text)
-    """States of a job that it is told of, with blanks between."""
+    """States of a job that are worth a message, separated by blanks."""
     everybody: Mapped[bool] = mapped_column(default=False)
     """Told of the jobs of all owners."""
     created_at: Mapped[datetime]
@@ -385,7 +403,7 @@ class DeliveryRow(Base):
     outcome: Mapped[str] = mapped_column(String(16), default="")
     """Empty: not taken yet; taken; given up."""
     answer: Mapped[str] = mapped_column(Text, default="")
-    """What came of the last try."""
+    """The outcome of the last try, in words."""
     created_at: Mapped[datetime]
     due_at: Mapped[datetime]
 

@@ -1,4 +1,4 @@
-"""What external trainers ask and tell, each as one order, and what is answered.
+"""Orders: each question or message of an external trainer is one, and has one answer.
 
 :func:`carry_out` does one order in a transaction of its own and says why it refuses;
 :mod:`service.store.together` does the plain ones by the dozen.
@@ -74,7 +74,7 @@ class Grant:
 
 @dataclass(frozen=True)
 class Granted:
-    """The job's state, and what was leased of it."""
+    """The job's state, and the trials that were leased."""
 
     job_state: str
     grants: tuple[Grant, ...]

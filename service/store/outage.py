@@ -1,4 +1,4 @@
-"""Which errors of the database are an outage: it is away, locked, full or read-only, and asking again later may help.
+"""Outages among the errors of the database: it is away, locked, full or read-only, and asking again later may help.
 
 Everything else that it raises is a bug of ours. Both drivers say which by a code; nobody reads their sentences.
 """
@@ -11,7 +11,7 @@ import psycopg
 from sqlalchemy import exc
 
 OUTAGES = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError)
-"""What to catch; :func:`reason_of` tells whether it is one."""
+"""Errors to catch; :func:`reason_of` tells whether one of them is an outage."""
 
 
 class WritersWaitError(exc.TimeoutError):
@@ -42,7 +42,7 @@ _POSTGRES = {
 
 
 def reason_of(error: BaseException) -> str | None:
-    """Why the database cannot serve now, in words; None for an error that is no outage."""
+    """Why the database cannot serve now, in words; None for an error that is not an outage."""
     if isinstance(error, WritersWaitError):
         return "too many writers wait for it"
     if isinstance(error, exc.TimeoutError):

@@ -56,7 +56,7 @@ def lease_populations(
 
 
 def open_attempts(session: Session, job: Job, trials: Sequence[tuple[Trial, dict[str, Any]]]) -> None:
-    """Lease pending trials: the next attempt of each begins, with what else is to be known of it."""
+    """Lease pending trials: the next attempt of each begins, with further columns of its row beside the trial."""
     for trial, _ in trials:
         trial.attempt += 1
     move_trials(session, job, [trial for trial, _ in trials], "leased")
@@ -84,8 +84,8 @@ def _attempt(trial: Trial) -> dict[str, Any]:
 def record_events(session: Session, job_id: str, owner: str | None, events: Iterable[Event], max_attempts: int) -> None:
     """Write down what was reported of one job, in order. An event told twice, or too late, changes nothing.
 
-    ``owner`` is None for what an external trainer reports: its attempt is the fence then, not the job's lease, and it
-    has ``max_attempts``. What the service trains itself is tried until the place lets it: a place is no result.
+    ``owner`` is None for reports of an external trainer: their fence is the attempt, not the job's lease, and a trial
+    has ``max_attempts``. The service's own trainings are tried until a place can do them: a bad place is not a result.
     """
     job = lock_job(session, job_id, owner)
     most = max_attempts if owner is None else None
@@ -127,27 +127,27 @@ def orphan_populations(
 
 
 def under_way(session: Session, job_id: str, keys: Iterable[PopulationKey]) -> frozenset[PopulationKey]:
-    """Those of ``keys`` whose attempt is the current one and has not ended: what they report is wanted."""
+    """Those of ``keys`` whose attempt is the current one and has not ended: their reports are wanted."""
     return frozenset(key for key in keys if _is_current(_trials(session, job_id, key.round, key.group), key))
 
 
 def _trials(session: Session, job_id: str, round_: int, group: int) -> list[Trial]:
-    found = select(Trial).where(Trial.job_id == job_id, Trial.round == round_, Trial.group == group)
-    return list(session.scalars(found.order_by(Trial.k)))
+    query = select(Trial).where(Trial.job_id == job_id, Trial.round == round_, Trial.group == group)
+    return list(session.scalars(query.order_by(Trial.k)))
 
 
 def _populations(session: Session, job_id: str, events: Sequence[Event]) -> dict[tuple[int, int], list[Trial]]:
     """The trials of every population that these events are about, in one query for each round."""
-    found: dict[tuple[int, int], list[Trial]] = {(event.key.round, event.key.group): [] for event in events}
+    populations: dict[tuple[int, int], list[Trial]] = {(event.key.round, event.key.group): [] for event in events}
     epochs_alone = all(isinstance(event, EpochReported) for event in events)
-    for m in sorted({round_ for round_, _ in found}):
-        groups = [group for round_, group in found if round_ == m]
+    for m in sorted({round_ for round_, _ in populations}):
+        groups = [group for round_, group in populations if round_ == m]
         query = select(Trial).where(Trial.job_id == job_id, Trial.round == m, Trial.group.in_(groups))
         if epochs_alone:  # then nobody asks for the schedules, which are most of a row
             query = query.options(defer(Trial.spec))
         for trial in session.scalars(query.order_by(Trial.k)):
-            found[m, trial.group].append(trial)
-    return found
+            populations[m, trial.group].append(trial)
+    return populations
 
 
 def _is_current(trials: Sequence[Trial], key: PopulationKey) -> bool:
@@ -255,7 +255,7 @@ def _record_finished(session: Session, job: Job, trials: Sequence[Trial], event:
 
 
 def _goes_on(session: Session, job: Job) -> None:
-    """What trains is not blocked."""
+    """Unblock the job: one that trains is not blocked."""
     if job.state == "blocked":
         move_job(session, job, "running")
 
@@ -299,12 +299,12 @@ def _halve(session: Session, job: Job, round_: int, most: int) -> None:
 
 
 def _n_lost(session: Session, trials: Sequence[Trial]) -> Counter[str]:
-    found = session.execute(
+    rows = session.execute(
         select(Attempt.trial_id, func.count())
         .where(Attempt.trial_id.in_([trial.id for trial in trials]), Attempt.outcome == "lost")
         .group_by(Attempt.trial_id)
     )
-    return Counter(dict(found.all()))
+    return Counter(dict(rows.all()))
 
 
 def _close_attempts(session: Session, trials: Sequence[Trial], outcome: str, reason: str) -> None:

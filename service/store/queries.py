@@ -1,4 +1,4 @@
-"""The read side: what the API shows, in few bounded queries. Lists page by keyset: stable while rows come."""
+"""The read side: views for the API, in few bounded queries. Lists page by keyset: stable while rows come."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def jobs(
 
 
 def job_key(row: Job, sort: str) -> tuple[str, ...]:
-    """Where a job stands in the order ``sort``."""
+    """Sort key of a job in the order ``sort``."""
     return (row.id,) if sort.endswith("created") else (getattr(row, sort.lstrip("-")), row.id)
 
 
@@ -153,7 +153,7 @@ def _trial_order(sort: str) -> list[Any]:
 
 
 def trial_key(row: Trial, sort: str) -> tuple[Any, ...]:
-    """Where a trial stands in the order ``sort``."""
+    """Sort key of a trial in the order ``sort``."""
     if sort.endswith(PLACE):
         return row.round, row.k
     value: float | None = getattr(row, sort.lstrip("-"))
@@ -180,7 +180,7 @@ def keep_rates(session: Session, ids: Sequence[str]) -> Iterator[tuple[str, list
 
 
 class Changes(NamedTuple):
-    """What a job's events say has changed behind one of them."""
+    """The rounds and trials that have changed since an event, as a job's later events tell."""
 
     last_id: int
     rounds: frozenset[int]
@@ -202,7 +202,7 @@ def changes(session: Session, job_id: str, since: int, most: int) -> Changes | N
 
 
 class Succeeded(NamedTuple):
-    """A trial that has an objective, and what it says."""
+    """A trial that has an objective, with its place in the job."""
 
     round: int
     k: int
@@ -210,7 +210,7 @@ class Succeeded(NamedTuple):
 
 
 def succeeded_so_far(session: Session, job_id: str) -> tuple[int, datetime | None]:
-    """How many trials :func:`succeeded_search_trials` has, and when the last of them ended: no other set has both."""
+    """Number of trials that :func:`succeeded_search_trials` has, and the last end among them: no other set has both."""
     query = select(func.count(), func.max(Trial.finished_at)).where(
         Trial.job_id == job_id, Trial.label == "search", Trial.state == "succeeded", Trial.objective.is_not(None)
     )
@@ -256,7 +256,7 @@ def attempts(session: Session, trial_id: str) -> Sequence[Attempt]:
 
 
 def epoch_numbers(session: Session, trial_id: str, attempt: int) -> Sequence[int]:
-    """Which epochs of an attempt are recorded, in order."""
+    """The epochs of an attempt that are recorded, in order."""
     query = select(Epoch.epoch).where(Epoch.trial_id == trial_id, Epoch.attempt == attempt)
     return session.scalars(query.order_by(Epoch.epoch)).all()
 
@@ -292,8 +292,8 @@ def curves(session: Session, job_id: str, metric: str, numbers: Sequence[int]) -
 def labels(session: Session, job_id: str) -> list[tuple[str, int]]:
     """Each label of a job and its number of trials, in the order they first appear."""
     query = select(Trial.label, func.count()).where(Trial.job_id == job_id).group_by(Trial.label)
-    found = session.execute(query.order_by(func.min(Trial.round), func.min(Trial.k)))
-    return [(label, n) for label, n in found]
+    rows = session.execute(query.order_by(func.min(Trial.round), func.min(Trial.k)))
+    return [(label, n) for label, n in rows]
 
 
 def report(session: Session, job_id: str) -> JobReport | None:
@@ -321,12 +321,12 @@ def events_after(
 ) -> list[tuple[int, str, dict[str, Any]]]:
     """(id, kind, data) of a job's events behind ``last_id``, in order; those of epochs with their numbers."""
     query = select(JobEvent.id, JobEvent.kind, JobEvent.data).where(JobEvent.job_id == job_id, JobEvent.id > last_id)
-    found = [(i, kind, data) for i, kind, data in session.execute(query.order_by(JobEvent.id).limit(limit))]
-    referring = [data for _, kind, data in found if kind == "epochs" and "trials" not in data]
+    events = [(i, kind, data) for i, kind, data in session.execute(query.order_by(JobEvent.id).limit(limit))]
+    referring = [data for _, kind, data in events if kind == "epochs" and "trials" not in data]
     if not referring:
-        return found
+        return events
     numbers = _numbers_of(session, job_id, referring)
-    return [(i, kind, _with_numbers(data, numbers) if kind == "epochs" else data) for i, kind, data in found]
+    return [(i, kind, _with_numbers(data, numbers) if kind == "epochs" else data) for i, kind, data in events]
 
 
 Place = tuple[int, int, int, int]
@@ -368,7 +368,7 @@ def last_events(session: Session, job_ids: Sequence[str]) -> dict[str, int]:
 
 
 def rounds_done(session: Session, job_ids: Sequence[str]) -> dict[str, int]:
-    """How many rounds of each job have run to their end."""
+    """Number of rounds of each job that have run to their end."""
     open_rounds = (
         select(Trial.job_id, Trial.round).where(Trial.job_id.in_(job_ids), text(f"trials.{TRIAL_UNDONE}")).distinct()
     ).subquery()

@@ -1,4 +1,4 @@
-"""What one owner has under way, and how much of it there may be."""
+"""Quotas: an owner's jobs and trials under way, and how many there may be."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def trials_under_way(session: Session, owner: str) -> int:
 
 
 def trials_left(session: Session, owner: str, most: int) -> int | None:
-    """How many more trials an owner may have under way; None: any number."""
+    """Number of further trials that an owner may have under way; None: any number."""
     return max(0, most - trials_under_way(session, owner)) if most else None
 
 

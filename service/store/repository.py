@@ -172,8 +172,8 @@ def start_job(session: Session, job_id: str, owner: str, estimate: Estimate | No
 
 
 def know_data(session: Session, job_id: str, owner: str, data: DataSpec) -> None:
-    """What a check found out about the labels becomes part of the spec, before the first round: all that follows is a
-    function of it."""
+    """Write what a check learned about the labels into the spec, before the first round: all that follows is a function
+    of it."""
     job = lock_job(session, job_id, owner)
     known = {"estimate": to_json(data.estimate), "trusted": to_json(data.trusted)}
     job.spec = {**job.spec, "data": {**job.spec["data"], **known}}
@@ -191,7 +191,7 @@ def block_job(session: Session, job_id: str, owner: str, reason: str) -> None:
 
 
 def unblock_job(session: Session, job_id: str, owner: str) -> None:
-    """What the job lacked is there again."""
+    """The job can go on: it has again whatever it lacked."""
     job = lock_job(session, job_id, owner)
     if job.state == "blocked":
         move_job(session, job, "running" if job.estimate is not None else "checking")

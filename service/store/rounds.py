@@ -48,9 +48,9 @@ class JobStatus:
     n_rounds: int
     groups: tuple[GroupStatus, ...]
     checked: bool = False
-    """Whether a worker has seen that the job can be trained."""
+    """True once a worker has seen that the job can be trained."""
     stop: str = ""
-    """Which budget is used up; empty: none."""
+    """The budget that is used up, in words; empty: none."""
     started_at: datetime | None = None
     device_s: float = 0.0
     """Time that its populations took of their places, of those that have ended."""
@@ -98,7 +98,7 @@ def load_round(session: Session, job_id: str, index: int) -> Round:
 
 
 def load_owner(session: Session, job_id: str) -> str:
-    """Whose a job is. Raises NotFound."""
+    """The owner of a job. Raises NotFound."""
     owner = session.scalar(select(Job.owner).where(Job.id == job_id))
     if owner is None:
         raise NotFound("job", job_id)
@@ -111,7 +111,7 @@ def most_in_population(session: Session, job_id: str) -> int | None:
 
 
 def load_groups(session: Session, job_id: str, index: int) -> dict[int, tuple[int, ...]]:
-    """Which trials (k) of a round each population trains."""
+    """Trials (k) of each population of a round, by its group."""
     groups: dict[int, tuple[int, ...]] = {}
     rows = select(Trial.group, Trial.k).where(Trial.job_id == job_id, Trial.round == index).order_by(Trial.k)
     for group, k in session.execute(rows):

@@ -31,7 +31,7 @@ from service.store.populations import epoch_event, epoch_row, finite
 GOES_ON = ("running", "paused", "cancelling")
 """States of a job whose trials may be reported on; that of a blocked one changes with it."""
 LATEST = 0.1
-"""A lease is written anew when this share of it has passed: not with every epoch of a fast training."""
+"""A lease is rewritten once this share of it has passed: not with every epoch of a fast training."""
 MOST_KEPT = 4096
 
 _E = Base.metadata.tables[Epoch.__tablename__]
@@ -75,7 +75,7 @@ _COUNT = update(_J).where(_J.c.id == bindparam("_id")).values(n_trials_done=_J.c
 
 @dataclass(frozen=True)
 class Leased:
-    """What never changes about a lease."""
+    """The facts about a lease that never change."""
 
     trial_id: str
     job_id: str
@@ -126,7 +126,7 @@ def reports_together(session: Session, orders: Sequence[Report | End]) -> dict[O
 
 
 def _known(session: Session, orders: Sequence[Report | End]) -> dict[str, Leased]:
-    """What never changes about the leases of these orders, but of those that are not their trial's."""
+    """The unchanging facts about the leases of these orders; orders whose lease is not their trial's are left out."""
     if new := [order.lease for order in orders if order.lease not in _leases]:
         for row in session.connection().execute(_FACTS, {"leases": new}).all():
             spec = external_spec(session, row.job_id)
@@ -224,13 +224,13 @@ def _ends(connection: Connection, orders: Sequence[End], known: dict[str, Leased
     for trial_id, attempt, epoch, *numbers in rows:
         named = dict(zip(EPOCH_NUMBERS, numbers, strict=True))
         told.setdefault((trial_id, attempt), []).append(EpochMetrics(k=0, epoch=epoch, **named))
-    found = {}
+    results = {}
     for order in orders:
         leased = known[order.lease]
         epochs = told.get((leased.trial_id, leased.attempt), ())
         with suppress(Invalid):  # whoever refuses says why
-            found[order] = end_of(leased.spec, epochs, leased.n_epochs, leased.tail, order.validation_accuracy)
-    return found
+            results[order] = end_of(leased.spec, epochs, leased.n_epochs, leased.tail, order.validation_accuracy)
+    return results
 
 
 def _finish(

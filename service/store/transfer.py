@@ -21,11 +21,11 @@ ROWS = 2_000
 """Of one insert."""
 _STAY = {DispatcherRow.__tablename__, WorkerRow.__tablename__}
 TABLES = [table for table in Base.metadata.sorted_tables if table.name not in _STAY]
-"""What is copied, each table behind those it refers to."""
+"""The tables that are copied, each behind those it refers to."""
 
 
 class TransferError(Exception):
-    """A copy that would lose or mix something; the message says what to do."""
+    """A copy that would lose or mix something; the message says how to avoid it."""
 
 
 def copy(source_url: str, target_url: str, say: Callable[[str, int], None], *, live: bool = False) -> None:

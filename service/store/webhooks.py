@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from s2e.words.hooks import WebhookIn
@@ -20,8 +20,6 @@ BACK_OFF_S = (5.0, 30.0, 120.0, 600.0, 3600.0, 4 * 3600.0, 12 * 3600.0)
 """Between two tries; after the last one a message is given up."""
 CLAIM_S = 60.0
 """A message is in the hands of one courier for this long."""
-MOST_CLAIMED = 2
-"""Messages of one claim: slow receivers of all of them must not outlast it, or another courier sends them too."""
 KEPT_DAYS = 14
 
 
@@ -30,6 +28,7 @@ class Message:
     """A message that is due."""
 
     id: str
+    webhook_id: str
     url: str
     secret: str
     body: str
@@ -83,27 +82,32 @@ def write_test(session: Session, webhook_id: str) -> Message:
     due_at = at + timedelta(seconds=CLAIM_S)
     session.add(DeliveryRow(id=message_id, webhook_id=hook.id, body=body, created_at=at, due_at=due_at))
     session.flush()
-    return Message(message_id, hook.url, hook.secret, body)
+    return Message(message_id, hook.id, hook.url, hook.secret, body)
 
 
 def has_due(session: Session) -> bool:
-    """Whether a message is due."""
+    """True if a message is due."""
     due = select(DeliveryRow.id).where(text(f"webhook_deliveries.{DELIVERY_OPEN}"), DeliveryRow.due_at <= utc_now())
     return session.scalar(due.limit(1)) is not None
 
 
-def claim_due(session: Session, limit: int = MOST_CLAIMED) -> list[Message]:
-    """Messages that are due, in the hands of the caller for a minute."""
+def claim_due(session: Session, limit: int, busy: Collection[str] = ()) -> list[Message]:
+    """Messages that are due, the oldest of each webhook that is not ``busy``: in the caller's hands for a minute."""
     now = utc_now()
-    query = (
-        select(DeliveryRow.id, WebhookRow.url, WebhookRow.secret, DeliveryRow.body)
-        .join(WebhookRow, WebhookRow.id == DeliveryRow.webhook_id)
-        .where(text(f"webhook_deliveries.{DELIVERY_OPEN}"), DeliveryRow.due_at <= now)
-        .order_by(DeliveryRow.due_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True, of=DeliveryRow)
-    )
-    messages = [Message(*row) for row in session.execute(query)]
+    due = text(f"webhook_deliveries.{DELIVERY_OPEN}"), DeliveryRow.due_at <= now
+    hooks = select(DeliveryRow.webhook_id).where(*due, DeliveryRow.webhook_id.not_in(busy))
+    hooks = hooks.group_by(DeliveryRow.webhook_id).order_by(func.min(DeliveryRow.due_at)).limit(limit)
+    messages = []
+    for webhook_id in session.scalars(hooks).all():
+        query = (
+            select(DeliveryRow.id, WebhookRow.id, WebhookRow.url, WebhookRow.secret, DeliveryRow.body)
+            .join(WebhookRow, WebhookRow.id == DeliveryRow.webhook_id)
+            .where(*due, DeliveryRow.webhook_id == webhook_id)
+            .order_by(DeliveryRow.due_at)
+            .limit(1)
+            .with_for_update(skip_locked=True, of=DeliveryRow)
+        )
+        messages += [Message(*row) for row in session.execute(query)]
     if messages:
         ids, until = [message.id for message in messages], now + timedelta(seconds=CLAIM_S)
         session.execute(update(DeliveryRow).where(DeliveryRow.id.in_(ids)).values(due_at=until))
@@ -111,7 +115,7 @@ def claim_due(session: Session, limit: int = MOST_CLAIMED) -> list[Message]:
 
 
 def record(session: Session, message_id: str, taken: bool, answer: str) -> None:
-    """What came of a try: it is taken, tried again later, or given up."""
+    """Record the outcome of a try: the message is taken, tried again later, or given up."""
     row = session.get(DeliveryRow, message_id)
     if row is None or row.outcome:
         return

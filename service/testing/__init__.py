@@ -1,4 +1,4 @@
-"""The contract suite of the store, for another kind of database; it needs pytest (the extra ``testing``)."""
+"""The contract suite of service/store, for another kind of database; it needs pytest (the extra ``testing``)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""One job advanced by hand on simulated trainers, for tests of what a dispatcher does with it."""
+"""One job advanced by hand on simulated trainers, for tests of the dispatcher's steps."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Driver:
         self.orchestrator.take_over(self.job_id)
 
     def step(self) -> bool:
-        """Whether a dispatcher has nothing more to do."""
+        """Advance the job by ``step_s``; True once a dispatcher has nothing more to do."""
         self.now_s += self.step_s
         self.orchestrator.record(self.job_id, self.backend.poll())
         return self.orchestrator.advance(self.job_id)
@@ -56,7 +56,7 @@ class Driver:
             return session.get_one(Job, self.job_id)
 
     def trial_states(self) -> dict[str, int]:
-        """How many trials are in each state."""
+        """Number of trials in each state."""
         with self.database.read() as session:
             return dict(session.execute(select(Trial.state, func.count()).group_by(Trial.state)).all())
 

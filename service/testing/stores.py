@@ -1,4 +1,4 @@
-"""The contract of a store, on any database: leases, fencing, idempotence, unique rules, transitions, cascade."""
+"""The contract of service/store on any database: leases, fencing, idempotence, unique rules, transitions, cascade."""
 
 from __future__ import annotations
 
@@ -148,11 +148,11 @@ def copy_of(row: Any, **changes: Any) -> dict[str, Any]:
 
 
 class StoreContract:
-    """A subclass gives the fixture ``database``: the store on an empty database at the newest migration."""
+    """A subclass gives the fixture ``database``: an empty database at the newest migration."""
 
     @pytest.fixture
     def database(self) -> Iterator[Database]:
-        """The store under test."""
+        """The database under test."""
         raise NotImplementedError(f"{type(self).__name__} gives no fixture 'database'")
 
     def test_every_number_of_an_epoch_and_the_final_figures_come_back_exactly(self, database: Database) -> None:
@@ -287,20 +287,20 @@ class StoreContract:
     def test_a_round_comes_back_exactly(self, database: Database) -> None:
         job_id = lead(database)
         with database.read() as session:
-            found = rounds.load_round(session, job_id, 0)
+            loaded = rounds.load_round(session, job_id, 0)
             assert rounds.load_spec(session, job_id) == SPEC
-        assert found == round_of(4)
-        assert repr(found) == repr(round_of(4))  # equality does not tell -0.0 from 0 and 1 from 1.0
+        assert loaded == round_of(4)
+        assert repr(loaded) == repr(round_of(4))  # equality does not tell -0.0 from 0 and 1 from 1.0
 
     def test_history_holds_what_was_recorded(self, database: Database) -> None:
         job_id = lead(database)
         a, b = lease_groups(database, job_id)
         record(database, job_id, finished(a, failed=[2]), finished(b, ks=[1, 3]))
         with database.read() as session:
-            (found,) = rounds.load_history(session, job_id)
+            (loaded,) = rounds.load_history(session, job_id)
             assert rounds.load_history(session, job_id, first=1) == []
         results = sorted((*finished(a, failed=[2]).results, *finished(b, ks=[1, 3]).results), key=lambda r: r.k)
-        assert found == RoundRecord(round_of(4), tuple(results))
+        assert loaded == RoundRecord(round_of(4), tuple(results))
 
     def test_status_shows_each_population(self, database: Database) -> None:
         job_id = lead(database)

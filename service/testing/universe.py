@@ -12,16 +12,18 @@ import random
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from unittest import mock
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from s2e.jobs import loop
 from s2e.words import JobSpec, PlanSpec, Population, Report, RoundRecord, TrialSpec, read
 from service.dispatch.dispatcher import Dispatcher
 from service.store import clock, repository, rounds
@@ -39,7 +41,7 @@ _ENDS = (PopulationFinished, PopulationLost, PopulationChecked)
 
 @dataclass(frozen=True)
 class Rates:
-    """How often something goes wrong: a share of all writes, polls, populations or steps."""
+    """Frequencies of faults: each a share of all writes, polls, populations or steps."""
 
     crash: float = 0.01
     freeze: float = 0.01
@@ -93,7 +95,7 @@ class Cluster:
 
 @dataclass
 class View:
-    """The backend as one dispatcher has it: what dies with it is only what it was told and had not acknowledged."""
+    """The backend as one dispatcher has it: only events that it has not acknowledged die with it."""
 
     cluster: Cluster
     rng: random.Random
@@ -198,12 +200,55 @@ class FaultyDatabase(Database):
 
 @dataclass(frozen=True)
 class End:
-    """What a universe came to."""
+    """The end of a universe: the job's history and report, and the count of faults and steps."""
 
     history: list[RoundRecord]
     report: Report
     n_faults: int
     n_steps: int
+
+
+def in_memory() -> Database:
+    """A database for one universe after another: an engine keeps the statements that it has compiled."""
+    database = Database("sqlite://")
+    Base.metadata.create_all(database.engine)
+    return database
+
+
+def empty(database: Database) -> None:
+    """Take every row out of the tables."""
+    with database.write() as session:
+        for table in reversed(Base.metadata.sorted_tables):
+            session.execute(table.delete())
+
+
+class Remembered:
+    """A pure function of (spec, history): every universe of a job asks the same of it, and has it computed once.
+
+    An answer is given again only for an equal spec and equal history, so a universe that went another way gets its own.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._known: dict[int, list[tuple[tuple[Any, ...], Any]]] = {}
+
+    def __call__(self, spec: JobSpec, history: Sequence[RoundRecord], *more: Any) -> Any:
+        asked = (spec, list(history), *more)
+        known = self._known.setdefault(len(history), [])
+        for question, answer in known:
+            if question == asked:
+                return answer
+        answer = self._function(*asked)
+        known.append((asked, answer))
+        return answer
+
+
+@dataclass(frozen=True)
+class Search:
+    """How a job goes on and how it ends, for as many universes as share it."""
+
+    next_round: Callable[..., Any] = field(default_factory=lambda: Remembered(loop.next_round))
+    report_of: Callable[..., Any] = field(default_factory=lambda: Remembered(loop.report_of))
 
 
 class Universe:
@@ -216,11 +261,12 @@ class Universe:
         evaluate: Callable[[TrialSpec], SimulatedTrial],
         rates: Rates | None = None,
         database: Database | None = None,
+        search: Search | None = None,
     ) -> None:
+        self._search = search or Search()
         self.rng, self.rates, self.time = random.Random(seed), rates or Rates(), Time()  # noqa: S311
-        self.database = database or Database("sqlite://")
-        if database is None:
-            Base.metadata.create_all(self.database.engine)
+        self.database = database or in_memory()
+        empty(self.database)
         self.cluster = Cluster(evaluate, self.rng, self.rates.loss)
         self.n_faults = self.n_born = 0
         self._frozen, self._stepping = False, 0
@@ -233,8 +279,12 @@ class Universe:
             mock.patch.object(time, "monotonic", self.time.monotonic),
             mock.patch.object(clock, "utc_now", self.time.utc),
             mock.patch.object(secrets, "randbits", self.rng.getrandbits),
+            mock.patch.object(loop, "next_round", self._search.next_round),
+            mock.patch.object(loop, "report_of", self._search.report_of),
         )
-        with patches[0], patches[1], patches[2]:
+        with ExitStack() as stack:
+            for patch in patches:
+                stack.enter_context(patch)
             with self.database.write() as session:
                 self.job_id, _ = repository.create_job(session, self._spec)
             self._dispatchers = [self._born(), self._born()]

@@ -1,4 +1,4 @@
-"""The store keeps the contract of service/testing on SQLite and on PostgreSQL."""
+"""The contract of service/testing on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 

@@ -107,8 +107,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_is_the_wheel_that_is_used(environment: Path) -> None:
     print_file = "import s2e, s2e_example; print(s2e.__file__, s2e_example.__file__)"
-    found = run(environment / "env" / "bin" / "python", "-c", print_file, cwd=environment).split()
-    assert all(path.startswith(str(environment / "env")) for path in found)
+    paths = run(environment / "env" / "bin" / "python", "-c", print_file, cwd=environment).split()
+    assert all(path.startswith(str(environment / "env")) for path in paths)
 
 
 def test_its_parts_pass_their_contracts(environment: Path) -> None:

@@ -1,4 +1,4 @@
-"""How much of a full training a trial is."""
+"""Fidelity: the share of a full training that a trial is."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -49,8 +49,8 @@ taus = [0.5]
 
 @pytest.fixture(scope="module")
 def report() -> Report:
-    found: Report = s2e.search(JOB, progress=False)
-    return found
+    result: Report = s2e.search(JOB, progress=False)
+    return result
 
 
 def test_a_search_is_the_pure_loop_on_the_engine(report: Report) -> None:
@@ -71,14 +71,14 @@ def test_a_job_is_a_mapping_a_file_or_a_spec(report: Report, tmp_path: Path) -> 
 
 
 def test_output_holds_models_the_schedule_and_every_round(report: Report, tmp_path: Path) -> None:
-    found = s2e.search(JOB, output=tmp_path, progress=False)
+    again = s2e.search(JOB, output=tmp_path, progress=False)
     without_models = {"best_run_model": None, "recommended_model": None}
-    assert to_json(found) | without_models == to_json(report)
+    assert to_json(again) | without_models == to_json(report)
     stored = json.loads((tmp_path / "search" / "search.json").read_text())
-    assert read(Report, stored["report"]) == found
+    assert read(Report, stored["report"]) == again
     assert read(type(parse_job(JOB)), stored["spec"]) == parse_job(JOB)
-    assert json.loads((tmp_path / "search" / "schedule.json").read_text())["keep_rate"] == list(found.keep_rate)
-    module = s2e.load_model(tmp_path / str(found.recommended_model))
+    assert json.loads((tmp_path / "search" / "schedule.json").read_text())["keep_rate"] == list(again.keep_rate)
+    module = s2e.load_model(tmp_path / str(again.recommended_model))
     assert sum(parameter.numel() for parameter in module.parameters()) == 64 * 256 + 256 + 256 * 10 + 10
 
 
@@ -89,10 +89,10 @@ def test_nothing_is_written_without_output(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_comparison_need_not_say_that_it_is_one() -> None:
-    found = s2e.compare(COMPARISON, progress=False)
-    assert isinstance(found, CompareReport)
-    assert [row.label for row in found.rows] == ["standard", "coteaching"]
-    assert s2e.compare(COMPARISON | {"kind": "compare"}, progress=False) == found
+    compared = s2e.compare(COMPARISON, progress=False)
+    assert isinstance(compared, CompareReport)
+    assert [row.label for row in compared.rows] == ["standard", "coteaching"]
+    assert s2e.compare(COMPARISON | {"kind": "compare"}, progress=False) == compared
     with pytest.raises(SpecError) as refused:
         s2e.search(COMPARISON | {"kind": "compare"})
     assert refused.value.problems == (Problem("kind", "compare", "search; s2e.compare(job) runs this one"),)

@@ -150,7 +150,7 @@ def test_an_onnx_file_runs_without_torch(trained: Any, tmp_path: Path) -> None:
         ([[1, "red"], [1]], "row 1: 1 cells instead of 2: height, colour"),
         ([["tall", "red"]], "row 0, column height: 'tall' is not a finite number"),
         ([], "no row to predict"),
-        (["1,red"], "is no row; give a list of rows"),
+        (["1,red"], "is not a row; give a list of rows"),
     ],
 )
 def test_rows_that_do_not_fit_are_refused(trained: Any, rows: Any, message: str) -> None:

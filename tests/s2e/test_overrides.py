@@ -23,15 +23,15 @@ def test_no_overrides_are_the_job_s_own_settings() -> None:
 
 
 def test_parameters_are_merged_by_name_under_the_same_method() -> None:
-    found = overridden(JobSpec(train=SIGUA), {"params": {"fraction": 0.5}, "learning_rate": 0.01})
-    assert found == replace(SIGUA, learning_rate=0.01, params={**SIGUA.params, "fraction": 0.5})
-    assert found.params["gamma"] == 0.02
+    train = overridden(JobSpec(train=SIGUA), {"params": {"fraction": 0.5}, "learning_rate": 0.01})
+    assert train == replace(SIGUA, learning_rate=0.01, params={**SIGUA.params, "fraction": 0.5})
+    assert train.params["gamma"] == 0.02
 
 
 def test_another_method_starts_from_the_paper_s_values_of_the_data_set() -> None:
-    found = overridden(JobSpec(train=SIGUA), {"method": "coteaching_plus"})
-    assert found.method == "coteaching_plus"
-    assert found.params == to_json(CoTeachingPlus(warm_up_epochs=0))  # 0 for digits, else 20
+    train = overridden(JobSpec(train=SIGUA), {"method": "coteaching_plus"})
+    assert train.method == "coteaching_plus"
+    assert train.params == to_json(CoTeachingPlus(warm_up_epochs=0))  # 0 for digits, else 20
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from s2e.door import parse_job
@@ -167,14 +167,13 @@ nested = st.recursive(st.integers(0, 3), lambda inner: st.dictionaries(st.sample
 sections = st.dictionaries(st.sampled_from("abcd"), nested, max_size=4)
 
 
-@settings(deadline=None)
 @given(base=sections, over=sections)
 def test_merging_keeps_all_of_over_and_what_it_leaves_of_base(base: dict[str, Any], over: dict[str, Any]) -> None:
-    found = merged(base, over)
-    assert merged(found, over) == found
-    assert set(found) == set(base) | set(over)
-    for name in found:
+    both = merged(base, over)
+    assert merged(both, over) == both
+    assert set(both) == set(base) | set(over)
+    for name in both:
         if isinstance(base.get(name), dict) and isinstance(over.get(name), dict):
-            assert found[name] == merged(base[name], over[name])
+            assert both[name] == merged(base[name], over[name])
         else:
-            assert found[name] == (over[name] if name in over else base[name])
+            assert both[name] == (over[name] if name in over else base[name])

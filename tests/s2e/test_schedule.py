@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from s2e.schedule import R_MIN, bases, coteaching_keep_rate, keep_rate, keep_rate_at, n_keep
@@ -66,7 +66,6 @@ def test_both_clips_bind() -> None:
     assert keep_rate([1, 0, 0, 0], falling, 10)[-1] == R_MIN
 
 
-@settings(deadline=None, max_examples=200)
 @given(alpha=simplex, beta=cube, n_epochs=st.sampled_from([1, 2, 30, 200]), batch_size=st.integers(1, 2048))
 def test_every_point_gives_a_usable_schedule(
     alpha: np.ndarray, beta: np.ndarray, n_epochs: int, batch_size: int

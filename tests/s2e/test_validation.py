@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from s2e.door import parse_job
@@ -66,7 +66,6 @@ def through_text(value: Any) -> Any:
     return read(type(value), json.loads(json.dumps(to_json(value), allow_nan=False)))
 
 
-@settings(deadline=None, max_examples=60)
 @given(data=jobs)
 def test_a_job_survives_the_way_through_text(data: dict[str, Any]) -> None:
     spec = parse_job(data)
@@ -74,7 +73,6 @@ def test_a_job_survives_the_way_through_text(data: dict[str, Any]) -> None:
     assert hash(through_text(spec)) == hash(spec)
 
 
-@settings(deadline=None, max_examples=60)
 @given(theta=st.lists(finite, max_size=40), round_=st.integers(0, 10**6), memory=st.dictionaries(st.text(), finite))
 def test_a_search_state_survives_bit_for_bit(theta: list[float], round_: int, memory: dict[str, float]) -> None:
     state = SearchState(round_, tuple(theta), memory)
@@ -83,7 +81,6 @@ def test_a_search_state_survives_bit_for_bit(theta: list[float], round_: int, me
     assert [math.copysign(1, value) for value in back.theta] == [math.copysign(1, value) for value in theta]
 
 
-@settings(deadline=None, max_examples=40)
 @given(values=st.lists(finite, min_size=1, max_size=20), numbers=st.tuples(optional, optional), k=st.integers(0, 999))
 def test_trials_and_results_survive(values: list[float], numbers: tuple[float | None, float | None], k: int) -> None:
     point = Point(tuple(values))
@@ -146,19 +143,19 @@ def test_an_empty_job_is_the_documented_default() -> None:
 def test_a_refusal_names_field_value_and_what_is_allowed(
     data: dict[str, Any], field: str, refused: Any, allowed: str
 ) -> None:
-    found = problems(data)
-    assert list(found) == [field]
-    assert allowed in found[field][1]
-    assert refused == found[field][0]
+    refusals = problems(data)
+    assert list(refusals) == [field]
+    assert allowed in refusals[field][1]
+    assert refused == refusals[field][0]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), 10**400, -(10**400), "0.5", None, [], {}])
 @pytest.mark.parametrize("field", ["seed", "train.learning_rate"])
 def test_what_is_no_number_is_refused_and_the_refusal_is_json(field: str, value: Any) -> None:
     section, _, leaf = field.partition(".")
-    found = problems({section: {leaf: value}} if leaf else {section: value})
-    assert list(found) == [field]
-    json.dumps(found, allow_nan=False)
+    refusals = problems({section: {leaf: value}} if leaf else {section: value})
+    assert list(refusals) == [field]
+    json.dumps(refusals, allow_nan=False)
 
 
 @pytest.mark.parametrize("value", [True, False])
@@ -180,20 +177,20 @@ def test_whole_floats_are_whole_numbers(value: float) -> None:
 
 
 def test_unknown_fields_are_refused_at_every_level() -> None:
-    found = problems({"speed": 9, "data": {"noise": {"rate": 0.5}}, "x" * 1000: 1})
-    assert set(found) == {"speed", "data.noise.rate", "x" * 200}
-    assert "known: kind, noise_rate" in found["data.noise.rate"][1]
+    refusals = problems({"speed": 9, "data": {"noise": {"rate": 0.5}}, "x" * 1000: 1})
+    assert set(refusals) == {"speed", "data.noise.rate", "x" * 200}
+    assert "known: kind, noise_rate" in refusals["data.noise.rate"][1]
 
 
 def test_all_problems_are_found_at_once() -> None:
-    found = problems({"seed": "a", "train": {"n_epochs": 0, "batch_size": 0}, "report": {"n_seeds": 1}})
-    assert set(found) == {"seed", "train.n_epochs", "train.batch_size", "report.n_seeds"}
+    refusals = problems({"seed": "a", "train": {"n_epochs": 0, "batch_size": 0}, "report": {"n_seeds": 1}})
+    assert set(refusals) == {"seed", "train.n_epochs", "train.batch_size", "report.n_seeds"}
 
 
 def test_huge_input_is_refused_in_few_words() -> None:
-    found = problems({"report": {"taus": [0.5] * 100_000}, "name": "n" * 10**6, "data": "d" * 10**6})
-    assert set(found) == {"report.taus", "name", "data"}
-    assert all(len(str(value)) <= 80 for value, _ in found.values())
+    refusals = problems({"report": {"taus": [0.5] * 100_000}, "name": "n" * 10**6, "data": "d" * 10**6})
+    assert set(refusals) == {"report.taus", "name", "data"}
+    assert all(len(str(value)) <= 80 for value, _ in refusals.values())
 
 
 def test_a_reason_of_many_words_survives() -> None:
@@ -202,8 +199,8 @@ def test_a_reason_of_many_words_survives() -> None:
 
 
 def test_lists_without_a_limit_of_their_own_have_one() -> None:
-    found = problems({"values": [0.5] * 10_001}, read=lambda data: parse(Point, data))
-    assert "at most 10000 items" in found["values"][1]
+    refusals = problems({"values": [0.5] * 10_001}, read=lambda data: parse(Point, data))
+    assert "at most 10000 items" in refusals["values"][1]
 
 
 @pytest.mark.parametrize("body", [None, [], "job", 3, True])

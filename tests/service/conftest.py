@@ -87,9 +87,9 @@ def settings(tmp_path: Path, settings_in: Callable[[Path], Settings]) -> Setting
 
 @pytest.fixture
 def database(settings: Settings) -> Iterator[Database]:
-    found = Database(settings.database_url)
-    yield found
-    found.close()
+    opened = Database(settings.database_url)
+    yield opened
+    opened.close()
 
 
 @dataclass
@@ -153,8 +153,8 @@ def by_formula(trial: TrialSpec) -> SimulatedTrial:
 
 @pytest.fixture
 def service(settings: Settings) -> Iterator[Running]:
-    with running(settings) as found:
-        yield found
+    with running(settings) as started:
+        yield started
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def http(service: Running) -> httpx.Client:
 
 @pytest.fixture(scope="session")
 def count_rows() -> Callable[[Database], dict[str, int]]:
-    """How many rows each table has."""
+    """Counts the rows of each table."""
 
     def count(database: Database) -> dict[str, int]:
         with database.read() as session:
@@ -196,7 +196,7 @@ def assert_problem() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def store_job(database: Database) -> Callable[..., str]:
-    """Stores a running job with its first search round, of which the first ``succeeded`` trials have ended well."""
+    """Writes a running job with its first search round, of which the first ``succeeded`` trials have ended well."""
 
     def store(succeeded: int = 0, **data: Any) -> str:
         spec = parse_job({**SMALL, **data})
@@ -319,5 +319,5 @@ def _ended_in_process(job: dict[str, Any]) -> QuickSearch:
 @pytest.fixture(params=["quick_search", "quick_comparison"])
 def quick_job(request: pytest.FixtureRequest) -> QuickSearch:
     """A job of each kind in turn."""
-    found: QuickSearch = request.getfixturevalue(request.param)
-    return found
+    job: QuickSearch = request.getfixturevalue(request.param)
+    return job

@@ -72,10 +72,10 @@ def test_a_bad_field_is_named(
     http: httpx.Client, assert_problem: Any, body: Any, field: str, value: Any, allowed: str
 ) -> None:
     problem = assert_problem(http.post("/jobs", json=body), 422, "invalid_spec")
-    found = next(error for error in problem["errors"] if error["field"] == field)
-    assert allowed in found["allowed"]
+    named = next(error for error in problem["errors"] if error["field"] == field)
+    assert allowed in named["allowed"]
     if value is not None:
-        assert found["value"] == value
+        assert named["value"] == value
 
 
 def test_every_bad_field_is_named_at_once(http: httpx.Client, assert_problem: Any) -> None:

@@ -39,8 +39,8 @@ def of_job(job_id: str, **more: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def client(service: Any) -> Any:
-    with S2EClient(service.url) as found:
-        yield found
+    with S2EClient(service.url) as connected:
+        yield connected
 
 
 def test_a_comparison_from_submission_to_report(client: S2EClient, dispatching: None) -> None:
@@ -89,9 +89,9 @@ def test_curves_of_both_databases_average_the_current_attempts(each_database: Da
         events = [PopulationStarted(key, "here"), *reported, PopulationStarted(other, "here")]
         populations.record_events(session, job_id, "me", events, 3)
     with each_database.read() as session:
-        found = curves.curves_out(session, session.get_one(Job, job_id), "validation_accuracy", 6)
+        averaged = curves.curves_out(session, session.get_one(Job, job_id), "validation_accuracy", 6)
         assert queries.labels(session, job_id) == [("standard", 2), ("ours", 2)]
-    [curve] = found.items
+    [curve] = averaged.items
     assert (curve.label, curve.n_trials) == ("standard", 2)
     assert curve.mean[:3] == (pytest.approx(0.6), pytest.approx(0.9), None)
     assert (curve.low[0], curve.high[0]) == (0.5, 0.7)
@@ -130,8 +130,8 @@ def store_search(database: Database, **report: Any) -> str:
 
 
 def test_searched_settings_come_with_the_schedule(http: httpx.Client, database: Database) -> None:
-    found = store_search(database, train={"learning_rate": 0.02, "batch_size": 64})
-    body = of_job(found)
+    search_id = store_search(database, train={"learning_rate": 0.02, "batch_size": 64})
+    body = of_job(search_id)
     body["compare"]["entries"][1]["train"] = {"batch_size": 32}
     entry = http.post("/jobs", json=body).json()["spec"]["compare"]["entries"][1]
     assert entry["train"] == {"learning_rate": 0.02, "batch_size": 32}

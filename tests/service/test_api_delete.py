@@ -28,8 +28,8 @@ def end(database: Database, job_id: str) -> None:
 
 @pytest.fixture
 def client(service: Any) -> Any:
-    with S2EClient(service.url) as found:
-        yield found
+    with S2EClient(service.url) as connected:
+        yield connected
 
 
 def test_a_deleted_job_takes_its_rows_and_files_along_and_nothing_else(

@@ -50,10 +50,10 @@ def test_all_events_come_in_order_and_the_stream_ends_with_the_job(
     add_events(database, job, 3)
     add_events(database, other, 3)
     end(database, job)
-    found = follow(http, job)
-    assert found == stored(database, job)
-    assert [event.kind for event in found] == ["job", "round", "round", "round", "job"]
-    assert found[-1].is_end
+    followed = follow(http, job)
+    assert followed == stored(database, job)
+    assert [event.kind for event in followed] == ["job", "round", "round", "round", "job"]
+    assert followed[-1].is_end
 
 
 def test_events_written_while_the_stream_is_open_are_sent(
@@ -97,9 +97,9 @@ def test_more_events_than_one_batch(http: httpx.Client, store_job: Any, database
     job = store_job()
     add_events(database, job, 2 * BATCH)
     end(database, job)
-    found = follow(http, job)
-    assert [event.id for event in found] == [event.id for event in stored(database, job)]
-    assert len(found) == 2 * BATCH + 2
+    followed = follow(http, job)
+    assert [event.id for event in followed] == [event.id for event in stored(database, job)]
+    assert len(followed) == 2 * BATCH + 2
 
 
 @pytest.mark.parametrize("last_id", ["x", "-1", "1.5", str(2**63)])

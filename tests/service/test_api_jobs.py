@@ -190,13 +190,13 @@ def test_curves_are_thinned_between_first_and_last(
     http: httpx.Client, store_job: Any, max_points: int, epochs: list[int]
 ) -> None:
     trial = http.get(f"/jobs/{store_job(succeeded=1)}/trials").json()["items"][0]["id"]
-    found = http.get(f"/trials/{trial}/epochs", params={"max_points": max_points}).json()
-    assert (found["attempt"], found["total"], found["epochs"]) == (1, 12, epochs)
-    assert found["series"]["loss"] == [1 / (t + 1) for t in epochs]
-    assert found["series"]["validation_accuracy"] == [t / 100 for t in epochs]
-    assert found["series"]["test_accuracy"] == [None] * len(epochs)
-    assert found["series"]["wrong_memorised"] == [t / 50 for t in epochs]
-    one, two = found["networks"]
+    curves = http.get(f"/trials/{trial}/epochs", params={"max_points": max_points}).json()
+    assert (curves["attempt"], curves["total"], curves["epochs"]) == (1, 12, epochs)
+    assert curves["series"]["loss"] == [1 / (t + 1) for t in epochs]
+    assert curves["series"]["validation_accuracy"] == [t / 100 for t in epochs]
+    assert curves["series"]["test_accuracy"] == [None] * len(epochs)
+    assert curves["series"]["wrong_memorised"] == [t / 50 for t in epochs]
+    one, two = curves["networks"]
     assert one["train_accuracy"] == [t / 10 if t else None for t in epochs]
     assert two == {
         "train_accuracy": [0.5 if t else None for t in epochs],
@@ -207,8 +207,8 @@ def test_curves_are_thinned_between_first_and_last(
 
 def test_curves_of_an_attempt_that_is_not_there_are_empty(http: httpx.Client, store_job: Any) -> None:
     trial = http.get(f"/jobs/{store_job()}/trials").json()["items"][0]["id"]
-    found = http.get(f"/trials/{trial}/epochs", params={"attempt": 9}).json()
-    assert (found["total"], found["epochs"], found["series"]["loss"]) == (0, [], [])
+    curves = http.get(f"/trials/{trial}/epochs", params={"attempt": 9}).json()
+    assert (curves["total"], curves["epochs"], curves["series"]["loss"]) == (0, [], [])
 
 
 def test_curves_of_an_older_attempt_stay_apart(http: httpx.Client, store_job: Any, database: Database) -> None:
@@ -228,39 +228,39 @@ def test_curves_of_an_older_attempt_stay_apart(http: httpx.Client, store_job: An
 
 def test_schedules_of_all_trials_share_their_epochs(http: httpx.Client, store_job: Any) -> None:
     job = store_job(succeeded=2)
-    found = http.get(f"/jobs/{job}/schedules", params={"max_points": 4}).json()
-    assert found["epochs"] == [0, 4, 7, 11]
-    assert len(found["items"]) == 3
-    for item in found["items"]:
+    schedules = http.get(f"/jobs/{job}/schedules", params={"max_points": 4}).json()
+    assert schedules["epochs"] == [0, 4, 7, 11]
+    assert len(schedules["items"]) == 3
+    for item in schedules["items"]:
         full = http.get(f"/trials/{item['id']}").json()["keep_rate"]
-        assert item["keep_rate"] == [full[t] for t in found["epochs"]]
-    assert found["recommended"]["round"] == 0
-    assert found["recommended"]["k"] in (0, 1)
+        assert item["keep_rate"] == [full[t] for t in schedules["epochs"]]
+    assert schedules["recommended"]["round"] == 0
+    assert schedules["recommended"]["k"] in (0, 1)
 
 
 def test_the_default_schedule_stands_in_until_a_trial_succeeded(http: httpx.Client, store_job: Any) -> None:
-    found = http.get(f"/jobs/{store_job()}/schedule").json()
-    assert (found["recommended"], found["provisional"], found["label"]) == (None, True, "default")
-    assert found["keep_rate"] == list(coteaching_keep_rate(12, 0.5, 10))
+    schedule = http.get(f"/jobs/{store_job()}/schedule").json()
+    assert (schedule["recommended"], schedule["provisional"], schedule["label"]) == (None, True, "default")
+    assert schedule["keep_rate"] == list(coteaching_keep_rate(12, 0.5, 10))
 
 
 def test_the_recommended_schedule_is_provisional_until_the_report(
     http: httpx.Client, store_job: Any, database: Database, assert_problem: Any
 ) -> None:
     job = store_job(succeeded=3)
-    found = http.get(f"/jobs/{job}/schedule").json()
-    assert (found["provisional"], found["label"]) == (True, "searched")
-    k = found["recommended"]["k"]
+    schedule = http.get(f"/jobs/{job}/schedule").json()
+    assert (schedule["provisional"], schedule["label"]) == (True, "searched")
+    k = schedule["recommended"]["k"]
     trial = next(t for t in http.get(f"/jobs/{job}/trials").json()["items"] if t["k"] == k)
-    assert found["keep_rate"] == http.get(f"/trials/{trial['id']}").json()["keep_rate"]
+    assert schedule["keep_rate"] == http.get(f"/trials/{trial['id']}").json()["keep_rate"]
     assert "no report yet" in assert_problem(http.get(f"/jobs/{job}/report"), 404, "not_found")["detail"]
 
     report = {**REPORT, "recommended": [0, 1], "keep_rate": [1.0, 0.25]}
     with database.write() as session:
         created_at = session.get_one(Job, job).created_at
         session.add(JobReport(job_id=job, report=report, created_at=created_at))
-    found = http.get(f"/jobs/{job}/schedule").json()
-    assert found == {
+    schedule = http.get(f"/jobs/{job}/schedule").json()
+    assert schedule == {
         "recommended": {"round": 0, "k": 1},
         "provisional": False,
         "label": "searched",

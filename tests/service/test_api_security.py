@@ -1,4 +1,4 @@
-"""Who may ask: key, session cookie, host names, pages of other origins; and what a browser is told."""
+"""Access: key, session cookie, host names, pages of other origins; and what a browser is told."""
 
 from __future__ import annotations
 

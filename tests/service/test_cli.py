@@ -93,32 +93,32 @@ def test_the_version_is_the_one_of_the_package(s2e: Run) -> None:
 
 
 def test_help_teaches(s2e: Run) -> None:
-    found = s2e("--help")
-    assert found.code == 0
+    ran = s2e("--help")
+    assert ran.code == 0
     commands = ("serve", "api", "dispatcher", "submit", "jobs", "show", "cancel", "report", "search", "list")
-    assert all(f" {command} " in found.out for command in commands)
-    assert "examples/digits.toml --watch" in found.out
+    assert all(f" {command} " in ran.out for command in commands)
+    assert "examples/digits.toml --watch" in ran.out
     for command in commands:
         assert s2e(command, "--help").code == 0
 
 
 def test_submit_and_watch_ends_with_the_report(s2e: Run, at: S2EClient, job_file: Path, dispatching: None) -> None:
-    found = s2e("submit", job_file, "--watch")
-    assert found.code == 0, found.err
+    ran = s2e("submit", job_file, "--watch")
+    assert ran.code == 0, ran.err
     [job] = at.jobs()
-    assert found.out.startswith(f"{job.id}\n")
-    assert "round 4 of at most 4 (retrain)" in found.out
-    assert at.report(job.id).verdict in " ".join(found.out.split())
-    assert f"{at.url}/jobs/{job.id}" in found.out
+    assert ran.out.startswith(f"{job.id}\n")
+    assert "round 4 of at most 4 (retrain)" in ran.out
+    assert at.report(job.id).verdict in " ".join(ran.out.split())
+    assert f"{at.url}/jobs/{job.id}" in ran.out
     assert "1.0" in s2e("show", job.id).out
-    assert s2e("report", job.id).out in found.out
+    assert s2e("report", job.id).out in ran.out
     assert json.loads(s2e("report", job.id, "--json").out) == to_json(at.report(job.id))
 
 
 def test_submit_prints_the_id_and_the_page(s2e: Run, at: S2EClient, job_file: Path) -> None:
-    found = s2e("submit", job_file)
+    ran = s2e("submit", job_file)
     [job] = at.jobs()
-    assert found.out == f"{job.id}\nwatch it: {at.url}/jobs/{job.id}\n"
+    assert ran.out == f"{job.id}\nwatch it: {at.url}/jobs/{job.id}\n"
     assert job.spec["train"]["n_epochs"] == 2
 
 
@@ -150,9 +150,9 @@ def test_a_bad_job_file_is_refused_with_field_value_and_allowed(
 
 
 def test_a_missing_file_is_a_usage_error(s2e: Run) -> None:
-    found = s2e("submit", "nosuch.toml")
-    assert found.code == BAD_INPUT
-    assert "nosuch.toml" in found.err
+    ran = s2e("submit", "nosuch.toml")
+    assert ran.code == BAD_INPUT
+    assert "nosuch.toml" in ran.err
 
 
 def test_jobs_are_listed_with_whole_ids(s2e: Run, at: S2EClient, job_file: Path) -> None:
@@ -246,31 +246,31 @@ def test_it_is_not_exposed_without_a_key(
 ) -> None:
     monkeypatch.setenv("S2E_HOME", str(tmp_path))
     monkeypatch.setenv("S2E_HOST", "0.0.0.0")
-    found = s2e(command)
-    assert found.code == BAD_INPUT
-    assert "S2E_API_KEY" in found.err
+    ran = s2e(command)
+    assert ran.code == BAD_INPUT
+    assert "S2E_API_KEY" in ran.err
     assert not list(tmp_path.rglob("*.db"))
 
 
 def test_a_taken_port_is_named(s2e: Run, service: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("S2E_HOME", str(tmp_path))
     monkeypatch.setenv("S2E_PORT", service.url.rpartition(":")[2])
-    found = s2e("serve")
-    assert (found.code, "--port" in found.err) == (BAD_INPUT, True)
+    ran = s2e("serve")
+    assert (ran.code, "--port" in ran.err) == (BAD_INPUT, True)
 
 
 def test_a_bad_setting_is_named(s2e: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("S2E_PORT", "many")
-    found = s2e("migrate")
-    assert (found.code, "S2E_PORT" in found.err) == (BAD_INPUT, True)
+    ran = s2e("migrate")
+    assert (ran.code, "S2E_PORT" in ran.err) == (BAD_INPUT, True)
 
 
 def test_a_dispatcher_needs_the_tables_and_migrate_makes_them(
     s2e: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("S2E_HOME", str(tmp_path))
-    found = s2e("dispatcher")
-    assert (found.code, "s2e migrate" in found.err) == (BAD_INPUT, True)
+    ran = s2e("dispatcher")
+    assert (ran.code, "s2e migrate" in ran.err) == (BAD_INPUT, True)
     assert s2e("migrate").code == 0
     database = Database(Settings(home=tmp_path).database_url)
     assert database.at_head()
@@ -280,15 +280,15 @@ def test_a_dispatcher_needs_the_tables_and_migrate_makes_them(
 def test_a_search_in_this_process_keeps_files_and_equals_the_bare_loop(
     s2e: Run, job_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = s2e("search", job_file, "--output", tmp_path / "out")
-    assert found.code == 0, found.err
+    ran = s2e("search", job_file, "--output", tmp_path / "out")
+    assert ran.code == 0, ran.err
     stored = json.loads((tmp_path / "out" / "search" / "search.json").read_text())
     assert (tmp_path / "out" / stored["report"]["recommended_model"]).stat().st_size > 0
     assert (
         json.loads((tmp_path / "out" / "search" / "schedule.json").read_text())["keep_rate"]
         == stored["report"]["keep_rate"]
     )
-    assert stored["report"]["verdict"] in " ".join(found.out.split())
+    assert stored["report"]["verdict"] in " ".join(ran.out.split())
 
     assert bare.main(["search", str(job_file)]) == 0
     alone = json.loads(capsys.readouterr().out)
@@ -302,13 +302,13 @@ def test_a_comparison_in_this_process_prints_and_keeps_its_table(s2e: Run, tmp_p
     entries = "".join(f'[[compare.entries]]\nmethod = "{method}"\n' for method in ("standard", "coteaching"))
     head = 'kind = "compare"\n[data]\nn_train = 200\n[train]\nn_epochs = 2\nbatch_size = 64\n[compare]\nn_seeds = 2\n'
     path.write_text(head + entries)
-    found = s2e("search", path, "--output", tmp_path / "out")
-    assert found.code == 0, found.err
+    ran = s2e("search", path, "--output", tmp_path / "out")
+    assert ran.code == 0, ran.err
     stored = json.loads((tmp_path / "out" / "compare" / "compare.json").read_text())
-    assert stored["report"]["verdict"] in " ".join(found.out.split())
+    assert stored["report"]["verdict"] in " ".join(ran.out.split())
     assert [row["label"] for row in stored["report"]["rows"]] == ["standard", "coteaching"]
     for row in stored["report"]["rows"]:
-        assert f"{100 * row['last_ten']['mean']:.1f} ±" in found.out
+        assert f"{100 * row['last_ten']['mean']:.1f} ±" in ran.out
         assert (tmp_path / "out" / row["model"]).stat().st_size > 0
     assert not (tmp_path / "out" / "compare" / "schedule.json").exists()
 
@@ -316,10 +316,10 @@ def test_a_comparison_in_this_process_prints_and_keeps_its_table(s2e: Run, tmp_p
 def test_a_search_without_its_data_says_what_to_set(s2e: Run, tmp_path: Path) -> None:
     path = tmp_path / "mnist.toml"
     path.write_text('[data]\nname = "mnist"\n[search]\nn_rounds = 1\n[train]\nn_epochs = 1\n')
-    found = s2e("search", path, "--output", tmp_path / "out")
-    assert found.code == FAILED
-    assert "S2E_DATA_ROOT" in found.err
-    assert "Traceback" not in found.err
+    ran = s2e("search", path, "--output", tmp_path / "out")
+    assert ran.code == FAILED
+    assert "S2E_DATA_ROOT" in ran.err
+    assert "Traceback" not in ran.err
 
 
 def test_the_examples_are_jobs(s2e: Run, at: S2EClient) -> None:

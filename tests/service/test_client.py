@@ -39,8 +39,8 @@ N_TRIALS = 2 * 3 + 2 + 4 * 2
 
 @pytest.fixture
 def client(service: Any) -> Iterator[S2EClient]:
-    with S2EClient(service.url) as found:
-        yield found
+    with S2EClient(service.url) as connected:
+        yield connected
 
 
 def test_a_job_from_submission_to_report(client: S2EClient, dispatching: None) -> None:
@@ -192,9 +192,9 @@ def test_a_lost_connection_is_taken_up_behind_the_last_event(monkeypatch: pytest
         rest = ": ping\n\n" + event_text(2, "round", '{"round": 1}') + event_text(3, "job", '{"state": "completed"}')
         return httpx.Response(200, text=rest)
 
-    found = list(answering(handler).events("j"))
+    events = list(answering(handler).events("j"))
     assert asked == [None, "1", "1"]
-    assert found == [
+    assert events == [
         JobEvent(1, "round", {"round": 0}),
         JobEvent(2, "round", {"round": 1}),
         JobEvent(3, "job", {"state": "completed"}),

@@ -20,9 +20,9 @@ MODULES = sorted(DASHBOARD.glob("*.js"))
 def test_vendored_files_have_the_hashes_of_the_manifest() -> None:
     entries = json.loads((VENDOR / "MANIFEST.json").read_text())
     hashes = {name: digest for entry in entries for name, digest in entry["sha256"].items()}
-    found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in VENDOR.iterdir()}
-    found.pop("MANIFEST.json")
-    assert found == hashes
+    hash_of = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in VENDOR.iterdir()}
+    hash_of.pop("MANIFEST.json")
+    assert hash_of == hashes
     assert all(entry["version"] and entry["licence"] for entry in entries)
 
 

@@ -99,9 +99,9 @@ def check_outcome(database: Database, job_id: str, quick_search: Any) -> None:
         assert rounds.load_history(session, job_id) == quick_search.history
         stored = session.get_one(JobReport, job_id).report
         assert read(type(quick_search.report), stored) == quick_search.report
-        found = session.get_one(Job, job_id)
+        row = session.get_one(Job, job_id)
         n_trials = loop.n_trials(quick_search.spec)
-        assert (found.state, found.n_trials_done) == ("completed", n_trials)
+        assert (row.state, row.n_trials_done) == ("completed", n_trials)
         assert session.scalar(select(func.count()).where(Trial.job_id == job_id)) == n_trials
         succeeded = select(func.count()).where(Attempt.job_id == job_id, Attempt.outcome == "succeeded")
         assert session.scalar(succeeded) == n_trials

@@ -21,8 +21,8 @@ from service.store.models import Job
 
 
 def find(settings: Settings, name: str) -> Finding:
-    [found] = [finding for finding in examine(settings) if finding.name == name]
-    return found
+    [named] = [finding for finding in examine(settings) if finding.name == name]
+    return named
 
 
 @pytest.fixture
@@ -85,9 +85,9 @@ def test_jobs_that_nobody_leads_and_files_of_no_job(
 
 @pytest.mark.parametrize(("host", "key", "state"), [("0.0.0.0", "", WRONG), ("0.0.0.0", "short", WARNING)])
 def test_a_key_that_is_missing_or_short(plain: Settings, host: str, key: str, state: str) -> None:
-    found = find(Settings(home=plain.home, host=host, api_key=key or None, backend="simulated"), "api key")
-    assert found.state == state
-    assert key not in found.detail or not key
+    finding = find(Settings(home=plain.home, host=host, api_key=key or None, backend="simulated"), "api key")
+    assert finding.state == state
+    assert key not in finding.detail or not key
 
 
 def test_the_command_says_what_to_do_and_ends_with_1(

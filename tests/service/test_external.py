@@ -117,14 +117,14 @@ def in_process(spec: JobSpec) -> Any:
     """The same search without any service."""
 
     def train(_round: Any, populations: Any) -> list[TrialResult]:
-        found = []
+        results = []
         for trial in (trial for population in populations for trial in population.trials):
             tail = [accuracy(trial.keep_rate, t) for t in range(len(trial.keep_rate))][-spec.tail_epochs :]
             mean = sum(tail) / len(tail)
-            found.append(
+            results.append(
                 TrialResult(trial.round, trial.k, objective=1 - mean, validation_accuracy=mean, test_accuracy=mean)
             )
-        return found
+        return results
 
     return loop.run_search(spec, train)
 
@@ -294,8 +294,8 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def client(service: Any) -> Iterator[S2EClient]:
-    with S2EClient(service.url) as found:
-        yield found
+    with S2EClient(service.url) as connected:
+        yield connected
 
 
 def test_two_programs_share_a_job_with_a_few_lines_in_their_loops(client: S2EClient, dispatching: None) -> None:

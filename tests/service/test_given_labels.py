@@ -68,7 +68,7 @@ def trained(database: Database, job_id: str, root: Path) -> str:
 def check_audit(
     database: Database, job_id: str, http: httpx.Client, assert_problem: Any, root: Path, capsys: Any
 ) -> None:
-    """Which labels are likely wrong: free from the job's trainings, and from the cross-fitting of its estimate."""
+    """Likely wrong labels: free from the job's trainings, and from the cross-fitting of its estimate."""
     first = http.get(f"/jobs/{job_id}/labels", params={"limit": 30}).json()
     assert (first["score"], first["n_rows"], first["n_trainings"]) == ("cross_fitted", 620, 0)
     assert first["n_issues"] == pytest.approx(0.25 * 620, abs=0.05 * 620)

@@ -105,7 +105,7 @@ class JobUnderVerbs(RuleBasedStateMachine):
 
     @rule()
     def retry(self) -> None:
-        """What had ended is open again, of a failed job only; leading it again is the next dispatcher's doing."""
+        """Reopen the trials without a result, of a failed job only; leading it again is the next dispatcher's doing."""
         with self.database.read() as session:
             failed = session.get_one(Job, self.job_id).state == "failed"
         self.act(repository.retry_job)

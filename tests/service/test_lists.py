@@ -87,7 +87,7 @@ def test_only_the_fields_that_were_asked_for_are_sent(service: Any, http: httpx.
         last = next(iter(client.lines(f"/jobs/{job}/trials", "k", "state", sort="-place")))
         assert last == {"k": 2, "state": "running"}
         assert [trial.k for trial in client.trials(job, state="succeeded", sort="objective")] == [1, 0]
-        assert [found.id for found in client.jobs(name="digits")] == [job]
+        assert [listed.id for listed in client.jobs(name="digits")] == [job]
         with pytest.raises(InvalidParameter, match="fields"):
             list(client.lines("/jobs", "secret"))
 

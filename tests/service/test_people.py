@@ -271,7 +271,7 @@ def test_a_bucket_fills_again() -> None:
 
 
 def sent(place: Any, *pieces: bytes, pause_s: float = 0.0) -> bytes:
-    """What the service answers to raw bytes, until it closes the connection."""
+    """The service's answer to raw bytes, until it closes the connection."""
     address = httpx.URL(place.url)
     with socket.create_connection((address.host, address.port), timeout=10) as connection:
         for piece in pieces:

@@ -1,4 +1,4 @@
-"""What is recommended while a job runs: computed when a trial has succeeded, and not for every reader."""
+"""Recommendations while a job runs: computed when a trial has succeeded, and not for every reader."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from service.store.models import Trial
 @pytest.fixture
 def specs_read(service: Any) -> Iterator[list[str]]:
     """The statements that read specifications of several trials."""
-    found: list[str] = []
+    statements: list[str] = []
 
     def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
         if "trials.spec" in statement and "LIMIT" not in statement:
-            found.append(statement)
+            statements.append(statement)
 
     engine = service.app.state.database.engine
     event.listen(engine, "before_cursor_execute", note)
-    yield found
+    yield statements
     event.remove(engine, "before_cursor_execute", note)
 
 

@@ -1,4 +1,4 @@
-"""Whose turn it is between owners, budgets that end a job with its report, pauses that keep what was trained."""
+"""Turns between owners, budgets that end a job with its report, pauses that keep what was trained."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OWNER = "test:1"
 
 
 def starts(turns: Turns, n_places: int, under_way: dict[str, int]) -> list[str]:
-    """Who gets the places of one pass, where everybody waits for one."""
+    """The jobs that get the places of one pass, where everybody waits for one."""
     given: list[str] = []
     for job_id in turns.take(lambda _: len(given) < n_places, under_way):
         given.append(job_id)
@@ -262,8 +262,8 @@ def test_a_trainer_that_pauses_leaves_a_checkpoint_and_its_successor_ends_with_t
 
 
 def results(events: list[Event]) -> list[tuple[float | None, ...]]:
-    found: list[TrialResult] = [r for event in events if isinstance(event, PopulationFinished) for r in event.results]
-    return [(result.objective, result.test_accuracy) for result in found]
+    ended: list[TrialResult] = [r for event in events if isinstance(event, PopulationFinished) for r in event.results]
+    return [(result.objective, result.test_accuracy) for result in ended]
 
 
 def rows(events: list[Event]) -> list[Any]:

@@ -15,12 +15,12 @@ from service.errors import Invalid
 
 @given(n=st.integers(0, 2000), max_points=st.integers(2, 300))
 def test_thinning_keeps_first_and_last_and_is_even(n: int, max_points: int) -> None:
-    found = thin(n, max_points)
-    assert len(found) == min(n, max_points)
+    kept = thin(n, max_points)
+    assert len(kept) == min(n, max_points)
     if n:
-        assert found[0] == 0
-        assert found[-1] == n - 1
-    gaps = {b - a for a, b in pairwise(found)}
+        assert kept[0] == 0
+        assert kept[-1] == n - 1
+    gaps = {b - a for a, b in pairwise(kept)}
     assert not gaps or (min(gaps) >= 1 and max(gaps) - min(gaps) <= 1)
 
 

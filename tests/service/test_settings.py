@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from pydantic import ValidationError
 
 from service.dispatch.backends import make_backend
 from service.settings import Settings
+
+RUNBOOK = Path(__file__).resolve().parents[2] / "docs" / "runbook.md"
 
 
 def test_everything_lies_below_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,3 +54,17 @@ def test_the_inline_backend_is_ready_to_train(tmp_path: Path) -> None:
     assert backend.running() == frozenset()
     assert len(backend.workers()) == 1
     backend.close()
+
+
+def test_the_runbook_lists_every_setting_with_its_default() -> None:
+    table = RUNBOOK.read_text(encoding="utf-8").partition("## Settings")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1:3] for line in table.splitlines() if line.startswith("| `S2E_")]
+    told = {
+        name: default.strip("` ")
+        for names, defaults in rows
+        for name, default in zip(re.findall(r"`S2E_(\w+)`", names), defaults.split("`, `"), strict=True)
+    }
+    assert set(told) == {name.upper() for name in Settings.model_fields}
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.default, bool | int | float) or name in ("host", "home", "backend"):
+            assert told[name.upper()] == str(field.default), name

@@ -141,7 +141,7 @@ def test_every_version_has_an_upgrader_to_the_next() -> None:
 
 @pytest.fixture
 def store_strange(store_job: Any, database: Database) -> Callable[..., str]:
-    """Stores a running job with a finished trial, then makes of its spec what another release may have stored."""
+    """Writes a running job with a finished trial, then changes its spec to one another release may have written."""
 
     def store(change: Strange, version: int = SPEC_VERSION) -> str:
         job_id: str = store_job(succeeded=1)

@@ -60,7 +60,7 @@ def grants(answers: list[Any]) -> list[Grant]:
 
 
 def rows(database: Database, job_id: str) -> dict[str, list[Any]]:
-    """What is stored of a job, without names and times."""
+    """Every row of a job, without names and times."""
     with database.read() as session:
         trials = session.scalars(select(Trial).where(Trial.job_id == job_id).order_by(Trial.k)).all()
         k_of = {trial.id: trial.k for trial in trials}
@@ -84,7 +84,7 @@ def rows(database: Database, job_id: str) -> dict[str, list[Any]]:
 
 
 class Statements:
-    """How many statements a database has been sent."""
+    """Counts the statements that a database is sent."""
 
     def __init__(self, database: Database) -> None:
         self.n = 0
@@ -172,8 +172,8 @@ def test_two_processes_lease_no_trial_twice(each_database: Database) -> None:
     def program() -> None:
         url = each_database.engine.url.render_as_string(hide_password=False)
         own = Database(url)
-        while found := grants(write(own, [ask(job_id) for _ in range(4)], 3)):
-            leased.extend(grant.id for grant in found)
+        while granted := grants(write(own, [ask(job_id) for _ in range(4)], 3)):
+            leased.extend(grant.id for grant in granted)
         own.close()
 
     threads = [threading.Thread(target=program) for _ in range(2)]

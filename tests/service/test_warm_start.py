@@ -21,12 +21,12 @@ def test_the_trials_of_an_earlier_job_are_stored_with_the_new_one(
     earlier_id = store_job(succeeded=2, search={**WARM, "n_rounds": 1, "n_trials": 3})
     response = http.post("/jobs", json={"search": {**WARM, "warm_start": [earlier_id]}})
     assert response.status_code == 201, response.text
-    (found,) = response.json()["spec"]["search"]["earlier"]
+    (earlier,) = response.json()["spec"]["search"]["earlier"]
     with database.read() as session:
         rows = session.scalars(select(Trial).where(Trial.job_id == earlier_id).order_by(Trial.k)).all()
         trials = [(row.spec["point"]["values"], row.objective) for row in rows if row.state == "succeeded"]
-    assert (found["job"], found["space"]) == (earlier_id, "s2e")
-    assert list(zip(found["points"], found["objectives"], strict=True)) == trials
+    assert (earlier["job"], earlier["space"]) == (earlier_id, "s2e")
+    assert list(zip(earlier["points"], earlier["objectives"], strict=True)) == trials
     assert len(trials) == 2
 
 

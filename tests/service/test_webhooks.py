@@ -7,6 +7,7 @@ import hmac
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,10 +19,12 @@ from sqlalchemy import select, update
 
 from s2e.client import S2EClient
 from s2e.client.errors import Forbidden, InvalidSpec, NotFound
+from s2e.words.hooks import WebhookIn
 from service import webhooks
 from service.dispatch.courier import Courier
 from service.settings import Settings
 from service.store import repository
+from service.store import webhooks as stored
 from service.store.changes import utc_now
 from service.store.engine import Database
 from service.store.models import DeliveryRow
@@ -55,20 +58,20 @@ class Listener:
 
 @pytest.fixture
 def listener() -> Iterator[Listener]:
-    found = Listener()
-    thread = threading.Thread(target=found.server.serve_forever, kwargs={"poll_interval": 0.02})
+    started = Listener()
+    thread = threading.Thread(target=started.server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    yield found
-    found.server.shutdown()
+    yield started
+    started.server.shutdown()
     thread.join()
-    found.server.server_close()
+    started.server.server_close()
 
 
 @pytest.fixture
 def client(settings: Settings, start_server: Callable[[Settings], Any]) -> Iterator[S2EClient]:
     settings.webhook_networks = "127.0.0.0/8"
-    with start_server(settings) as service, S2EClient(service.url) as found:
-        yield found
+    with start_server(settings) as service, S2EClient(service.url) as connected:
+        yield connected
 
 
 @pytest.mark.parametrize(
@@ -77,6 +80,10 @@ def client(settings: Settings, start_server: Callable[[Settings], Any]) -> Itera
      ("https://169.254.169.254/latest/meta-data", "169.254.169.254"), ("http://10.1.2.3/", "10.1.2.3"),
      ("http://192.168.0.9/", "192.168.0.9"), ("http://[::ffff:127.0.0.1]/", "127.0.0.1"),
      ("http://0.0.0.0/", "0.0.0.0"),
+     ("http://[64:ff9b::7f00:1]/", "127.0.0.1"), ("http://[64:ff9b::a9fe:a9fe]/", "169.254.169.254"),
+     ("http://[64:ff9b:1::10.0.0.7]/", "10.0.0.7"), ("http://[64:ff9b:1:c0a8:1:200::]/", "192.168.1.2"),
+     ("http://[2002:0a01:0203::1]/", "10.1.2.3"), ("http://[2001:0:808:808::3f57:fefd]/", "192.168.1.2"),
+     ("http://[2001:0:a00:1::f7f7:f7f7]/", "10.0.0.1"), ("http://[::a00:1]/", "10.0.0.1"), ("http://[::5]/", "0.0.0.5"),
      ("http://[fe80::1]/", "fe80::1"), ("http://2130706433/", "127.0.0.1"), ("ftp://example.org/", "http or https"),
      ("http://user:secret@8.8.8.8/", "without a password"), ("http:///x", "with a host"),
      ("nonsense", "http or https")],
@@ -91,6 +98,46 @@ def test_no_message_goes_to_an_address_of_the_inside(client: S2EClient, url: str
             client.create_webhook(url)
         assert refused.value.problems[0].field == "url"
         assert client.webhooks() == ()
+
+
+@pytest.mark.parametrize(
+    "host", ["[64:ff9b::808:808]", "[2002:808:808::1]", "[::ffff:8.8.8.8]", "[64:ff9b:1:808:8:800:808:808]"]
+)
+def test_a_public_address_may_come_by_way_of_a_translator(host: str) -> None:
+    webhooks.check_url(f"https://{host}/hook", ())
+
+
+def test_a_receiver_that_is_slow_holds_up_no_other(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers, urls = threading.Event(), list[str]()
+
+    def send(url: str, *_: Any) -> webhooks.Answer:
+        urls.append(url)
+        assert url != "http://slow/" or answers.wait(20)
+        return webhooks.Answer(True, "answered 204")
+
+    monkeypatch.setattr(webhooks, "send", send)
+    with database.write() as session:
+        for url, n in (("http://slow/", 3), ("http://quick/", 2)):
+            hook = stored.create(session, WebhookIn(url=url), "ada")
+            for _ in range(n):
+                stored.write_test(session, hook.id)
+        session.execute(update(DeliveryRow).values(due_at=utc_now()))
+    courier = Courier(database, ())
+    waiting = threading.Thread(target=courier.round)
+    waiting.start()
+    while courier._busy != {hook_of(database, "http://slow/")}:
+        time.sleep(0.01)
+    assert courier.round() == 1  # the second one of the quick receiver; of the slow one nothing
+    assert urls.count("http://quick/") == 2
+    assert urls.count("http://slow/") == 1
+    answers.set()
+    waiting.join()
+    assert (courier.round(), courier.round(), courier.round()) == (1, 1, 0)
+
+
+def hook_of(database: Database, url: str) -> str:
+    with database.read() as session:
+        return next(row.id for row in stored.of_owner(session, None) if row.url == url)
 
 
 def test_the_connection_goes_to_the_address_that_was_judged(

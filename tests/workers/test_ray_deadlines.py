@@ -22,7 +22,7 @@ MakePopulation = Callable[..., Population]
 
 
 class Call:
-    """What an actor was asked for, which it never answers unless ``answer`` is there."""
+    """A question to an actor, which it never answers unless ``answer`` is there."""
 
     def __init__(self, answer: Any = None) -> None:
         self.answer = answer
@@ -76,7 +76,7 @@ class SilentRay:
 
 
 class Maker:
-    """What ``options`` returns: it makes actors."""
+    """The result of ``options``: it makes actors."""
 
     def __init__(self, ray: SilentRay) -> None:
         self._ray = ray

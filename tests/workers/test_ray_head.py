@@ -1,4 +1,4 @@
-"""What a dispatcher is told of a Ray that is a process of its own, and what a trainer without a dispatcher does."""
+"""A dispatcher's messages about a Ray that is a process of its own, and the end of a trainer without a dispatcher."""
 
 from __future__ import annotations
 

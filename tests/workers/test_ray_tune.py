@@ -28,17 +28,17 @@ def error(keep_rate: list[float]) -> float:
 
 
 def test_suggestions_are_the_searcher_s_and_survive_a_restart(tmp_path: Path) -> None:
-    expected, found, path = AskTell(CrossEntropy(S2E, 3, T), 4), search(), str(tmp_path / "search.json")
+    expected, searcher, path = AskTell(CrossEntropy(S2E, 3, T), 4), search(), str(tmp_path / "search.json")
     for number in range(12):
-        config = found.suggest(f"t{number}")
+        config = searcher.suggest(f"t{number}")
         point = expected.ask(number)
         assert config == {"keep_rate": list(S2E.schedule(point, T))}
         failed = number in (1, 6)
-        found.on_trial_complete(f"t{number}", {"error": error(config["keep_rate"])}, error=failed)
+        searcher.on_trial_complete(f"t{number}", {"error": error(config["keep_rate"])}, error=failed)
         expected.tell(number, point, None if failed else error(config["keep_rate"]))
-        found.save(path)
-        found = search()
-        found.restore(path)
+        searcher.save(path)
+        searcher = search()
+        searcher.restore(path)
 
 
 def test_param_space_reaches_the_trainable_and_results_of_others_are_learned_from(tmp_path: Path) -> None:

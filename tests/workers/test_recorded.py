@@ -65,8 +65,8 @@ def test_the_shipped_table_shows_memorisation(table: RecordedTable) -> None:
 
 def test_a_recorded_schedule_finds_itself(table: RecordedTable) -> None:
     for s in range(0, len(table.keep_rate), 32):
-        found = table.nearest(tuple(table.keep_rate[s].tolist()))
-        assert (table.keep_rate[found] == table.keep_rate[s]).all()
+        nearest = table.nearest(tuple(table.keep_rate[s].tolist()))
+        assert (table.keep_rate[nearest] == table.keep_rate[s]).all()
 
 
 def test_schedules_of_another_length_are_compared_over_their_whole_course() -> None:

@@ -25,10 +25,12 @@ from workers.backend import (
     PAUSED,
     EpochReported,
     Event,
+    LoggedLine,
     PopulationChecked,
     PopulationFinished,
     PopulationHeld,
     PopulationKey,
+    PopulationLogged,
     PopulationLost,
     PopulationStarted,
     TrialBackend,
@@ -178,6 +180,7 @@ class BackendContract:
             *collect(backend, 2),
             PopulationLost(key(), "the place vanished", retryable=True, cause="trainer lost", place="here"),
             PopulationHeld(key(), "artifact disk full"),
+            PopulationLogged(key(), 3, (LoggedLine(1.7e9, "warning", "mine", "a loss of 0"),)),
         ]
         kinds = {
             PopulationStarted,
@@ -185,6 +188,7 @@ class BackendContract:
             PopulationFinished,
             PopulationLost,
             PopulationHeld,
+            PopulationLogged,
             PopulationChecked,
         }
         assert {type(event) for event in events} == kinds

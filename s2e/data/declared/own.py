@@ -13,7 +13,7 @@ from s2e.words import DataSpec, JobSpec, Problem, UnreadableError, param
 
 @settings
 class OwnData(DatasetPart):
-    """What all of them are told."""
+    """Settings that all kinds of one's own data share."""
 
     path: str = param("", max_length=400, doc="the file or folder, as a path below the data root")
     test_path: str | None = param(
@@ -57,8 +57,8 @@ class Table(_Table):
     """
 
     label: str = param("", max_length=200, doc="the column that holds the class; empty: the last")
-    id_column: str | None = param(None, max_length=200, doc="a column of ids, which must differ and are no features")
-    exclude: tuple[str, ...] = param((), max_length=1_000, doc="columns that are no features")
+    id_column: str | None = param(None, max_length=200, doc="a column of distinct ids, which are not features")
+    exclude: tuple[str, ...] = param((), max_length=1_000, doc="columns that are not features")
 
 
 @dataset("embeddings", load="s2e.data.own.table:load_embeddings", shape=(None,), labels="given")
@@ -91,6 +91,11 @@ class Text(_Table):
         256, ge=0, le=1_000, doc="singular vectors, which are the features of tfidf; 0: the terms themselves"
     )
 
+    @classmethod
+    def counts_words(cls, data: DataSpec) -> bool:
+        settings = cls.stored(data.params)
+        return settings.features == "tfidf" and settings.n_vectors == 0
+
 
 @settings
 class _Images(OwnData):
@@ -99,7 +104,7 @@ class _Images(OwnData):
     )
     mode: str = param("rgb", choices=("rgb", "grey"), doc="channels: three, or one")
     unreadable: str = param(
-        "refuse", choices=("refuse", "skip"), doc="what becomes of files that are no image: they are named, either way"
+        "refuse", choices=("refuse", "skip"), doc="for files that are not images, which are named in either case"
     )
     backbone: str = param(
         "none",

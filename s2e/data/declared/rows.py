@@ -24,6 +24,10 @@ for 0.76)."""
 class Newsgroups20(DatasetPart):
     """20 Newsgroups: 11,314 + 7,532 posts as log counts of 5,000 terms, from the data root."""
 
+    @classmethod
+    def counts_words(cls, data: DataSpec) -> bool:  # noqa: ARG003
+        return True
+
 
 @dataset("csv", load="s2e.data.tabular:load_csv", shape=(None,), labels="given")
 class Csv(DatasetPart):

@@ -28,7 +28,7 @@ Open = Callable[[str, str], Source]
 
 @dataclass(frozen=True)
 class Asked:
-    """What a job says of data of its own, whatever their kind."""
+    """A job's settings for data of its own, common to all kinds."""
 
     path: str
     test_path: str | None
@@ -51,7 +51,7 @@ class _Rows:
         return x if self.more is None else np.concatenate([x, self.more.encode(fitted)])
 
     def ids(self) -> NDArray[Any]:
-        """Rows of the second source are told apart by its name."""
+        """Ids of the rows of both sources; those of the second carry its name."""
         ids = self.main.ids()
         if self.more is None:
             return ids
@@ -59,7 +59,7 @@ class _Rows:
 
 
 def own_dataset(name: str, open_source: Open, asked: Asked) -> Dataset:
-    """The data set called ``name``. Raises DataError for what cannot train: file, row and cell are named."""
+    """The data set called ``name``. Raises DataError, with file, row and cell, for data that cannot train."""
     main = open_source(asked.path, f"{asked.section}.path")
     classes = classes_of(main)
     rows = _rows(main, _like(main, open_source, asked.trusted.path, "data.trusted.path"), classes, asked.trusted)
@@ -138,7 +138,7 @@ def _tested(other: Source, classes: dict[str, int], fitted: Any) -> tuple[NDArra
 
 
 def _max_value(train_x: NDArray[Any], fitted: Any) -> int:
-    """What a sample is divided by."""
+    """The divisor of samples: 255 for images, the largest training value for other uint8, else 1."""
     if isinstance(fitted, ImageEncoder):
         return MAX_PIXEL
     return max(1, int(train_x.max())) if train_x.dtype == np.uint8 else 1

@@ -1,4 +1,4 @@
-"""What was computed from files, kept beside them under the content it was computed from.
+"""A cache of results computed from files, keyed by the content of the files.
 
 The folder is S2E_CACHE_ROOT, or ``s2e`` below the user's own cache. It may be deleted at any time. Where it cannot be
 written, everything is computed anew.

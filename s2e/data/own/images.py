@@ -152,9 +152,9 @@ def _tests(folder: Path) -> str:
 
 
 def folders(path: Path, encoder: ImageEncoder) -> Images:
-    """The images of a folder of folders. Raises DataError for what is none."""
+    """The images of a folder of folders. Raises DataError for any other path."""
     if not path.is_dir():
-        raise DataError(f"{path.name} is no folder: images are files in one folder for each class")
+        raise DataError(f"{path.name} is not a folder: images are files in one folder for each class")
     classes = sorted(one for one in path.iterdir() if one.is_dir() and not one.name.startswith("."))
     if not classes:
         raise DataError(f"{path.name} holds no folder: images are files in one folder for each class")
@@ -196,7 +196,7 @@ def paths_of(root: Path, trusted: TrustedSpec, **asked: Any) -> list[str]:
 
 
 class _Tables:
-    """How the tables of a job are read, and where their images are."""
+    """Reads the tables of a job and finds the images that they name."""
 
     def __init__(self, root: Path, asked: Mapping[str, Any]) -> None:
         """Raises DataError for a folder outside the data root, and a published set that is not laid out so."""
@@ -237,7 +237,7 @@ def of_frame(frame: Frame, below: Path, image: str, label: str, encoder: ImageEn
 
 def _named(cell: str, below: Path, at: str) -> Path:
     if not cell or leaves_root(cell):
-        raise DataError(f"{at}: {cell[:80]!r} is no path below {below.name}, without '..'")
+        raise DataError(f"{at}: {cell[:80]!r} is not a path below {below.name}, without '..'")
     return below / cell
 
 
@@ -245,7 +245,7 @@ def _named(cell: str, below: Path, at: str) -> Path:
 
 
 def decoded(files: Sequence[Any], encoder: ImageEncoder) -> tuple[NDArray[np.uint8], Mapping[int, str]]:
-    """Pixels [S, D, H, W] of image files, memory-mapped where the cache can be written, and what cannot be read."""
+    """Pixels [S, D, H, W] of image files, memory-mapped where the cache can be written, and the unreadable files."""
     missing = {i: "no such file" for i, file in enumerate(files) if isinstance(file, Path) and not file.is_file()}
     if missing:
         return np.empty(0, dtype=np.uint8), missing

@@ -14,7 +14,7 @@ from s2e.data.own.source import Source
 from s2e.words import MAX_CLASSES, DataError
 
 LOOKS_LIKE_AN_ID = 0.5
-"""Share of the rows that have a label of their own from which on the column is no label; from N_FOR_ID rows on."""
+"""Largest share of distinct labels; above it the column looks like an id. Applies from N_FOR_ID rows on."""
 N_FOR_ID = 20
 
 

@@ -20,7 +20,7 @@ VALIDATION_IMAGES = "val_images_256"
 
 
 def lists_of(folder: Path, layout: str) -> tuple[str, str]:
-    """What trains and what tests, as paths below the folder of the set. Raises DataError where they are missing."""
+    """Paths of the training and the test list below the folder of the set. Raises DataError if one is missing."""
     if layout == "webvision":
         names = (WEBVISION_TRAIN, WEBVISION_TEST)
     else:

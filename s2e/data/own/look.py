@@ -35,7 +35,7 @@ class Duplicates:
 
 
 def look(data: DataSpec, data_root: str) -> dict[str, Any]:
-    """Preview, fingerprint and proposal as plain JSON. Raises DataError for what cannot train."""
+    """Preview, fingerprint and proposal as plain JSON. Raises DataError for data that cannot train."""
     part = DATASETS.find(data.name, "data.name").of(data.params, "data.params")
     before = fingerprint_of(part, data, data_root)
     whole = checked(part.read(data, data_root))
@@ -50,7 +50,7 @@ def look(data: DataSpec, data_root: str) -> dict[str, Any]:
 
 
 def preview(whole: Dataset) -> dict[str, Any]:
-    """What a user should see before the first training."""
+    """Facts about the data that a user should see before the first training."""
     labels = torch.cat([whole.train_labels, whole.test_labels]).numpy()
     names = whole.class_names or tuple(map(str, range(whole.n_classes)))
     count_C = np.bincount(labels, minlength=whole.n_classes)

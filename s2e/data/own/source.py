@@ -18,12 +18,12 @@ Indices = NDArray[np.int64]
 
 
 class Source(ABC):
-    """What a kind of data of one's own has to say; rows are numbered from 0."""
+    """The interface of every kind of one's own data; rows are numbered from 0."""
 
     file: str
     """The file or folder, as errors name it."""
     label: str
-    """Where the labels stand, such as ``column y``."""
+    """The place of the labels, such as ``column y``."""
     labels: Sequence[str]
     """As they were given; empty cells where there is none."""
     labels_are_cells: bool = True
@@ -32,19 +32,19 @@ class Source(ABC):
     @property
     @abstractmethod
     def input_names(self) -> Sequence[str]:
-        """What its samples consist of; a second source has to have the same."""
+        """Names of the inputs of a sample; a second source must have the same."""
 
     @abstractmethod
     def where(self, i: int) -> str:
         """Row i for people: ``flowers.csv, row 18``."""
 
     def ids(self) -> NDArray[Any]:
-        """How people find each row again [S]: by its number, the row of the file, or the name of its file."""
+        """The name by which people find each row [S]: its number, the row of the file, or the name of its file."""
         return np.arange(len(self))
 
     @abstractmethod
     def fit(self, rows: Indices) -> Any:
-        """What is fitted on these rows: plain JSON that goes with every model, or None."""
+        """The encoder fitted on these rows, plain JSON that goes with every model; None if nothing is fitted."""
 
     @abstractmethod
     def encode(self, fitted: Any) -> NDArray[Any]:
@@ -55,7 +55,7 @@ class Source(ABC):
         raise DataError(f"{self.file} has no column {name!r}")
 
     def missing(self) -> Mapping[str, int]:
-        """How many cells of each column are missing, where some are."""
+        """Number of missing cells of each column that has any."""
         return {}
 
     def skipped(self) -> Sequence[str]:

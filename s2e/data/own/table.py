@@ -76,7 +76,7 @@ def load_paths(
 
 
 def with_splits(root: Path, path: str, test_path: str | None) -> tuple[str, str | None]:
-    """What trains and what tests, where a folder holds both."""
+    """Paths of the training and the test source, where a folder holds both. Raises DataError without ``train``."""
     folder = path_below(root, path, "data.params.path")
     splits = splits_of(folder)
     if not splits:

@@ -85,7 +85,7 @@ def splits_of(path: Path) -> dict[str, Path]:
 
 
 def read_frame(path: Path, *, header: bool = True, delimiter: str = "auto") -> Frame:
-    """A table. Raises DataError for what is none, MissingExtraError where pyarrow is needed and not installed."""
+    """A table. Raises DataError for a path without one, MissingExtraError where pyarrow is needed and not installed."""
     files = _arrow_files(path) if path.is_dir() else [path]
     n_bytes = sum(file.stat().st_size for file in files)
     if n_bytes > MAX_BYTES:
@@ -112,7 +112,7 @@ def _arrow_files(folder: Path) -> list[Path]:
     missing = [file.name for file in files if not file.is_file()]
     if missing or not files:
         what = f"{missing[0]} is missing" if missing else "no .arrow or .parquet file in it"
-        raise DataError(f"{folder.name} is no folder of a table: {what}")
+        raise DataError(f"{folder.name} does not hold a table: {what}")
     return files
 
 
@@ -122,7 +122,7 @@ def _arrow_files(folder: Path) -> list[Path]:
 def _from_text(path: Path, header: bool, delimiter: str) -> Frame:
     if path.is_dir() or any(_start(path).startswith(magic[:4]) for magic in OTHER_FORMATS):
         kinds = "CSV, TSV, Parquet, Arrow, or a Hugging Face folder"
-        raise DataError(f"{path.name} is no table that can be read: {kinds}")
+        raise DataError(f"{path.name} is not a readable table: {kinds}")
     chosen = _delimiter(path) if delimiter == "auto" else delimiter
     names, rows = read_table(path, CsvSpec(header=header, delimiter=chosen))
     if names is not None:
@@ -132,7 +132,7 @@ def _from_text(path: Path, header: bool, delimiter: str) -> Frame:
 
 
 def _delimiter(path: Path) -> str:
-    """What is most frequent in the first line."""
+    """The delimiter that is most frequent in the first line."""
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         line = file.readline(1_000_000)
     return max(DELIMITERS, key=lambda name: line.count(DELIMITERS[name]))
@@ -212,7 +212,7 @@ def _column(column: Any, classes: list[str] | None, at: str) -> Any:
 
 
 def _vectors(column: Any, at: str) -> NDArray[Any]:
-    """[S, F]. Raises DataError for vectors of different lengths, and for what is no number."""
+    """[S, F]. Raises DataError for vectors of different lengths, and for entries that are not numbers."""
     import pyarrow as pa
     import pyarrow.compute
 
@@ -227,7 +227,7 @@ def _vectors(column: Any, at: str) -> NDArray[Any]:
 
 
 def cell_text(cell: Any) -> str:
-    """A cell as a file of text would have it: nothing for what is missing, 3 for 3.0."""
+    """A cell as a text file would have it: empty for a missing one, 3 for 3.0."""
     if cell is None or cell != cell:
         return ""
     if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15:

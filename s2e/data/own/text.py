@@ -31,7 +31,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class TextSettings:
-    """How texts become features."""
+    """Settings for turning texts into features."""
 
     features: str
     n_words: int
@@ -149,7 +149,7 @@ def _decoded(content: bytes) -> str:
 
 
 def fitted(file: str, texts: Sequence[str], settings: TextSettings, column: str) -> TextEncoder:
-    """What the training texts say, from the cache where they were fitted before: the same bits for every process."""
+    """The encoder fitted on the training texts, from the cache if it is there: the same bits in every process."""
     if settings.features == "hashed":
         return _scaled(TextEncoder(column, "hashed", settings.n_words, settings.n_terms), texts)
     name = f"text-{cache.digest_of((VERSION, column, settings, len(texts), *texts))}.json"

@@ -23,7 +23,7 @@ Mask = NDArray[np.bool_]
 
 
 def marked(source: Source, asked: TrustedSpec) -> Mask:
-    """Which rows of the source are trusted [S]. Raises DataError for a cell that is neither yes nor no."""
+    """Mask of the trusted rows of the source [S]. Raises DataError for a cell that is neither yes nor no."""
     mark_S = np.zeros(len(source), dtype=bool)
     if asked.column is not None:
         mark_S |= _said(source, asked.column)
@@ -49,8 +49,9 @@ def _said(source: Source, name: str) -> Mask:
 
 
 def dealt(label_m: NDArray[np.int64], n_classes: int, asked: TrustedSpec, *, may_test: bool) -> TrustedRows:
-    """What becomes of m trusted rows with the labels ``label_m``; none test where other rows do already.
+    """Deal m trusted rows with the labels ``label_m`` out to testing, validation and training.
 
+    None of them tests unless ``may_test``: other rows do already.
     Raises DataError for no row at all, rows of one class only, and more uses than there are rows.
     """
     m, count_C = len(label_m), np.bincount(label_m, minlength=n_classes)
@@ -85,12 +86,12 @@ def test_rows(
 
 
 def without_count(asked: TrustedSpec) -> TrustedSpec:
-    """What a user asked, by which data are kept in the process."""
+    """The user's own settings, without the counts: the key under which loaded data are kept in the process."""
     return replace(asked, counted=None)
 
 
 def words(counted: TrustedRows | None) -> str:
-    """What became of the trusted rows, for people; empty where there are none."""
+    """The use made of the trusted rows, in words for people; empty where there are none."""
     if counted is None or counted == TrustedRows():
         return ""
     m = counted.n_test + counted.n_validation + counted.n_train

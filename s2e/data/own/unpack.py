@@ -36,7 +36,7 @@ class _Member:
 
 
 def is_archive(file: Path) -> bool:
-    """True for what :func:`unpack` takes; a .npz is data, though it is a zip file too."""
+    """True if :func:`unpack` takes the file; a .npz is data, though it is a zip file too."""
     return not file.name.endswith((".npz", ".xlsx")) and (zipfile.is_zipfile(file) or tarfile.is_tarfile(file))
 
 
@@ -100,7 +100,7 @@ def _write(archive: Path, members: Iterator[_Member], folder: Path, limit_bytes:
 
 
 def _copy(source: IO[bytes], target: IO[bytes], most: int, name: str) -> int:
-    """What a header says of a size is a claim: bytes are counted as they come."""
+    """Copy at most ``most`` bytes. Bytes are counted as they come, because the size in a header is only a claim."""
     n_bytes = 0
     while chunk := source.read(CHUNK):
         n_bytes += len(chunk)

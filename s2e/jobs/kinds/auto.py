@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from s2e.jobs.auto import final_round, finalists, halving_round, n_most_trials, sizes
+from s2e.jobs.auto import final_round, finalists, halving_round, n_most_trials, refitted, sizes
 from s2e.jobs.auto_report import make_auto_report
 from s2e.jobs.entries import completed, resolved
 from s2e.jobs.methods_tried import portfolio
 from s2e.parts import KINDS, JobKind, Lookup
-from s2e.words import CompareReport, CompareSpec, JobSpec, Problem, Round, RoundRecord, SpecError, replace
+from s2e.words import CompareReport, CompareSpec, DataSpec, JobSpec, Problem, Round, RoundRecord, SpecError, replace
 
 
 class Auto(JobKind):
@@ -34,6 +34,8 @@ class Auto(JobKind):
         if spec.trials == "external":
             problems.append(Problem("trials", "external", "internal: the service trains what it chooses among"))
         compare = spec.compare or CompareSpec()
+        if compare.refit is None:
+            compare = replace(compare, refit=True)
         if not compare.entries:
             compare = replace(compare, entries=portfolio(spec))
         if len(compare.entries) < 2:
@@ -58,6 +60,10 @@ class Auto(JobKind):
 
     def report_of(self, spec: JobSpec, history: Sequence[RoundRecord]) -> CompareReport:
         return make_auto_report(spec, history, finalists(spec, history))
+
+    def data_of(self, spec: JobSpec, round_: Round) -> DataSpec:
+        """Once the choice is made, the trusted rows that made it train."""
+        return refitted(spec) if round_.kind == "compare" else spec.data
 
     def title(self, spec: JobSpec) -> str:
         assert spec.compare is not None

@@ -39,7 +39,7 @@ class Forward(MethodPart):
 
     @property
     def first_epoch(self) -> int:
-        """The epoch at which T is known and the networks start anew."""
+        """The epoch at which T is known and the networks start over."""
         return self.n_first_trainings * self.estimation_epochs
 
     def check(self, job: JobSpec) -> list[Problem]:

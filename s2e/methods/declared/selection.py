@@ -108,7 +108,7 @@ class StopGrad(MethodPart):
     )
 
     def check(self, job: JobSpec) -> list[Problem]:
-        """An oracle where nobody knows the true labels."""
+        """An oracle in a job whose true labels are not known."""
         if self.good != "oracle" or job.data.truth_is_known:
             return []
         return [Problem("train.params.good", "oracle", "small_loss: which labels are right is not known (data.labels)")]

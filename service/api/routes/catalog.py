@@ -41,7 +41,7 @@ def list_methods() -> Items[NamedMethod]:
 @router.get("/protocols", operation_id="list_protocols")
 @needs(READ)
 def list_protocols() -> Items[NamedProtocol]:
-    """Published training protocols; a job names one and overrides what it wants."""
+    """Published training protocols; a job names one and overrides it where it sets a field."""
     return Items(
         tuple(
             NamedProtocol(name, protocol.summary, {data: dict(values) for data, values in protocol.datasets.items()})
@@ -53,7 +53,7 @@ def list_protocols() -> Items[NamedProtocol]:
 @router.get("/numbers", operation_id="list_numbers")
 @needs(READ)
 def list_numbers() -> NumberTables:
-    """Every number that is measured or reported: what it is, for whom, and how people call it."""
+    """Every number that is measured or reported, with its title, unit and meaning."""
     return NumberTables(*map(numbers_of, (EpochMetrics, TrialResult, ReportRow, CompareRow)))
 
 

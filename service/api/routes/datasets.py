@@ -37,7 +37,7 @@ def list_datasets(session: ReadSession) -> Items[NamedDataset]:
 @router.get("/datasets/{name}", operation_id="get_dataset")
 @needs(READ)
 def get_dataset(session: ReadSession, name: SetName) -> RegisteredSet:
-    """A registered data set: fingerprint, preview, and what is proposed for it."""
+    """A registered data set: fingerprint, preview, and the proposed training settings."""
     return registered.answer(datasets.get(session, name))
 
 

@@ -52,6 +52,6 @@ def readyz(database: DatabaseDep, settings: SettingsDep) -> Readiness:
     responses={200: {"content": {TEXT: {}}, "description": "Numbers for Prometheus"}},
 )
 def metrics(request: Request) -> Response:
-    """What the service serves and does, in Prometheus' text format. Needs a key, of any scope, where there are keys."""
+    """Metrics of the service in Prometheus' text format. Needs a key, of any scope, where there are keys."""
     of_app: Metrics = request.app.state.metrics
     return Response(of_app.text(), media_type=TEXT)

@@ -13,11 +13,21 @@ from starlette.exceptions import HTTPException
 
 from s2e.parts import KINDS
 from s2e.words import parse
-from s2e.words.answers import Curves, Job, JobLabels, JobRound, JobSchedule, JobTrial, Page, TrialSchedules
+from s2e.words.answers import (
+    Curves,
+    Job,
+    JobLabels,
+    JobRound,
+    JobSchedule,
+    JobTrial,
+    LogLine,
+    Page,
+    TrialSchedules,
+)
 from s2e.words.asks import ChangeIn
 from s2e.words.people import READ, SUBMIT
 from s2e.words.states import JOB_STATES, TRIAL_STATES
-from service.api import curves, events, jobs, labels, schedules, thinned
+from service.api import curves, events, jobs, labels, logs, schedules, thinned
 from service.api.body import JsonBody, body_schema
 from service.api.callers import Callers
 from service.api.deps import (
@@ -36,6 +46,7 @@ from service.api.formats import (
     MEDIA_TYPES,
     NDJSON,
     PARQUET,
+    TEXT,
     also,
     csv_answer,
     format_of,
@@ -48,7 +59,7 @@ from service.api.paging import Paging
 from service.api.reports import AnyReport, report_out
 from service.api.scopes import CallerDep, needs
 from service.api.trials import trial_out
-from service.store import queries
+from service.store import queries, trial_logs
 from service.store.models import EPOCH_NUMBERS
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
@@ -257,8 +268,8 @@ def list_curves(
     max_points: MaxPoints = 120,
 ) -> Curves | Response:
     """One number of every epoch: its mean and range over the trials of each label (in a comparison: of each entry)."""
-    found = curves.curves_out(session, job, metric, max_points)
-    return found if wanted == JSON else table_answer(wanted, *curves.table(found), f"curves-{metric}-{job.id}")
+    shown = curves.curves_out(session, job, metric, max_points)
+    return shown if wanted == JSON else table_answer(wanted, *curves.table(shown), f"curves-{metric}-{job.id}")
 
 
 @router.get("/{job_id}/labels", operation_id="list_labels", response_model=JobLabels, responses=also(CSV, PARQUET))
@@ -273,8 +284,18 @@ def list_labels(
 ) -> JobLabels | Response:
     """The job's given labels, the one that is most likely wrong first; as a table, all that were asked for. 404 where
     nothing is known of them: labels of a benchmark, or no training that has ended."""
-    found = labels.audit_of(session, settings.artifact_root, job, asked.score)
-    return labels.page(found, asked, paging) if wanted == JSON else labels.table(found, asked, wanted, job.id)
+    audit = labels.audit_of(session, settings.artifact_root, job, asked.score)
+    return labels.page(audit, asked, paging) if wanted == JSON else labels.table(audit, asked, wanted, job.id)
+
+
+@router.get("/{job_id}/logs", operation_id="list_job_logs", response_model=Page[LogLine], responses=also(TEXT))
+@needs(READ)
+def list_job_logs(
+    session: ReadSession, job: ExistingJob, paging: Paging, wanted: Annotated[str, format_of(JSON, TEXT)]
+) -> Page[LogLine] | Response:
+    """The log of a job in order: its states, what its check logged, and which trials failed or were lost, and why. The
+    log of each trial is at /trials/{id}/logs. As text all of it."""
+    return logs.answer(trial_logs.of_job(session, job.id), paging, wanted)
 
 
 def _last_seen(

@@ -1,4 +1,4 @@
-"""/keys, /me, /audit: who may ask, who asks, and who changed what."""
+"""/keys, /me, /audit: keys, the caller's own, and the audit log."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def list_keys(session: ReadSession) -> Items[words.Key]:
 @router.post("/keys/{key_id}/revoke", operation_id="revoke_key")
 @needs(ADMIN)
 def revoke_key(session: WriteSession, key_id: KeyId) -> words.Key:
-    """End a key. Whoever uses it is refused within seconds, and streams opened with it end."""
+    """End a key. Requests with it are refused within seconds, and streams opened with it end."""
     return _key(keys.revoke_key(session, key_id))
 
 
 @router.get("/me", operation_id="get_me")
 @needs(READ)
 def get_me(session: ReadSession, settings: SettingsDep, caller: CallerDep) -> words.Caller:
-    """Who asks, with which scopes, and how much of the quotas is used."""
+    """The caller's owner and scopes, and how much of the quotas is used."""
     return words.Caller(
         owner=caller.owner,
         key_id=caller.key_id,
@@ -78,7 +78,7 @@ def list_audit(
     owner: Annotated[str | None, Filter] = None,
     target: Annotated[str | None, Filter] = None,
 ) -> Page[words.AuditEntry]:
-    """What was changed and by whom, newest first."""
+    """The audit log, newest entry first: each change and who made it."""
     rows = audit.entries(session, paging.limit, paging.after(int), owner, target)
     return paging.page(rows, lambda row: (row.id,), lambda shown: list(map(_entry, shown)))
 

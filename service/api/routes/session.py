@@ -28,5 +28,5 @@ async def open_session(request: Request, body: JsonBody) -> Response:
         secure = request.url.scheme == "https"
         response.set_cookie(COOKIE, token, max_age=SESSION_S, httponly=True, samesite="strict", secure=secure, path="/")
     elif callers.judges(key):
-        raise Unauthorized("this is no key of the service")
+        raise Unauthorized("the service does not know this key")
     return response

@@ -7,12 +7,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import FileResponse
 
-from s2e.words.answers import TrialDetail, TrialEpochs
+from s2e.words.answers import LogLine, Page, TrialDetail, TrialEpochs
 from s2e.words.people import READ
-from service.api import trials
+from service.api import logs, trials
 from service.api.deps import ExistingTrial, MaxPoints, ReadSession, SettingsDep
-from service.api.formats import CSV, JSON, MEDIA_TYPES, PARQUET, SAFETENSORS, also, format_of, table_answer
+from service.api.formats import CSV, JSON, MEDIA_TYPES, PARQUET, SAFETENSORS, TEXT, also, format_of, table_answer
+from service.api.paging import Paging
 from service.api.scopes import needs
+from service.store import trial_logs
 
 router = APIRouter(prefix="/trials", tags=["trials"])
 
@@ -40,6 +42,15 @@ def get_epochs(
         every = trials.epochs_out(session, trial, attempt, trials.ALL_EPOCHS)
         return table_answer(wanted, *trials.table(every), f"epochs-{trial.id}")
     return trials.epochs_out(session, trial, attempt, max_points)
+
+
+@router.get("/{trial_id}/logs", operation_id="list_trial_logs", response_model=Page[LogLine], responses=also(TEXT))
+@needs(READ)
+def list_trial_logs(
+    session: ReadSession, trial: ExistingTrial, paging: Paging, wanted: Annotated[str, format_of(JSON, TEXT)]
+) -> Page[LogLine] | Response:
+    """The log of a trial in order: what its trainers logged, and what became of every try. As text all of it."""
+    return logs.answer(trial_logs.of_trial(session, trial), paging, wanted)
 
 
 @router.get(

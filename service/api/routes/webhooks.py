@@ -1,4 +1,4 @@
-"""/webhooks: addresses that are told of jobs."""
+"""/webhooks: addresses that receive messages about jobs."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def delete_webhook(session: WriteSession, caller: CallerDep, webhook_id: Webhook
 def test_webhook(
     request: Request, database: DatabaseDep, settings: SettingsDep, caller: CallerDep, webhook_id: WebhookId
 ) -> words.Delivery:
-    """Send a message of the kind ``test`` now, once, and say what came of it."""
+    """Send a message of the kind ``test`` now, once, and return the outcome."""
     with database.write() as session:
         message = stored.write_test(session, stored.find(session, webhook_id, _whose(caller)).id)
         record_action(request, session)
@@ -76,7 +76,7 @@ def test_webhook(
 def list_deliveries(
     session: ReadSession, caller: CallerDep, webhook_id: WebhookId, limit: Annotated[int, Query(ge=1, le=200)] = 50
 ) -> Items[words.Delivery]:
-    """The newest messages to a webhook, and what came of them; those that have ended are kept for two weeks."""
+    """The newest messages to a webhook, and their outcomes; those that have ended are kept for two weeks."""
     row = stored.find(session, webhook_id, _whose(caller))
     return Items(tuple(map(_delivery, stored.deliveries(session, row.id, limit))))
 

@@ -51,8 +51,8 @@ def test_entries_share_everything_random_and_seeds_share_nothing() -> None:
     trials = round_of(job()).trials
     seeds = {(t.label, t.repeat): (t.init_seed, t.order_seed, t.noise_seed) for t in trials}
     for repeat in (1, 2, 3):
-        assert len({found for (_, r), found in seeds.items() if r == repeat}) == 1
-    assert len({seed for found in seeds.values() for seed in found}) == 9
+        assert len({shared for (_, r), shared in seeds.items() if r == repeat}) == 1
+    assert len({seed for shared in seeds.values() for seed in shared}) == 9
 
 
 def test_its_seeds_are_fresh_for_a_search_of_the_same_seed() -> None:

@@ -105,11 +105,11 @@ def test_an_entry_begins_from_the_job_s_own_settings() -> None:
 def test_what_cannot_be_compared_is_refused_by_name(data: Any, field: str, value: Any, allowed: str) -> None:
     with pytest.raises(SpecError) as refused:
         parse_job(data)
-    found = {problem.field: problem for problem in refused.value.problems}
-    assert field in found, list(found)
-    assert allowed in found[field].allowed
+    by_field = {problem.field: problem for problem in refused.value.problems}
+    assert field in by_field, list(by_field)
+    assert allowed in by_field[field].allowed
     if value is not None:
-        assert found[field].value == value
+        assert by_field[field].value == value
 
 
 def test_an_entry_with_another_network_leaves_the_settings_of_the_job_s_own() -> None:

@@ -1,4 +1,4 @@
-"""What is known of labels: nothing is injected into a user's own, and no number rests on a truth that nobody has."""
+"""The contract of labels: nothing is injected into a user's own, and no number rests on a truth that nobody has."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from s2e.data.noise import corrupt, corrupt_exactly, draw, redraw
@@ -61,7 +61,6 @@ def test_exact_counts_are_the_expected_ones(T_CC):
     assert (noisy_S != corrupt_exactly(label_S, T_CC, seed=2)).any()
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(2, 6), st.integers(0, 40), st.integers(0, 2**40))
 def test_exact_counts_differ_from_expectation_by_less_than_one(n_classes, n_samples, seed):
     rng = np.random.default_rng(seed)

@@ -273,7 +273,7 @@ def test_a_table_of_paths_names_the_row_of_a_missing_file(folder: Path, load: An
     with pytest.raises(DataError, match=r"list\.csv, row 14, pets/cat/99\.png \(no such file\)"):
         load("image_table", path="list.csv", size=8)
     (tmp_path / "list.csv").write_text("\n".join(["image,label", *lines, "../secret.png,cat"]))
-    with pytest.raises(DataError, match=r"list\.csv, row 14: '\.\./secret\.png' is no path below"):
+    with pytest.raises(DataError, match=r"list\.csv, row 14: '\.\./secret\.png' is not a path below"):
         load("image_table", path="list.csv", size=8)
 
 

@@ -40,8 +40,8 @@ def test_a_study_sees_the_searcher_s_own_trials() -> None:
     expected = AskTell(CrossEntropy(S2E, 3, T), 5)
     for trial in study.trials:
         point = expected.ask(trial.number)
-        found = [trial.params[name] for name in parameter_names()]
-        assert found == pytest.approx(list(point.values), abs=1e-12)
+        values = [trial.params[name] for name in parameter_names()]
+        assert values == pytest.approx(list(point.values), abs=1e-12)
         expected.tell(trial.number, point, trial.value)
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.datasets import load_digits
@@ -25,7 +25,6 @@ MARGINS = arrays(np.float64, 30, elements=st.floats(-50, 50, allow_subnormal=Fal
 
 
 @given(PROBABILITIES, MARGINS)
-@settings(max_examples=60, deadline=None)
 def test_quality_is_a_rank_that_never_contradicts_both_scores(wrong_S, margin_S):
     quality_S = label_quality(wrong_S, margin_S)
     assert ((quality_S > 0) & (quality_S <= 1)).all()
@@ -38,7 +37,6 @@ def test_quality_is_a_rank_that_never_contradicts_both_scores(wrong_S, margin_S)
 
 
 @given(PROBABILITIES, st.integers(0, 30))
-@settings(max_examples=40, deadline=None)
 def test_issues_are_the_worst_rows(quality_S, n_wrong):
     is_issue_S = issues(quality_S, n_wrong)
     assert is_issue_S.sum() == n_wrong

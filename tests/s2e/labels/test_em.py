@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from s2e.data.noise import corrupt
@@ -36,7 +36,6 @@ def drawn(T_CC, n: int = 4_000, sharpness: float = 0.15, seed: int = 0):
 
 
 @given(seed=st.integers(0, 10_000), symmetric_T=st.booleans())
-@settings(max_examples=60, deadline=None)
 def test_a_step_never_lowers_the_likelihood(seed, symmetric_T):
     p_SC, label_S, T_CC = problem(seed)
     if symmetric_T:
@@ -49,7 +48,6 @@ def test_a_step_never_lowers_the_likelihood(seed, symmetric_T):
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=30, deadline=None)
 def test_more_rounds_never_fit_worse(seed):
     """The moves of the temperature included."""
     p_SC, label_S, _ = problem(seed)
@@ -99,7 +97,6 @@ def test_the_start_does_not_matter_at_given_predictions(seed):
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=20, deadline=None)
 def test_the_noise_rate_is_the_mean_posterior_of_a_wrong_label(seed):
     p_SC, label_S, _ = problem(seed)
     fit = fit_transition(p_SC, label_S, exponent=1.0, max_rounds=3_000, tolerance=1e-14)

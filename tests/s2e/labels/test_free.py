@@ -173,11 +173,11 @@ def said(*margin: float, voted: tuple[int, ...] = (0, 0, 0, 0)) -> TrialMargins:
 
 def test_ranks_are_averaged_and_rows_never_seen_stand_in_the_middle() -> None:
     label_S = np.array([0, 0, 1, 1])
-    found = free_scores([said(-5, 1, 2, 3), said(math.nan, 10, 30, 20, voted=(1, 1, 0, 1))], label_S, 2)
-    assert found.score_S.tolist() == pytest.approx([(1 + 2.5) / 10, (2 + 1.25) / 10, (3 + 3.75) / 10, (4 + 2.5) / 10])
-    assert found.likely_S.tolist() == [0, 0, 0, 0]
-    assert found.other_S.tolist() == [1, 1, 0, 0]
-    assert found.n_trainings == 2
+    scores = free_scores([said(-5, 1, 2, 3), said(math.nan, 10, 30, 20, voted=(1, 1, 0, 1))], label_S, 2)
+    assert scores.score_S.tolist() == pytest.approx([(1 + 2.5) / 10, (2 + 1.25) / 10, (3 + 3.75) / 10, (4 + 2.5) / 10])
+    assert scores.likely_S.tolist() == [0, 0, 0, 0]
+    assert scores.other_S.tolist() == [1, 1, 0, 0]
+    assert scores.n_trainings == 2
 
 
 @pytest.fixture
@@ -188,16 +188,16 @@ def labels() -> GivenLabels:
 
 
 def test_the_worst_come_first_with_another_class_than_the_given_one(labels: GivenLabels) -> None:
-    found = audit(labels, 1, [said(-5, 1, 2, 3, voted=(0, 1, 2, 0)), said(-1, 1, 2, 3, voted=(2, 1, 2, 0))])
-    assert found.id.tolist() == ["a", "b", "c", "d"]
-    assert found.is_label_issue.tolist() == [True, False, False, False]
-    assert found.predicted_label.tolist() == ["owl", "dog", "owl", "cat"]
-    assert np.isnan(found.probability_wrong).all()
-    assert "not a probability" in found.note
-    assert chosen_rows(found, given="cat").tolist() == [0, 3]
-    assert chosen_rows(found, given="cat", likely="owl").tolist() == [0]
-    assert chosen_rows(found, issues=True).tolist() == [0]
-    assert list(table_rows(found, [0, 3])) == [
+    judged = audit(labels, 1, [said(-5, 1, 2, 3, voted=(0, 1, 2, 0)), said(-1, 1, 2, 3, voted=(2, 1, 2, 0))])
+    assert judged.id.tolist() == ["a", "b", "c", "d"]
+    assert judged.is_label_issue.tolist() == [True, False, False, False]
+    assert judged.predicted_label.tolist() == ["owl", "dog", "owl", "cat"]
+    assert np.isnan(judged.probability_wrong).all()
+    assert "not a probability" in judged.note
+    assert chosen_rows(judged, given="cat").tolist() == [0, 3]
+    assert chosen_rows(judged, given="cat", likely="owl").tolist() == [0]
+    assert chosen_rows(judged, issues=True).tolist() == [0]
+    assert list(table_rows(judged, [0, 3])) == [
         ["a", True, 0.2, "cat", "owl", None],
         ["d", False, 0.8, "cat", "cat", None],
     ]
@@ -205,16 +205,16 @@ def test_the_worst_come_first_with_another_class_than_the_given_one(labels: Give
 
 def test_a_trusted_label_is_no_issue_whatever_networks_make_of_it(labels: GivenLabels) -> None:
     trusted = replace(labels, is_trusted_S=np.array([True, False, False, False]))
-    found = audit(trusted, 1, [said(-5, 1, 2, 3, voted=(2, 1, 2, 0))])
-    assert found.id.tolist() == ["b", "c", "d", "a"]
-    assert found.is_label_issue.tolist() == [True, False, False, False]
-    assert (found.predicted_label[-1], found.label_quality[-1], found.probability_wrong[-1]) == ("cat", 1, 0)
+    judged = audit(trusted, 1, [said(-5, 1, 2, 3, voted=(2, 1, 2, 0))])
+    assert judged.id.tolist() == ["b", "c", "d", "a"]
+    assert judged.is_label_issue.tolist() == [True, False, False, False]
+    assert (judged.predicted_label[-1], judged.label_quality[-1], judged.probability_wrong[-1]) == ("cat", 1, 0)
 
 
 def test_a_probability_where_it_is_one_and_words_where_not(labels: GivenLabels) -> None:
     fitted = CrossFitted(np.array([0.9, 0.1, 0.2, 0.3]), np.array([0.25, 1, 0.75, 0.5]), *np.array([[1, 1, 2, 0]] * 2))
-    found = audit(labels, 1, fitted=fitted)
-    assert (found.probability_wrong.tolist(), found.note) == ([0.9, 0.3, 0.2, 0.1], FITTED_NOTE)
+    judged = audit(labels, 1, fitted=fitted)
+    assert (judged.probability_wrong.tolist(), judged.note) == ([0.9, 0.3, 0.2, 0.1], FITTED_NOTE)
     two = audit(replace(labels, name_C=np.array(["n", "y"]), label_S=np.array([0, 1, 1, 0])), 1, fitted=replace(
         fitted, likely_S=np.array([1, 1, 1, 0]), other_S=np.array([1, 0, 0, 1])))  # fmt: skip
     assert np.isnan(two.probability_wrong).all()
@@ -253,18 +253,18 @@ def test_rows_carry_the_numbers_of_the_file(root: Path) -> None:
     from s2e.labels.given import given_labels
 
     data = population().data
-    found = given_labels(data, str(root))
+    given = given_labels(data, str(root))
     with np.load(root / "a.npz") as arrays:
-        assert [found.name_C[c] for c in found.label_S] == arrays["y"][found.id_S].astype(str).tolist()
+        assert [given.name_C[c] for c in given.label_S] == arrays["y"][given.id_S].astype(str).tolist()
     (root / "t.csv").write_text("x,z,class\n" + "".join(f"{i}.5,{i % 7},{'ab'[i % 2]}\n" for i in range(60)))
     table = parse_job({"data": {"name": "csv", "csv": {"path": "t.csv", "header": True}, "n_validation": 10}}).data
-    found, lines = given_labels(table, str(root)), (root / "t.csv").read_text().splitlines()
-    assert all(lines[i - 1].endswith(found.name_C[c]) for i, c in zip(found.id_S, found.label_S, strict=True))
-    assert len(set(found.id_S.tolist())) == 38
+    given, lines = given_labels(table, str(root)), (root / "t.csv").read_text().splitlines()
+    assert all(lines[i - 1].endswith(given.name_C[c]) for i, c in zip(given.id_S, given.label_S, strict=True))
+    assert len(set(given.id_S.tolist())) == 38
 
 
 def test_the_order_of_an_epoch_is_walked_once(root: Path) -> None:
-    """What the sums rest on: no sample twice in an epoch."""
+    """The sums rest on it: no sample comes twice in an epoch."""
     trials = StackedTrials(population(), torch.device("cpu"), torch.float64, str(root))
     order = epoch_order(trials, 0)
     assert len(order.flatten().unique()) == order.numel()

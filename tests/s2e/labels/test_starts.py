@@ -6,7 +6,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from s2e.data.noise import corrupt
@@ -15,7 +15,7 @@ from s2e.labels.starts import MARGIN, clusters, dominant, first_guesses, naming
 
 
 def predictions_of_labels(T_CC, n=3_000, spread=200.0, seed=0):
-    """What networks predict that trained on the labels: each row its class's row of T, and some scatter."""
+    """Predictions of networks that trained on the labels: each row its class's row of T, and some scatter."""
     rng = np.random.default_rng(seed)
     class_S = rng.integers(0, len(T_CC), n)
     p_SC = np.stack([rng.dirichlet(spread * T_CC[i] + 0.05) for i in class_S])
@@ -39,7 +39,6 @@ def test_two_guesses_are_transition_matrices():
 
 
 @given(seed=st.integers(0, 10_000), n_classes=st.integers(2, 6))
-@settings(max_examples=60, deadline=None)
 def test_a_dominant_matrix_is_stochastic_and_right_more_often_than_wrong(seed, n_classes):
     T_CC = np.random.default_rng(seed).dirichlet(np.full(n_classes, 0.4), n_classes)
     changed_CC = dominant(T_CC)
@@ -57,7 +56,6 @@ def test_a_matrix_that_dominates_stays_as_it_is():
 
 
 @given(seed=st.integers(0, 10_000), n_classes=st.integers(2, 5))
-@settings(max_examples=40, deadline=None)
 def test_names_make_most_labels_right(seed, n_classes):
     """Against every other way of naming."""
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""What an estimate is worth: refusals, the kind of the matrix, intervals that cover, alarms that speak."""
+"""Verdicts on an estimate: refusals, the kind of the matrix, intervals that cover, alarms that speak."""
 
 from __future__ import annotations
 

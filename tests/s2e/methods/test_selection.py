@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from s2e.methods.base import Batch
@@ -48,7 +48,6 @@ def test_standard_weighs_every_sample_alike():
     assert Standard().weights(torch.rand(2, 1, 4), seen(keep=[1, 1])).tolist() == [[[0.25] * 4]] * 2
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 12), st.integers(1, 12))
 def test_weights_sum_to_one_over_exactly_keep_samples_no_worse_than_the_rest(seed, batch_size, keep):
     keep = min(keep, batch_size)

@@ -211,15 +211,15 @@ def seen(environment: dict[str, str]) -> dict[str, Any]:
 
 
 def listed(seen: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
-    (found,) = [one for one in seen["listing"][kind] if one["name"] == name and not one["broken"]]
-    return dict(found)
+    (part,) = [one for one in seen["listing"][kind] if one["name"] == name and not one["broken"]]
+    return dict(part)
 
 
 def test_parts_of_another_package_are_listed_with_their_origin(seen: dict[str, Any]) -> None:
     kinds = {"methods": "quiet", "networks": "tube", "datasets": "blobs", "searchers": "walk", "spaces": "line"}
     for kind, name in kinds.items():
-        found = listed(seen, kind, name)
-        assert (found["package"], found["version"]) == ("outside-parts", "1.2")
+        part = listed(seen, kind, name)
+        assert (part["package"], part["version"]) == ("outside-parts", "1.2")
     quiet = listed(seen, "methods", "quiet")
     assert quiet["summary"] == "A method of another package."
     assert quiet["settings"] == [

@@ -102,9 +102,9 @@ def test_nothing_of_ours_is_broken() -> None:
 
 
 def test_listing_covers_every_kind_and_every_setting() -> None:
-    found = listing()
-    assert set(found) == set(REGISTRIES)
-    named = {kind: {one.name: one for one in names} for kind, names in found.items()}
+    parts = listing()
+    assert set(parts) == set(REGISTRIES)
+    named = {kind: {one.name: one for one in names} for kind, names in parts.items()}
     assert set(named["networks"]) == {*NETWORKS.names(), "torchvision:<name>"}
     assert [s.name for s in named["methods"]["sce"].settings] == ["alpha", "beta", "log_zero"]
     assert named["datasets"]["csv"].section == "data.csv"

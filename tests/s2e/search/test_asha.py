@@ -19,8 +19,8 @@ def round_of(searcher: Asha, state: SearchState, objectives: list[float | None])
 
 
 def parts(searcher: Asha, state: SearchState, n: int) -> list[tuple[int | None, tuple[int, int] | None]]:
-    found = [searcher.fidelity(state, k) for k in range(n)]
-    return [(part.n_epochs_run, part.resume) for part in found]
+    fidelities = [searcher.fidelity(state, k) for k in range(n)]
+    return [(part.n_epochs_run, part.resume) for part in fidelities]
 
 
 def test_one_in_eta_goes_on_the_highest_rung_first() -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import kstest
@@ -13,7 +13,6 @@ from s2e.search.space import S2E, Space
 from s2e.search.spaces import COTEACHING, S2E_EXTENDED
 
 
-@settings(deadline=None)
 @given(arrays(np.float64, (3, 24), elements=st.floats(0, 1)))
 @pytest.mark.parametrize("space", [S2E, S2E_EXTENDED, COTEACHING])
 def test_every_place_is_a_point_and_the_way_back_ends_there(space: Space, u: np.ndarray) -> None:

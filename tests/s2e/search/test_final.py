@@ -289,8 +289,8 @@ def test_test_accuracy_decides_nothing_before_the_comparison() -> None:
     """Misleading test figures change neither search, tuning nor choice."""
 
     def misleading(trial: TrialSpec) -> TrialResult:
-        found = by_end(trial)
-        return replace(found, test_accuracy=1 - (found.test_accuracy or 0.0))
+        result = by_end(trial)
+        return replace(result, test_accuracy=1 - (result.test_accuracy or 0.0))
 
     (told, _), (misled, _) = run(job()), run(job(), misleading)
     for honest, other in zip(told[:7], misled[:7], strict=True):
@@ -426,7 +426,7 @@ def test_a_schedule_without_an_advantage_is_said_to_beat_another_in_at_most_one_
     report, rng, naive = job(n_seeds=5).report, np.random.default_rng(1), 0
     for _ in range(1_000):
         differences = rng.standard_normal(40).tolist()
-        naive += any((found := interval(differences[:n])) and (found[0] or 0) > (found[1] or 0) for n in looks(report))
+        naive += any((seen := interval(differences[:n])) and (seen[0] or 0) > (seen[1] or 0) for n in looks(report))
     assert naive / 1_000 > 0.045
 
 

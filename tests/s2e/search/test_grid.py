@@ -30,8 +30,8 @@ def test_an_unfinished_grid_covers_the_space_too() -> None:
 
 def test_sobol_points_by_hand() -> None:
     """The sequence in two dimensions begins (0, 0), (1/2, 1/2), (3/4, 1/4), (1/4, 3/4)."""
-    found = [sobol_point(i, 2).tolist() for i in range(3)]
-    assert found == [[0.5, 0.5], [0.75, 0.25], [0.25, 0.75]]
+    points = [sobol_point(i, 2).tolist() for i in range(3)]
+    assert points == [[0.5, 0.5], [0.75, 0.25], [0.25, 0.75]]
 
 
 @pytest.mark.parametrize(("space", "is_factorial"), [(SINGLE1, True), (COTEACHING, False), (S2E, False)])

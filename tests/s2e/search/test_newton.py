@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from s2e.search.newton import TRUST_REGION, Newton, newton_step
@@ -59,7 +59,6 @@ def test_the_step_descends_the_estimated_gradient() -> None:
         assert newton_step(S2E, theta, x, f) @ gradient < 0
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     f=st.lists(any_objective, min_size=2, max_size=12),
     level=st.sampled_from([THETA_MIN, 3.0, THETA_MAX]),

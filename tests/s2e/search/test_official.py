@@ -27,8 +27,8 @@ def test_it_lowers_the_density_of_the_best_trial_where_the_true_product_raises_i
     for x in SPACE.sample(theta, np.random.default_rng(0), 400):
         s = SPACE.score(theta, x[None])[0]
         true_step = np.linalg.solve(np.outer(s, s) - SPACE.fisher(theta), s)
-        for found, step in ((changes, official_step(SPACE, theta, x, 6)), (true_changes, true_step)):
-            found.append(_change(theta, step, x))
+        for collected, step in ((changes, official_step(SPACE, theta, x, 6)), (true_changes, true_step)):
+            collected.append(_change(theta, step, x))
     assert np.mean(np.array(changes) < 0) == pytest.approx(0.97, abs=0.02)
     assert np.median(changes) == pytest.approx(-1.9, abs=0.15)
     assert min(true_changes) > 0

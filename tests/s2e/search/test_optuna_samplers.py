@@ -43,8 +43,8 @@ def test_an_ask_is_what_the_sampler_says_in_a_study_with_the_same_history(rule: 
         seed = int(np.random.default_rng([3, 3, k]).integers(2**32))
         study.sampler = getattr(optuna.samplers, rule.sampler)(seed=seed)
         trial = study.ask(fixed_distributions=uniform)
-    found = to_cube(S2E, np.array([rule(S2E, 3, 30).ask(state, 2).values]))[0]
-    np.testing.assert_allclose(found[4:], list(trial.params.values())[4:], rtol=1e-9, atol=X_MIN)
+    asked = to_cube(S2E, np.array([rule(S2E, 3, 30).ask(state, 2).values]))[0]
+    np.testing.assert_allclose(asked[4:], list(trial.params.values())[4:], rtol=1e-9, atol=X_MIN)
 
 
 @pytest.mark.parametrize(("rule", "n_rounds"), [(TPE, 8), (GP, 5)])

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.distributions import Beta, Dirichlet, kl_divergence
 
@@ -57,13 +57,13 @@ def test_values_by_hand(space: Space) -> None:
     """Batch sizes 32..35 in bins of 1/4; 0.5 + 0.25 * 0.4; the largest of three weights; 1e-4 * 100^0.5."""
     schedule = S2E.sample(np.ones(36), np.random.default_rng(0), 1)[0]
     x = np.concatenate([schedule, [0.74], [0.25], [0.2, 0.5, 0.3], [0.5], [0.3, 0.7]])
-    found = space.overrides(space.point(x))
-    assert found["batch_size"] == 34
-    assert type(found["batch_size"]) is int
-    assert found["beta1"] == pytest.approx(0.6)
-    assert found["decay_start"] == 0.4
-    assert found["learning_rate"] == pytest.approx(1e-3)
-    assert found["params"] == pytest.approx({"alpha": 0.6, "beta": 1.4})
+    overrides = space.overrides(space.point(x))
+    assert overrides["batch_size"] == 34
+    assert type(overrides["batch_size"]) is int
+    assert overrides["beta1"] == pytest.approx(0.6)
+    assert overrides["decay_start"] == 0.4
+    assert overrides["learning_rate"] == pytest.approx(1e-3)
+    assert overrides["params"] == pytest.approx({"alpha": 0.6, "beta": 1.4})
     np.testing.assert_array_equal(space.schedule(space.point(x), 12), S2E.schedule(S2E.point(schedule), 12))
 
 
@@ -85,19 +85,19 @@ def test_features_of_a_trial_s_settings_are_those_of_its_point(space: Space, onl
 
 def test_the_job_s_own_settings_have_features_even_out_of_range(only: dict[str, Parameter]) -> None:
     train = {"batch_size": 128, "beta1": 0.9, "decay_start": 0.5, "learning_rate": 1e-9}
-    found = features_of(only, train | {"params": {"alpha": 0.1, "beta": 1.0}})
-    assert found == pytest.approx([32.0, 1.0, 0, 0, 0, -2.5, 0.05, 0.5])
+    features = features_of(only, train | {"params": {"alpha": 0.1, "beta": 1.0}})
+    assert features == pytest.approx([32.0, 1.0, 0, 0, 0, -2.5, 0.05, 0.5])
 
 
 def test_uniform_theta_is_uniform_over_bins_values_and_the_logarithm(space: Space) -> None:
     """4000 draws: a share of 1/4 has a standard error of 0.007, a mean of u one of 0.0046."""
     x = space.sample(space.initial_theta(), np.random.default_rng(2), 4000)
-    found = [space.overrides(space.point(vector)) for vector in x]
-    assert np.bincount([one["batch_size"] - 32 for one in found]) / 4000 == pytest.approx([0.25] * 4, abs=0.03)
-    shares = [sum(one["decay_start"] == value for one in found) / 4000 for value in (0.2, 0.4, 0.8)]
+    drawn = [space.overrides(space.point(vector)) for vector in x]
+    assert np.bincount([one["batch_size"] - 32 for one in drawn]) / 4000 == pytest.approx([0.25] * 4, abs=0.03)
+    shares = [sum(one["decay_start"] == value for one in drawn) / 4000 for value in (0.2, 0.4, 0.8)]
     assert shares == pytest.approx([1 / 3] * 3, abs=0.03)
-    assert np.mean(np.log10([one["learning_rate"] for one in found])) == pytest.approx(-3, abs=0.04)
-    assert [sum(one["params"].values()) for one in found] == pytest.approx([2.0] * 4000)
+    assert np.mean(np.log10([one["learning_rate"] for one in drawn])) == pytest.approx(-3, abs=0.04)
+    assert [sum(one["params"].values()) for one in drawn] == pytest.approx([2.0] * 4000)
 
 
 def test_the_density_is_that_of_torch_s_blocks(space: Space) -> None:
@@ -121,7 +121,6 @@ def test_the_density_is_that_of_torch_s_blocks(space: Space) -> None:
 number = st.floats(-1e3, 1e3, allow_nan=False)
 
 
-@settings(deadline=None, max_examples=100)
 @given(low=number, width=st.floats(1e-3, 1e3), u=st.floats(0, 1))
 def test_values_stay_within_their_bounds(low: float, width: float, u: float) -> None:
     high, x = low + width, np.array([u])
@@ -195,9 +194,11 @@ def test_a_field_that_all_trials_share_is_refused(field: str) -> None:
 
 @pytest.mark.parametrize(("field", "known"), [("train.patience", "learning_rate"), ("train.params.gamma", "alpha")])
 def test_a_field_nobody_knows_is_refused_with_those_there_are(field: str, known: str) -> None:
-    found = problems({field: {"kind": "linear", "low": 0.1, "high": 0.2}})
-    assert {problem.field for problem in found} == {f"search.parameters.{field}"}
-    assert all(f"{field}: unknown field; known: " in problem.allowed and known in problem.allowed for problem in found)
+    refused = problems({field: {"kind": "linear", "low": 0.1, "high": 0.2}})
+    assert {problem.field for problem in refused} == {f"search.parameters.{field}"}
+    assert all(
+        f"{field}: unknown field; known: " in problem.allowed and known in problem.allowed for problem in refused
+    )
 
 
 def test_a_batch_larger_than_the_data_is_refused() -> None:
@@ -234,5 +235,8 @@ def test_too_many_parameters_are_refused() -> None:
 
 
 def test_every_contradiction_is_named_at_once() -> None:
-    found = problems({LR: {"kind": "log", "low": 0, "high": 1}, "train.beta1": {"kind": "no"}})
-    assert [problem.field for problem in found] == ["search.parameters.train.beta1.kind", f"search.parameters.{LR}.low"]
+    refused = problems({LR: {"kind": "log", "low": 0, "high": 1}, "train.beta1": {"kind": "no"}})
+    assert [problem.field for problem in refused] == [
+        "search.parameters.train.beta1.kind",
+        f"search.parameters.{LR}.low",
+    ]

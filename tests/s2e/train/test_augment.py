@@ -30,8 +30,8 @@ def test_every_crop_and_flip_is_the_plain_one():
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(1, 256, (6, 3, 8, 10), generator=generator).to(torch.uint8)
     moves = torch.tensor([[4, 4, 0], [4, 4, 1], [0, 8, 0], [8, 0, 1], [2, 5, 1], [7, 3, 0]])
-    for image, (top, left, mirrored), found in zip(images, moves.tolist(), crop_flip(images, moves), strict=True):
-        assert torch.equal(found, plain_crop_flip(image, top, left, mirrored))
+    for image, (top, left, mirrored), moved in zip(images, moves.tolist(), crop_flip(images, moves), strict=True):
+        assert torch.equal(moved, plain_crop_flip(image, top, left, mirrored))
     assert torch.equal(crop_flip(images, moves)[0], images[0])
 
 
@@ -80,8 +80,8 @@ def test_normalised_pixels_have_the_published_mean_taken_off(tiny, monkeypatch, 
     index = torch.tensor([3, 0, 7])
     plain = split.train.images[index].double() / 255
     expected = (plain - torch.tensor(mean).double().view(-1, 1, 1)) / torch.tensor(std).double().view(-1, 1, 1)
-    found = trials.images(index, view=None)
-    torch.testing.assert_close(found, trials.network.arrange(expected), rtol=0, atol=1e-7)
+    normalised = trials.images(index, view=None)
+    torch.testing.assert_close(normalised, trials.network.arrange(expected), rtol=0, atol=1e-7)
     trials.set_epoch(0)
     if augment == "crop_flip":  # the padding is black, not the mean
         assert trials.images(torch.arange(80)).amin() >= (0 - 0.3) / 0.125 - 1e-6

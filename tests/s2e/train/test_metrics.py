@@ -62,7 +62,7 @@ def counted(predicted, selected, given, true, accuracies):
                 split["wrong"] += 1
                 split["wrong_correct"] += c == true[s]
                 split["wrong_memorised"] += c == given[s]
-    train = [sum(c == given[s] for s, c in found.items()) / len(found) for found in predicted]
+    train = [sum(c == given[s] for s, c in classes.items()) / len(classes) for classes in predicted]
     n_selected = sum(map(len, selected))
     n_both = sum(given[s] == true[s] for chosen in selected for s in chosen)
     return {
@@ -74,22 +74,22 @@ def counted(predicted, selected, given, true, accuracies):
         "label_recall": n_both / split["clean"],
         "kept": n_selected / sum(map(len, predicted)),
         "networks": [(train[n], *(accuracies[part][n] for part in ("validation", "test"))) for n in range(len(train))],
-        **{f"{part}_accuracy": sum(found[:-1]) / len(found[:-1]) for part, found in accuracies.items()},
-        **{f"{part}_ensemble": found[-1] for part, found in accuracies.items()},
+        **{f"{part}_accuracy": sum(values[:-1]) / len(values[:-1]) for part, values in accuracies.items()},
+        **{f"{part}_ensemble": values[-1] for part, values in accuracies.items()},
     }
 
 
 def evaluated(modules, data):
     """Accuracy of each module, then of the class with the largest sum of logits."""
-    found = {}
+    shares = {}
     for name in ("validation", "test"):
         part = getattr(data, name)
         with torch.no_grad():
             logits = [module.eval()(part.images.double() / data.max_value) for module in modules]
-        found[name] = [(z.argmax(1) == part.labels).double().mean().item() for z in [*logits, sum(logits)]]
+        shares[name] = [(z.argmax(1) == part.labels).double().mean().item() for z in [*logits, sum(logits)]]
         for module in modules:
             module.train()
-    return found
+    return shares
 
 
 @pytest.mark.parametrize(("method", "n_networks"), [("coteaching", 2), ("selfteaching", 1)])

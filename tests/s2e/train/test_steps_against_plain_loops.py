@@ -219,11 +219,11 @@ def test_forward_mode_agrees_with_the_second_order_step(tiny, network):
     index = torch.arange(8, 16)
     none_K = torch.zeros(1)
     batch = MiniBatch(index, trials.label_KS[:, index], none_K, none_K, trials.epoch, trials.step + 2)
-    found = trials.method.agreement(trials, batch, trials.images(index))[0, 0]
+    agreement = trials.method.agreement(trials, batch, trials.images(index))[0, 0]
     expected = plain.agreement(plain.modules[0], 2, index)
     assert (expected > 0).any()
     assert (expected < 0).any()
-    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12 * expected.abs().max().item())
+    torch.testing.assert_close(agreement, expected, rtol=1e-9, atol=1e-12 * expected.abs().max().item())
     for name, before in buffers.items():
         assert torch.equal(trials.tensors[name], before)
 

@@ -1,4 +1,4 @@
-"""Which accuracies an epoch measures changes no other number: same weights, same objective, bit for bit."""
+"""The accuracies an epoch measures change no other number: same weights, same objective, bit for bit."""
 
 from __future__ import annotations
 

@@ -32,15 +32,15 @@ def test_models_and_migrations_agree(database_url: str, migrated: Engine) -> Non
 
 
 def test_constraints_and_indexes_are_named_as_in_the_models(migrated: Engine) -> None:
-    found = inspect(migrated)
+    schema = inspect(migrated)
     for name, table in Base.metadata.tables.items():
-        assert {i["name"] for i in found.get_indexes(name) if "duplicates_constraint" not in i} == {
+        assert {i["name"] for i in schema.get_indexes(name) if "duplicates_constraint" not in i} == {
             index.name for index in table.indexes
         }
-        assert {c["name"] for c in found.get_check_constraints(name)} == {
+        assert {c["name"] for c in schema.get_check_constraints(name)} == {
             c.name for c in table.constraints if c.name and str(c.name).startswith("ck_")
         }
-        assert all(key["options"]["ondelete"] == "CASCADE" for key in found.get_foreign_keys(name))
+        assert all(key["options"]["ondelete"] == "CASCADE" for key in schema.get_foreign_keys(name))
 
 
 def test_down_and_up_again(database_url: str, migrated: Engine) -> None:
@@ -74,9 +74,9 @@ def test_an_empty_database_is_not_at_head(tmp_path: Path) -> None:
 def test_sqlite_is_opened_with_its_settings(sqlite_url: str) -> None:
     database = Database(sqlite_url)
     with database.read() as session:
-        found = [session.scalar(text(f"PRAGMA {n}")) for n in ("journal_mode", "synchronous", "foreign_keys")]
+        values = [session.scalar(text(f"PRAGMA {n}")) for n in ("journal_mode", "synchronous", "foreign_keys")]
     database.close()
-    assert found == ["wal", 1, 1]
+    assert values == ["wal", 1, 1]
 
 
 def test_a_reader_waits_for_no_writer_and_sees_one_state(sqlite_url: str) -> None:

@@ -1,4 +1,4 @@
-"""What asks, reports and passes of the dispatcher read must not grow with what has ended: the planners' own words."""
+"""Asks, reports and passes of the dispatcher must not read what has ended: the query planners' own words."""
 
 from __future__ import annotations
 
