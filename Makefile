@@ -11,7 +11,7 @@ export RAY_USAGE_STATS_ENABLED = 0
 export RAY_ENABLE_UV_RUN_RUNTIME_ENV = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help native setup demo serve check test drills numeric lowest bench bench-search bench-service chaos universes openapi constraints clean
+.PHONY: help native setup demo serve check test drills numeric lowest bench bench-search bench-service chaos universes fuzz openapi constraints clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
@@ -71,11 +71,14 @@ bench-service: $(VENV)/.dev ## trials a second through the API on both databases
 	@$(BIN)/python -m benchmarks.bench_service --claims 100000
 	@$(BIN)/python -m benchmarks.bench_views
 
-chaos: $(VENV)/.dev ## the real service under random faults: FAULTS=200 SEED=1 (needs PostgreSQL's initdb)
-	@$(BIN)/python -m benchmarks.chaos --faults $(or $(FAULTS),200) --seed $(or $(SEED),1)
+chaos: $(VENV)/.dev ## the real service under random faults: FAULTS=200 SEED=1, SHORT=1 (needs PostgreSQL's initdb)
+	@$(BIN)/python -m benchmarks.chaos --faults $(or $(FAULTS),200) --seed $(or $(SEED),1) $(if $(SHORT),--short,)
 
 universes: $(VENV)/.dev ## simulated services under faults between any two writes: NUMBER=200 SEED=0
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.universes --number $(or $(NUMBER),200) --first $(or $(SEED),0)
+
+fuzz: $(VENV)/.dev ## requests made from the OpenAPI document, without a key and with each scope: CASES=10000
+	@$(BIN)/python -m benchmarks.fuzz --cases $(or $(CASES),10000)
 
 openapi: $(VENV)/.run ## write docs/openapi.json from the code
 	@$(BIN)/s2e openapi > docs/openapi.json

@@ -190,18 +190,18 @@ def replays(run: Run, choice: str) -> list[dict[str, Any]]:
         label: [math.nan if v is None else 100 * v for v in row["test"]] for label, row in run["candidates"].items()
     }
     best = max(truth, key=lambda label: np.nan_to_num(np.mean(truth[label]), nan=-1))
-    found = []
+    replayed = []
     for halving in permutations(range(N_SEEDS), N_SEEDS - N_FRESH):
         fresh = [k for k in range(N_SEEDS) if k not in halving]
         chosen = chosen_by(spec, run, choice, halving)
-        found.append(
+        replayed.append(
             {
                 "chosen": chosen,
                 "regret": float(np.mean([truth[best][k] - truth[chosen][k] for k in fresh])),
                 "fresh": {label: float(np.mean([values[k] for k in fresh])) for label, values in truth.items()},
             }
         )
-    return found
+    return replayed
 
 
 def chosen_by(spec: JobSpec, run: Run, choice: str, seeds: Sequence[int]) -> str:

@@ -19,18 +19,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from s2e.artifacts import load_model as load_model
-    from s2e.files import from_files as from_files
     from s2e.labels.audit import find_label_issues as find_label_issues
     from s2e.local import auto as auto
     from s2e.local import compare as compare
     from s2e.local import search as search
+    from s2e.own_files import from_files as from_files
 
 __version__ = "0.1.0"
 _LATE = {
     "auto": "s2e.local",
     "compare": "s2e.local",
     "find_label_issues": "s2e.labels.audit",
-    "from_files": "s2e.files",
+    "from_files": "s2e.own_files",
     "load_model": "s2e.artifacts",
 }
 _PACKAGES = ("client", "ecosystem", "search")

@@ -1,29 +1,27 @@
-"""Model and schedule files below one artifact root: written under a temporary name, then renamed.
+"""Model and schedule files below one artifact root, each written whole or not at all (:mod:`s2e.files`).
 
     <job>/round-<m>/trial-<k>-attempt-<a>.safetensors    the trained networks of one trial
-    <job>/round-<m>/trial-<k>-attempt-<a>.json           what they are: network, data, schedule, result
-    <job>/round-<m>/trial-<k>.checkpoint.safetensors     where a trial stopped that may be continued
-    <job>/round-<m>/unfinished-<population>.safetensors  where a population is while it trains
+    <job>/round-<m>/trial-<k>-attempt-<a>.json           their description: network, data, schedule, result
+    <job>/round-<m>/trial-<k>.checkpoint.safetensors     the state of a stopped trial that may be continued
+    <job>/round-<m>/unfinished-<population>.safetensors  the state of a population while it trains
     <job>/noise-<seed>.json                              a noise draw: matrix, flipped samples, realised rate
     <job>/schedule.json                                  the recommended R(t) of a search without a service
 
-What is stored elsewhere is always the path below the root, so the root may move.
+Databases and reports hold paths below the root only, so the root may move.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import secrets
-import shutil
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from s2e.extras import needs
-from s2e.words import DataError, Population, Report, S2EError, TrainSpec, TrialResult, TrialSpec, read, to_json
+from s2e.files import ArtifactError, files_below, write_atomic
+from s2e.words import DataError, Population, Report, TrainSpec, TrialResult, TrialSpec, read, to_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,13 +35,14 @@ SCRIPT, SCRIPT_DESCRIPTION = ".pt", "s2e.json"
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 
 
-class ArtifactError(S2EError):
-    """A path that does not name a file below the artifact root."""
-
-
 def model_path(job_id: str, m: int, k: int, attempt: int) -> str:
     """Path of the networks of trial k of round m below the root. Raises ArtifactError for a bad job id."""
     return f"{job_folder(job_id)}/round-{m:d}/trial-{k:d}-attempt-{attempt:d}.safetensors"
+
+
+def description_path(model: str) -> str:
+    """Path of what a model is, from that of the model."""
+    return str(PurePosixPath(model).with_suffix(".json"))
 
 
 def checkpoint_path(job_id: str, m: int, k: int) -> str:
@@ -67,9 +66,7 @@ def noise_path(job_id: str, noise_seed: int) -> str:
 
 def delete_files(root: str | Path, job_id: str) -> None:
     """Delete all files of a job; nothing happens where it has none. Raises ArtifactError for a bad job id."""
-    folder = Path(root) / job_folder(job_id)
-    if folder.is_dir() and not folder.is_symlink():
-        shutil.rmtree(folder)
+    files_below(root).delete_folder(job_folder(job_id))
 
 
 def job_folder(job_id: str) -> str:
@@ -77,16 +74,6 @@ def job_folder(job_id: str) -> str:
     if not _JOB_ID.fullmatch(job_id):
         raise ArtifactError(f"not a plain name for a folder: {job_id!r}")
     return job_id
-
-
-def resolve(root: str | Path, relative: str) -> Path:
-    """The file a stored path names. Raises ArtifactError for anything that would leave ``root``."""
-    base = Path(root).resolve()
-    parts = PurePosixPath(relative)
-    path = base.joinpath(*parts.parts)
-    if not relative or parts.is_absolute() or ".." in parts.parts or not path.resolve().is_relative_to(base):
-        raise ArtifactError(f"not a path below the artifact root: {relative!r}")
-    return path
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
@@ -107,7 +94,6 @@ def save_model(
         from safetensors.torch import save
 
     relative = model_path(job_id, trial.round, trial.k, attempt)
-    path = resolve(root, relative)
     described = {
         "model": relative,
         "noise": noise_path(job_id, trial.noise_seed) if population.data.truth_is_known else None,
@@ -121,8 +107,9 @@ def save_model(
         "trial": to_json(trial),
         "result": {**to_json(result), "model": relative},
     }
-    write_json(path.with_suffix(".json"), described)
-    write_atomic(path, save({name: tensor.contiguous() for name, tensor in model.items()}, {"model": relative}))
+    files = files_below(root)
+    files.write(description_path(relative), as_json(described))
+    files.write(relative, save({name: tensor.contiguous() for name, tensor in model.items()}, {"model": relative}))
     return relative
 
 
@@ -136,37 +123,27 @@ def save_schedule(root: str | Path, job_id: str, report: Report) -> str:
         "keep_rate": to_json(report.keep_rate),
         "train": report.train,
     }
-    write_json(resolve(root, relative), content)
+    files_below(root).write(relative, as_json(content))
     return relative
 
 
 def save_noise(root: str | Path, job_id: str, noise_seed: int, make_record: Callable[[], NoiseRecord]) -> str:
     """Write the record of a noise draw unless it is there already; the path below ``root``."""
     relative = noise_path(job_id, noise_seed)
-    path = resolve(root, relative)
-    if not path.exists():
-        write_json(path, to_json(make_record()))
+    files = files_below(root)
+    if files.look(relative) is None:
+        files.write(relative, as_json(to_json(make_record())))
     return relative
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write ``path`` so that a reader sees all of it or nothing, whenever the writer dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:  # a cancelled trainer is interrupted anywhere, and leaves nothing behind
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """``content`` as an indented JSON file, whole or not at all."""
-    write_atomic(path, json.dumps(content, allow_nan=False, indent=1).encode())
+    write_atomic(path, as_json(content))
+
+
+def as_json(content: Mapping[str, Any]) -> bytes:
+    """``content`` as indented JSON."""
+    return json.dumps(content, allow_nan=False, indent=1).encode()
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

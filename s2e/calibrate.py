@@ -1,4 +1,5 @@
-"""The plan by which this machine trains a job fastest: measured for a moment, kept, and never changed unasked.
+"""The plan by which this machine trains a job fastest: measured for a moment, kept, and never changed unasked: it is
+proposed, or taken where a job says ``plan.auto``.
 
 Populations of several sizes train a few steps in each arithmetic that the processor has. A round of n trials then takes
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
@@ -24,8 +26,9 @@ from s2e.extras import needs
 from s2e.jobs import loop
 from s2e.jobs.loop import n_rounds, n_trials
 from s2e.machine import usable_bytes, usable_cores
+from s2e.parts import KINDS
 from s2e.prepare import provisional
-from s2e.words import JobSpec, PlanSpec, Round, TrialError, UnreadableError, read, replace, to_json
+from s2e.words import JobSpec, PlanChoice, PlanSpec, Round, TrialError, UnreadableError, read, replace, to_json
 
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 """Populations that are tried, as far as a round has trials for them."""
@@ -69,23 +72,48 @@ class Calibration:
     @property
     def gain(self) -> float | None:
         """Speed-up over the job's own plan; None where that plan does not train here."""
-        return None if self.file_job_s is None else self.file_job_s / self.job_s
+        return self.choice.gain
+
+    @property
+    def choice(self) -> PlanChoice:
+        """What a job keeps of it."""
+        return PlanChoice(socket.gethostname(), self.n_workers, self.job_s, self.file_job_s, self.fallbacks)
+
+
+def needs_plan(spec: JobSpec) -> bool:
+    """True if the job's plan is left to the machine that trains it, and none was asked yet."""
+    return spec.plan.auto and spec.plan.chosen is None
+
+
+def chosen_plan(
+    spec: JobSpec, data_root: str | None = None, *, n_machines: int = 1, progress: Progress | None = None
+) -> PlanSpec:
+    """The plan of a job that leaves it to this machine, with how it came to be; see :func:`calibrate`."""
+    measured = calibrate(spec, data_root, n_machines=n_machines, progress=progress)
+    return replace(measured.plan, auto=True, chosen=measured.choice)
 
 
 def calibrate(
-    spec: JobSpec, data_root: str | None = None, *, fresh: bool = False, progress: Progress | None = None
+    spec: JobSpec,
+    data_root: str | None = None,
+    *,
+    fresh: bool = False,
+    n_machines: int = 1,
+    progress: Progress | None = None,
 ) -> Calibration:
-    """The fastest plan for ``spec`` on this machine. Measurements are kept for the next time; ``fresh``: not used.
+    """The fastest plan for ``spec`` on this machine, or on ``n_machines`` like it. Measurements are kept for the next
+    time; ``fresh``: not used.
 
     Only how trials are grouped and in which arithmetic search trials train is chosen: threads stay as they are, because
     processes use cores better than threads do (one thread each). Raises SpecError or DataError for a job that cannot be
     trained here at all, TrialError where not even one trial fits into memory.
     """
-    fallbacks: list[str] = []
+    fallbacks, spec = list[str](), replace(spec, plan=replace(spec.plan, auto=False, chosen=None))
     cases = tuple(_cases(spec, data_root, fallbacks, fresh, progress or _unseen))
     if not cases:
         raise TrialError("; ".join(fallbacks))
-    n_workers = _processes(spec.plan, cases, fallbacks)
+    n_workers = n_machines * _processes(spec.plan, cases, fallbacks)
+    fallbacks += _uncompiled(spec.plan)
     best = min(cases, key=lambda case: _preference(spec, case, cases, n_workers))
     plan = replace(spec.plan, population=best.population, dtype=best.dtype, step=best.step)
     own = [c for c in cases if (c.population, c.dtype) == (_own_size(spec), spec.plan.dtype)]
@@ -94,6 +122,17 @@ def calibrate(
     if own_s is not None and job_s > WORTH * own_s:
         plan, job_s = spec.plan, own_s
     return Calibration(cases, n_workers, plan, job_s, own_s, tuple(fallbacks))
+
+
+def _uncompiled(plan: PlanSpec) -> list[str]:
+    """Why torch's operations train where the compiled step could."""
+    from s2e.networks.library import instruction_set
+
+    if plan.device != "cpu":
+        return []
+    if plan.threads > 1:
+        return [f"compiled step: it has one thread, and the plan {plan.threads}"]
+    return [] if instruction_set(half=False) else ["compiled step: its library is not here, or not for this processor"]
 
 
 def _unseen(_: str) -> None:
@@ -170,6 +209,8 @@ def _processes(plan: PlanSpec, cases: Sequence[Case], fallbacks: list[str]) -> i
     if plan.device == "cuda":
         return 1
     n_cores = max(1, usable_cores() // plan.threads)
+    if n_cores == 1:
+        fallbacks.append(f"processes: {usable_cores()} cores hold one of {plan.threads} threads")
     memory = usable_bytes()
     if memory is None:
         return n_cores
@@ -183,7 +224,7 @@ def _job_s(spec: JobSpec, case: Case, cases: Sequence[Case], n_workers: int) -> 
     """Seconds of all trainings: those of the search as ``case``, re-training in float32 (float64 if asked for)."""
     exact = next((c for c in cases if c.population == case.population and c.dtype in ("float32", "float64")), case)
     n = len(_first_round(spec))
-    n_search_rounds = spec.search.n_rounds if spec.kind == "search" else 0
+    n_search_rounds = KINDS[spec.kind].n_search_rounds(spec)
     epochs_s = n_search_rounds * _waves(n, case.population, n_workers) * case.epoch_s
     n_rounds_left = max(1, n_rounds(spec) - n_search_rounds)
     each = ceil(max(0, n_trials(spec) - n_search_rounds * n) / n_rounds_left)

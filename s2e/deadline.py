@@ -52,7 +52,7 @@ class Deadline:
         return self._clock()
 
     def took(self, kind: str, seconds: float, units: float = 1) -> None:
-        """What ``units`` of a kind of work have just taken."""
+        """Note the seconds that ``units`` of a kind of work have just taken."""
         self._took.setdefault(kind, deque(maxlen=REMEMBERED)).append(seconds / units)
 
     def needs(self, kind: str, units: float = 1, otherwise: float = 0.0) -> float:

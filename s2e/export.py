@@ -17,8 +17,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from s2e.artifacts import SCRIPT_DESCRIPTION, load_model, read_model, write_atomic, write_json
+from s2e.artifacts import SCRIPT_DESCRIPTION, load_model, read_model, write_json
 from s2e.extras import needs
+from s2e.files import write_atomic
 from s2e.words import Problem, S2EError, SpecError
 
 with needs("train"):

@@ -13,6 +13,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "server": (*_STORE, "fastapi", "prometheus_client", "uvicorn"),
     "worker": (*_TRAIN, *_STORE, "ray", "structlog"),
     "data": ("pyarrow", "PIL"),
+    "remote": ("fsspec",),
     "testing": ("hypothesis", "pytest"),
     "tune": ("ray", "pandas", "pyarrow"),
 }

@@ -19,6 +19,7 @@ from s2e.parts import METHODS, FittedPart
 from s2e.words import DataError
 
 ESTIMATOR, CLASSES, TRANSITION = "fitted.estimator", "fitted.classes", "fitted.transition"
+N_CLASSES = "fitted.n_classes"
 SMALLEST = 1e-12
 
 
@@ -29,7 +30,12 @@ def to_tensors(model: FittedModel) -> dict[str, torch.Tensor]:
 
     content = np.frombuffer(skops.io.dumps(model.estimator), dtype=np.uint8)
     T_CC = np.zeros((0, 0)) if model.T_CC is None else model.T_CC
-    tensors = {ESTIMATOR: content.copy(), CLASSES: model.class_C, TRANSITION: T_CC}
+    tensors = {
+        ESTIMATOR: content.copy(),
+        CLASSES: model.class_C,
+        N_CLASSES: np.array(model.n_classes),
+        TRANSITION: T_CC,
+    }
     return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in tensors.items()}
 
 
@@ -38,18 +44,23 @@ def is_fitted(tensors: Mapping[str, torch.Tensor]) -> bool:
     return ESTIMATOR in tensors
 
 
+def from_tensors(tensors: Mapping[str, torch.Tensor], method: str) -> FittedModel:
+    """The model of ``method`` that a file holds. Raises DataError for a type that it does not have."""
+    T_CC = tensors[TRANSITION].numpy()
+    return FittedModel(
+        _estimator(tensors[ESTIMATOR].numpy().tobytes(), method),
+        tensors[CLASSES].numpy(),
+        int(tensors[N_CLASSES]),
+        T_CC if len(T_CC) else None,
+    )
+
+
 class FittedNetwork(nn.Module):
     """A fitted model where a network is expected: samples [S, ...] -> ln P(class) [S, C], whose softmax is P."""
 
     def __init__(self, tensors: Mapping[str, torch.Tensor], described: Mapping[str, Any]) -> None:
         super().__init__()
-        T_CC = tensors[TRANSITION].numpy()
-        self.model = FittedModel(
-            _estimator(tensors[ESTIMATOR].numpy().tobytes(), str(described["train"]["method"])),
-            tensors[CLASSES].numpy(),
-            int(described["shape"]["n_classes"]),
-            T_CC if len(T_CC) else None,
-        )
+        self.model = from_tensors(tensors, str(described["train"]["method"]))
 
     def forward(self, samples: torch.Tensor) -> torch.Tensor:
         p_SC = self.model.predict_proba(samples.flatten(1).float().cpu().numpy())

@@ -15,16 +15,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from s2e.artifacts import save_schedule, write_atomic
+from s2e.artifacts import save_schedule
+from s2e.calibrate import chosen_plan, needs_plan
 from s2e.data.root import environment_root
 from s2e.door import parse_job
 from s2e.extras import require
-from s2e.files import root_of
+from s2e.files import write_atomic
 from s2e.jobfile import read_job_file
 from s2e.jobs.loop import n_rounds, n_trials, run_search
 from s2e.labels.kept import cross_fitted_path, save
 from s2e.local_pool import Ended, Kept, LocalPool, Rows
 from s2e.machine import usable_cores
+from s2e.own_files import root_of
 from s2e.parts import DATASETS, KINDS, METHODS, NETWORKS
 from s2e.parts.registry import Registry
 from s2e.prepare import needs_estimate, prepared
@@ -38,6 +40,7 @@ from s2e.words import (
     RoundRecord,
     SpecError,
     TrialResult,
+    replace,
     to_json,
 )
 
@@ -60,7 +63,7 @@ def search(
     progress: bool = True,
     workers: int | None = None,
 ) -> Report:
-    """Run a whole search and return its report: the recommended R(t), and what fresh seeds say of it.
+    """Run a whole search and return its report: the recommended R(t), and its comparison on fresh seeds.
 
         report = s2e.search({"data": {"noise": {"noise_rate": 0.4}}, "search": {"n_rounds": 3}})
         print(report.verdict, report.keep_rate)
@@ -146,6 +149,9 @@ def run(
     require("train")
     if needs_estimate(spec):
         _say("Estimating how wrong the given labels are", progress)
+    if needs_plan(spec):
+        _say("Measuring how this machine trains the job fastest", progress)
+        spec = replace(spec, plan=chosen_plan(spec, root))
     keep = None if output is None else partial(save, output, cross_fitted_path(spec.kind))
     spec = prepared(spec, root, keep)
     with _listener(spec, progress) as listener, trainer(spec, output, root, workers) as train:
@@ -208,7 +214,7 @@ def n_processes(spec: JobSpec) -> int:
     known = all(name not in registry or registry.origin(name).version for registry, name in named)
     if spec.plan.device != "cpu" or not known or n_trials(spec) * spec.train.n_epochs < WORTH_PROCESSES:
         return 1
-    n_most = spec.search.n_trials if spec.kind == "search" else n_trials(spec)
+    n_most = min(KINDS[spec.kind].n_widest(spec), n_trials(spec))
     return max(1, min(usable_cores() // spec.plan.threads, -(-n_most // spec.plan.population)))
 
 

@@ -1,8 +1,8 @@
 """Populations trained on all cores of this machine: a process for each core, one population in each, no service.
 
 A worker is a fresh interpreter (:mod:`s2e.local_worker`) that reads populations as lines of JSON and writes one line
-for each epoch, so nothing depends on how this process was started: a notebook, a script without a main guard. It
-computes what this process would compute, bit for bit, because a population's plan says all that its numbers depend on.
+for each epoch, so it does not matter how this process was started: a notebook, a script without a main guard. Its
+numbers are those of this process, bit for bit, because they depend on nothing but the population and its plan.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ class LocalPool:
     def train(self, populations: Sequence[Population]) -> Iterator[Rows | Ended]:
         """Every population to its end, in whatever order they get there; the rows of one come in order.
 
-        Begins a population anew where its process dies. Raises what training raised, or TrialError for a population
-        under which processes keep dying.
+        Restarts a population whose process dies. Raises the training's own error, or TrialError for a population under
+        which processes keep dying.
         """
         waiting = list(range(len(populations)))[::-1]
         attempts = [0] * len(populations)

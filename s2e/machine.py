@@ -22,7 +22,7 @@ def usable_cores() -> int:
 
 
 def usable_bytes() -> int | None:
-    """Memory this process and others like it may still take: what the machine has free, and no more than the limit of
+    """Memory this process and others like it may still take: the machine's free memory, and no more than the limit of
     its container; None where neither is known."""
     known = [value for value in (_free_bytes(), _limit_bytes()) if value is not None]
     return min(known) if known else None

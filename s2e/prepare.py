@@ -8,7 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from s2e.words import DataError, DataSpec, Estimate, EstimatedNoise, JobSpec, PlanSpec, SpecError, TrainSpec, replace
+from s2e.parts import SEARCHERS
+from s2e.words import (
+    DataError,
+    DataSpec,
+    Estimate,
+    EstimatedNoise,
+    JobSpec,
+    PlanSpec,
+    SearchSpec,
+    SpecError,
+    TrainSpec,
+    replace,
+)
 
 if TYPE_CHECKING:
     from s2e.labels.kept import CrossFitted
@@ -52,8 +64,8 @@ def prepared(spec: JobSpec, data_root: str | None = None, keep: Keep | None = No
 
 
 def counted(data: DataSpec, data_root: str | None) -> DataSpec:
-    """The data that know what becomes of their trusted rows. Raises DataError as loading them does, and for files that
-    are no longer those of the fingerprint, though this process may have read them before."""
+    """The data with their trusted rows counted. Raises DataError as loading them does, and for files that do not match
+    the fingerprint any more, even if this process has read them before."""
     if data.fingerprint is not None:
         from s2e.data.own.files import require_unchanged
         from s2e.parts import DATASETS
@@ -67,8 +79,17 @@ def counted(data: DataSpec, data_root: str | None) -> DataSpec:
 
 
 def with_noise(spec: JobSpec, noise: EstimatedNoise) -> JobSpec:
-    """The job that knows the noise of its labels."""
-    return replace(spec, data=replace(spec.data, estimate=noise))
+    """The job that knows the noise of its labels, and a search that begins with it."""
+    return replace(spec, data=replace(spec.data, estimate=noise), search=_started(spec, noise.noise_rate))
+
+
+def _started(spec: JobSpec, noise_rate: float) -> SearchSpec:
+    """The search with the estimated share among its first curves, where its rule has such."""
+    search = spec.search
+    known = SEARCHERS[search.searcher].stored(search.params).settings() if search.searcher in SEARCHERS else {}
+    if spec.kind != "search" or noise_rate <= 0 or known.get("tau") is not None or known.get("estimate", 0) is not None:
+        return search
+    return replace(search, params={**search.params, "estimate": noise_rate})
 
 
 def informed(spec: JobSpec, estimate: Estimate) -> JobSpec:

@@ -7,11 +7,11 @@ clf.predict(X_new); clf.noise_rate_; clf.schedule_; clf.label_issues_
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,10 @@ from s2e.deadline import Deadline
 from s2e.extras import needs
 from s2e.words import DataError, JobSpec, Population, Round, RoundRecord, replace
 
+if TYPE_CHECKING:
+    from s2e.chosen import Chosen
+    from s2e.methods.fitted import FittedModel
+
 FILE = "arrays.npz"
 SHARE_VALIDATED = 0.2
 BATCH = 32
@@ -31,12 +35,13 @@ Floats = NDArray[np.float64]
 
 
 class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Two dense networks trained by Co-teaching, under a keep-rate schedule that is searched on held-out given labels.
+    """Networks under methods for noisy labels, or a model of scikit-learn, chosen on held-out given labels.
 
     Parameters
     ----------
     n_rounds, n_trials : int
-        Rounds of the search, and trainings of each. One more training, on fresh seeds, makes the model.
+        Rounds of the search, and trainings of each. Of ``method="auto"``: halvings, of which three change anything, all
+        candidates on one seed, half on a second, two on a third. One more training, on fresh seeds, makes the model.
     n_epochs : int
         Epochs of each training.
     hidden : tuple of int
@@ -48,6 +53,13 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         that is impossible (few rows, labels that are noise) a warning says so and 0 is taken.
     random_state : int, RandomState or None
         A whole number fixes everything.
+    method : str
+        "auto": a method is chosen among the candidates. Otherwise the name of one, such as "coteaching": two dense
+        networks under a keep-rate schedule that is searched. Within a budget, and on anything but rows of numbers,
+        "auto" is "coteaching".
+    candidates : sequence of str or None
+        Among what "auto" chooses, by method or by label, such as ("coteaching", "svc, reweighted"); None: all that
+        suit the data. ``report_["candidates"]`` has them.
     budget : str, float or None
         Seconds, or words such as "5 min", after which :meth:`fit` ends. Rounds, trainings and models then follow from
         what a few steps take here, and ``n_epochs`` is the most; ``job_`` says what was run.
@@ -59,16 +71,18 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     ----------
     classes_, n_features_in_, feature_names_in_
         As scikit-learn has them.
+    method_ : str
+        The method of the model, chosen or given.
     schedule_ : ndarray of shape (n_epochs,)
-        R(t), the share of each mini-batch that was kept.
+        R(t), the share of each mini-batch that was kept: 1 for a method that keeps all.
     noise_rate_ : float
         Given, or estimated.
     label_issues_ : s2e.labels.issues.LabelIssues
         Every label's rank from wrong to right. Where ``noise_rate`` was given, or nothing could be estimated, from the
-        margins of the search's own trainings: no probabilities then, and NaN for the rows that validated.
+        margins of the search's own trainings of networks: no probabilities then, and NaN for the rows that validated.
     report_ : dict
         The trainings of the search: schedule and accuracy on held-out given labels, the best posterior mean, and the
-        estimate with its interval.
+        estimate with its interval. Of ``method="auto"`` the candidates, best first, and what they were chosen by.
     job_ : dict
         Of a fit within a budget or on files: the plan that was run, as plain JSON. ``fit(X, y, job=clf.job_)`` gives
         the same numbers, however many processes train.
@@ -83,6 +97,8 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         learning_rate: float = 1e-3,
         noise_rate: float | None = None,
         random_state: Any = None,
+        method: str = "auto",
+        candidates: Sequence[str] | None = None,
         budget: str | float | None = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -93,6 +109,8 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.learning_rate = learning_rate
         self.noise_rate = noise_rate
         self.random_state = random_state
+        self.method = method
+        self.candidates = candidates
         self.budget = budget
         self.n_jobs = n_jobs
 
@@ -127,17 +145,26 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.label_issues_, spec = self._with_noise(scaled, label_S, spec, seed)
         with TemporaryDirectory(prefix="s2e-") as root:
             _write(Path(root), scaled, label_S)
-            outcome = _search(spec, root)
+            outcome = self._outcome(spec, root)
             if self.label_issues_ is None:
                 self.label_issues_ = self._free_issues(outcome, label_S, spec, root)
         self.schedule_ = np.array(outcome.keep_rate)
         self.noise_rate_ = spec.report.tau
         self.report_ = {**outcome.report, "noise": spec.data.estimate}
-        self._layers_ = outcome.networks
+        self.method_ = outcome.method
+        self._layers_, self._fitted_ = outcome.networks, outcome.fitted
         return self
 
+    def _outcome(self, spec: JobSpec, root: str) -> _Outcome:
+        """The trained model, of the chosen method or under the searched schedule."""
+        if self.method != "auto":
+            return _search(spec, root)
+        from s2e.chosen import choose
+
+        return _of_choice(choose(spec, self.candidates, self.n_rounds, root))
+
     def predict_proba(self, X: Any) -> Floats:
-        """Probability of each class [S, C]: the mean of both networks."""
+        """Probability of each class [S, C]: the mean over the model's networks."""
         check_is_fitted(self)
         if hasattr(self, "_networks_"):
             from s2e.fitting.estimator import rows_of
@@ -145,6 +172,8 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             p_SC: Floats = self._networks_.predict_proba(rows_of(X))
             return p_SC
         X = validate_data(self, X, dtype=np.float64, reset=False)
+        if self._fitted_ is not None:
+            return self._fitted_.predict_proba(self._scaled(X))
         x = self._scaled(X).astype(np.float64)
         p_NSC = [_softmax(_forward(layers, x)) for layers in self._layers_]
         return np.asarray(np.mean(p_NSC, axis=0))
@@ -163,6 +192,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         n_validation = min(max(n_classes, round(SHARE_VALIDATED * n_rows)), max(1, n_rows // 2))
         data = {"name": "arrays", "params": {"path": FILE}, "n_validation": n_validation}
         train = {
+            "method": "coteaching" if self.method == "auto" else self.method,
             "network": "mlp_tabular",
             "network_params": {"hidden": list(self.hidden)},
             "n_epochs": self.n_epochs,
@@ -203,6 +233,10 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         from s2e.labels.issues import LabelIssues, issues
 
         trained = load_split(spec.data, root).train_rows.numpy()
+        if not outcome.margins:
+            unknown = np.full(len(label_S), np.nan)
+            names = self.classes_[label_S]
+            return LabelIssues(np.zeros(len(label_S), dtype=bool), unknown, names, names, unknown, None)
         free = free_scores(outcome.margins, label_S[trained], len(self.classes_))
         is_issue = issues(free.score_S, round(float(spec.report.tau or 0) * len(trained)))
         quality, wrong = np.full(len(label_S), np.nan), np.zeros(len(label_S), dtype=bool)
@@ -221,6 +255,9 @@ class _Outcome:
     """Of each network the weights [out, in] and biases of its layers."""
     margins: list[Any]
     """The margins of each training on the labels it learned, in the order of (round, k)."""
+    method: str
+    fitted: FittedModel | None = None
+    """Instead of networks."""
 
 
 def _write(root: Path, x: NDArray[np.float32], label_S: NDArray[Any]) -> None:
@@ -258,8 +295,21 @@ def _search(spec: JobSpec, root: str) -> _Outcome:
         for trial, result in zip(record.round.trials, record.results, strict=True)
     ]
     return _Outcome(
-        trial.keep_rate, {"trials": trials, "recommended": best}, _layers(end.models[0]), [*margins, *end.margins]
+        trial.keep_rate,
+        {"trials": trials, "recommended": best},
+        _layers(end.models[0]),
+        [*margins, *end.margins],
+        spec.train.method,
     )
+
+
+def _of_choice(chosen: Chosen) -> _Outcome:
+    from s2e.fitted_model import from_tensors, is_fitted
+
+    margins, method = list(chosen.margins), chosen.entry.method
+    if is_fitted(chosen.model):
+        return _Outcome(chosen.keep_rate, chosen.report, [], margins, method, from_tensors(chosen.model, method))
+    return _Outcome(chosen.keep_rate, chosen.report, _layers(chosen.model), margins, method)
 
 
 def _train(population: Population, root: str) -> Any:

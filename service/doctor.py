@@ -1,6 +1,6 @@
 """Checks for everything that may keep a service from working on this machine, one by one: ``s2e doctor``.
 
-Nothing is changed and nothing is left behind. Each finding says what to do about it.
+They change nothing and leave nothing behind. Each finding says how to fix it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ import httpx
 from sqlalchemy import func, make_url, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from s2e.files import files_below, is_address, shown
+from s2e.words import S2EError
 from s2e.words.states import JOB_GOES_ON
 from service import disk
 from service.api.auth import ExposedWithoutKeyError, check_exposure
+from service.dispatch.retention import Rules
 from service.settings import Settings
 from service.store import queries
 from service.store.changes import utc_now
@@ -43,7 +46,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Every finding, in the order in which they explain each other."""
     yield from _packages(settings)
     yield _exposure(settings)
-    yield from _artifacts(settings.artifact_root)
+    yield from _artifacts(settings.artifacts)
+    yield Finding("retention", OK, f"kept: {Rules.of(settings).in_words()}")
     yield _data(settings.data_root)
     yield from _database(settings)
     yield _api(settings)
@@ -70,9 +74,18 @@ def _exposure(settings: Settings) -> Finding:
     return Finding("api key", OK, "set" if key else f"none; the service listens on {settings.host} only")
 
 
-def _artifacts(root: Path) -> Iterator[Finding]:
+def _artifacts(root: str) -> Iterator[Finding]:
     remedy = "set S2E_ARTIFACT_ROOT to a folder that this user may write to"
-    folder = disk.existing(root)
+    if is_address(root):
+        why = disk.store_not_writable(root)
+        remedy = "see S2E_ARTIFACT_ROOT, the credentials of the store, and whether its library is installed (s3fs, ...)"
+        yield (
+            Finding("artifacts", WRONG, why, remedy)
+            if why
+            else Finding("artifacts", OK, f"{shown(root)} can be written to")
+        )
+        return
+    folder = disk.existing(Path(root))
     if reason := disk.not_writable(folder):
         yield Finding("artifacts", WRONG, f"{folder} cannot be written to: {reason}", remedy)
         return
@@ -108,7 +121,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
             return
         yield _writable(database, name)
         yield from _integrity(database)
-        yield from _jobs(database, settings.artifact_root)
+        yield from _jobs(database, settings.artifacts)
     except SQLAlchemyError as error:
         detail = reason_of(error) or f"{type(error).__name__}: {str(error)[:200]}"
         yield Finding(name, WRONG, detail, "see S2E_DATABASE_URL, and what else uses it")
@@ -140,7 +153,7 @@ def _integrity(database: Database) -> Iterator[Finding]:
         yield _room(file.parent, "disk of the database")
 
 
-def _jobs(database: Database, artifact_root: Path) -> Iterator[Finding]:
+def _jobs(database: Database, artifact_root: str) -> Iterator[Finding]:
     with database.read() as session:
         waiting = select(func.count()).where(text(f"jobs.{JOB_LIVE}"), Job.state.in_(NEEDS_DISPATCHER))
         led = session.scalar(waiting.where(Job.lease_until > utc_now())) or 0
@@ -152,8 +165,11 @@ def _jobs(database: Database, artifact_root: Path) -> Iterator[Finding]:
         yield Finding("dispatcher", WRONG, detail, "start one: s2e serve, or s2e dispatcher")
     else:
         yield Finding("dispatcher", OK, f"{led} of {n_waiting} open jobs are led; {n_workers} places were seen")
-    folders = [path for path in artifact_root.iterdir() if path.is_dir()] if artifact_root.is_dir() else []
-    if orphans := sorted(path.name for path in folders if path.name not in known):
+    try:
+        folders = files_below(artifact_root).folders()
+    except (OSError, S2EError):  # what is wrong with it was said already
+        return
+    if orphans := [name for name in folders if name not in known]:
         names = ", ".join(orphans[:3]) + (", ..." if orphans[3:] else "")
         yield Finding(
             "artifacts of no job", WARNING, f"{len(orphans)} folders: {names}", "delete them if nobody needs them"

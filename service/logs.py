@@ -1,7 +1,7 @@
 """Logs as one JSON object a line, on standard error, each with the ids of its job, trial or request.
 
-The request that is being served is known to every line that is written for it (``request_id``); job, round, population
-and attempt are said by whoever writes about them: ``log.info("...", extra=about(job=...))``.
+Every line that is written for a request carries its ``request_id``. Code that writes about a job, round, population or
+attempt names it: ``log.info("...", extra=about(job=...))``.
 """
 
 from __future__ import annotations

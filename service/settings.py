@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -23,7 +23,17 @@ class Settings(BaseSettings):
     database_wait_s: float = Field(default=10.0, gt=0)
     """Longest wait for a lock or a connection; then the API answers 503 and the client asks again."""
     artifact_root: Path = Path()
+    """A folder; an address that fsspec understands, such as ``s3://bucket/prefix``, becomes ``artifact_url``."""
+    # It may hold a password.
+    artifact_url: str = Field(default="", repr=False)
+    """Where artifacts are kept instead of a folder."""
     data_root: Path | None = None
+    keep_models: int | None = Field(default=None, ge=0)
+    """Of a job that has ended, the models of so many best trials are kept beside those its report names. None: all."""
+    keep_days: float | None = Field(default=None, gt=0)
+    """Of jobs that ended longer ago, only the models that reports name are kept. None: everything."""
+    keep_bytes: int | None = Field(default=None, ge=0)
+    """Files of ended jobs together, at most: those that ended longest ago go first. None: no limit."""
 
     host: str = "127.0.0.1"
     port: int = Field(default=8642, ge=0, le=65_535)
@@ -86,6 +96,14 @@ class Settings(BaseSettings):
             ip_network(part, strict=False)
         return text
 
+    @model_validator(mode="before")
+    @classmethod
+    def _tell_addresses(cls, values: dict[str, Any]) -> dict[str, Any]:
+        root = str(values.get("artifact_root", ""))
+        if "://" not in root:
+            return values
+        return {name: value for name, value in values.items() if name != "artifact_root"} | {"artifact_url": root}
+
     @model_validator(mode="after")
     def _fill_places(self) -> Self:
         self.home = self.home.expanduser().resolve()
@@ -95,3 +113,8 @@ class Settings(BaseSettings):
             self.artifact_root = self.home / "artifacts"
         self.artifact_root = self.artifact_root.expanduser().resolve()
         return self
+
+    @property
+    def artifacts(self) -> str:
+        """The root of all artifacts: a folder or an address (:mod:`s2e.files`)."""
+        return self.artifact_url or str(self.artifact_root)

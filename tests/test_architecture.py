@@ -11,13 +11,13 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import pytest
 
 from s2e import door
 from s2e.door import parse_job
-from s2e.parts import Recommended
+from s2e.parts import KINDS, Recommended
 from s2e.words import EarlierTrials, JobSpec, to_json
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -153,13 +153,19 @@ def test_the_search_rules_reach_no_torch() -> None:
     [
         ("s2e", {"numpy", "httpx", "rich"}),
         ("s2e.client", {"numpy", "scipy", "pydantic", "service", "workers", "torch"}),
-        ("service.api.app", {"torch", "ray", "torchvision", "sklearn", "optuna", "cmaes"}),
+        (
+            "service.api.app",
+            {"torch", "ray", "torchvision", "sklearn", "optuna", "cmaes", "scipy.stats", "scipy.optimize"},
+        ),
         (
             "service.cli.main",
             {"torch", "ray", "torchvision", "sklearn", "sqlalchemy", "fastapi", "pydantic", "uvicorn"},
         ),
         ("s2e.jobs.loop", {"torch", "ray", "sqlalchemy", "optuna", "cmaes"}),
-        ("s2e.train.trial", {"ray", "sqlalchemy", "pydantic", "fastapi", "sklearn", "torchvision", "safetensors"}),
+        (
+            "s2e.train.trial",
+            {"ray", "sqlalchemy", "pydantic", "fastapi", "sklearn", "torchvision", "safetensors", "scipy.stats"},
+        ),
     ],
 )
 def test_importing_stays_light(module: str, banned: set[str]) -> None:
@@ -198,6 +204,23 @@ print("--", *sys.modules, sep="\\n")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert not banned & set(done.stdout.rpartition("--\n")[2].split())
+
+
+def test_a_trainer_starts_without_what_it_does_not_use() -> None:
+    """torch._dynamo (by any of torch's optimisers), sympy (by Module.to_empty) and scikit-learn with pandas (by its
+    digits) took more than half of a training process's start."""
+    code = """
+import sys
+from s2e.door import parse_job
+from s2e.jobs import loop
+from s2e.train.trial import train_population
+spec = parse_job({"data": {"n_train": 128}, "train": {"n_epochs": 2}, "plan": {"step": "torch"}})
+list(train_population(loop.populations(spec, loop.next_round(spec, ()))[0]))
+print("--", *sys.modules, sep="\\n")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    heavy = {"torch._dynamo", "torch._inductor", "sympy", "sklearn", "pandas", "torchvision"}
+    assert not heavy & set(done.stdout.rpartition("--\n")[2].split())
 
 
 # --- the walk of a submitted job --------------------------------------------------------------------------------------
@@ -253,6 +276,64 @@ def _function(path: str, name: str) -> str:
     text = (ROOT / path).read_text(encoding="utf-8")
     (node,) = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef) and n.name == name]
     return ast.get_source_segment(text, node) or ""
+
+
+# --- a kind of job is one object --------------------------------------------------------------------------------------
+
+
+def kinds_named(source: str) -> Iterator[int]:
+    """Lines that compare the kind of a job with a name; rounds, events and noise have kinds of their own."""
+    for node in ast.walk(ast.parse(source)):
+        sides: list[ast.AST] = []
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+        elif isinstance(node, ast.Match):
+            sides = [node.subject, *(n.value for case in node.cases for n in ast.walk(case) if _is_pattern(n))]
+        if any(map(_is_kind_of_job, sides)) and any(_texts(side) & set(KINDS) for side in sides):
+            yield node.lineno
+
+
+def _is_pattern(node: ast.AST) -> TypeGuard[ast.MatchValue]:
+    return isinstance(node, ast.MatchValue)
+
+
+def _texts(node: ast.AST) -> set[str]:
+    """The text that a literal is, or the texts in a literal collection."""
+    elements = node.elts if isinstance(node, ast.Tuple | ast.List | ast.Set) else [node]
+    return {element.value for element in elements if isinstance(element, ast.Constant) and type(element.value) is str}
+
+
+KIND_OF_JOB = re.compile(r"(?<!round_)(?<!round)(?<!record)(?:^kind|\.kind|\['kind'\]|\.get\('kind'.*\))$")
+
+
+def _is_kind_of_job(node: ast.AST) -> bool:
+    return KIND_OF_JOB.search(ast.unparse(node)) is not None
+
+
+def test_a_branch_on_the_kind_of_a_job_is_seen() -> None:
+    lines = [
+        'spec.kind == "search"',
+        'spec["kind"] != "auto"',
+        'self.job.spec.get("kind", "search") in ("compare", "auto")',
+        '"compare" == kind',
+        "match spec.kind:\n    case 'auto': pass",
+    ]
+    others = ['round_.kind == "compare"', 'record.round.kind == "search"', 'noise.kind == "none"', "spec.kind != kind"]
+    assert all(len(list(kinds_named(line))) == 1 for line in lines)
+    assert not [line for line in others if list(kinds_named(line))]
+
+
+def test_only_the_kinds_themselves_know_their_names() -> None:
+    """What differs between kinds is a method or a fact of :class:`s2e.parts.JobKind`, and what a face shows of it is
+    part of the job that the API answers."""
+    paths = [path for path in modules_of("s2e", "workers", "service").values() if path.parent.name != "kinds"]
+    branches = [f"{path.relative_to(ROOT)}:{n}" for path in paths for n in kinds_named(path.read_text("utf-8"))]
+    scripts = sorted((ROOT / "service" / "dashboard").glob("*.js"))
+    named = "|".join(KINDS)
+    in_scripts = re.compile(rf'\.kind\s*[!=]==?\s*"(?:{named})"|"(?:{named})"\s*[!=]==?[\w.\s]*\.kind\b')
+    branches += [path.name for path in scripts if in_scripts.search(path.read_text("utf-8"))]
+    assert scripts
+    assert branches == []
 
 
 def test_nothing_names_a_machine() -> None:

@@ -165,7 +165,7 @@ def test_the_allocation_starts_ray_then_the_dispatcher_and_ends_both(tmp_path: P
 
 def test_every_setting_that_is_named_is_one() -> None:
     """In containers, manifests, the batch script and the runbook."""
-    others = {"POSTGRES_PASSWORD", "RAY_TOKEN", "VENV", "RAY_PORT", "RAY_WAIT_S", "URL"}
+    others = {"POSTGRES_PASSWORD", "RAY_TOKEN", "VENV", "RAY_PORT", "RAY_WAIT_S", "URL", "CACHE_ROOT", "NATIVE"}
     known = {name.upper() for name in Settings.model_fields} | others
     for path in [*(ROOT / "docker").rglob("*"), ROOT / "docs" / "runbook.md"]:
         if path.is_file():

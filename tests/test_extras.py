@@ -44,13 +44,13 @@ def declared(extra: str) -> set[str]:
     return modules
 
 
-@pytest.mark.parametrize("extra", ["data", "train", "server", "worker", "testing"])
+@pytest.mark.parametrize("extra", ["data", "remote", "train", "server", "worker", "testing"])
 def test_the_modules_of_an_extra_are_those_of_pyproject(extra: str) -> None:
     assert set(EXTRAS[extra]) == declared(extra)
 
 
 def test_all_is_everything_that_runs() -> None:
-    assert declared("all") == declared("data") | declared("server") | declared("worker")
+    assert declared("all") == declared("data") | declared("remote") | declared("server") | declared("worker")
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
 """The port behind which populations train. One contract for inline, simulated and Ray.
 
-A backend is told to ``start`` populations and is asked for what happened with ``poll``. It keeps no truth: whoever
-drives it writes every event down before it polls again. After a crash of the driver the next one attaches to what still
-trains, and starts what is gone again under a higher attempt.
+A driver calls ``start`` for each population and ``poll`` for events. A backend keeps no truth: the driver writes every
+event down before it polls again. After a crash of the driver, the next one attaches to populations that still train,
+and starts those that are gone again, under a higher attempt.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class PopulationFinished:
 
 @dataclass(frozen=True)
 class PopulationHeld:
-    """A population is trained, or about to be, and waits where it is with all it has: what is to be kept cannot be
-    written, for ``reason``. It tries again by itself; the next event of another kind says that it goes on."""
+    """A population waits, with everything it has, because a file cannot be written, for ``reason``. It tries again by
+    itself; the next event of another kind says that it goes on."""
 
     key: PopulationKey
     reason: str
@@ -69,7 +69,7 @@ class PopulationHeld:
 class PopulationLost:
     """A population ended without results. ``retryable``: the cause was the place, not the training.
 
-    ``cause`` names what was wrong with the place in a few words, alike for all losses of that kind.
+    ``cause`` names the fault of the place in a few words, the same for all losses of that kind.
     """
 
     key: PopulationKey
@@ -105,6 +105,8 @@ class PopulationChecked:
 
     key: PopulationKey
     estimate: Estimate
+    plan: PlanSpec | None = None
+    """The plan that was chosen there, where the job leaves it to its machine."""
 
 
 Event = (
@@ -141,12 +143,12 @@ class TrialBackend(Protocol):
         """Why no place but those in ``avoid`` could ever hold a population of this plan; empty when one can."""
 
     def attach(self, job_id: str) -> dict[PopulationKey, str]:
-        """Take over populations of a job that another driver started, or this one has left, and their places. All that
-        no poll has acknowledged is told again. Empty where nothing outlives its driver."""
+        """Take over populations of a job that another driver started, or this one has left, and their places. Events
+        that no poll has acknowledged are told again. Empty if no population outlives its driver."""
 
     def leave(self, job_id: str) -> None:
-        """Let go of a job's populations: what can outlive its driver trains on, to be attached to; the rest stops.
-        What the last poll told of them counts as not written down."""
+        """Let go of a job's populations: those that can outlive their driver train on, to be attached to; others stop.
+        The events of the last poll count as not written down."""
 
     def poll(self, timeout_s: float = 0.0) -> list[Event]:
         """Events since the last poll, all of which this call says are written down: waits at most ``timeout_s`` for a

@@ -1,8 +1,8 @@
-"""A trainer that outlives who started it: a named Ray actor with a training process below it and a spool of results.
+"""A trainer that outlives its dispatcher: a named Ray actor with a training process below it and a spool of results.
 
-Events are numbered. Whoever leads asks for those from a number on, which says that the ones before are in the database;
-they are forgotten then and not earlier, so a dispatcher that takes over is told again what the last one may not have
-written. A trainer that trains and has not been asked for ``orphan_s`` ends itself, so that nothing trains for ever.
+Events are numbered. The leading dispatcher asks for those from a number on, which says that earlier ones are in the
+database; only then does the trainer forget them, so a dispatcher that takes over hears again whatever the last one may
+not have written. A trainer that nobody asks for ``orphan_s`` ends itself, so that nothing trains for ever.
 
 This module imports neither Ray nor torch: an actor has the one, its training process the other.
 """
@@ -32,6 +32,10 @@ MOST_HELD = 10_000
 """Events that wait to be acknowledged; with more of them the training waits."""
 MOST_TOLD = 1_000
 """Events of one answer."""
+GATHER_S = 0.2
+"""Epochs are told together with those that follow within this time; whatever else happens is told at once. Told one by
+one, epochs of a few milliseconds keep the dispatcher as busy as a trainer."""
+_EPOCHS = "epochs"
 _WATCH_S = 0.5
 _ENDS = ("finished", "lost", "checked")
 _ONLY_A_NEW_PROCESS_HELPS = (OUT_OF_MEMORY, "device failed")
@@ -70,6 +74,11 @@ class _Work:
     @property
     def over(self) -> bool:
         return self.ended and not self.events
+
+    @property
+    def tells(self) -> bool:
+        """Whether something is to be told at once: more than epochs, or that nothing follows."""
+        return self.ended or len(self.events) >= MOST_TOLD or any(event["kind"] != _EPOCHS for event in self.events)
 
     def acknowledge(self, upto: int) -> None:
         """The events before this number are in the database."""
@@ -133,9 +142,9 @@ class Trainer:
         return self.events(key, 0, 1.0)
 
     def events(self, key: Json, after: int, timeout_s: float) -> Batch | None:
-        """Acknowledge the events before number ``after``, and wait for one that is there then. None: the population is
-        not in these hands."""
-        until_s = time.monotonic() + timeout_s
+        """Acknowledge the events before number ``after``, and wait for those that are there then. None: the population
+        is not in these hands."""
+        until_s, gathered = time.monotonic() + timeout_s, False
         with self._changed:
             self._heard_s = time.monotonic()
             work = self._work
@@ -143,7 +152,9 @@ class Trainer:
                 return None
             work.acknowledge(after)
             self._changed.notify_all()
-            while not work.events and not work.ended and self._work is work:
+            while not work.tells and self._work is work:
+                if work.events and not gathered:
+                    until_s, gathered = min(until_s, time.monotonic() + GATHER_S), True
                 if (left_s := until_s - time.monotonic()) <= 0:
                     break
                 self._changed.wait(left_s)

@@ -1,4 +1,4 @@
-"""What a training logs, kept for who asks after it: the last lines of a try, without secrets.
+"""The log of a training, kept for readers: the last lines of a try, without secrets.
 
 Caught while the training runs and told with its next event; a line that came while nobody listened is not of it.
 """
@@ -90,7 +90,7 @@ class Printed(io.TextIOBase):
 
 
 def log_this_process() -> None:
-    """What is logged, warned of or printed in a training process goes to its standard error and to its try's log."""
+    """Send log lines, warnings and prints of a training process to its standard error and to its try's log."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("s2e", "workers", "print"):
         logging.getLogger(name).setLevel(logging.INFO)

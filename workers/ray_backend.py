@@ -1,7 +1,7 @@
 """Populations on Ray: each in the hands of a detached trainer, which goes on when this driver dies.
 
-This is driver code and imports no torch. Ray never retries anything here: a lost population is an event, and whoever
-drives decides. What a trainer tells is kept by it until the next ``poll`` says that it was written down.
+This is driver code and imports no torch. Ray never retries anything here: a lost population is an event, and the driver
+decides. A trainer keeps its events until the next ``poll`` says that they were written down.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from s2e.files import is_address
 from s2e.words import PlanSpec, Population, replace, to_json
 from workers import pausing
 from workers.backend import (
@@ -75,8 +76,8 @@ class _Flight:
 class RayBackend:
     """Trains on the cluster at ``address``, or on a cluster of its own on this machine.
 
-    A population nobody could ever hold, or that found no place for ``placement_timeout_s`` while no other of this
-    backend was training, is lost with that reason; one that only waits for its turn is left alone.
+    A population that no node could ever hold, or that finds no place for ``placement_timeout_s`` while no other one of
+    this backend trains, is lost with that reason; one that only waits for its turn is left alone.
 
     Drivers of one ``namespace`` share their trainers. A trainer whose results nobody asks for ends itself after
     ``orphan_s``, one without work after ``idle_s`` (None: never); with ``linger`` idle ones outlive the backend.
@@ -113,7 +114,7 @@ class RayBackend:
         if gone is not None:
             watch_head(self._ray.get_runtime_context().gcs_address, gone)
         self._roots = (
-            str(Path(artifact_root).resolve()),
+            str(artifact_root if is_address(artifact_root) else Path(artifact_root).resolve()),
             None if data_root is None else str(Path(data_root).resolve()),
         )
         self.placement_timeout_s = placement_timeout_s

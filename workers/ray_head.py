@@ -1,6 +1,6 @@
 """A local Ray in a process of its own, which outlives the drivers that connect to it and ends with any of its parts.
 
-Where it can be reached is left in a file, which says so again after every start; what keeps it from starting, too.
+A file holds its address, rewritten after every start, or the reason why it does not start.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from s2e.artifacts import write_atomic
+from s2e.files import write_atomic
 from workers.ray_start import connect
 
 log = logging.getLogger(__name__)

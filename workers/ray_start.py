@@ -51,7 +51,7 @@ class Connection:
 
 
 def set_environment(address: str | None) -> None:
-    """Set what Ray reads when it is imported, and forget what other clusters left; a user's own choice stands.
+    """Set the variables that Ray reads on import, and drop those that other clusters left; a user's own choice stands.
 
     Token authentication is on unless the user chose otherwise: Ray listens on every interface, and an open port runs
     anybody's code. A cluster of our own gets a token that lives and dies with this process. To join a cluster, set
@@ -79,8 +79,8 @@ def connect(
     object_store_bytes: int,
     pass_on: Iterable[str] = (),
 ) -> Connection:
-    """Connect this process: to the cluster at ``address``, or to one of its own, which nothing that lies about on the
-    machine can be taken for. Trainers of its own cluster see ``pass_on`` of the environment beside what they need."""
+    """Connect this process to the cluster at ``address``, or to one of its own, which cannot be mistaken for others on
+    the machine. Trainers of its own cluster see the variables ``pass_on`` beside those they need."""
     set_environment(address)
     with needs("worker"):
         import ray

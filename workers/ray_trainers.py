@@ -1,7 +1,6 @@
 """The trainers of an installation as a dispatcher sees them: detached Ray actors, used again and again.
 
-They are nobody's: every dispatcher of the installation finds them by their namespace, and whoever asks an idle one
-first has it.
+No dispatcher owns them: all of an installation find them by their namespace, and the first to ask an idle one gets it.
 """
 
 from __future__ import annotations

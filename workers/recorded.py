@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from s2e.artifacts import write_atomic
+from s2e.files import write_atomic
 from s2e.words import DataError, TrialSpec
 from workers.simulated import SimulatedTrial
 

@@ -7,11 +7,12 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from s2e.files import is_address, shown
 from s2e.words import DataError, Estimate, Population, S2EError, TrialError, read, replace
 from workers import pausing
 from workers.backend import (
@@ -32,8 +33,8 @@ from workers.wire import encode
 log = logging.getLogger(__name__)
 
 CHECKPOINT_S = 2.0
-"""Between two checkpoints of a population: what a lost trainer costs, or one epoch where that takes longer. (Where one
-takes so long to write that it would cost more than 1/20 of the training, they are further apart.)"""
+"""Between two checkpoints of a population: the cost of a lost trainer, or one epoch if that takes longer. (They are
+further apart if writing them would take more than 1/20 of the training.)"""
 HOLD_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Pauses between tries to write results; the last one again and again."""
 HOLD_S = 3600.0
@@ -83,18 +84,23 @@ def _events(
 ) -> Generator[Event]:
     try:
         population = read(Population, population_json)
-        yield from (_check if check else _train)(key, population, artifact_root, data_root)
+        yield from _work(check, population)(key, population, artifact_root, data_root)
     except Exception as error:
         log.exception("round %d, population %d, attempt %d was lost", key.round, key.group, key.attempt)
         cause = cause_of(error, data_root)
         yield PopulationLost(key, _reason(error, cause, data_root), bool(cause), cause)
 
 
+def _work(check: bool, population: Population) -> Callable[..., Iterator[Event]]:
+    """What is asked for: a training, a look before it, or the plan."""
+    if not check:
+        return _train
+    return _check if population.choose is None else _choose
+
+
 def warm_up() -> None:
     """Import the training engine, so that this process starts its next population at once."""
     try:
-        import torch._dynamo  # noqa: F401  the first optimiser of a process imports it, which takes seconds
-
         import s2e.train.trial  # noqa: F401
     except KeyboardInterrupt:
         # A cancelled import leaves half a module behind, which would break every later population of this process.
@@ -121,7 +127,7 @@ def _train(key: PopulationKey, population: Population, artifact_root: str, data_
     from s2e.train.trial import PopulationEpoch
 
     keeper, holding = BelowRoot(artifact_root, key.job_id, key.attempt, data_root, CHECKPOINT_S), _Holding()
-    paused = partial(pausing.is_asked, artifact_root, key)
+    paused = pausing.asked(artifact_root, key)
     for step in train_patiently(population, keeper, data_root, paused):
         if isinstance(step, NotKept):
             yield PopulationHeld(key, _held(step.error, artifact_root))
@@ -152,11 +158,22 @@ class _Holding:
         self._n += 1
 
 
+def _choose(key: PopulationKey, population: Population, _root: str, data_root: str | None) -> Iterator[Event]:
+    """The plan of a job that leaves it to its machine; the checks that follow train by it."""
+    from s2e.calibrate import chosen_plan
+
+    wanted = population.choose
+    assert wanted is not None
+    plan = chosen_plan(wanted.job, data_root, n_machines=wanted.n_machines)
+    yield PopulationChecked(key, Estimate(worker=worker_name(), epoch_s=0.0, memory_bytes=0), plan)
+
+
 def _check(key: PopulationKey, population: Population, artifact_root: str, data_root: str | None) -> Iterator[Event]:
     from s2e.prepare import counted, estimated
     from s2e.train.check import check_population
 
-    Path(artifact_root).mkdir(parents=True, exist_ok=True)
+    if not is_address(artifact_root):
+        Path(artifact_root).mkdir(parents=True, exist_ok=True)
     data = counted(population.data, data_root)
     if population.noise_seed is not None:
         from s2e.labels.kept import cross_fitted_path, save
@@ -176,7 +193,7 @@ def _check(key: PopulationKey, population: Population, artifact_root: str, data_
 
 
 def _held(error: OSError, artifact_root: str) -> str:
-    said = f"{error.strerror or error} ({artifact_root} on {socket.gethostname()})"
+    said = f"{error.strerror or error} ({shown(artifact_root)} on {socket.gethostname()})"
     return f"{_DISKS.get(error.errno or 0, 'artifact disk failed')}: {said}"
 
 

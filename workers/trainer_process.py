@@ -1,7 +1,7 @@
 """The process that trains: one population after another, each asked for by a line of JSON, each event told by one.
 
-It is the child of a :class:`workers.detached.Trainer` and not that actor itself, so that the engine has a main thread
-of its own (memory that is kept from step to step, an interrupt that stops it) and a crash takes no result along.
+It is a child of the :class:`workers.detached.Trainer` actor, not the actor itself, so that the engine has a main thread
+of its own (memory kept from step to step, an interrupt that stops it) and a crash loses no result.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def _signal(pid: int | None, number: int) -> str:
 
 
 def _lasts(place: Place, rng: random.Random, shortest_s: float, longest_s: float) -> float:
-    """How long a fault lasts here."""
+    """Seconds that a fault lasts here."""
     return rng.uniform(shortest_s, shortest_s + place.hold * (longest_s - shortest_s))
 
 

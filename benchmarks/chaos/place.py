@@ -66,7 +66,7 @@ class Postgres:
 
 
 def clock_library(folder: Path) -> Path | None:
-    """What gives a process a clock of its own, compiled from clock.c; None where there is no C compiler."""
+    """The library that gives a process a clock of its own, compiled from clock.c; None without a C compiler."""
     compiler, library = shutil.which("cc"), folder / "clock.so"
     if compiler is None:
         return None
@@ -107,11 +107,11 @@ class Place:
 
     @property
     def has_clock(self) -> bool:
-        """Whether the clock of a process can be set."""
+        """True if the clock of a process can be set."""
         return self._clock_library is not None
 
     def set_clock(self, name: str, ahead_s: int) -> None:
-        """How far the clock of ``api``, ``first`` or ``second`` is ahead from now on."""
+        """Set the seconds by which the clock of ``api``, ``first`` or ``second`` is ahead from now on."""
         with self._clock(name).open("r+b") as file:
             file.write(struct.pack("=q", ahead_s))
 

@@ -1,4 +1,4 @@
-"""What trainers logged about the trials of a population."""
+"""The lines that trainers logged about the trials of a population."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@
             print(event.kind, event.data)
         print(client.report(job.id).verdict)
 
-What it raises is in :mod:`s2e.client.errors`.
+Its errors are in :mod:`s2e.client.errors`.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from s2e.client.hooks import HookCalls
 from s2e.client.people import PeopleCalls
 from s2e.words import JobSpec, UnreadableError, read, to_json
 from s2e.words.answers import (
+    REPORTS,
     Asked,
     ComparisonReport,
     Curves,
@@ -92,7 +93,7 @@ class S2EClient(PeopleCalls, DatasetCalls, HookCalls):
     """One service. ``key`` is needed where the service has one.
 
     A service that has answered before and is away now, or says that it cannot serve for the moment, is asked again for
-    ``patience_s`` seconds, so a restart of it is not noticed. Only what may be sent twice without harm is sent twice.
+    ``patience_s`` seconds, so a restart goes unnoticed. Only requests that are safe to repeat are sent twice.
     """
 
     def __init__(
@@ -235,17 +236,14 @@ class S2EClient(PeopleCalls, DatasetCalls, HookCalls):
         """The report of a job of either kind. Raises NotFound until it has completed."""
         path = f"/jobs/{job_id}/report"
         data = self._request("GET", path).json()
-        shape: type[SearchReport | ComparisonReport] = SearchReport
-        if data.get("kind") == "compare":
-            shape = ComparisonReport
-        return _shaped(shape, data, path)
+        return _shaped(REPORTS.get(data.get("kind"), SearchReport), data, path)
 
     def numbers(self) -> NumberTables:
         """Every number that is measured or reported, with its title and unit."""
         return self._ask(NumberTables, "GET", "/numbers")
 
     def save_model(self, trial_id: str, folder: str | Path = ".") -> Path:
-        """Fetch the networks of a trial and, beside them, what they are; the file for :func:`s2e.load_model`.
+        """Fetch the networks of a trial and their description; the file for :func:`s2e.load_model`.
 
         Raises NotFound where no model was kept.
         """
@@ -331,7 +329,7 @@ class S2EClient(PeopleCalls, DatasetCalls, HookCalls):
     def events(self, job_id: str, last_id: int = 0) -> Iterator[JobEvent]:
         """Events behind ``last_id`` until the job's end, over lost connections; Unreachable when none comes back.
 
-        0 begins with the first; ``job(job_id).last_event_id`` with what is news to who has that answer.
+        0 begins with the first; ``job(job_id).last_event_id`` with the first event after that answer.
         """
         n_failures = 0
         while True:

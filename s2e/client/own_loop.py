@@ -133,8 +133,7 @@ class OwnTrial:
 def own_trials(client: S2EClient, job_id: str, worker: str = "", lease_s: float = LEASE_S) -> Iterator[OwnTrial]:
     """Trials one after the other, until the job has ended. One that is left behind unended is given back.
 
-    ``lease_s``: most seconds between two reports of a program that lives; of one that has died nobody waits longer than
-    ALIVE_S.
+    ``lease_s``: most seconds between two reports of a live program; the trials of a dead one are free after ALIVE_S.
     """
     while True:
         answer = client.ask(job_id, 1, worker, min(lease_s, ALIVE_S), idempotency_key=str(uuid.uuid4()))

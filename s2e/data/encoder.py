@@ -1,4 +1,4 @@
-"""A table's rows as feature vectors, by what was fitted on its training rows: plain JSON, kept with every model.
+"""A table's rows as feature vectors, by an encoder fitted on its training rows: plain JSON, kept with every model.
 
 Numbers minus mean over deviation (missing: 0, the mean), text as one indicator per category (a category unseen in
 training: all 0); or, where rows are images, pixels as they are. S rows, F features.

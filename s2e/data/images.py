@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from s2e.data.datasets import Dataset
 from s2e.data.declared.images import N_TEST_DIGITS
@@ -22,14 +25,26 @@ _BY_NAME = ({"split": "train"}, {"split": "test"})
 
 def load_digits(data_root: str | None = None) -> Dataset:  # noqa: ARG001 - every loader has this signature
     """The 8x8 digits of scikit-learn, 0..16 grey. It ships one set; 500 stratified samples fixed here test."""
-    from sklearn.datasets import load_digits as sklearn_digits
-
-    bunch = sklearn_digits()
-    images = torch.from_numpy(bunch.images.astype(np.uint8))[:, None]
-    labels = torch.from_numpy(bunch.target.astype(np.int64))
+    cells = _digits()
+    images = torch.from_numpy(cells[:, :-1].reshape(-1, 1, 8, 8).astype(np.uint8))
+    labels = torch.from_numpy(cells[:, -1])
     rng = np.random.default_rng(derive_seed("digits", "test split"))
     test, train = map(torch.from_numpy, stratified(labels.numpy(), N_TEST_DIGITS, rng))
     return Dataset("digits", 10, 16, images[train], labels[train], images[test], labels[test])
+
+
+def _digits() -> NDArray[np.int64]:
+    """(1797, 65): 64 pixels and the class. From scikit-learn's own file, because to import its loader, pandas and
+    scipy.stats with it, takes longer than a small training; by the loader where the file is somewhere else."""
+    package = find_spec("sklearn")
+    for folder in (package and package.submodule_search_locations) or ():
+        file = Path(folder) / "datasets" / "data" / "digits.csv.gz"
+        if file.is_file():
+            return np.loadtxt(file, dtype=np.int64, delimiter=",")
+    from sklearn.datasets import load_digits as sklearn_digits
+
+    bunch = sklearn_digits()
+    return np.column_stack([bunch.data, bunch.target]).astype(np.int64)
 
 
 def load_mnist(data_root: str | None = None) -> Dataset:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import truncnorm
 
 from s2e.words import derive_seed
 
@@ -53,6 +52,8 @@ def part_dependent(
     from q softmax(x W_y) over the other classes, W_y [F, C] standard normal for each class y. Features are standardised
     by those of ``learned``, as their program normalises pixels.
     """
+    from scipy.stats import truncnorm  # takes a second to import
+
     x_SF = _standardised(learned.x_SF, rows.x_SF)
     rng = np.random.default_rng(derive_seed(draw_seed, "part-dependent noise"))
     low, high = (0 - noise_rate) / SPREAD, (1 - noise_rate) / SPREAD

@@ -37,7 +37,7 @@ def leaves_root(relative: str) -> bool:
 def file_below(data_root: Path, relative: str, field: str) -> Path:
     """The file a job names. Raises DataError if the path leaves the data root or names no file.
 
-    Links are followed: who may write into the data root decides what is served from it.
+    Links are followed: anyone who may write into the data root decides which files it serves.
     """
     if leaves_root(relative):
         raise DataError(f"{field} = {relative!r}: a path below {DATA_ROOT_VARIABLE}, without '..'")

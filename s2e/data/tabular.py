@@ -1,6 +1,6 @@
 """Tables as feature vectors, or as images: one CSV file below the data root.
 
-What is fitted (means, standard deviations, categories) is fitted on the training rows alone, and kept with the models:
+Means, standard deviations and categories are fitted on the training rows alone, and kept with the models:
 :mod:`s2e.data.encoder`. Rows are counted from 1 as they stand in the file, its header included; columns from 0.
 """
 
@@ -58,8 +58,8 @@ class Table(Source):
     aside: Mapping[str, list[str]] = field(default_factory=dict)
     """Columns that are not features, by name."""
     is_strict: bool = True
-    """False, as ``csv`` always was: columns of a second file are those of the first by their order, whatever their
-    names, and a column of one value is nobody's mistake."""
+    """False, as ``csv`` always was: columns of a second file are matched by their order, whatever their names, and a
+    column of one value is not a mistake."""
 
     own_ids: Sequence[str] | None = None
     """The cells of the column of ids, by row; None where the data have no such column."""

@@ -79,7 +79,7 @@ def matrix(data: DataSpec, n_classes: int) -> Matrix:
 
 
 def true_transition(data: DataSpec, n_classes: int) -> Matrix | None:
-    """The matrix of the noise: injected, or for labels that are given the estimated one; None where nobody knows it.
+    """The matrix of the noise: the injected one, or the estimated one of given labels; None if it is not known.
 
     Raises DataError for an estimate of another number of classes: the data are not those it was made for.
     """

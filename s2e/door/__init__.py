@@ -1,12 +1,12 @@
 """The door through which every job comes in: every rule is applied here, once, at submission.
 
     job         parse_job: from plain JSON to a job that is complete and sound
-    stored      read_job: what was stored then, read as it is for ever after
-    protocols   published training protocols, laid under what the job says
+    stored      read_job: a stored spec, read as it is for ever after
+    protocols   published training protocols, laid under the job's own settings
     train data  rules that join fields of two parts
     overrides   the training settings of one trial: the job's, with what that trial alone has different
 
-What one part refuses stands in its declaration (:mod:`s2e.parts`); what one kind of job refuses, with the kind
+Refusals of one part are in its declaration (:mod:`s2e.parts`), those of one kind of job in the kind
 (:mod:`s2e.jobs.kinds`).
 """
 

@@ -1,5 +1,5 @@
-"""Rules that join fields of the data: what is known of the labels, a table that is not asked for, validation labels
-under the noise."""
+"""Rules that join fields of the data: claims about labels, a table beside another data set, validation labels under the
+noise."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _DEFAULT_DATASET = DataSpec().name
 def with_label_contract(job: Any) -> Any:
     """The plain JSON of a job with its data set's kind of labels, where the job itself gives none.
 
-    No noise is injected into labels that are given or trusted, and given ones validate as they are. Whoever asks for a
-    kind of noise takes the labels for right. What is malformed is handed on, for the validator to name. Raises
+    No noise is injected into labels that are given or trusted, and given ones validate as they are. A job that asks for
+    a kind of noise takes the labels for right. Malformed values are passed on, for the validator to name. Raises
     SpecError for a setting of noise without its kind, which says neither.
     """
     data = job.get("data", {}) if isinstance(job, Mapping) else None

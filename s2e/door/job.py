@@ -8,7 +8,7 @@ from typing import Any
 from s2e.door.audit import audit_problems, with_audit
 from s2e.door.budget import too_small
 from s2e.door.data import label_problems, registered_problems, table_problems, validation_problems, with_label_contract
-from s2e.door.plan import settled
+from s2e.door.plan import plan_problems, settled
 from s2e.door.protocols import expand
 from s2e.door.train import train_problems
 from s2e.parts import DATASETS, KINDS, METHODS, NETWORKS, NOISE, SEARCHERS, SPACES, JobKind, Lookup, Part
@@ -39,9 +39,9 @@ def parse_job(body: Any, lookup: Lookup | None = None) -> JobSpec:
     except SpecError as error:
         problems += error.problems
     for part in parts:
-        problems += part.problems(spec)
+        problems += [problem for problem in part.problems(spec) if problem not in problems]
     problems += train_problems(spec.train) + table_problems(spec.data) + label_problems(spec)
-    problems += audit_problems(spec)
+    problems += audit_problems(spec) + plan_problems(spec)
     problems += registered_problems(spec.data)
     if not any(problem.field.startswith("data.") for problem in problems):
         problems += validation_problems(spec.data)
@@ -84,7 +84,7 @@ def _unplannable(kind: JobKind, spec: JobSpec) -> list[Problem]:
             return too_small(spec, first)
     except SpecError as error:
         return list(error.problems)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         used = (SEARCHERS[spec.search.searcher], SPACES[spec.search.space])
         if all(part.is_ours() for part in used):
             raise

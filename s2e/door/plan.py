@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from s2e.words.job import PlanSpec
+from s2e.words import Problem
+from s2e.words.job import JobSpec, PlanSpec
+
+
+def plan_problems(spec: JobSpec) -> list[Problem]:
+    """Nobody here can measure what trains elsewhere."""
+    if spec.plan.auto and spec.trials == "external":
+        return [Problem("plan.auto", True, "false where trials are external: your own program trains them")]
+    return []
 
 
 def settled(plan: PlanSpec) -> PlanSpec:

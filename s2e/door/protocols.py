@@ -41,10 +41,10 @@ def _case(entry: Mapping[str, Any]) -> ProtocolCase:
 
 
 def expand(job: Any) -> Any:
-    """The plain JSON of a job over the values of the protocol it names; what it sets itself stays.
+    """The plain JSON of a job over the values of the protocol it names; the job's own values win.
 
     Where a job sets another method, network, optimiser or schedule, the protocol's settings of the old one are left
-    out. What is malformed is handed on, for the validator to name. Raises SpecError for a data set that the protocol
+    out. Malformed values are passed on, for the validator to name. Raises SpecError for a data set that the protocol
     was not published for.
     """
     if not isinstance(job, Mapping) or not isinstance(job.get("protocol"), str) or job["protocol"] not in PROTOCOLS:

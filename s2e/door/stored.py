@@ -1,8 +1,8 @@
 """Stored specs: read, never judged again.
 
 A spec was checked once, at submission, by the release of that day. Ranges tighten and names go, so a stored spec is
-brought to today's shape by the upgraders of the versions in between, and read as it is; what cannot be computed of it
-any more is said where it is asked for.
+brought to today's shape by the upgraders of the versions in between, and read as it is. Answers that can no longer be
+computed from it say so.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """A searcher for tools that number their trials one by one instead of asking for whole rounds.
 
-A round ends with the first K results that no round has counted, whichever trials they are of, so a trial that is lost
-or slow holds up nobody; when its result comes, it counts in the round of that time. While K results are awaited,
-further trials are drawn under the same state with higher k, so no two trials are alike. Everything follows from
-(searcher, results in the order they were told): told the same again, it asks the same again. Where every result comes
-before the next round's first question, the rounds are those of the service.
+A round ends with the first K results that no round has counted, whichever trials they are of, so a lost or slow trial
+holds nothing up; its result counts in the round in which it comes. While K results are awaited, further trials are
+drawn under the same state with higher k, so no two trials are alike. Everything follows from (searcher, results in the
+order they were told): the same results lead to the same asks. If every result comes before the next round's first ask,
+the rounds are those of the service.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class AskTell:
         return self._searcher.ask(self._state, k)
 
     def tell(self, number: int, point: Point, objective: float | None) -> None:
-        """The objective of a trial, None if it failed; of a trial told before, nothing is changed. Results that were
-        never asked for here have negative numbers."""
+        """Tell the objective of a trial, None if it failed; telling it again changes nothing. Results that were never
+        asked for here have negative numbers."""
         if number in self._told:
             return
         self._told.add(number)

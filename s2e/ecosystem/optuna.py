@@ -10,8 +10,8 @@
     study.optimize(objective, n_trials=60)
 
 The coordinates of the schedule are ordinary Optuna parameters (``s2e.0``, ``s2e.1``, ...), so the same objective runs
-under every other sampler too. All the sampler knows it reads from the study: a resumed study goes on as if never
-interrupted, and a trial that is lost holds up nobody. Parameters other than the schedule's are drawn by
+under every other sampler too. The sampler reads everything it knows from the study: a resumed study goes on as if
+never interrupted, and a lost trial holds nothing up. Parameters other than the schedule's are drawn by
 ``independent_sampler``.
 """
 
@@ -108,9 +108,8 @@ class S2ESampler(BaseSampler):
         self._independent.reseed_rng()
 
     def _tell_results(self, study: Study) -> None:
-        """Every result in the order of its end, so that a resumed study tells as the first one did; a result that only
-        now is seen to have come before others makes the rule begin anew. Trials that never asked for a schedule say
-        nothing of one."""
+        """Tell every result in the order of its end, so that a resumed study tells as the first one did; a result that
+        turns out to have come before others makes the rule start over. Trials without a schedule are left out."""
         ended = [trial for trial in study.get_trials(deepcopy=False, states=ENDED) if self._has_point(trial)]
         ended.sort(key=lambda trial: (trial.datetime_complete or datetime.max, trial.number))
         numbers = [trial.number for trial in ended]

@@ -1,1 +1,1 @@
-"""What stands behind :class:`s2e.sklearn.NoisyLabelClassifier` beyond rows of numbers: files and budgets."""
+"""The rooms behind :class:`s2e.sklearn.NoisyLabelClassifier` beyond rows of numbers: files and budgets."""

@@ -1,4 +1,4 @@
-"""What :class:`s2e.sklearn.NoisyLabelClassifier` does with anything but rows of numbers without a budget.
+"""The ways of :class:`s2e.sklearn.NoisyLabelClassifier` with anything but rows of numbers without a budget.
 
     a mapping, of ``s2e.from_files``      files of one's own
     images [S, H, W] or [S, D, H, W]      written as arrays
@@ -27,12 +27,12 @@ from sklearn.utils.validation import check_consistent_length, column_or_1d, vali
 from s2e.data.datasets import load_whole
 from s2e.deadline import Deadline
 from s2e.door import parse_job
-from s2e.files import Files, from_files, is_files
 from s2e.fitting.fit import Fit, fit_again, fit_job, fit_within
 from s2e.fitting.model import Networks
 from s2e.fitting.source import SMALLEST_SHARE, read_whole, train_of
 from s2e.labels.issues import LabelIssues
 from s2e.machine import usable_cores
+from s2e.own_files import Files, from_files, is_files
 from s2e.words import DataError, JobSpec
 
 LABEL = "label of the row"
@@ -156,7 +156,15 @@ def _spec_of(clf: Any, files: Mapping[str, Any]) -> tuple[JobSpec, str | None]:
     n_rows = len(whole.train_labels)
     n_validation = min(max(whole.n_classes, round(0.2 * n_rows)), max(1, n_rows // 2), MOST_VALIDATE)
     section = {**dict(files), "params": dict(data.params), "n_validation": n_validation}
-    asked: dict[str, Any] = {"network": train.network, "batch_size": train.batch_size, "n_epochs": clf.n_epochs}
+    if clf.candidates is not None:
+        raise ValueError("candidates are for rows of numbers without a budget: name one method")
+    method = "coteaching" if clf.method == "auto" else clf.method
+    asked: dict[str, Any] = {
+        "method": method,
+        "network": train.network,
+        "batch_size": train.batch_size,
+        "n_epochs": clf.n_epochs,
+    }
     if train.network == "mlp_tabular":
         asked["network_params"] = {"hidden": list(clf.hidden)}
     seed = int(check_random_state(clf.random_state).randint(2**31 - 1))
@@ -166,7 +174,7 @@ def _spec_of(clf: Any, files: Mapping[str, Any]) -> tuple[JobSpec, str | None]:
             "data": section
             if not data.trusted.is_declared
             else {**section, "trusted": {"n_test": 0, **files["trusted"]}},
-            "train": {**asked, "learning_rate": clf.learning_rate},
+            "train": {**asked, "n_epochs": clf.n_epochs, "learning_rate": clf.learning_rate},
             "search": {"n_rounds": clf.n_rounds, "n_trials": clf.n_trials},
             "report": {"tau": 0.0 if clf.noise_rate is None else clf.noise_rate},
             "plan": {"population": clf.n_trials},
@@ -193,6 +201,7 @@ def _take(clf: Any, fit: Fit, issues: LabelIssues, *, numbers: bool = False) -> 
     """The attributes of a fitted estimator."""
     clf.job_, clf.report_, clf.label_issues_ = fit.job, fit.report, issues
     clf.schedule_, clf.noise_rate_ = np.array(fit.trained.keep_rate), fit.spec.report.tau
+    clf.method_, clf._fitted_ = fit.spec.train.method, None
     networks = Networks(fit.trained.described, fit.trained.networks)
     if numbers:
         clf._layers_ = networks.dense_layers()
@@ -203,11 +212,11 @@ def _take(clf: Any, fit: Fit, issues: LabelIssues, *, numbers: bool = False) -> 
             clf.__dict__.pop(name, None)
 
 
-def _by_row(found: LabelIssues, classes: NDArray[Any]) -> LabelIssues:
+def _by_row(verdict: LabelIssues, classes: NDArray[Any]) -> LabelIssues:
     """The verdict on rows that were given in an order of their own, and on labels with names of their own."""
-    assert found.id is not None
-    order = np.argsort(np.array([int(row) for row in found.id]), kind="stable")
-    columns = {name: value[order] for name, value in found.columns().items() if name != "id"}
+    assert verdict.id is not None
+    order = np.argsort(np.array([int(row) for row in verdict.id]), kind="stable")
+    columns = {name: value[order] for name, value in verdict.columns().items() if name != "id"}
     for name in ("given_label", "predicted_label"):
         columns[name] = classes[columns[name].astype(np.int64)]
-    return LabelIssues(**columns, noise=found.noise)
+    return LabelIssues(**columns, noise=verdict.noise)

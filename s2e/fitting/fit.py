@@ -28,7 +28,7 @@ from s2e.words import SPEC_VERSION, DataError, DataSpec, JobSpec, UnreadableErro
 
 @dataclass(frozen=True)
 class Fit:
-    """What an estimator takes over."""
+    """The outcome that an estimator takes over."""
 
     trained: Trained
     issues: LabelIssues
@@ -100,17 +100,17 @@ def _fitted(
     n_jobs: int,
     deadline: Deadline | None,
 ) -> Fit:
-    found, spec = _judged(spec, data_root, asked, every)
+    verdict, spec = _judged(spec, data_root, asked, every)
     run = trained(spec, data_root, n_models, n_jobs, deadline)
-    if found is None:
-        found = _free(run, every, data_root)
+    if verdict is None:
+        verdict = _free(run, every, data_root)
     job = {
         "spec": to_json(run.spec),
         "n_models": run.n_models,
         "audit": {"n_rows": asked[0], "n_folds": asked[1]},
         "rows": _digest(every),
     }
-    return Fit(run, found, job)
+    return Fit(run, verdict, job)
 
 
 def _judged(
@@ -124,18 +124,18 @@ def _judged(
     if n_rows < len(every):
         rows, _ = stratified(every.label_S, n_rows, np.random.default_rng(derive_seed(spec.seed, "judged rows")))
     try:
-        found = source_issues(spec.data, data_root, spec.train, n_folds=n_folds, seed=spec.seed, rows=rows)
+        verdict = source_issues(spec.data, data_root, spec.train, n_folds=n_folds, seed=spec.seed, rows=rows)
     except DataError as error:
         warnings.warn(f"noise_rate is taken as 0: {error}", UserWarning, stacklevel=7)
         return None, spec
-    assert found.noise is not None
-    estimate = in_words(found.noise)
+    assert verdict.noise is not None
+    estimate = in_words(verdict.noise)
     data, report = replace(spec.data, estimate=estimate), replace(spec.report, tau=estimate.noise_rate)
-    return found if n_rows == len(every) else None, replace(spec, data=data, report=report)
+    return verdict if n_rows == len(every) else None, replace(spec, data=data, report=report)
 
 
 def _free(run: Trained, every: AllRows, data_root: str | None) -> LabelIssues:
-    """What the trainings say of the labels they learned; the other rows have no rank."""
+    """The trainings' verdict on the labels they learned; the other rows have no rank."""
     row_S = load_split(run.spec.data, data_root).train_rows.numpy()
     label_S, tau = every.label_S, float(run.spec.report.tau or 0)
     free = free_scores(run.margins, label_S[row_S], len(every.classes))

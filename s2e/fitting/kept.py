@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from s2e.artifacts import read_model, resolve
+from s2e.artifacts import read_model
+from s2e.files import resolve
 from s2e.fitting.model import State
 from s2e.labels.free import TrialMargins
 from s2e.labels.kept import load_margins
@@ -24,7 +25,7 @@ class Models(Protocol):
         """Network, training and shape, as they stand beside the file of a model."""
 
     def margins(self, result: TrialResult) -> TrialMargins | None:
-        """What the training says of the labels it learned."""
+        """The margins of the labels it learned."""
 
 
 class InMemory(keep.InMemory):

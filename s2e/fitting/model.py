@@ -23,7 +23,7 @@ State = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Networks:
-    """What is kept: plain arrays and plain JSON."""
+    """Plain arrays and plain JSON."""
 
     described: Mapping[str, Any]
     states: Sequence[State]

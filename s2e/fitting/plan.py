@@ -11,7 +11,7 @@ from s2e.extras import needs
 from s2e.jobs import loop
 from s2e.words import JobSpec, Problem, SpecError, replace
 
-MOST_ROUNDS, MOST_MODELS = 20, 20
+MOST_ROUNDS, MOST_MODELS = 20, 50
 """Of a plan; with them done a fit ends before its budget does."""
 FEWEST_EPOCHS = 5
 SIZES = (6, 4, 3, 2)
@@ -33,7 +33,7 @@ MOST_BUSY = 10.0
 
 @dataclass(frozen=True)
 class Pace:
-    """What was measured before anything trained."""
+    """Measurements from before anything trained."""
 
     one_s: float
     """Of an epoch of one training alone."""
@@ -42,7 +42,7 @@ class Pace:
     n_rows: int
     """That one of them trains on."""
     busy: float = 1.0
-    """How many times as long it takes while others use the machine as they did just now."""
+    """The factor by which it takes longer while others use the machine as they did just now."""
 
 
 def measured(spec: JobSpec, data_root: str | None, n_jobs: int) -> Pace:

@@ -9,7 +9,7 @@ from s2e.data.datasets import load_whole
 from s2e.data.own.propose import proposal
 from s2e.data.root import environment_root
 from s2e.door import parse_job
-from s2e.files import Files
+from s2e.own_files import Files
 from s2e.parts import DATASETS
 from s2e.words import DataSpec, TrainSpec
 

@@ -23,11 +23,13 @@ from s2e.words import DataError, JobSpec, Population, Round, RoundRecord, TrialR
 
 SHARE_OF_MODELS = 0.2
 """Of a budget, at least, for models on fresh seeds."""
+FIRST_ASK_S, GROWTH = 2.0, 1.5
+"""Seconds to find the second round's schedules, before anything is known; of later ones, by how much more they take."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What an estimator keeps."""
+    """The outcome of all trainings."""
 
     spec: JobSpec
     """With the rounds that were run."""
@@ -92,8 +94,12 @@ class _Run:
     def search(self) -> None:
         """The rounds, as far as they fit."""
         searcher = make_searcher(self.spec)
-        while (round_ := search_round(self.spec, self.history, searcher)) is not None:
-            if self.history and not self._fits("round", self._reserve()):
+        while not self.history or self._may_ask():
+            began = self._clock()
+            round_ = search_round(self.spec, self.history, searcher)
+            if self.history and self.deadline is not None:
+                self.deadline.took("ask", self._clock() - began)
+            if round_ is None or (self.history and not self._fits("round", self._reserve())):
                 return
             # processes that train are not interrupted: they would have to be started anew for the models
             may_end = bool(self.history) and self.n_jobs == 1
@@ -135,12 +141,21 @@ class _Run:
         return sorted(results, key=lambda result: result.k)
 
     def _timed(self, kind: str, wave: Sequence[Population], reserve: float | None) -> list[TrialResult] | None:
-        clock = time.monotonic if self.deadline is None else self.deadline.now
-        began = clock()
+        began = self._clock()
         results = self._trained(wave, reserve)
         if self.deadline is not None:
-            self.deadline.took(kind, clock() - began)
+            self.deadline.took(kind, self._clock() - began)
         return results
+
+    def _clock(self) -> float:
+        return time.monotonic() if self.deadline is None else self.deadline.now()
+
+    def _may_ask(self) -> bool:
+        """A rule that models its objective thinks longer about every round, and cannot be interrupted."""
+        if self.deadline is None:
+            return True
+        needs = GROWTH * self.deadline.needs("ask", otherwise=FIRST_ASK_S) + self.deadline.needs("round") / 2
+        return self.deadline.left - self._reserve() >= needs
 
     def _fits(self, kind: str, reserve: float) -> bool:
         return self.deadline is None or self.deadline.fits(kind, reserve=reserve)

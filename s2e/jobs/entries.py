@@ -53,6 +53,12 @@ def _resolved(spec: JobSpec, entry: EntrySpec, lookup: Lookup | None, path: str)
     )
 
 
+def first_entry(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The first entry of a job, both plain JSON, without its label."""
+    first = spec["compare"]["entries"][0]
+    return {name: first[name] for name in ("method", "params", "schedule", "train") if name in first}
+
+
 def completed(spec: JobSpec, compare: CompareSpec, problems: list[Problem]) -> JobSpec:
     """The job with every label and hyperparameter of its entries filled in; errors go to ``problems``."""
     if not compare.entries:

@@ -4,13 +4,13 @@
               the search has. It begins with the default schedule, which the search does not get, and learns from its
               own trials only, as the search does
     choose    of both sides, the few schedules with the lowest posterior mean are trained on fresh seeds; the one with
-              the best validation accuracy goes on, so that nobody's luck in the search is taken for merit. The
-              posterior is one for both: it knows the trials of either side, and which of them shared a data order
+              the best validation accuracy goes on, so that luck in the search is not taken for merit. Both sides share
+              one posterior: it knows the trials of either side, and which of them shared a data order
     retrain   the two chosen ones, the default schedule and R = 1 on other fresh seeds, in rounds: a look at the paired
               differences, and more seeds for what is still open, until the tuned eq. (1) and the best rival are
               decided, or unlikely to be, or the budget ends
 
-No seed is used by two of them, so nothing that was chosen by a training is judged by it. Every function is pure.
+No seed is used by two of them, so no training judges what it helped to choose. Every function is pure.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from s2e.jobs.trials import (
     make_rival_space,
     make_trial,
 )
+from s2e.jobs.trusted_rows import n_most_trainings, trusted_rows
 from s2e.search.grid import Grid
 from s2e.search.spaces import eq_1_of
 from s2e.words import JobSpec, Round, RoundRecord, SearchState, TrialSpec
@@ -68,7 +69,8 @@ def n_final_rounds(spec: JobSpec) -> int:
 def n_final_trials(spec: JobSpec) -> int:
     """Most trials that follow the search."""
     candidates = spec.report.n_candidates if spec.report.n_candidates > 1 else 0
-    return n_tuned(spec) + len(SIDES) * candidates * spec.report.n_choice_seeds + most_trainings(spec.report)
+    compared = most_trainings(spec.report) + n_most_trainings(spec)
+    return n_tuned(spec) + len(SIDES) * candidates * spec.report.n_choice_seeds + compared
 
 
 # --- tune -------------------------------------------------------------------------------------------------------------
@@ -89,7 +91,7 @@ def _is_listed(spec: JobSpec) -> bool:
 
 def _tuned(spec: JobSpec, i: int, state: SearchState | None, k: int) -> tuple[str, tuple[float, ...], dict[str, Any]]:
     """Label, schedule and settings of the tuning's trial i, the k-th of its round: given values of tau, or the default
-    schedule and then what the rule asks for."""
+    schedule and then the rule's asks."""
     n_epochs = spec.train.n_epochs
     if spec.report.taus is not None or i == 0:
         tau = _taus(spec)[i] if spec.report.taus is not None else default_tau(spec)
@@ -168,9 +170,11 @@ def _retrain_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round | Non
 
 
 def _schedules(spec: JobSpec, history: Sequence[RoundRecord]) -> dict[str, Schedule]:
-    """The four schedules compared. Where every trial of a side failed, there is nothing to take but the default."""
+    """The schedules compared, and rows of what trusted labels are worth without a search. Where every trial of a side
+    failed, there is nothing to take but the default."""
     default: Schedule = (default_keep_rate(spec), {})
     trials = {row: chosen(spec, history, row) for row in SIDES}
     sides = {row: (trial.keep_rate, trial.train) if trial else default for row, trial in trials.items()}
     everything: Schedule = ((1.0,) * spec.train.n_epochs, {})
-    return {"searched": sides["searched"], "default": default, "tuned": sides["tuned"], "all": everything}
+    four = {"searched": sides["searched"], "default": default, "tuned": sides["tuned"], "all": everything}
+    return four | trusted_rows(spec)

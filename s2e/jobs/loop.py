@@ -1,4 +1,4 @@
-"""A job as a pure function of (spec, finished rounds): what comes next, and how it ends.
+"""A job as a pure function of (spec, finished rounds): the next round, and the report at its end.
 
 The in-process run and the service's dispatcher both walk this one path, so they reach the same numbers bit for bit.
 What its rounds are, each kind of job says itself (:data:`s2e.parts.KINDS`).
@@ -89,14 +89,13 @@ def populations(spec: JobSpec, round_: Round, most: int | None = None) -> tuple[
 def population_of(spec: JobSpec, round_: Round, trials: Sequence[TrialSpec]) -> Population:
     """Trials of a round that agree in settings and epochs, with all that their training depends on."""
     kind = KINDS[spec.kind]
-    plan, every = spec.plan, {"validate_every": spec.plan.validate_every, "test_every": spec.plan.test_every}
+    plan, every = spec.plan, (spec.plan.validate_every, spec.plan.test_every)
     if round_.kind in kind.exact_rounds and plan.dtype != "float64":
         plan = replace(plan, dtype="float32")
     if round_.kind in kind.measured_rounds:
-        every = {"validate_every": 1, "test_every": 1}
-    return Population(
-        kind.data_of(spec, round_), merged(spec.train, trials[0].train), plan, spec.tail_epochs, tuple(trials), **every
-    )
+        every = (1, 1)
+    train = merged(spec.train, trials[0].train)
+    return Population(kind.data_of(spec, round_), train, plan, spec.tail_epochs, tuple(trials), *every)
 
 
 def run_search(

@@ -57,4 +57,12 @@ def _fits(spec: JobSpec, entry: EntrySpec) -> bool:
         train = overridden(spec, entry.overrides)
     except SpecError:
         return False
-    return METHODS[entry.method].stored(train.params).suits(spec.data)
+    method = METHODS[entry.method].stored(train.params)
+    try:
+        return method.suits(spec.data)
+    except SpecError:
+        raise
+    except (Exception, SystemExit):  # a candidate of another package that fails must not take the others with it
+        if method.is_ours():
+            raise
+        return False

@@ -11,6 +11,7 @@ from typing import Any
 
 from s2e.data.own.trusted import words as trusted_words
 from s2e.data.validation import validation_warning
+from s2e.jobs import trusted_rows
 from s2e.jobs.sequential import POWER, confidence_at, detectable, for_all, interval, looks, worth_more
 from s2e.words import (
     DataSpec,
@@ -31,7 +32,14 @@ TITLES = {
     "tuned": "tuned eq. (1)",
     "all": "R = 1 (keep everything)",
 }
-IN_WORDS = TITLES | {"default": "the default Co-teaching schedule", "tuned": "the tuned eq. (1)", "all": "R = 1"}
+ALL_TITLES = TITLES | trusted_rows.TITLES
+IN_WORDS = {
+    **TITLES,
+    **trusted_rows.IN_WORDS,
+    "default": "the default Co-teaching schedule",
+    "tuned": "the tuned eq. (1)",
+    "all": "R = 1",
+}
 
 
 def make_report(spec: JobSpec, history: Sequence[RoundRecord], recommended: tuple[int, int] | None) -> Report:
@@ -77,7 +85,7 @@ def rows_of(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[ReportRow, .
     """The comparison so far, one row for each schedule that was trained in it."""
     retrained = _pairs(history, "retrain")
     there = {trial.label for trial, _ in retrained}
-    return tuple(_row(spec, label, retrained) for label in TITLES if label in there)
+    return tuple(_row(spec, label, retrained) for label in ALL_TITLES if label in there)
 
 
 def _shown(
@@ -129,7 +137,7 @@ def _row(spec: JobSpec, label: str, retrained: Sequence[tuple[TrialSpec, TrialRe
     values, has_test = tuple(accuracy.values()), _measured(retrained) == "test_accuracy"
     return ReportRow(
         label=label,
-        title=TITLES[label],
+        title=ALL_TITLES[label],
         keep_rate=mine[0][0].keep_rate,
         test_accuracy=values if has_test else (),
         validation_accuracy=() if has_test else values,
@@ -255,7 +263,7 @@ def _basis(spec: JobSpec, history: Sequence[RoundRecord]) -> str:
             f"unlikely to be, so each difference has the t interval of its look ({levels} %), and all looks together "
             "95 %. Differences that are declared, above all early, are on average larger than the true ones."
         )
-    return " ".join(filter(None, parts))
+    return " ".join(filter(None, [*parts, trusted_rows.words(spec)]))
 
 
 def estimate_words(data: DataSpec) -> str:

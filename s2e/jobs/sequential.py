@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from statistics import fmean, stdev
 
-from scipy.stats import t as student_t
+from scipy.special import stdtr, stdtrit  # Student's t; scipy.stats takes a second to import
 
 from s2e.words import ReportSpec
 
@@ -93,7 +93,7 @@ def chance(report: ReportSpec, values: Sequence[float]) -> float:
         return float(not is_open(values, confidence_at(report, last)))
     edge = _quantile(0.5 + confidence_at(report, last) / 2, last - 1) / math.sqrt(last)
     mean, spread = fmean(values) / stdev(values), math.sqrt(1 / n - 1 / last)
-    return float(sum(student_t.cdf((sign * mean - edge) / spread, n - 1) for sign in (1, -1)))
+    return float(sum(stdtr(n - 1, (sign * mean - edge) / spread) for sign in (1, -1)))
 
 
 def detectable(values: Sequence[float], confidence: float) -> float | None:
@@ -106,4 +106,4 @@ def detectable(values: Sequence[float], confidence: float) -> float | None:
 
 @lru_cache(maxsize=4_096)
 def _quantile(probability: float, freedom: int) -> float:
-    return float(student_t.ppf(probability, freedom))
+    return float(stdtrit(freedom, probability))

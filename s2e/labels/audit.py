@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from s2e.extras import needs
-from s2e.files import is_files
 from s2e.labels.issues import LabelIssues
 from s2e.labels.judged import judged
+from s2e.own_files import is_files
 from s2e.words import DataError, TrainSpec, replace
 
 TRAIN = TrainSpec(method="standard", network="mlp_tabular", network_params={"hidden": [256]}, batch_size=64)
@@ -40,7 +40,7 @@ def find_label_issues(
     ``X`` are numbers: features [S, F] of any scales, or images [S, H, W] or [S, D, H, W]. Networks train on four fifths
     of the rows and predict the rest, in turn with the noise matrix (:mod:`s2e.labels.noise`). ``train`` chooses another
     network than one hidden layer of 256 units. ``trusted`` are indices or a mask of rows whose labels are right: they
-    help, and are never reported. The seed fixes everything; ``progress`` is told the share that is done.
+    help, and are never reported. The seed fixes everything; ``progress`` is called with the share that is done.
 
     Raises DataError for rows that are not finite numbers, classes with fewer rows than folds, and labels that cannot be
     told from noise; MissingExtraError where torch is not installed.

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from s2e.labels.em import EXPONENTS, Array, Labels, log_likelihood, tempered
 
@@ -46,6 +45,8 @@ def noisy_score(p_VC: Array, label_V: Labels, T_CC: Array) -> Score:
 
     def loss(log_a: float) -> float:
         return -log_likelihood(tempered(log_p_VC, float(np.exp(log_a))), T_CC, label_V)
+
+    from scipy.optimize import minimize_scalar  # takes half a second to import, in every process that trains
 
     # The likelihood may have several maxima in a: the best point of a grid, then its surroundings.
     lowest, highest = np.log(EXPONENTS)

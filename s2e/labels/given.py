@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from s2e.artifacts import resolve
 from s2e.data.datasets import load_split
+from s2e.files import files_below
 from s2e.labels.kept import GivenLabels, labels_path, save
 from s2e.words import DataSpec
 
@@ -25,5 +25,5 @@ def given_labels(data: DataSpec, data_root: str | None) -> GivenLabels:
 def keep_labels(root: str | Path, job_id: str, data: DataSpec, data_root: str | None) -> None:
     """Write them for a job that has none yet."""
     relative = labels_path(job_id)
-    if not resolve(root, relative).exists():
+    if files_below(root).look(relative) is None:
         save(root, relative, given_labels(data, data_root))

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from s2e.labels.verdict import NoiseEstimate
 
@@ -55,6 +54,8 @@ class LabelIssues:
 
 def label_quality(probability_wrong_S: Numbers, margin_S: Numbers) -> Numbers:
     """Mean rank of both, in (0, 1]: equal rows have equal ranks, and 1 is the surest."""
+    from scipy.stats import rankdata  # takes a second to import
+
     ranks_S = rankdata(-probability_wrong_S) + rankdata(margin_S)
     return np.asarray(ranks_S / (2 * len(ranks_S)))
 

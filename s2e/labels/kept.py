@@ -1,8 +1,8 @@
-"""The files an audit of labels rests on, below the artifact root. Numpy alone: whoever answers for them needs no torch.
+"""The files behind an audit of labels, below the artifact root. Numpy alone: serving them needs no torch.
 
-<job>/labels.npz                                 the labels of the training rows, as the job got them
-<job>/cross-fitted.npz                           what the estimate before round 0 said of every one of them
-<job>/round-<m>/trial-<k>-attempt-<a>.margins.npz   what one training says of them, beside its model
+<job>/labels.npz                                    the labels of the training rows, as the job got them
+<job>/cross-fitted.npz                              the verdict on each by the estimate before round 0
+<job>/round-<m>/trial-<k>-attempt-<a>.margins.npz   the margins of one training, beside its model
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from s2e.artifacts import job_folder, resolve, write_atomic
+from s2e.artifacts import job_folder
+from s2e.files import files_below
 from s2e.labels.free import TrialMargins
 from s2e.words import DataError
 
@@ -67,16 +68,16 @@ def save(root: str | Path, relative: str, arrays: Any) -> None:
     """Write one of this module's dataclasses, whole or not at all."""
     file = io.BytesIO()
     np.savez_compressed(file, **asdict(arrays))
-    write_atomic(resolve(root, relative), file.getvalue())
+    files_below(root).write(relative, file.getvalue())
 
 
 def load(root: str | Path, relative: str, shape: type[Arrays]) -> Arrays | None:
     """One of this module's dataclasses; None where there is no such file. Raises DataError for one that is broken."""
-    path = resolve(root, relative)
-    if not path.is_file():
+    files = files_below(root)
+    if files.look(relative) is None:
         return None
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+        with np.load(io.BytesIO(files.read(relative)), allow_pickle=False) as stored:
             return shape(**{each.name: stored[each.name] for each in fields(shape)})  # type: ignore[arg-type]
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise DataError(f"{relative} cannot be read: {error}") from error

@@ -1,9 +1,9 @@
 """The noise matrix without one clean label: networks and matrix in turn, from two starts.
 
-    1. Folds train on the labels as given; two first guesses of T are read off their held-out predictions (``starts``).
-    2. From each guess fresh folds train with forward correction by T. Every few epochs T is fitted anew to what they
-       predict for the rows they do not train on, by EM, and training goes on under the new T.
-    3. After two such fits the start whose labels are likelier goes on alone, until they no longer become likelier.
+    1. Folds train on the labels as given; their held-out predictions give two first guesses of T (``starts``).
+    2. From each guess fresh folds train with forward correction by T. Every few epochs T is refitted, by EM, to their
+       predictions for the rows they do not train on, and training goes on under the new T.
+    3. After two such fits the start whose labels are likelier goes on alone, until their likelihood stops growing.
     4. Latent classes get the names under which most labels are right; a symmetric matrix replaces T where T predicts
        labels of other rows no better.
 

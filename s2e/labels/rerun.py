@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from s2e.parts import KINDS
+
 ENTRIES = {"as given": "none", "dropped": "drop", "relabelled": "relabel", "softened": "soften"}
 """Label of an entry -> ``train.revise``; the first is the baseline."""
 
 
 def revised_job(spec: Mapping[str, Any], job_id: str, *, n: int | None = None, n_seeds: int = 5) -> dict[str, Any]:
-    """A comparison, as plain JSON, of what may be done with the ``n`` worst labels of a finished job (null: those that
-    its audit takes to be wrong). ``spec`` is the job's own; a search gives the schedule it recommends."""
+    """A comparison, as plain JSON, of the ways to treat the ``n`` worst labels of a finished job (null: those that
+    its audit takes to be wrong). ``spec`` is the job's own; its kind says which of its trainings is put to the test.
+
+    Raises SpecError for a kind that another release has.
+    """
     data = {name: value for name, value in spec["data"].items() if name not in ("estimate", "audit")}
     estimate, report = spec["data"].get("estimate"), spec["report"]
-    if spec["kind"] == "search":
-        trained = {"method": spec["train"]["method"], "params": spec["train"]["params"]}
-        trained["schedule"] = {"kind": "job", "job": job_id}
-    else:
-        first = spec["compare"]["entries"][0]
-        trained = {name: first[name] for name in ("method", "params", "schedule", "train") if name in first}
+    trained = KINDS.find(spec.get("kind", "search"), "kind").entry_of(spec, job_id)
     settings = trained.pop("train", {})
     return {
         "name": f"the worst labels of {spec.get('name') or job_id}"[:120],

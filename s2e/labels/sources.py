@@ -1,4 +1,4 @@
-"""Which labels of a data set are wrong: every row of it is judged by networks that did not train on it.
+"""Wrong labels of a data set: every row of it is judged by networks that did not train on it.
 
 Legend: S rows.
 """
@@ -60,8 +60,8 @@ def source_issues(
     every = all_rows(data, data_root)
     rows = np.arange(len(every)) if rows is None else rows
     fit, known = _fit(every, rows, train, data_root, n_folds, seed, progress)
-    found = judged(fit, every.label_S[rows], every.classes, known)
-    return replace(found, id=every.id_S[rows])
+    judgement = judged(fit, every.label_S[rows], every.classes, known)
+    return replace(judgement, id=every.id_S[rows])
 
 
 def _fit(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from s2e.labels.em import Array, Labels, TransitionFit, fit_transition, tempered
 from s2e.words import DataError, derive_seed
@@ -115,7 +115,7 @@ def jackknife(p_SC: Array, label_S: Labels, fit: TransitionFit, seed: int, *, sy
 
 def interval(rate: float, standard_error: float) -> tuple[float, float]:
     """95 % by Student's t, inside [0, 1]."""
-    reach = float(student.ppf(0.975, N_GROUPS - 1)) * standard_error
+    reach = float(stdtrit(N_GROUPS - 1, 0.975)) * standard_error
     return max(0.0, rate - reach), min(1.0, rate + reach)
 
 

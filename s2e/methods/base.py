@@ -10,8 +10,8 @@ Legend: K trials, N networks per trial, B batch, C classes, S samples, M steps o
     ELR          a loss that keeps a target per sample in ``state`` ([K, S, C]) and finds it by ``index``
 
 A method that needs more than one forward pass of one batch overrides ``step``; one that looks at the whole training set
-between epochs overrides ``begin_epoch``; one that carries averaged weights overrides ``after_step``. What the engine
-offers them is :class:`s2e.methods.engine.Engine`.
+between epochs overrides ``begin_epoch``; one that carries averaged weights overrides ``after_step``. They see the
+engine as :class:`s2e.methods.engine.Engine`.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Method(ABC):
         return cross_entropy(logits_KNBC, label_KB)
 
     def weights(self, loss_KNB: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """weight_KNB: what each sample's loss counts, from losses without gradient; positive means selected.
+        """weight_KNB: the weight of each sample's loss, from losses without gradient; positive means selected.
 
         A method overrides this, or only :meth:`by_rank` where a weight depends on nothing but the rank of a loss.
         """

@@ -3,9 +3,9 @@
 Legend: K trials, N networks per trial, B batch, C classes, S samples.
 
 Forward reads *column* y of T, backward *row* y of T^-1. Where T is unknown, a first training of standard cross entropy
-estimates it: that is the correction by T = 1, so a trial starts with the identity and its networks start anew when T is
-there. ``confident`` needs predictions for samples not trained on: the trial's samples are cut in two random halves, one
-half trains while the other waits to be predicted, then the networks start anew and the halves change places.
+estimates it: that is the correction by T = 1, so a trial starts with the identity and its networks start over once T is
+known. ``confident`` needs predictions for samples not trained on: the trial's samples are cut in two random halves, one
+half trains while the other waits to be predicted, then the networks start over and the halves change places.
 """
 
 from __future__ import annotations

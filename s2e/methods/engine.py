@@ -95,8 +95,8 @@ class Engine(Protocol):
         """
 
     def remember(self, index: torch.Tensor, logits_KNBC: torch.Tensor) -> None:
-        """Count what the networks predict for the samples ``index``, as they are and not mixed, in the epoch's training
-        accuracy and memorisation. ``Method.weighted`` does it; a step that leaves it out has no such numbers.
+        """Count the networks' predictions for the samples ``index``, unmixed, in the epoch's training accuracy and
+        memorisation. ``Method.weighted`` does it; a step that leaves it out has no such numbers.
         """
 
     def train_logits(self) -> torch.Tensor:

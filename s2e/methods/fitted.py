@@ -3,7 +3,8 @@
 A model of given labels predicts labels: g(x) = p(x) T, with p the probabilities of the true class. ``corrected`` finds
 the p whose labels g are likeliest, max_p sum_j g_j ln (p T)_j, by EM (Richardson 1972, Lucy 1974), which stays among
 probabilities where the inverse of T does not. ``reweighted`` does so for rows held out, makes of each row's p and its
-label the posterior r_i ~ p_i T[i, y], and fits the model to every class of a row by these weights.
+label the posterior r_i ~ p_i T[i, y], and fits the model to every class of a row by these weights; a trusted row is its
+label.
 
 Legend: S rows, F features, C classes.
 """
@@ -59,17 +60,29 @@ class Fitted(ABC):
     def estimator(self, x_SF: Features, seed: int) -> Any:
         """A scikit-learn classifier with predict_proba, not fitted yet; ``seed`` is all its randomness."""
 
-    def fit(self, x_SF: Features, label_S: Labels, n_classes: int, T_CC: Array | None, seed: int) -> FittedModel:
-        """The model of rows with the labels they were given. Raises ValueError for data that it cannot take."""
+    def fit(
+        self,
+        x_SF: Features,
+        label_S: Labels,
+        n_classes: int,
+        T_CC: Array | None,
+        seed: int,
+        trusted_S: NDArray[np.bool_] | None = None,
+    ) -> FittedModel:
+        """The model of rows with the labels they were given, of which those of ``trusted_S`` are right.
+
+        Raises ValueError for data that it cannot take.
+        """
+        trusted_S = np.zeros(len(label_S), dtype=bool) if trusted_S is None else trusted_S
         if len(label_S) > self.params.max_rows:
             rng = np.random.default_rng(derive_seed(seed, "rows"))
             chosen, _ = stratified(label_S, self.params.max_rows, rng)
-            x_SF, label_S = x_SF[chosen], label_S[chosen]
+            x_SF, label_S, trusted_S = x_SF[chosen], label_S[chosen], trusted_S[chosen]
         how = self.params.transition
         if T_CC is None or how == "none":
             return self._fitted(x_SF, label_S, None, n_classes, seed)
         if how == "reweighted":
-            return self._reweighted(x_SF, label_S, n_classes, T_CC, seed)
+            return self._reweighted(x_SF, label_S, trusted_S, n_classes, T_CC, seed)
         model = self._fitted(x_SF, label_S, None, n_classes, seed)
         return FittedModel(model.estimator, model.class_C, n_classes, T_CC)
 
@@ -80,10 +93,19 @@ class Fitted(ABC):
         estimator.fit(x_SF, label_S, sample_weight=weight_S)
         return FittedModel(estimator, np.asarray(estimator.classes_, dtype=np.int64), n_classes)
 
-    def _reweighted(self, x_SF: Features, label_S: Labels, n_classes: int, T_CC: Array, seed: int) -> FittedModel:
+    def _reweighted(
+        self,
+        x_SF: Features,
+        label_S: Labels,
+        trusted_S: NDArray[np.bool_],
+        n_classes: int,
+        T_CC: Array,
+        seed: int,
+    ) -> FittedModel:
         p_SC = carried_back(self._held_out(x_SF, label_S, n_classes, seed), T_CC)
         joint_SC = np.maximum(p_SC, SMALLEST) * np.maximum(T_CC, SMALLEST).T[label_S]
         r_SC = joint_SC / joint_SC.sum(1, keepdims=True)
+        r_SC[trusted_S] = np.eye(n_classes)[label_S[trusted_S]]
         row, label = np.nonzero(r_SC >= SMALLEST_WEIGHT)
         return self._fitted(x_SF[row], label, r_SC[row, label], n_classes, seed)
 

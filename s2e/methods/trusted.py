@@ -17,7 +17,7 @@ from s2e.schedule import ROUNDING
 
 
 def trusted_rows(setup: Setup) -> torch.Tensor:
-    """Which samples are trusted, of each trial bool [K, S]; none where nobody says so of any."""
+    """Mask of the trusted samples of each trial, bool [K, S]; all False if the job marks none."""
     if setup.trusted_S is None:
         return torch.zeros(setup.n_trials, setup.n_samples, dtype=torch.bool, device=setup.device)
     return setup.trusted_S.expand(setup.n_trials, -1).clone()
@@ -65,7 +65,7 @@ class TrustedOnly(Method):
     params: declared.TrustedOnly
 
     def init_state(self, setup: Setup) -> State:
-        """Where nobody says which are trusted, all are."""
+        """The trusted samples of each trial; all of them if the job marks none."""
         trusted_KS = trusted_rows(setup)
         return {"trusted_KS": ~trusted_KS if setup.trusted_S is None else trusted_KS}
 

@@ -6,8 +6,9 @@
 
     register_module("mine", MyNetwork)                          # in this process: a job says train.network = "mine"
 
-Both ways compute the same; mapped networks share kernels, which pays for small ones. What cannot be mapped, such as a
-branch on a value, is found out when the network is built, and said in the log. Legend in :mod:`s2e.networks.base`.
+Both ways compute the same; mapped networks share kernels, which pays for small ones. A module that cannot be mapped,
+such as one with a branch on a value, is detected when the network is built, and logged. Legend in
+:mod:`s2e.networks.base`.
 """
 
 from __future__ import annotations

@@ -92,7 +92,10 @@ class StackedNetwork(ABC):
             return self.make_module()
 
     def _draw(self, init_seed: int, n: int) -> nn.Module:
-        module = self._meta_module().to_empty(device="cpu")
+        # As to_empty does it, whose empty_like of a meta tensor imports sympy: a second of CPU in every process.
+        module: nn.Module = self._meta_module()._apply(
+            lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu")
+        )
         generator = torch.Generator().manual_seed(derive_seed(init_seed, "network", n))
         for layer in module.modules():
             if isinstance(layer, nn.Linear | nn.Conv2d):

@@ -49,7 +49,7 @@ class KeyedDropout(nn.Module):
 
 
 def drop(layer: KeyedDropout, key_G: torch.Tensor, step_G: torch.Tensor, x_GB: torch.Tensor) -> torch.Tensor:
-    """One training pass of G networks: x [G, B, ...] with what is dropped at 0 and the rest divided by 1 - p.
+    """One training pass of G networks: x [G, B, ...] with dropped entries at 0 and the rest divided by 1 - p.
 
     Counts the step of each network in place.
     """

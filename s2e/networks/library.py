@@ -1,7 +1,7 @@
 """The compiled library of the native step: found, loaded, and asked what this processor can run. Imports no torch.
 
-``native/`` holds its source, ``native/build.py`` compiles it; ``native/stack.h`` is what the structures mirror. Nobody
-needs it: without the library everything trains by the torch step.
+``native/`` holds its source, ``native/build.py`` compiles it; the structures mirror ``native/stack.h``. The library is
+optional: without it everything trains by the torch step.
 """
 
 from __future__ import annotations

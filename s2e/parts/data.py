@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from typing import Any, ClassVar, TypeVar, cast, dataclass_transform
 
+from s2e.parts.facts import as_fact, fact_types, fits
 from s2e.parts.part import FieldLine, Part
 from s2e.parts.registry import PartRegistry
 from s2e.words.data import DataSpec, NoiseSpec
@@ -53,11 +54,30 @@ class DatasetPart(Part):
         return cls.shape
 
     @classmethod
+    def shape_in(cls, data: DataSpec) -> tuple[int | None, ...] | None:
+        """:meth:`shape_of`. Raises SpecError where that of another package fails, or gives anything else."""
+        try:
+            shape = as_fact(cls.shape_of(data), kind := fact_types(DatasetPart)["shape"])
+            if not fits(shape, kind):
+                raise TypeError(f"{repr(shape)[:80]} is not a shape")
+        except (Exception, SystemExit) as error:
+            raise cls.failed(cls.field, "whose shape_of works", error) from error
+        return cast("tuple[int | None, ...] | None", shape)
+
+    @classmethod
     def has_images(cls, data: DataSpec | None = None) -> bool | None:
         """True for images, False for feature vectors, None where only reading the data tells; in a job, where one is
         given."""
-        shape = cls.shape if data is None else cls.shape_of(data)
+        shape = cls.shape if data is None else cls.shape_in(data)
         return None if shape is None else len(shape) == 3
+
+    @classmethod
+    def has_counts(cls, data: DataSpec) -> bool:
+        """:meth:`counts_words`. Raises SpecError where that of another package fails."""
+        try:
+            return bool(cls.counts_words(data))
+        except (Exception, SystemExit) as error:
+            raise cls.failed(cls.field, "whose counts_words works", error) from error
 
     @classmethod
     def counts_words(cls, data: DataSpec) -> bool:  # noqa: ARG003
@@ -215,7 +235,7 @@ def noise(
     """Declare a kind of noise; ``made_by`` is where its matrix, or its labels, come from."""
 
     def declare(cls: type[K]) -> type[K]:
-        facts = {"has_matrix": has_matrix, "by_features": by_features, "uses": frozenset(uses)}
+        facts = {"has_matrix": has_matrix, "by_features": by_features, "uses": uses}
         NOISE.declare(cls, name, made_by, facts)
         return cls
 

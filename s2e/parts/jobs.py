@@ -11,6 +11,7 @@ from s2e.parts.registry import Registry
 from s2e.words.data import DataSpec
 from s2e.words.earlier import EarlierTrials
 from s2e.words.job import JobSpec
+from s2e.words.results import CompareReport, Report
 from s2e.words.trial import Round, RoundRecord
 
 
@@ -51,10 +52,10 @@ class JobKind(ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]
-    report: ClassVar[type]
+    report: ClassVar[type[Report] | type[CompareReport]]
     """The dataclass its report is."""
     recommends: ClassVar[bool]
-    """Ends with a recommended schedule."""
+    """Searches schedules, and ends with a recommended one."""
     exact_rounds: ClassVar[frozenset[str]]
     """Kinds of its rounds that train in float32 at least, whatever the plan says."""
     measured_rounds: ClassVar[frozenset[str]] = frozenset()
@@ -80,6 +81,14 @@ class JobKind(ABC):
     def n_trials(self, spec: JobSpec) -> int:
         """Most trials of the job."""
 
+    def n_search_rounds(self, spec: JobSpec) -> int:  # noqa: ARG002
+        """Rounds that train as the plan says, before those that are exact: ``search.n_trials`` trials in each."""
+        return 0
+
+    def n_widest(self, spec: JobSpec) -> int:
+        """Most trials that may train at once."""
+        return self.n_trials(spec)
+
     @abstractmethod
     def next_round(self, spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
         """The round that follows ``history``; None when the job is done."""
@@ -91,6 +100,14 @@ class JobKind(ABC):
     @abstractmethod
     def title(self, spec: JobSpec) -> str:
         """The job in a few words, for lists."""
+
+    @abstractmethod
+    def trains(self, spec: JobSpec) -> str:
+        """What the job trains, in a few words: its method, or how many there are."""
+
+    @abstractmethod
+    def entry_of(self, spec: Mapping[str, Any], job_id: str) -> dict[str, Any]:
+        """The training whose labels a finished job puts to the test, as an entry of ``compare``; both plain JSON."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
+from s2e.parts.facts import set_facts
 from s2e.words.errors import Problem, S2EError, SpecError, UnreadableError
 from s2e.words.fields import field_lines, json_schema, parse, to_json
 from s2e.words.job import JobSpec
@@ -52,12 +53,18 @@ class Part:
     def of(cls, settings: Any, path: str = "", *, dataset: str = "") -> Self:
         """The part with these settings; where one is missing, the default for ``dataset``, else the field's own.
 
-        Raises SpecError with every unknown name and every value out of its range.
+        Raises SpecError with every unknown name and every value out of its range, and where a class of another package
+        fails on settings that are in theirs.
         """
         path = path or cls.section
         if not isinstance(settings, Mapping):
             raise SpecError(Problem(path, repr(settings)[:80], "must be an object"))
-        return parse(cls, {**cls.per_dataset.get(dataset, {}), **settings}, path)
+        try:
+            return parse(cls, {**cls.per_dataset.get(dataset, {}), **settings}, path)
+        except SpecError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise cls.failed(path, "that takes these settings", error) from error
 
     @classmethod
     def stored(cls, settings: Mapping[str, Any], *, dataset: str = "") -> Self:
@@ -78,6 +85,13 @@ class Part:
             return getattr(loaded, attribute)
         except AttributeError as error:
             raise S2EError(f"{cls.name} is declared as {cls.target}, and {module} has no {attribute}") from error
+
+    @classmethod
+    def failed(cls, field: str, doing: str, error: BaseException) -> SpecError:
+        """The refusal of a part whose own code failed; for a part of this package, raises ``error`` itself."""
+        if cls.is_ours():
+            raise error
+        return SpecError(Problem(field, cls.name, f"one {doing}: {type(error).__name__}: {error}"))
 
     @classmethod
     def is_ours(cls) -> bool:
@@ -102,11 +116,10 @@ class Part:
         """Everything about ``job`` that this part refuses; a check of another package that fails is a refusal too."""
         try:
             return self.rules(job)
-        except Exception as error:
-            if self.is_ours():
-                raise
-            allowed = f"one whose check works: {type(error).__name__}: {error}"
-            return [Problem(self.field, self.name, allowed)]
+        except SpecError as error:
+            return list(error.problems)
+        except (Exception, SystemExit) as error:
+            return list(self.failed(self.field, "whose check works", error).problems)
 
     def rules(self, job: JobSpec) -> list[Problem]:
         """The rules of its kind, then the part's own."""
@@ -129,8 +142,8 @@ def declare(cls: Any, base: type[Part], facts: Mapping[str, Any]) -> str:
     own = {name for name, kind in vars(cls).get("__annotations__", {}).items() if "ClassVar" not in str(kind)}
     if taken := sorted(name for name in own if hasattr(base, name)):
         return f"parameter {taken[0]} has a name that every {base.__name__} uses itself"
-    for fact, value in facts.items():
-        setattr(cls, fact, value)
+    if wrong := set_facts(cls, base, facts):
+        return wrong
     if not NAME.fullmatch(cls.name):
         return f"the name {cls.name!r} is not made of a-z, 0-9, _ and -"
     if not TARGET.fullmatch(cls.target):
@@ -141,7 +154,7 @@ def declare(cls: Any, base: type[Part], facts: Mapping[str, Any]) -> str:
         dataclasses.dataclass(frozen=True)(cls)
     except (TypeError, ValueError) as error:
         return f"{type(error).__name__}: {error}"
-    return _fault_of_fields(cls)
+    return _fault_of_fields(cls) or _fault_of_notes(cls)
 
 
 def _fault_of_fields(cls: type[Part]) -> str:
@@ -159,6 +172,16 @@ def _fault_of_fields(cls: type[Part]) -> str:
     except Exception as error:  # a type that is not plain JSON fails in many ways
         return f"a parameter that is not plain JSON: {type(error).__name__}: {error}"
     return ""
+
+
+def _fault_of_notes(cls: type[Part]) -> str:
+    """Everybody who lists the parts reads the notes of all."""
+    try:
+        notes = cls.notes()
+    except (Exception, SystemExit) as error:
+        return f"its notes() fails: {type(error).__name__}: {error}"
+    is_list = isinstance(notes, list | tuple) and all(isinstance(note, str) for note in notes)
+    return "" if is_list else f"its notes() gives {repr(notes)[:80]}, not a list of texts"
 
 
 def missing_module(target: str) -> str:

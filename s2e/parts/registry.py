@@ -168,7 +168,11 @@ class PartRegistry(Registry[type[P]]):
     def declare(self, cls: type[P], name: str, target: str, facts: Mapping[str, Any]) -> None:
         """Give a class its facts and enter it, or keep why it breaks the contract. Never raises."""
         module = getattr(cls, "__module__", "")
-        if reason := declare(cls, self.base, {"summary": summary_of(cls), **facts, "name": name, "target": target}):
+        try:
+            reason = declare(cls, self.base, {"summary": summary_of(cls), **facts, "name": name, "target": target})
+        except (Exception, SystemExit) as error:  # a class may do anything when it is looked at
+            reason = f"{type(error).__name__}: {error}"
+        if reason:
             self.refuse(str(name), reason, Origin(module.partition(".")[0], ""))
         else:
             self.add(name, cls, module)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from s2e.parts.data import DATASETS, NOISE, settings
+from s2e.parts.jobs import KINDS
 from s2e.parts.part import Part
 from s2e.parts.registry import PartRegistry
 from s2e.words.data import DataSpec
@@ -79,7 +80,7 @@ class FittedPart(MethodPart):
 
     def rules(self, job: JobSpec) -> list[Problem]:
         problems = super().rules(job)
-        if job.kind == "search":
+        if KINDS[job.kind].recommends:
             problems.append(Problem("train.method", self.name, "a method of networks, or kind compare or auto"))
         if self.transition != "none" and job.data.truth_is_known and not NOISE[job.data.noise.kind].has_matrix:
             problems.append(Problem("train.params.transition", self.transition, "none: the noise has no known matrix"))
@@ -111,7 +112,7 @@ class NetworkPart(Part):
         return self.load()(input_shape, n_classes, self, variant=variant, data_root=data_root)
 
     def rules(self, job: JobSpec) -> list[Problem]:
-        shape = DATASETS[job.data.name].shape_of(job.data)
+        shape = DATASETS[job.data.name].shape_in(job.data)
         return [*self.misfits(shape, job.train.network), *self.check(job)]
 
     @classmethod
@@ -162,7 +163,7 @@ def method(
     """Declare a method; ``rule`` is where its class is, ``package.module:Class``. ``per_dataset`` is inherited."""
 
     def declare(cls: type[M]) -> type[M]:
-        facts: dict[str, Any] = {"scheduled": scheduled, "needs": frozenset(needs)}
+        facts: dict[str, Any] = {"scheduled": scheduled, "needs": needs}
         METHODS.declare(cls, name, rule, facts if per_dataset is None else {**facts, "per_dataset": per_dataset})
         return cls
 

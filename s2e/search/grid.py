@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import qmc
 
 from s2e.search.cube import from_cube
 from s2e.search.distributions import Array, Dirichlet
@@ -59,6 +58,8 @@ def factorial_point(index: int, n_x: int) -> Array:
 
 def sobol_point(index: int, n_x: int) -> Array:
     """The point ``index`` of Sobol's sequence, the corner 0 left out: (X,)."""
+    from scipy.stats import qmc  # takes a second to import
+
     sequence = qmc.Sobol(n_x, scramble=False)
     sequence.fast_forward(index + 1)
     return np.asarray(sequence.random(1)[0])

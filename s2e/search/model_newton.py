@@ -82,9 +82,10 @@ class ModelNewton(Relaxation):
         round_effect: bool = True,
         start: str = "portfolio",
         tau: float | None = None,
+        estimate: float | None = None,
     ) -> None:
         super().__init__(space, seed, n_epochs)
-        self._start, self._tau = start, tau
+        self._start, self._tau, self._estimate = start, tau, estimate
         self._n_epochs = n_epochs
         self._free_every, self._replicate_every, self._round_effect = free_every, replicate_every, round_effect
         points = [space.vectors([Point(values) for values in one.points]) for one in earlier]
@@ -146,7 +147,7 @@ class ModelNewton(Relaxation):
     def _from_portfolio(self, state: SearchState, n_told: int, k: int) -> Point:
         """The point nearest to the next curve of the portfolio; a uniform draw once that has ended."""
         rng = np.random.default_rng([self._seed, state.round, k])
-        curves_ST = portfolio(self._n_epochs, self._tau)
+        curves_ST = portfolio(self._n_epochs, self._tau, self._estimate)
         if n_told + k >= len(curves_ST):
             return super().ask(state, k)
         return self._space.point(nearest(self._space, curves_ST[n_told + k], self._n_epochs, rng))

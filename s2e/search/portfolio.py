@@ -9,6 +9,8 @@ Shapes: S curves, T epochs, G segments, X coordinates of a point, P candidates.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from s2e.schedule import coteaching_keep_rate
@@ -20,6 +22,9 @@ TAUS = ((0.55, 1 / 6), (0.3, 1 / 6), (0.7, 1 / 3), (0.15, 1 / 6), (0.45, 1 / 3),
 """(tau, t_k / T) of the first trials, where no share of wrong labels is known: any prefix of them is spread."""
 MULTIPLES = ((1.2, 1 / 6), (1.0, 1 / 6), (1.4, 1 / 3), (0.7, 1 / 6), (1.2, 1 / 3), (1.0, 1 / 3))
 """The same in multiples of a known share."""
+ESTIMATED = ((1.2, 1 / 6), (1.0, 1 / 6))
+"""Multiples of an estimated share that come before the first four of TAUS: an estimate may be wrong, and then they are
+what saves the search."""
 TAU_MAX = 0.95
 N_UNIFORM, N_AROUND = 1_000, 200
 """Candidates of the first step towards a curve, and of each of the next."""
@@ -27,10 +32,18 @@ CONCENTRATIONS = (10.0, 30.0, 100.0, 300.0, 1000.0)
 """Of the density around the best candidate so far, step by step."""
 
 
-def portfolio(n_epochs: int, tau: float | None) -> Array:
-    """Curves for the first trials, around ``tau`` where it is known: (S, T)."""
-    shapes = TAUS if tau is None else [(min(TAU_MAX, factor * tau), share) for factor, share in MULTIPLES]
+def portfolio(n_epochs: int, tau: float | None, estimate: float | None = None) -> Array:
+    """Curves for the first trials, around ``tau`` where it is known, with an ``estimate`` of it among them: (S, T)."""
+    shapes = list(TAUS)
+    if tau is not None:
+        shapes = _multiples(MULTIPLES, tau)
+    elif estimate is not None:
+        shapes = [*_multiples(ESTIMATED, estimate), *TAUS][: len(TAUS)]
     return np.array([coteaching_keep_rate(n_epochs, one, max(1, round(share * n_epochs))) for one, share in shapes])
+
+
+def _multiples(shapes: Sequence[tuple[float, float]], tau: float) -> list[tuple[float, float]]:
+    return [(min(TAU_MAX, factor * tau), share) for factor, share in shapes]
 
 
 def nearest(space: Space, curve_T: Array, n_epochs: int, rng: np.random.Generator) -> Array:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
+from s2e.extras import needs
 from s2e.networks.base import Tensors
 from s2e.train.population import StackedTrials
 from s2e.words import DataError, EpochMetrics, read, to_json
@@ -38,6 +39,14 @@ class Checkpoint:
         """The checkpoint that :meth:`header` and the tensors were made from."""
         rows = json.loads(header["history"])
         return cls(int(header["n_epochs_done"]), tensors, tuple(read(EpochMetrics, row) for row in rows))
+
+
+def read_tensors(content: bytes) -> tuple[Tensors, dict[str, str]]:
+    """The tensors of a safetensors file, and the texts beside them."""
+    with needs("train"):
+        from safetensors.torch import load
+    n = int.from_bytes(content[:8], "little")
+    return load(content), json.loads(content[8 : 8 + n]).get("__metadata__", {})
 
 
 def take(trials: StackedTrials, k: int, n_epochs_done: int, history: Sequence[EpochMetrics]) -> Checkpoint:

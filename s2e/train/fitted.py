@@ -51,6 +51,8 @@ class FittedTrials:
         data = load_split(spec, data_root)
         data, rows = share_of(data, population.data_share, spec.split_seed)
         self.data, rows = revised_rows(spec, population.train, data, rows)
+        trusted = self.data.trusted
+        self.trusted_S = np.zeros(len(rows), dtype=bool) if trusted is None else trusted[rows].numpy()
         noise_seeds = [trial.noise_seed for trial in population.trials]
         self.seen: Seen = see(spec, self.data, rows, noise_seeds, data_root, torch.device("cpu"))
         statistics = DATASETS[spec.name].mean_std if spec.normalise == "channels" else None
@@ -79,7 +81,8 @@ class FittedTrials:
         seed = self.population.trials[k].init_seed
         with threadpool_limits(self.population.plan.threads), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a solver that stops early is what its step limit says
-            return self.rule.fit(self.learned[: len(label_S)], label_S, self.data.n_classes, self.T_CC, seed)
+            x_SF, trusted_S = self.learned[: len(label_S)], self.trusted_S[: len(label_S)]
+            return self.rule.fit(x_SF, label_S, self.data.n_classes, self.T_CC, seed, trusted_S)
 
     def predict(self, model: FittedModel, part: Part) -> NDArray[np.float64]:
         """P(class) [S, C] of a part's samples."""
@@ -179,7 +182,7 @@ def _validation_accuracy(trials: FittedTrials, k: int, predicted_V: NDArray[np.i
 
 
 def _memorised(predicted_S: NDArray[np.int64], label_S: NDArray[np.int64], trials: FittedTrials) -> dict[str, float]:
-    """What it makes of right and of wrong labels; a number of no sample is left out."""
+    """Shares of the predictions that fit right and wrong labels; a share of no sample is left out."""
     true_S = trials.data.train.labels.numpy()
     clean_S = label_S == true_S
     shares = {

@@ -181,7 +181,7 @@ def _begin(optimizer: torch.optim.Optimizer, parameter: torch.Tensor) -> None:
     if state:
         return
     zeros = torch.zeros_like(parameter, requires_grad=False)
-    if isinstance(optimizer, torch.optim.Adam):
+    if "betas" in optimizer.defaults:
         state |= {"step": torch.zeros((), dtype=torch.float32), "exp_avg": zeros, "exp_avg_sq": zeros.clone()}
     else:
         state["momentum_buffer"] = zeros if optimizer.param_groups[0]["momentum"] else None

@@ -9,12 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from s2e.artifacts import checkpoint_path, resolve, save_model, save_noise, write_atomic
+from s2e.artifacts import checkpoint_path, save_model, save_noise
 from s2e.data.record import noise_record
 from s2e.extras import needs
+from s2e.files import files_below
 from s2e.labels.given import keep_labels
 from s2e.labels.kept import margins_path, save
-from s2e.train.checkpoint import Checkpoint
+from s2e.train.checkpoint import Checkpoint, read_tensors
 from s2e.train.trial import PopulationEnd, PopulationEpoch, train_population
 from s2e.train.unfinished import Unfinished
 from s2e.words import Population, TrialResult, TrialSpec, replace
@@ -171,21 +172,17 @@ class BelowRoot:
         return Unfinished(self._root, self._job_id, population, self._every_s)
 
     def checkpoint(self, m: int, k: int) -> Checkpoint | None:
-        path = resolve(self._root, checkpoint_path(self._job_id, m, k))
-        if not path.exists():
+        files, path = files_below(self._root), checkpoint_path(self._job_id, m, k)
+        if files.look(path) is None:
             return None
-        with needs("train"):
-            from safetensors import safe_open
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return Checkpoint.from_file(tensors, file.metadata())
+        return Checkpoint.from_file(*read_tensors(files.read(path)))
 
     def keep_checkpoint(self, trial: TrialSpec, checkpoint: Checkpoint) -> None:
         with needs("train"):
             from safetensors.torch import save
         tensors = {name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()}
-        path = resolve(self._root, checkpoint_path(self._job_id, trial.round, trial.k))
-        write_atomic(path, save(tensors, checkpoint.header()))
+        path = checkpoint_path(self._job_id, trial.round, trial.k)
+        files_below(self._root).write(path, save(tensors, checkpoint.header()))
 
     def keep_models(self, population: Population, end: PopulationEnd) -> tuple[TrialResult, ...]:
         trials, kept = {trial.k: trial for trial in population.trials}, []

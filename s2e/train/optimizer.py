@@ -5,21 +5,44 @@ Both optimisers work element by element, so a stacked weight moves exactly as it
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 
 from s2e.words import TrainSpec
 
+Class = TypeVar("Class", bound=type[torch.optim.Optimizer])
+
+
+def _eager(optimizer: Class) -> Class:
+    """Take off what marks an optimiser for torch.compile, which nothing here uses: at the first call the marks import
+    torch._dynamo, two seconds of CPU in every process that trains. What they wrap is torch's own code, as it is."""
+    for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict"):
+        setattr(optimizer, name, inspect.unwrap(getattr(optimizer, name)))
+    optimizer.step = torch.no_grad()(inspect.unwrap(optimizer.step))  # type: ignore[method-assign]
+    return optimizer
+
+
+@_eager
+class SGD(torch.optim.SGD):
+    """torch's, element by element."""
+
+
+@_eager
+class Adam(torch.optim.Adam):
+    """torch's, element by element."""
+
 
 def make_optimizer(parameters: Sequence[torch.Tensor], train: TrainSpec) -> torch.optim.Optimizer:
     """Adam or SGD without history; step size and betas are set by :func:`set_epoch`."""
     if train.optimizer == "sgd":
-        return torch.optim.SGD(
+        return SGD(
             parameters, lr=train.learning_rate, momentum=train.momentum, weight_decay=train.weight_decay, fused=True
         )
-    return torch.optim.Adam(parameters, lr=train.learning_rate, weight_decay=train.weight_decay, fused=True)
+    return Adam(parameters, lr=train.learning_rate, weight_decay=train.weight_decay, fused=True)
 
 
 def set_epoch(optimizer: torch.optim.Optimizer, train: TrainSpec, t: int) -> None:

@@ -1,4 +1,4 @@
-"""What is told of a population while it trains, and at its end."""
+"""Messages about a population while it trains, and at its end."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class NetworkShape:
     max_value: int
     n_classes: int
     inputs: Inputs = Inputs()
-    """What turns new rows into such samples."""
+    """Turns new rows into such samples."""
 
 
 @dataclass(frozen=True)
@@ -45,4 +45,4 @@ class PopulationEnd:
     network: NetworkShape
     """With the network's name, enough to build it."""
     margins: tuple[TrialMargins | None, ...] = ()
-    """What trial i says of labels that somebody gave; empty where the truth is known, or trainings are parts."""
+    """Margins of trial i on the given labels; empty where the truth is known, or trainings are parts."""

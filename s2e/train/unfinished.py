@@ -13,9 +13,12 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from s2e.artifacts import resolve, unfinished_path, write_atomic
+from torch import Tensor
+
+from s2e.artifacts import unfinished_path
 from s2e.extras import needs
-from s2e.train.checkpoint import Checkpoint
+from s2e.files import files_below
+from s2e.train.checkpoint import Checkpoint, read_tensors
 from s2e.train.trial import PopulationEpoch
 from s2e.words import Population, replace, to_json
 
@@ -31,7 +34,7 @@ class Unfinished:
     def __init__(self, root: str | Path, job_id: str, population: Population, every_s: float) -> None:
         text = json.dumps(to_json(population), sort_keys=True)
         name = hashlib.sha256(text.encode()).hexdigest()[:24]
-        self._path = resolve(root, unfinished_path(job_id, population.trials[0].round, name))
+        self._files, self._path = files_below(root), unfinished_path(job_id, population.trials[0].round, name)
         self._population, self._every_s = population, every_s
         self._next_s = time.monotonic() + every_s
         self.first = 0
@@ -39,10 +42,8 @@ class Unfinished:
 
     def load(self) -> list[Checkpoint] | None:
         """The checkpoints at which it stopped; None if there is no file, or none that can be read."""
-        if not self._path.exists():
-            return None
         try:
-            return self._read()
+            return None if self._files.look(self._path) is None else self._read()
         except Exception:  # a file that cannot be read costs the epochs in it and nothing else
             log.exception("cannot go on from %s", self._path)
             return None
@@ -78,19 +79,16 @@ class Unfinished:
 
     def remove(self) -> None:
         """The population is trained."""
-        self._path.unlink(missing_ok=True)
+        self._files.delete(self._path)
 
     def _read(self) -> list[Checkpoint]:
-        with needs("train"):
-            from safetensors import safe_open
-        with safe_open(self._path, framework="pt") as file:
-            header = file.metadata()
-            tensors: list[dict[str, object]] = [{} for _ in self._population.trials]
-            for name in file.keys():  # noqa: SIM118
-                i, _, rest = name.partition("/")
-                tensors[int(i)][rest] = file.get_tensor(name)
+        stored, header = read_tensors(self._files.read(self._path))
+        tensors: list[dict[str, Tensor]] = [{} for _ in self._population.trials]
+        for name, tensor in stored.items():
+            i, _, rest = name.partition("/")
+            tensors[int(i)][rest] = tensor
         self.first = int(header["first"])
-        return [Checkpoint.from_file(of_trial, json.loads(header[str(i)])) for i, of_trial in enumerate(tensors)]  # type: ignore[arg-type]
+        return [Checkpoint.from_file(of_trial, json.loads(header[str(i)])) for i, of_trial in enumerate(tensors)]
 
     def _write(self, checkpoints: Sequence[Checkpoint]) -> None:
         with needs("train"):
@@ -101,4 +99,4 @@ class Unfinished:
             for name, tensor in checkpoint.tensors.items()
         }
         header = {str(i): json.dumps(checkpoint.header()) for i, checkpoint in enumerate(checkpoints)}
-        write_atomic(self._path, save(tensors, header | {"first": str(self.first)}))
+        self._files.write(self._path, save(tensors, header | {"first": str(self.first)}))

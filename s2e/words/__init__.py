@@ -33,7 +33,7 @@ from s2e.words.errors import (
 from s2e.words.estimate import Estimate
 from s2e.words.fidelity import FULL, Fidelity, of_highest_fidelity
 from s2e.words.fields import field_lines, json_schema, param, parse, to_json
-from s2e.words.job import SPEC_VERSION, BudgetSpec, JobSpec, PlanSpec
+from s2e.words.job import SPEC_VERSION, BudgetSpec, JobSpec, PlanChoice, PlanSpec
 from s2e.words.numbers import Number, number, numbers_of, value_at
 from s2e.words.reading import read
 from s2e.words.results import (
@@ -52,7 +52,7 @@ from s2e.words.results import (
 from s2e.words.search import ReportSpec, SearchSpec
 from s2e.words.seeds import derive_seed
 from s2e.words.train import TrainSpec
-from s2e.words.trial import Observation, Point, Population, Round, RoundRecord, SearchState, TrialSpec
+from s2e.words.trial import Observation, PlanWanted, Point, Population, Round, RoundRecord, SearchState, TrialSpec
 
 __all__ = [
     "FULL", "MAX_CLASSES", "MOST_ENTRIES", "MOST_LABEL", "MOST_TRIALS", "SPEC_VERSION",
@@ -60,7 +60,8 @@ __all__ = [
     "CompareReport", "CompareRow", "CompareSpec", "Compared", "CsvSpec", "DataError", "DataSpec", "EarlierTrials",
     "EntrySpec", "EpochMetrics", "EpochNumbers", "Estimate", "EstimatedNoise", "Fidelity", "FinalAccuracies",
     "FinalAccuracy", "JobSpec",
-    "MissingExtraError", "NoiseSpec", "Number", "Observation", "PlanSpec", "Point", "Population", "Problem", "Report",
+    "MissingExtraError", "NoiseSpec", "Number", "Observation", "PlanChoice", "PlanSpec",
+    "PlanWanted", "Point", "Population", "Problem", "Report",
     "ReportRow", "ReportSpec", "Round", "RoundRecord", "S2EError", "ScheduleSpec", "SearchError", "SearchSpec",
     "SearchState", "SpecError", "TrainSpec", "TrialError", "TrialNumbers", "TrialResult", "TrialSpec",
     "TrustedRows", "TrustedSpec", "UnreadableError", "derive_seed", "field_lines", "json_schema", "number",

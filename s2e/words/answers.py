@@ -5,6 +5,7 @@ A request has no shape here: the door (:func:`s2e.door.parse_job`) and :mod:`s2e
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -52,7 +53,7 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One search, or one comparison: ``spec.kind``."""
+    """One job of any kind: ``spec.kind``."""
 
     id: str
     name: str
@@ -60,6 +61,9 @@ class Job:
     reason: str
     title: str = param(doc="what it does, in a line")
     spec: dict[str, Any] = param(doc="as it was stored at submission")
+    recommends: bool = param(False, doc="whether it searches schedules, and ends with a recommended one")
+    report_kind: str = param("", doc="kind of its report: search or compare; empty where this release cannot tell")
+    trains: str = param("", doc="its method, or how many are compared; empty where this release cannot tell")
     spec_version: int = param(doc="version of the shape of spec")
     unreadable: str = param(doc="why this release cannot read spec; empty when it can")
     created_at: datetime
@@ -288,6 +292,12 @@ class SearchReport(StoredReport, Report):
 @dataclass(frozen=True)
 class ComparisonReport(StoredReport, CompareReport):
     """The report of a comparison."""
+
+
+REPORTS: Mapping[str, type[SearchReport] | type[ComparisonReport]] = {
+    shape.kind: shape for shape in (SearchReport, ComparisonReport)
+}
+"""The shape of a report by its ``kind``; releases before there was a second wrote none, and searched."""
 
 
 # --- labels -----------------------------------------------------------------------------------------------------------

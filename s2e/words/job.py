@@ -14,6 +14,22 @@ SPEC_VERSION = 2
 
 
 @dataclass(frozen=True)
+class PlanChoice:
+    """How the plan of a job came to be that was left to the machine that trains it."""
+
+    place: str = param("", max_length=255, doc="host that was measured")
+    n_workers: int = param(1, ge=1, doc="populations that train at once")
+    job_s: float = param(0.0, ge=0, doc="expected seconds of the job's trainings")
+    own_job_s: float | None = param(None, ge=0, doc="the same as the job asked for it; null: it does not train there")
+    fallbacks: tuple[str, ...] = param((), max_length=50, doc="what the plan does without, each with the reason")
+
+    @property
+    def gain(self) -> float | None:
+        """How many times as fast as the plan that the job asked for."""
+        return None if self.own_job_s is None or not self.job_s else self.own_job_s / self.job_s
+
+
+@dataclass(frozen=True)
 class PlanSpec:
     """Everything about execution that can change a number; stored with the job."""
 
@@ -46,6 +62,12 @@ class PlanSpec:
         doc="search trials: the same for test accuracy, which no search sees; 0: only in the epochs that the objective "
         "averages. Re-trainings and comparisons measure both in every epoch",
     )
+    auto: bool = param(
+        False,
+        doc="choose population, dtype and step by what the machine that trains is measured to do fastest, once, before "
+        "the first round. What was chosen is stored here and stays: numbers then depend on which machine was asked",
+    )
+    chosen: PlanChoice | None = param(None, doc="what was measured, where auto asks for it; leave it out")
 
 
 @dataclass(frozen=True)

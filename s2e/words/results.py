@@ -1,6 +1,6 @@
 """Measurements and reports: EpochMetrics -> TrialResult -> Report or CompareReport.
 
-Fields made with :func:`number` are the one table of numbers: whoever stores, sends or shows them reads it from here.
+Fields made with :func:`number` are the one table of numbers: code that saves, sends or shows them reads it from here.
 """
 
 from __future__ import annotations

@@ -78,6 +78,11 @@ class ReportSpec:
         doc="eq. (1) as printed, or the official program's ramp, which reaches 1 - tau one epoch earlier",
     )
     tau: float | None = param(None, ge=0, lt=1, doc="tau of the default Co-teaching schedule; null: the noise rate")
+    trusted: bool | None = param(
+        None,
+        doc="of given labels: the comparison has rows of methods that know which rows are trusted (data.trusted), and "
+        "all trusted rows train in it, those that ranked schedules too; null: where some are",
+    )
     rules: int = param(
         2,
         ge=1,

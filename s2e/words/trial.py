@@ -8,7 +8,7 @@ from typing import Any
 from s2e.words.data import DataSpec
 from s2e.words.fidelity import FULL, Fidelity
 from s2e.words.fields import param
-from s2e.words.job import PlanSpec
+from s2e.words.job import JobSpec, PlanSpec
 from s2e.words.results import TrialResult
 from s2e.words.train import TrainSpec
 
@@ -79,6 +79,14 @@ class Round:
 
 
 @dataclass(frozen=True)
+class PlanWanted:
+    """The plan of this job is to be chosen, for so many machines like the one that is asked."""
+
+    job: JobSpec
+    n_machines: int = 1
+
+
+@dataclass(frozen=True)
 class Population:
     """Trials trained as one stacked program, with all that their training depends on."""
 
@@ -93,6 +101,8 @@ class Population:
     """The same for test accuracy; 0: none outside of the tail."""
     noise_seed: int | None = None
     """Of a check: estimate the noise of given labels from this seed first."""
+    choose: PlanWanted | None = None
+    """Of a check: choose the job's plan first."""
 
     def is_measured(self, t: int, every: int) -> bool:
         """True if an accuracy that is due ``every`` so many epochs is measured in epoch t; in the tail it always is."""

@@ -7,13 +7,13 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from s2e.artifacts import delete_files
 from s2e.door import parse_job
+from s2e.files import shown
 from s2e.jobs import loop
 from s2e.jobs.trials import make_space
 from s2e.parts import KINDS
@@ -24,7 +24,8 @@ from s2e.words.asks import ChangeIn
 from service.api.admission import admit
 from service.api.lookup import StoredJobs
 from service.api.registered import gone, with_registered
-from service.api.stored import if_known, spec_of
+from service.api.stored import if_known, kind_of, recommends, spec_of
+from service.errors import Unavailable
 from service.settings import Settings
 from service.store import deletion, queries, quotas, repository
 from service.store.engine import Database
@@ -41,7 +42,7 @@ def submit(
 
     Raises SpecError, Conflict, OverQuota.
     """
-    spec = parse_job(with_registered(session, body), StoredJobs(session, settings.artifact_root))
+    spec = parse_job(with_registered(session, body), StoredJobs(session, settings.artifacts))
     admit(spec, settings)
     # What was asked, and not what the jobs it starts from have become; the report of a search does not change.
     asked = replace(spec, search=replace(spec.search, earlier=())) if spec.search.warm_start else spec
@@ -82,12 +83,15 @@ def retry(session: Session, job_id: str) -> JobAnswer:
     return get(session, job_id)
 
 
-def delete(database: Database, artifact_root: Path, job_id: str, record: Callable[[Session], None]) -> None:
+def delete(database: Database, artifact_root: str, job_id: str, record: Callable[[Session], None]) -> None:
     """Delete an ended job, its files first: while they are there, so is the job. ``record`` is called in the last
-    transaction. Raises NotFound, Conflict."""
+    transaction. Raises NotFound, Conflict, Unavailable."""
     with database.write() as session:
         deletion.check_deletable(session, job_id)
-    delete_files(artifact_root, job_id)
+    try:
+        delete_files(artifact_root, job_id)
+    except OSError as error:
+        raise Unavailable(f"the files of the job cannot be deleted: {shown(str(error))[:400]}") from error
     ended = False
     while not ended:
         with database.write() as session:
@@ -116,7 +120,7 @@ def jobs_out(session: Session, jobs: Sequence[Job], wants: Callable[..., bool] =
 
 
 def _job_out(job: Job, rounds_done: int, running_epochs: int, now: datetime) -> JobAnswer:
-    spec, unreadable = spec_of(job)
+    (spec, unreadable), kind = spec_of(job), kind_of(job)
     return JobAnswer(
         id=job.id,
         name=job.name,
@@ -124,6 +128,9 @@ def _job_out(job: Job, rounds_done: int, running_epochs: int, now: datetime) -> 
         reason=job.reason,
         title=(if_known(_title, spec) if spec is not None else None) or "",
         spec=job.spec,
+        recommends=recommends(job),
+        report_kind="" if kind is None else kind.report.kind,
+        trains=(if_known(_trains, spec) if spec is not None else None) or "",
         spec_version=job.spec_version,
         unreadable=unreadable,
         created_at=job.created_at,
@@ -144,6 +151,10 @@ def estimate_of(job: Job) -> Estimate | None:
 
 def _title(spec: JobSpec) -> str:
     return KINDS[spec.kind].title(spec)
+
+
+def _trains(spec: JobSpec) -> str:
+    return KINDS[spec.kind].trains(spec)
 
 
 def _progress(job: Job, spec: JobSpec | None, rounds_done: int, running_epochs: int, now: datetime) -> Progress:

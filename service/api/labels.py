@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import Query, Response
@@ -57,17 +56,17 @@ class Asked:
         return places
 
 
-def audit_of(session: Session, artifact_root: Path, job: Job, score: str | None) -> JobAudit:
+def audit_of(session: Session, artifact_root: str, job: Job, score: str | None) -> JobAudit:
     """The audit of a job. Raises NoLabels."""
     try:
         noise_rate = noise_rate_of(rounds.load_spec(session, job.id))
-        return _audit(artifact_root, job.id, noise_rate, tuple(queries.models(session, job.id)), score)
+        return _audit(artifact_root, job.id, noise_rate, tuple(queries.trainings(session, job.id)), score)
     except (DataError, UnreadableError) as error:
         raise NoLabels(job.id, error) from error
 
 
 @lru_cache(maxsize=4)
-def _audit(root: Path, job_id: str, noise_rate: float, models: tuple[str, ...], score: str | None) -> JobAudit:
+def _audit(root: str, job_id: str, noise_rate: float, models: tuple[str, ...], score: str | None) -> JobAudit:
     """Files of trainings that have ended do not change."""
     return audit_of_files(root, job_id, noise_rate, models, score)
 

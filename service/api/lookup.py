@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from sqlalchemy.orm import Session
 
@@ -17,7 +15,7 @@ from service.store import queries, rounds
 class StoredJobs:
     """The jobs in the database, as :class:`s2e.parts.Lookup` asks for them."""
 
-    def __init__(self, session: Session, artifact_root: Path) -> None:
+    def __init__(self, session: Session, artifact_root: str) -> None:
         self._session, self._artifact_root = session, artifact_root
 
     def report_of(self, job_id: str) -> Recommended | None:

@@ -1,6 +1,6 @@
 """HTTP as uvicorn speaks it, with an end to patience: headers that are too large or too slow are answered and cut off.
 
-What is refused here never reaches the application, so the problem document is written by hand.
+Requests refused here never reach the application, so the problem document is written by hand.
 """
 
 from __future__ import annotations

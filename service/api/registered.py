@@ -150,8 +150,8 @@ def summary(row: DatasetRow) -> str:
 
 
 def with_registered(session: Session, body: Any) -> Any:
-    """A job's JSON with the data set it names in data.registered, and with what was proposed for it where the job does
-    not say otherwise. Raises SpecError for a name nobody registered, and for settings that come with the set."""
+    """A job's JSON with the data set it names in data.registered, and with the proposed settings where the job has none
+    of its own. Raises SpecError for a name that is not registered, and for settings that come with the set."""
     data = body.get("data") if isinstance(body, Mapping) else None
     name = data.get("registered") if isinstance(data, Mapping) else None
     if not isinstance(data, Mapping) or not isinstance(name, str) or "fingerprint" in data:

@@ -1,6 +1,6 @@
-"""Stored jobs as this release can still read them; their spec another release may have written.
+"""Stored jobs as this release can still read them, even if another release wrote their spec.
 
-A spec that cannot be read is shown as it is; a name in it that is gone costs what depends on it, and nothing else.
+A spec that cannot be read is shown as it is; a name that no longer exists costs only the answers that depend on it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from s2e.door import read_job
-from s2e.parts import KINDS
+from s2e.parts import KINDS, JobKind
 from s2e.words import JobSpec, S2EError, UnreadableError
 from service.store.models import Job
 
@@ -27,10 +27,16 @@ def spec_of(job: Job) -> tuple[JobSpec | None, str]:
         return None, str(error)
 
 
-def recommends(job: Job) -> bool:
-    """True if the job is of a kind that ends with a recommended schedule."""
+def kind_of(job: Job) -> JobKind | None:
+    """The kind of a job; None for one that another release has."""
     kind = job.spec.get("kind", "search")
-    return kind not in KINDS or KINDS[kind].recommends
+    return KINDS.get(kind)
+
+
+def recommends(job: Job) -> bool:
+    """True if the job is of a kind that ends with a recommended schedule, or of one that might."""
+    kind = kind_of(job)
+    return kind is None or kind.recommends
 
 
 def if_known(compute: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:

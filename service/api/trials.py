@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any
 
+from fastapi import Request, Response
 from sqlalchemy.orm import Session
 
-from s2e.artifacts import ArtifactError, resolve
+from s2e.artifacts import description_path
+from s2e.files import ArtifactError
 from s2e.words import EpochMetrics, FinalAccuracies, numbers_of, read
 from s2e.words.answers import JobTrial, Numbers, TrialAttempt, TrialDetail, TrialEpochs
-from service.api.formats import JSON
+from service.api import kept
+from service.api.formats import JSON, MEDIA_TYPES
 from service.api.series import thin
-from service.errors import NotFound
+from service.errors import NotFound, Unavailable
 from service.store import queries
 from service.store.models import EPOCH_NUMBERS, Epoch, Trial
 
@@ -71,19 +74,18 @@ def table(epochs: TrialEpochs) -> tuple[list[str], Iterable[Sequence[Any]]]:
     return ["epoch", *columns], zip(epochs.epochs, *columns.values(), strict=True)
 
 
-def model_file(root: Path, trial: Trial, wanted: str) -> Path:
-    """The file with a trial's networks, or the one beside it that describes them. Raises NotFound."""
+def model_answer(request: Request, root: str, trial: Trial, wanted: str) -> Response:
+    """The file with a trial's networks, or the one beside it that describes them. Raises NotFound, Unavailable."""
     if trial.model is None:
         raise NotFound("model of trial", trial.id)
-    missing = NotFound("model file below the artifact root", trial.model)
+    path = description_path(trial.model) if wanted == JSON else trial.model
+    name = f"trial-{trial.id}{PurePosixPath(path).suffix}"
     try:
-        path = resolve(root, trial.model)
-    except ArtifactError as error:
-        raise missing from error
-    path = path.with_suffix(".json") if wanted == JSON else path
-    if not path.is_file():
-        raise missing
-    return path
+        return kept.answer(request, root, path, MEDIA_TYPES[wanted], name)
+    except (ArtifactError, FileNotFoundError) as error:
+        raise NotFound("model file below the artifact root", trial.model) from error
+    except OSError as error:
+        raise Unavailable(f"the artifact store does not answer: {type(error).__name__}") from error
 
 
 def _network_series(rows: Sequence[Epoch]) -> tuple[dict[str, Numbers], ...]:

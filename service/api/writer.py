@@ -1,7 +1,7 @@
 """The one writer of an api process for asks and reports of external trainers: those that wait are committed together.
 
-While one batch is written, the next one gathers. So the cost of a transaction is shared the more, the busier the
-service is, and nobody waits for a lock that another request of the same process holds.
+While one batch is written, the next one gathers. So the busier the service is, the more orders share the cost of a
+transaction, and no order waits for a lock that another request of the same process holds.
 """
 
 from __future__ import annotations

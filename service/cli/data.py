@@ -32,8 +32,8 @@ def estimate(
 ) -> None:
     """Estimate how wrong the labels of a job are: its network trains without each part of the data, and predicts it.
 
-    Prints the noise rate to use as tau, which classes are confused, and what speaks against the estimate. No clean
-    label is looked at. Ends with an error where the noise cannot be told from classes that are hard to tell apart.
+    Prints the noise rate to use as tau, the classes that are confused, and alarms. It looks at no clean label, and ends
+    with an error where the noise cannot be told from classes that are hard to tell apart.
     """
     from s2e.local import spec_of
     from s2e.words import to_json

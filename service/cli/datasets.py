@@ -44,7 +44,7 @@ def add(
     url: Url = DEFAULT_URL,
     key: Key = None,
 ) -> None:
-    """Check data, fingerprint them, and keep them by name; prints what was seen and what is proposed.
+    """Check data, fingerprint them and register them by name; prints a preview and the proposed settings.
 
     Example: s2e data add flowers ~/flowers --kind images --set size=64
     """
@@ -67,7 +67,7 @@ def show(
     url: Url = DEFAULT_URL,
     key: Key = None,
 ) -> None:
-    """Show a registered data set: classes, counts, shape, duplicates, missing cells, and what is proposed for it."""
+    """Show a registered data set: classes, counts, shape, duplicates, missing cells, and the proposed settings."""
     with S2EClient(url, key) as client:
         _print(client.dataset(name), as_json)
 

@@ -60,7 +60,7 @@ def send_test(webhook_id: HookId, url: Url = DEFAULT_URL, key: Key = None) -> No
 
 @app.command("log")
 def log(webhook_id: HookId, url: Url = DEFAULT_URL, key: Key = None) -> None:
-    """Print the newest messages to a webhook, and what came of them."""
+    """Print the newest messages to a webhook, and their outcomes."""
     with S2EClient(url, key) as client:
         for one in client.deliveries(webhook_id):
             what = one.job_id or "test"

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from s2e.client.http import S2EClient
-    from s2e.words.answers import Job
 
 _PANEL = "Jobs"
 
@@ -99,7 +98,7 @@ def show(job_id: JobId, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Ke
     """Show a job: its state, its progress, and the schedule recommended so far."""
     with service_at(url, key) as client:
         job = client.job(job_id)
-        schedule = client.schedule(job_id) if _recommends(job) else None
+        schedule = client.schedule(job_id) if job.recommends else None
     if as_json:
         print_json(job)
         return
@@ -114,14 +113,6 @@ def show(job_id: JobId, as_json: AsJson = False, url: Url = DEFAULT_URL, key: Ke
     )
     console.print(f"\n{title}{', provisional' if schedule.provisional else ''}")
     terminal.print_plot(console, schedule.keep_rate)
-
-
-def _recommends(job: Job) -> bool:
-    """True if the job ends with a schedule; False for a kind that only another release knows."""
-    from s2e.parts import KINDS
-
-    kind = str(job.spec.get("kind"))
-    return kind in KINDS and KINDS[kind].recommends
 
 
 def watch(job_id: JobId, url: Url = DEFAULT_URL, key: Key = None) -> None:
@@ -161,7 +152,7 @@ def report(
     url: Url = DEFAULT_URL,
     key: Key = None,
 ) -> None:
-    """Print what a job ended with: the recommended R(t) and the comparison on the same seeds. --save fetches files."""
+    """Print the report of a job: the recommended R(t) and the comparison on the same seeds. --save fetches files."""
     with service_at(url, key) as client:
         if as_json:
             print_json(client.any_report(job_id))
@@ -193,13 +184,13 @@ def model(
 
 
 def cancel(job_id: JobId, url: Url = DEFAULT_URL, key: Key = None) -> None:
-    """End a job. What it has found stays."""
+    """End a job. Its results so far are kept."""
     with service_at(url, key) as client:
         typer.echo(client.cancel(job_id).state)
 
 
 def pause(job_id: JobId, url: Url = DEFAULT_URL, key: Key = None) -> None:
-    """Start nothing more of a job; what trains stops at its next epoch, and goes on from there when it is resumed."""
+    """Pause a job: its trainings stop at their next epoch, and go on from there when it is resumed."""
     with service_at(url, key) as client:
         typer.echo(client.pause(job_id).state)
 
@@ -211,7 +202,7 @@ def resume(job_id: JobId, url: Url = DEFAULT_URL, key: Key = None) -> None:
 
 
 def retry(job_id: JobId, url: Url = DEFAULT_URL, key: Key = None) -> None:
-    """Try a failed job again. What ended well is kept; only what failed is trained."""
+    """Try a failed job again. Trials that succeeded are kept; only the others are trained."""
     with service_at(url, key) as client:
         typer.echo(client.retry(job_id).state)
 

@@ -74,7 +74,7 @@ def plan(
 
 
 def _print(measured: Calibration) -> None:
-    """What was measured, line by line."""
+    """Print the measurements, line by line."""
     from rich.table import Table
 
     console, table = out(), Table("trials together", "arithmetic", "step", "ms a trial-epoch", "memory", box=None)

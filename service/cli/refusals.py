@@ -1,4 +1,4 @@
-"""What a command line says, and ends with, when a command is refused or fails for a reason that has a name."""
+"""Messages and exit codes of a command line that is refused, or fails for a named reason."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from s2e.client.http import S2EClient
 from s2e.words import to_json
-from s2e.words.answers import SearchReport
 from service.cli.reports import models_of
 
 
@@ -17,7 +16,7 @@ def save_report(client: S2EClient, job_id: str, folder: Path) -> list[tuple[str,
     folder.mkdir(parents=True, exist_ok=True)
     saved = [("the report", folder / "report.json")]
     saved[0][1].write_text(json.dumps(to_json(report), indent=1), encoding="utf-8")
-    if isinstance(report, SearchReport):
+    if client.job(job_id).recommends:
         schedule, table = folder / "schedule.json", folder / "schedule.csv"
         schedule.write_text(json.dumps(to_json(client.schedule(job_id)), indent=1), encoding="utf-8")
         client.save_table(f"/jobs/{job_id}/schedule", table)

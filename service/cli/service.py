@@ -138,7 +138,7 @@ def migrate() -> None:
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Look for what keeps the service from working here: packages, key, disks, data, database, dispatcher, api.
+    """Check everything that may stop the service from working: packages, key, disks, data, database, dispatcher, api.
 
     Changes nothing. Exit code 1 if something is wrong.
     """

@@ -127,6 +127,8 @@ def show_job(console: Console, job: Job) -> None:
         console.print(f"  this release cannot read what was asked for: {job.unreadable}", markup=False)
     else:
         console.print(f"  job     {job.title}", markup=False)
+    for line in plan_lines(job.spec):
+        console.print(line, markup=False)
     console.print(f"  state   {job.state}{': ' + job.reason if job.reason else ''}", markup=False)
     if job.data_gone:
         console.print(f"  data    {job.data_gone}", markup=False)
@@ -135,6 +137,20 @@ def show_job(console: Console, job: Job) -> None:
     console.print(f"  trials  {done.trials_done} of {most}{done.trials_total}")
     console.print(f"  epochs  {done.epochs_done} of {most}{done.epochs_total}" + _left(done.eta_s))
     console.print(f"  created {job.created_at:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def plan_lines(spec: Mapping[str, Any]) -> list[str]:
+    """The plan of a job that leaves it to its machine, and what it does without; of other jobs nothing."""
+    plan = spec.get("plan") or {}
+    if not plan.get("auto"):
+        return []
+    chosen = plan.get("chosen")
+    if chosen is None:
+        return ["  plan    to be measured before the first round"]
+    asked, took = chosen["own_job_s"], chosen["job_s"]
+    gain = f", {asked / took:.1f} times as fast as asked for" if asked and took else ""
+    words = f"{plan['population']} trials together, {plan['dtype']}, {plan['step']} step; measured on {chosen['place']}"
+    return [f"  plan    {words}{gain}", *(f"          without {reason}" for reason in chosen["fallbacks"])]
 
 
 def _left(eta_s: float | None) -> str:

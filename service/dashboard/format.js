@@ -94,11 +94,10 @@ export function trialName(trial) {
 }
 
 /** Data, noise, method and network of a job in one line. */
-export function specLine({ spec, unreadable }) {
+export function specLine({ spec, trains, unreadable }) {
   if (unreadable) return "stored by another release";
   const { data, train } = spec;
-  const method = spec.kind !== "search" ? `${spec.compare.entries.length} ${spec.kind === "auto" ? "candidates" : "entries compared"}` : train.method;
-  return `${data.name}, ${noiseWords(data)}, ${method}, ${train.network}`;
+  return `${data.name}, ${noiseWords(data)}, ${trains}, ${train.network}`;
 }
 
 /** Words that begin a line. */

@@ -49,7 +49,7 @@ export class HeadPanel {
     byId("reason").hidden = !reason;
     setText(byId("reason"), reason);
     this.renderProgress(job);
-    if (!byId("spec").firstChild) byId("spec").append(...(job.unreadable ? asStored(job) : specification(job.spec)));
+    if (!byId("spec").firstChild) byId("spec").append(...(job.unreadable ? asStored(job) : specification(job)));
   }
 
   renderProgress({ state, progress, started_at, finished_at }) {
@@ -65,9 +65,9 @@ export class HeadPanel {
   }
 }
 
-function specification(spec) {
+function specification({ spec, recommends }) {
   const top = group("Job", { kind: spec.kind, seed: spec.seed });
-  const parts = Object.entries(PARTS).filter(([part]) => spec.kind === "search" || part !== "search");
+  const parts = Object.entries(PARTS).filter(([part]) => recommends || part !== "search");
   return [top, ...parts.map(([part, title]) => group(title, spec[part])), ...(spec.compare ?? { entries: [] }).entries.map(entryGroup)];
 }
 

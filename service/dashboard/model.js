@@ -37,7 +37,7 @@ export class JobModel {
   }
 
   get isCompare() {
-    return this.job !== null && this.job.spec.kind !== "search";
+    return this.job !== null && this.job.report_kind !== "search";
   }
 
   /** Training settings of a trial's own, in words; those of a comparison go without saying: they are its entry's. */

@@ -6,7 +6,7 @@ import { head, labelWords, numberWords } from "./format.js";
 const STEP = 30;
 const heads = (numbers) => [["Round", "num"], ["k", "num"], ["Schedule", ""], ["State", ""], ["Attempt", "num"],
   ...numbers.map((number) => [head(number), "num"]), ["Reason", ""]];
-const RETRAINED = ["searched", "default", "tuned", "all"];
+const RETRAINED = ["searched", "default", "tuned", "all", "alone", "together", "anchored", "gold"];
 const FILTERS = {
   everything: ["all trials", () => true],
   search: ["search", (trial) => trial.label === "search"],

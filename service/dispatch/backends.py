@@ -19,7 +19,7 @@ def make_backend(settings: Settings, gone: Callable[[str], None] | None = None) 
     if settings.backend == "inline":
         from workers.inline import InlineBackend
 
-        return InlineBackend(settings.artifact_root, settings.data_root)
+        return InlineBackend(settings.artifacts, settings.data_root)
     from workers.recorded import RecordedTable
     from workers.simulated import SimulatedBackend
 
@@ -35,7 +35,7 @@ def _on_ray(settings: Settings, gone: Callable[[str], None] | None) -> TrialBack
     if address is not None and address.startswith(FILE):
         address = address_in(Path(address.removeprefix(FILE)))
     return RayBackend(
-        settings.artifact_root,
+        settings.artifacts,
         settings.data_root,
         address=address,
         num_cpus=settings.ray_num_cpus,

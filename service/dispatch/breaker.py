@@ -1,8 +1,8 @@
 """Back-off and circuit breakers: a population that failed at one place is tried again, at another if there is one.
 
 A job whose populations are lost one after the other waits longer and longer between two tries; a place that loses
-three in a row gets none for a while. One population that ends well closes both circuits. Nothing of this is stored: a
-dispatcher that begins anew tries at once, which costs a try and no result.
+three in a row gets none for a while. One population that ends well closes both circuits. None of this is in the
+database: a restarted dispatcher tries at once, which costs a try and no result.
 """
 
 from __future__ import annotations

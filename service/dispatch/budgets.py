@@ -1,5 +1,5 @@
-"""Budgets of time: what a job has used of the places and of the clock. They end it wherever it is then, and what was
-done by then is stored; budgets of trials and epochs are the job's own (:mod:`s2e.door.budget`)."""
+"""Budgets of time: the hours of training and of the clock that a job has used. They end it wherever it is, and the work
+done by then stays; budgets of trials and epochs are the job's own (:mod:`s2e.door.budget`)."""
 
 from __future__ import annotations
 

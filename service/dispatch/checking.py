@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 from itertools import count
 
+from s2e.calibrate import needs_plan
 from s2e.jobs import loop
 from s2e.prepare import informed, provisional
-from s2e.words import Estimate, replace
+from s2e.words import Estimate, PlanChoice, PlanSpec, replace
 from service.dispatch.known import KnownJob, to_check
 from service.dispatch.lead import Lead
 from service.dispatch.places import capacity
@@ -36,16 +37,20 @@ class Checking:
             assert first is not None
             with self._lead.database.read() as session:
                 most = rounds.most_in_population(session, job_id)
-            known.checks = to_check(known.spec, loop.populations(spec, first, most))
+            n_machines = max(1, len(self._lead.backend.workers()))
+            known.checks = to_check(known.spec, loop.populations(spec, first, most), n_machines)
         if self._placing.is_full(job_id, known):
             return Step.FULL
         key = PopulationKey(job_id, CHECK, 0, next(self._n_checks))
         self._placing.give(known, key, known.checks[0], check=True)
         return Step.WAIT  # no start: who was only checked still comes before all that have trained
 
-    def passed(self, job_id: str, known: KnownJob, estimate: Estimate) -> None:
+    def passed(self, job_id: str, known: KnownJob, estimate: Estimate, plan: PlanSpec | None = None) -> None:
         """One population can be trained; when all can, the job runs."""
         assert known.checks
+        if needs_plan(known.spec):
+            self._plan(job_id, known, plan or _unmeasured(known.spec.plan, estimate.place))
+            return
         lead, rest = self._lead, known.checks[1:]
         if (spec := informed(known.spec, estimate)) != known.spec:
             with lead.database.write() as session:
@@ -60,8 +65,19 @@ class Checking:
                 repository.start_job(session, job_id, lead.owner, replace(estimate, job_s=job_s))
         known.checks = rest  # once it is written: an event comes again after an outage
 
+    def _plan(self, job_id: str, known: KnownJob, plan: PlanSpec) -> None:
+        """A worker has chosen the plan: it is the job's from now on, and the checks begin with it."""
+        with self._lead.database.write() as session:
+            repository.know_plan(session, job_id, self._lead.owner, plan)
+        known.spec, known.checks = replace(known.spec, plan=plan), None
+
     def was_too_large(self, job_id: str, known: KnownJob, n_trials: int) -> None:
         """A population of ``n_trials`` found too little memory: populations are half as large from now on."""
         with self._lead.database.write() as session:
             repository.halve_check(session, job_id, self._lead.owner, -(-n_trials // 2))
         known.checks = None
+
+
+def _unmeasured(plan: PlanSpec, place: str) -> PlanSpec:
+    """The job's own plan, where a place cannot tell what it does fastest."""
+    return replace(plan, chosen=PlanChoice(place, fallbacks=("measured plan: this place trains nothing real",)))

@@ -24,6 +24,7 @@ from service.dispatch.courier import Courier
 from service.dispatch.guarded import BackendAwayError, GuardedBackend
 from service.dispatch.heartbeat import Heartbeat
 from service.dispatch.orchestrator import STALL_S, Orchestrator
+from service.dispatch.retention import Retention, Rules
 from service.dispatch.step import Step
 from service.dispatch.turns import Claim, Turns
 from service.settings import Settings
@@ -333,8 +334,11 @@ def run(settings: Settings) -> None:
             heartbeat=heartbeat,
         )
         courier = Courier(database, networks(settings.webhook_networks))
+        keeps = Retention(database, settings.artifacts, Rules.of(settings), owner)
         courier.start()
+        keeps.start()
         dispatcher.run(stop)
+        keeps.stop()
         courier.stop()
     finally:
         database.close()

@@ -1,8 +1,7 @@
 """The heartbeat of a dispatcher: a thread of its own renews its leases and says that it lives.
 
-So a slow step (an import, a large insert) loses no live job. It does not outlive the dispatcher's use: when no step has
-ended for ``stall_s``, the leases are left to run out, and another dispatcher goes on; the lease fences off what the
-first one writes afterwards.
+So a slow step (an import, a large insert) loses no live job. A stuck dispatcher does not keep its jobs: when no step
+has ended for ``stall_s``, the leases run out and another dispatcher goes on; later writes of the first are fenced off.
 """
 
 from __future__ import annotations

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from s2e.calibrate import needs_plan
 from s2e.jobs import loop
 from s2e.prepare import needs_estimate
-from s2e.words import JobSpec, Population, Round, RoundRecord, replace
+from s2e.words import JobSpec, PlanWanted, Population, Round, RoundRecord, replace
 from workers.backend import PopulationKey
 
 
@@ -65,10 +66,13 @@ class KnownJob:
         self.history, self.round, self.planned, self.n_written, self.groups = [], None, (), 0, None
 
 
-def to_check(spec: JobSpec, groups: Sequence[Population]) -> list[Population]:
-    """The populations that a worker checks before the first round. Where the noise of given labels has to be known, the
-    first of them estimates it, with the job's own training, as a job in one process does."""
+def to_check(spec: JobSpec, groups: Sequence[Population], n_machines: int) -> list[Population]:
+    """The populations that a worker checks before the first round. Where the plan is left to the machine, one that asks
+    for it; the others follow once it is known. Where the noise of given labels has to be known, the first of them
+    estimates it, with the job's own training, as a job in one process does."""
     checks = of_each_kind(groups)
+    if needs_plan(spec):
+        return [replace(checks[0], choose=PlanWanted(spec, n_machines))]
     if needs_estimate(spec):
         checks.insert(0, replace(checks[0], train=spec.train, noise_seed=spec.seed))
     return checks

@@ -2,10 +2,10 @@
 
     poll the backend -> record its events -> if the round is complete: next round from the stored history -> start it
 
-Whoever is killed between two arrows has lost nothing that was written: the next process takes the lease, attaches to
-what trains on without a dispatcher, puts back what is gone (:meth:`Orchestrator.take_over`) and goes on from the rows.
-What comes next is a pure function of them. The steps are in rooms of their own: ``checking`` (before round 0),
-``placing`` (where a population goes), ``asking`` (the next round, the report).
+A process killed between two arrows loses nothing that was written: the next takes the lease, attaches to populations
+that train on without a dispatcher, puts back those that are gone (:meth:`Orchestrator.take_over`) and goes on from the
+rows. The next step is a pure function of them. The steps have modules of their own: ``checking`` (before round 0),
+``placing`` (the place of a population), ``asking`` (the next round, the report).
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ class Orchestrator:
         self.room = self._placing.room
 
     def take_over(self, job_id: str) -> None:
-        """Begin to lead a job: what trains on from other hands, or from a failed step of ours, is attached to by its
-        attempt; what is gone is put back, and what is wanted no more is stopped."""
+        """Begin to lead a job: attach, by attempt, to populations that another dispatcher or a failed step of ours has
+        started; put back those that are gone, and stop those that nobody wants any more."""
         self.leave(job_id)
         if not self._lead.is_ours(job_id):  # what others train goes on without a dispatcher
             return
@@ -101,15 +101,15 @@ class Orchestrator:
             known.in_flight[key] = InFlight(known.population(key.group), place, seen_s=now_s, began_s=now_s)
 
     def sweep(self, job_id: str) -> None:
-        """Stop what trains for a job under an attempt that is not ours: a dispatcher that was frozen may have started
-        it after it lost the lease."""
+        """Stop populations of a job under an attempt that is not ours: a frozen dispatcher may have started them after
+        it lost the lease."""
         if self._lead.is_ours(job_id):
             for key in self._backend.attach(job_id):
                 self._backend.cancel(key)
 
     def reconcile(self, job_id: str) -> None:
-        """After an outage: what was leased but never started here, because the answer was lost, is put back. What
-        trains goes on."""
+        """After an outage, put back populations that were leased but never started here, because the database's answer
+        was lost. The others train on."""
         if self._lead.is_ours(job_id):
             here = {(key.round, key.group) for key in self._backend.running() if key.job_id == job_id}
             with self._database.write() as session:
@@ -146,7 +146,7 @@ class Orchestrator:
                 self.breaker.went_well(job_id, flight.place)
             case PopulationChecked():
                 self.breaker.went_well(job_id, flight.place)
-                self._checking.passed(job_id, known, replace(event.estimate, place=flight.place))
+                self._checking.passed(job_id, known, replace(event.estimate, place=flight.place), event.plan)
             case PopulationLost():
                 self._lost(job_id, known, event, flight.population)
         if isinstance(event, PopulationFinished | PopulationChecked | PopulationLost):

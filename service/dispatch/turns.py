@@ -81,8 +81,8 @@ class Turns:
         return bool(self._ready)
 
     def take(self, has_room: Callable[[str], bool], n_under_way: Mapping[str, int]) -> Iterator[str]:
-        """The jobs whose turn it is, each once, in their order; what is started meanwhile counts for those that follow.
-        One that only waits for a place is asked when it comes to it."""
+        """The jobs whose turn it is, each once, in order; populations started meanwhile count for the jobs that follow.
+        For a job that only waits for a place, ``has_room`` is asked when its turn comes."""
         self._under_way = Counter(n_under_way)
         self._of_owner = Counter()
         for job_id, n in n_under_way.items():

@@ -1,8 +1,8 @@
 """Trials that somebody else trains: leased by asking, reported on over REST, taken back when the lease runs out.
 
-The attempt is the fence, as for the dispatcher's populations: each lease belongs to one attempt, and what is shown with
-the lease of an attempt that was given up is counted (``n_stale``) and changes nothing. Functions are parts of the
-caller's transaction; the job's row is locked first, so asks and reports of one job queue behind each other.
+The attempt is the fence, as for the dispatcher's populations: each lease belongs to one attempt. Reports under the
+lease of an attempt that was given up are counted (``n_stale``) and change nothing. The functions run in the caller's
+transaction; they lock the job's row first, so asks and reports of one job queue behind each other.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def report(
     epochs: Sequence[EpochMetrics] = (),
     end: TrialResult | PopulationLost | None = None,
 ) -> Reported:
-    """Write down epochs, or the end, of a leased trial. Told twice, it changes nothing; told too late, neither.
+    """Write down epochs, or the end, of a leased trial. A repeated or late report changes nothing.
 
     Raises NotFound for a lease that never was, or is another trial's; Conflict for an end unlike one told before.
     """
@@ -121,7 +121,7 @@ def _reported(trial: Trial, attempt: Attempt, stale: str = "") -> Reported:
 def _was_told(trial: Trial, attempt: Attempt, end: TrialResult | PopulationLost) -> bool:
     """True if an attempt that has ended was ended by just this; False for one that was taken back.
 
-    Raises Conflict when another end was told before.
+    Raises Conflict if the attempt has another end already.
     """
     told: tuple[str, str, float | None]
     if isinstance(end, PopulationLost):

@@ -126,7 +126,7 @@ def record_workers(
     session: Session, workers: Sequence[WorkerInfo], quarantined: Mapping[str, Quarantine] | None = None
 ) -> None:
     """Record the places that train, as just seen; those unseen for a minute are forgotten. A dispatcher that leads
-    nothing knows of no quarantine (None), and leaves what another wrote."""
+    nothing knows of no quarantine (None), and leaves the one that another has written."""
     at = database_now(session)
     session.execute(delete(WorkerRow).where(WorkerRow.seen_at < at - timedelta(seconds=WORKER_FORGOTTEN_S)))
     for worker in sorted(workers, key=lambda worker: worker.name):

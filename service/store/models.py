@@ -227,7 +227,7 @@ class Attempt(Base):
 
 
 class LogRow(Base):
-    """What one try at a population logged: its last lines."""
+    """The last lines that one try at a population logged."""
 
     __tablename__ = "trial_logs"
 

@@ -1,7 +1,7 @@
 """Orders: each question or message of an external trainer is one, and has one answer.
 
-:func:`carry_out` does one order in a transaction of its own and says why it refuses;
-:mod:`service.store.together` does the plain ones by the dozen.
+:func:`carry_out` does one order in a transaction of its own and gives the reason of a refusal;
+:mod:`service.store.together` does plain ones in batches.
 """
 
 from __future__ import annotations

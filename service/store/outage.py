@@ -1,6 +1,6 @@
 """Outages among the errors of the database: it is away, locked, full or read-only, and asking again later may help.
 
-Everything else that it raises is a bug of ours. Both drivers say which by a code; nobody reads their sentences.
+All other errors of the database are bugs of ours. Both drivers tell them apart by a code; messages are not parsed.
 """
 
 from __future__ import annotations

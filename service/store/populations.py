@@ -279,8 +279,8 @@ def _record_lost(
 
 
 def _halve(session: Session, job: Job, round_: int, most: int) -> None:
-    """From now on populations of this job have at most ``most`` trials: those of the round that wait, and of all to
-    come. It is a part of the plan, so that whoever trains them again trains the same populations."""
+    """Limit populations of this job to ``most`` trials from now on: those of the round that wait, and all to come. The
+    limit is part of the plan, so a later training of the job has the same populations."""
     job.population = most
     rows = select(Trial).where(Trial.job_id == job.id, Trial.round == round_).order_by(Trial.k)
     trials = session.scalars(rows).all()

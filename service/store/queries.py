@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text, tuple_, update
 from sqlalchemy.orm import Session, defer
 
+from s2e.artifacts import model_path
 from s2e.jobs.recommendation import Tried
 from s2e.words import EpochMetrics, numbers_of
 from service.errors import NotFound
@@ -300,10 +301,11 @@ def report(session: Session, job_id: str) -> JobReport | None:
     return session.get(JobReport, job_id)
 
 
-def models(session: Session, job_id: str) -> list[str]:
-    """The model files of a job's succeeded trials by (round, k)."""
-    query = select(Trial.model).where(Trial.job_id == job_id, Trial.state == "succeeded", Trial.model.is_not(None))
-    return [path for path in session.scalars(query.order_by(Trial.round, Trial.k)) if path is not None]
+def trainings(session: Session, job_id: str) -> list[str]:
+    """Where the models of a job's succeeded trials were written, by (round, k), whether they are still kept or not:
+    what a training says of the labels lies beside them."""
+    query = select(Trial.round, Trial.k, Trial.attempt).where(Trial.job_id == job_id, Trial.state == "succeeded")
+    return [model_path(job_id, *row) for row in session.execute(query.order_by(Trial.round, Trial.k))]
 
 
 def trials_of_models(session: Session, job_id: str, paths: Sequence[str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from s2e.jobs import loop
-from s2e.words import SPEC_VERSION, DataSpec, Estimate, JobSpec, to_json
+from s2e.words import SPEC_VERSION, DataSpec, Estimate, JobSpec, PlanSpec, to_json
 from s2e.words.states import JOB_ENDED, JOB_TRANSITIONS, TRIAL_ENDED, TRIAL_IN_FLIGHT
 from service.errors import Conflict, IllegalTransition
 from service.store.changes import clean, emit, lock_job, move_job, move_trials, new_id, utc_now
@@ -114,10 +114,10 @@ def change_priority(session: Session, job_id: str, priority: int) -> None:
 
 
 def retry_job(session: Session, job_id: str) -> None:
-    """Another try at a failed job: what was open when it failed is trained, and what has ended well is kept.
+    """Try a failed job again: trials that were open when it failed are trained, and those that ended well are kept.
 
     Trials that failed stay results of the search, unless nothing trained at all: then the first round is tried again,
-    and what was asked after it is forgotten. Raises NotFound, IllegalTransition.
+    and rounds asked for after it are forgotten. Raises NotFound, IllegalTransition.
     """
     job = lock_job(session, job_id)
     if job.state != "failed":
@@ -140,8 +140,8 @@ def retry_job(session: Session, job_id: str) -> None:
 
 
 def _forget_ends(session: Session, job_id: str, trial_ids: set[str] | None) -> None:
-    """Take out of the stream, which a reader may begin anew, the ends that were none; transitions keep them. None: of
-    all trials."""
+    """Remove ends that a retry has undone from the event stream, which a reader may begin again; transitions keep them.
+    None: of all trials."""
     rows = session.execute(select(JobEvent.id, JobEvent.kind, JobEvent.data).where(JobEvent.job_id == job_id)).all()
     gone = [
         i
@@ -179,6 +179,12 @@ def know_data(session: Session, job_id: str, owner: str, data: DataSpec) -> None
     job.spec = {**job.spec, "data": {**job.spec["data"], **known}}
 
 
+def know_plan(session: Session, job_id: str, owner: str, plan: PlanSpec) -> None:
+    """The plan that a worker has chosen becomes part of the spec, before the first round."""
+    job = lock_job(session, job_id, owner)
+    job.spec = {**job.spec, "plan": to_json(plan)}
+
+
 def block_job(session: Session, job_id: str, owner: str, reason: str) -> None:
     """No place can train the job now, for ``reason``; one that a user has moved meanwhile is left as it is."""
     job = lock_job(session, job_id, owner)
@@ -208,8 +214,8 @@ def spend(session: Session, job_id: str, device_s: float) -> None:
 
 
 def stop_job(session: Session, job_id: str, owner: str, reason: str) -> None:
-    """A budget is used up: what is open is not trained any more, and the report is made of what was done. A job that a
-    user has moved meanwhile is left as it is."""
+    """A budget is used up: open trials are not trained, and the report is made of the finished ones. A job that a user
+    has moved meanwhile is left as it is."""
     job = lock_job(session, job_id, owner)
     if job.state == "blocked":
         move_job(session, job, "running")

@@ -153,7 +153,7 @@ def _result(trial: Trial) -> TrialResult:
 
 
 def insert_round(session: Session, job_id: str, owner: str, spec: JobSpec, round_: Round) -> None:
-    """Write what a round asks for: its state before, its trials, and which of them train together. Trials that
+    """Write a round: the state before it, its trials, and the populations in which they train. Trials that
     :func:`insert_trials` wrote before are there already."""
     job = lock_job(session, job_id, owner)
     groups = loop.populations(spec, round_, job.population)

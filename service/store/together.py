@@ -1,8 +1,8 @@
 """Reports and ends of external trials, many in one transaction: a busy service does little else.
 
-Only plain ones are done here: under a lease that holds, and of an end the good one. Every other one is left out of the
-answers, untouched, for :func:`service.store.orders.carry_out`; both leave the same rows. A handful of statements serve
-a whole batch, whatever its size, and what never changes about a lease is kept in memory.
+Only plain ones are done here: reports under a valid lease, and successful ends. All others are left out of the answers,
+untouched, for :func:`service.store.orders.carry_out`; both leave the same rows. A handful of statements serve a whole
+batch, whatever its size, and the facts about a lease that never change are kept in memory.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """All rows from one database to another of either kind, and backups. Numbers arrive bit for bit, so replay holds.
 
-What is copied is one state of the source: a reader sees no change of others. Rows that say who is alive stay behind.
+The copy is one state of the source: changes made meanwhile are not in it. Rows that say who is alive stay behind.
 """
 
 from __future__ import annotations

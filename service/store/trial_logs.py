@@ -22,7 +22,7 @@ MOST_LINES = 200
 MOST_LOSSES = 1_000
 """Trials that failed or were lost, in the log of a job."""
 SERVICE = "service"
-"""Who says what became of a trial."""
+"""The sender of lines about the fate of a trial."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def of_trial(session: Session, trial: Trial) -> list[Line]:
 
 
 def of_job(session: Session, job_id: str) -> list[Line]:
-    """What became of a job, what its check logged, and which of its trials failed or were lost, in order."""
+    """The history of a job, the log of its check, and its trials that failed or were lost, in order."""
     rows = session.scalars(select(LogRow).where(LogRow.job_id == job_id, LogRow.round < 0))
     checked = [line for row in rows for line in _lines(row, attempt=0)]
     losses = select(Transition).where(Transition.job_id == job_id, Transition.new.in_(("failed", "lost")))

@@ -1,5 +1,5 @@
 """One job in one small universe: two dispatchers, a database and simulated trainers on virtual time, and a seeded plan
-of what goes wrong between any two writes.
+of faults between any two writes.
 
 A dispatcher dies before or after a commit, or is frozen there while the other one goes on; the database is away, or
 commits and its answer is lost; its clock jumps by an hour; events come late, twice, or in another order between
@@ -245,7 +245,7 @@ class Remembered:
 
 @dataclass(frozen=True)
 class Search:
-    """How a job goes on and how it ends, for as many universes as share it."""
+    """The rounds and the report of a job, remembered for all universes that share it."""
 
     next_round: Callable[..., Any] = field(default_factory=lambda: Remembered(loop.next_round))
     report_of: Callable[..., Any] = field(default_factory=lambda: Remembered(loop.report_of))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from s2e.artifacts import ArtifactError, model_path, read_model, resolve, save_model, save_schedule, write_atomic
+from s2e.artifacts import model_path, read_model, save_model, save_schedule
+from s2e.files import ArtifactError, resolve, write_atomic
 from s2e.words import DataError, Population, Report, TrialResult, replace
 
 
@@ -75,7 +76,7 @@ def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(
     def interrupted(handle: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("s2e.artifacts.os.fsync", interrupted)
+    monkeypatch.setattr("s2e.files.os.fsync", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_atomic(path, b"new")
     assert path.read_bytes() == b"old"

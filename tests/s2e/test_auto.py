@@ -139,6 +139,8 @@ def test_without_candidates_the_portfolio_that_fits_is_filled_in() -> None:
     [
         ({"compare": {"entries": ENTRIES[:1]}}, "compare.entries"),
         ({"trials": "external"}, "trials"),
+        ({"budget": {"trials": 4}}, "budget.trials"),
+        ({"budget": {"epochs": 14}}, "budget.epochs"),
         ({"compare": {"entries": [{"method": "elr", "schedule": {"kind": "scaled"}}, *ENTRIES]}}, "schedule.factor"),
         ({"compare": {"entries": [{"method": "forward", "params": {"transition": "x"}}, *ENTRIES]}}, "transition"),
     ],

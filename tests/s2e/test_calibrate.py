@@ -45,6 +45,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Calibration]:
         monkeypatch.setattr(module, "usable_cores", lambda: cores)
         monkeypatch.setattr(module, "usable_bytes", lambda: memory)
         monkeypatch.setattr(module, "_arithmetics", lambda plan, fallbacks: dtypes)
+        monkeypatch.setattr(module, "_uncompiled", lambda plan: [])
         monkeypatch.setattr(
             module, "_measured", lambda spec, k, dtype, root: Case(k, dtype, "torch", epoch_s(k, dtype), 2**30)
         )

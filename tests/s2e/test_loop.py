@@ -14,9 +14,11 @@ from s2e.jobs.loop import n_rounds, n_trials, next_round, populations, run_searc
 from s2e.jobs.search import make_searcher, next_state, observations, recommend_from
 from s2e.jobs.trials import default_tau, make_space
 from s2e.parts import SEARCHERS, SearcherPart, searcher
+from s2e.prepare import with_noise
 from s2e.schedule import coteaching_keep_rate
 from s2e.search.random_search import RandomSearch
 from s2e.words import (
+    EstimatedNoise,
     Fidelity,
     JobSpec,
     Point,
@@ -321,6 +323,18 @@ def test_final_schedules_are_retrained_in_full_precision(asked: str, final: str)
 )
 def test_the_default_tau_is_given_or_the_noise_rate(more: dict[str, Any], tau: float) -> None:
     assert default_tau(job(**more)) == tau
+
+
+def test_a_search_begins_with_the_share_that_was_estimated_unless_it_is_told_one() -> None:
+    noise = EstimatedNoise(0.3, 0.2, 0.4, ((0.7, 0.3), (0.3, 0.7)))
+
+    def started(spec: JobSpec) -> object:
+        return with_noise(spec, noise).search.params.get("estimate")
+
+    assert started(parse_job({})) == 0.3
+    assert started(parse_job({"search": {"params": {"tau": 0.1}}})) is None
+    assert started(parse_job({"search": {"searcher": "random"}})) is None
+    assert with_noise(parse_job({}), replace(noise, noise_rate=0.0)).search == parse_job({}).search
 
 
 def test_a_round_that_is_not_complete_is_refused() -> None:

@@ -23,11 +23,14 @@ from s2e.door import parse_job
 from s2e.sklearn import NoisyLabelClassifier
 from s2e.words import DataError, SpecError
 
-QUICK = {"n_rounds": 1, "n_trials": 2, "n_epochs": 30, "noise_rate": 0.1, "random_state": 0}
+QUICK = {"n_rounds": 1, "n_trials": 2, "n_epochs": 30, "noise_rate": 0.1, "random_state": 0, "method": "coteaching"}
 """The checks fit some sixty times, often fewer rows than an estimate of the noise needs."""
 
 
-@parametrize_with_checks([NoisyLabelClassifier(**QUICK)])
+CHOOSING = {"n_epochs": 30, "noise_rate": 0.1, "random_state": 0, "candidates": ("selfteaching", "svc")}
+
+
+@parametrize_with_checks([NoisyLabelClassifier(**QUICK), NoisyLabelClassifier(**CHOOSING)])
 def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
     """All of them; check_array_api_input skips itself where SCIPY_ARRAY_API is not set."""
     check(estimator)
@@ -47,7 +50,7 @@ def digits() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any
 @pytest.fixture(scope="module")
 def fitted(digits: Any) -> NoisyLabelClassifier:
     x_SF, given_S, _, _ = digits
-    return NoisyLabelClassifier(n_rounds=2, n_trials=3, random_state=0).fit(x_SF[:700], given_S)
+    return NoisyLabelClassifier(n_rounds=2, n_trials=3, random_state=0, method="coteaching").fit(x_SF[:700], given_S)
 
 
 def test_it_learns_from_labels_of_which_nobody_knows_the_wrong_ones(fitted: Any, digits: Any) -> None:
@@ -127,7 +130,8 @@ def test_a_noise_rate_that_cannot_be_estimated_is_said(digits: Any) -> None:
 
 def test_with_a_known_noise_rate_labels_are_ranked_by_the_search_s_own_trainings(digits: Any) -> None:
     x_SF, given_S, _, wrong_S = digits
-    clf = NoisyLabelClassifier(n_rounds=1, n_trials=3, n_epochs=10, noise_rate=float(wrong_S.mean()), random_state=0)
+    quick = {**QUICK, "n_trials": 3, "n_epochs": 10, "noise_rate": float(wrong_S.mean())}
+    clf = NoisyLabelClassifier(**quick)
     issues = clf.fit(x_SF[:700], given_S).label_issues_
     ranked = ~np.isnan(issues.label_quality)
     assert ranked.sum() == 700 - 140  # a fifth validated
@@ -141,6 +145,35 @@ def test_settings_out_of_their_range_are_refused_by_name(digits: Any) -> None:
     x_SF, given_S, _, _ = digits
     with pytest.raises(SpecError, match=r"train\.n_epochs = 0"):
         NoisyLabelClassifier(n_epochs=0, noise_rate=0.1).fit(x_SF[:700], given_S)
+
+
+def test_without_a_word_the_method_is_chosen_by_the_likelihood_of_noisy_labels(digits: Any) -> None:
+    x_SF, _, true_S, _ = digits
+    rng = np.random.default_rng(4)
+    pair_S = np.where(rng.random(700) < 0.4, (true_S[:700] + 1) % 10, true_S[:700])
+    clf = NoisyLabelClassifier(n_rounds=2, n_epochs=8, random_state=0, candidates=["coteaching", "svc"])
+    clf.fit(x_SF[:700] / 16, pair_S)
+    assert clf.method == "auto"
+    assert clf.method_ == "svc"
+    assert clf.report_["chosen"] == "svc, reweighted"
+    assert clf.report_["chosen_by"] == "likelihood of held-out given labels"
+    rows = {row["candidate"]: row["n_seeds"] for row in clf.report_["candidates"]}
+    assert rows == {"svc": 2, "svc, reweighted": 2, "coteaching": 1, "coteaching, 1.2 tau": 1}
+    assert (clf.schedule_ == 1).all()
+    assert (clf.predict(x_SF[700:] / 16) == true_S[700:]).mean() > 0.85
+    again = pickle.loads(pickle.dumps(clf))
+    np.testing.assert_array_equal(again.predict_proba(x_SF[700:]), clf.predict_proba(x_SF[700:]))
+
+
+def test_candidates_that_need_what_is_not_known_are_none(digits: Any) -> None:
+    x_SF, given_S, _, _ = digits
+    with pytest.raises(SpecError, match=r"candidates = 'forward': among .*coteaching"):
+        NoisyLabelClassifier(noise_rate=0.2, candidates=["forward"]).fit(x_SF[:100], given_S[:100])
+    with pytest.raises(SpecError, match="at least two"):
+        NoisyLabelClassifier(noise_rate=0.2, candidates=["svc"]).fit(x_SF[:100], given_S[:100])
+    trained = {"noise_rate": 0.2, "candidates": ("svc", "forest"), "n_rounds": 1, "random_state": 0}
+    clf = NoisyLabelClassifier(**trained).fit(x_SF[:200], given_S[:200])
+    assert np.isnan(clf.label_issues_.label_quality).all()  # no network trained whose margins could say anything
 
 
 # --- arrays as a data set of a job ------------------------------------------------------------------------------------

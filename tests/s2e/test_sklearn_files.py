@@ -173,14 +173,14 @@ def test_labels_of_files_are_judged_row_by_row(tmp_path: Path) -> None:
             }
         }
     ).train
-    found = s2e.find_label_issues(s2e.from_files("arrays", tmp_path / "a.npz", scale="standardise"), train=train)
-    assert len(found) == 400
-    assert found.noise is not None
-    assert found.noise.noise_rate == pytest.approx(wrong.mean(), abs=0.06)
-    assert found.id is not None
-    worst = found.id[found.worst(40)].astype(int)
+    verdict = s2e.find_label_issues(s2e.from_files("arrays", tmp_path / "a.npz", scale="standardise"), train=train)
+    assert len(verdict) == 400
+    assert verdict.noise is not None
+    assert verdict.noise.noise_rate == pytest.approx(wrong.mean(), abs=0.06)
+    assert verdict.id is not None
+    worst = verdict.id[verdict.worst(40)].astype(int)
     assert wrong[worst].mean() > 0.8
-    assert next(iter(found.columns())) == "id"
+    assert next(iter(verdict.columns())) == "id"
 
 
 @pytest.mark.parametrize(

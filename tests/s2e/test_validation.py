@@ -104,7 +104,7 @@ def test_an_empty_job_is_the_documented_default() -> None:
 @pytest.mark.parametrize(
     ("data", "field", "refused", "allowed"),
     [
-        ({"train": {"method": "magic"}}, "train.method", "magic", "one of backward, bootstrap_hard, "),
+        ({"train": {"method": "magic"}}, "train.method", "magic", "one of anchored, backward, "),
         (
             {"train": {"network": "vgg"}},
             "train.network",

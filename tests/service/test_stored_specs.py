@@ -141,7 +141,7 @@ def test_every_version_has_an_upgrader_to_the_next() -> None:
 
 @pytest.fixture
 def store_strange(store_job: Any, database: Database) -> Callable[..., str]:
-    """Writes a running job with a finished trial, then changes its spec to one another release may have written."""
+    """Writes a running job with a finished trial, then changes its spec as another release may have written it."""
 
     def store(change: Strange, version: int = SPEC_VERSION) -> str:
         job_id: str = store_job(succeeded=1)
@@ -199,6 +199,14 @@ def test_a_spec_of_a_later_version_is_shown_as_such_and_cancelled(http: httpx.Cl
     shown = http.get(f"/jobs/{job_id}").json()
     assert shown["spec_version"] == SPEC_VERSION + 1
     assert f"spec_version = {SPEC_VERSION + 1} cannot be read" in shown["unreadable"]
+    walk(http, job_id)
+
+
+def test_a_kind_of_another_release_is_none_of_the_kinds_that_are_known(http: httpx.Client, store_strange: Any) -> None:
+    job_id = store_strange(with_field("kind", "tournament"))
+    shown = http.get(f"/jobs/{job_id}").json()
+    assert (shown["report_kind"], shown["trains"]) == ("", "")
+    assert shown["recommends"] is True  # it may: what its report recommends is served
     walk(http, job_id)
 
 
@@ -310,6 +318,10 @@ def test_the_jobs_of_a_released_database_are_answered_and_go_on(
             for part in ("", "/rounds", "/trials", "/schedules", "/curves"):
                 assert http.get(f"/jobs/{job['id']}{part}").status_code == 200
         done, compared = jobs["search, completed"], jobs["comparison, completed"]
+        assert (done["recommends"], done["report_kind"]) == (True, "search")
+        assert done["trains"] == done["spec"]["train"]["method"]
+        assert (compared["recommends"], compared["report_kind"]) == (False, "compare")
+        assert compared["trains"] == f"{len(compared['spec']['compare']['entries'])} entries compared"
         assert len(http.get(f"/jobs/{done['id']}/report").json()["rows"]) == 4
         assert len(http.get(f"/jobs/{compared['id']}/report").json()["rows"]) == 2
         assert http.post(f"/jobs/{jobs['queued']['id']}/cancel").json()["state"] == "cancelled"

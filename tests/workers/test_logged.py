@@ -1,4 +1,4 @@
-"""What a training logs reaches whoever asks: bounded, numbered, without secrets, and before the event that follows."""
+"""The log of a training reaches its readers: bounded, numbered, without secrets, and before the event that follows."""
 
 from __future__ import annotations
 

@@ -65,6 +65,31 @@ def test_events_are_kept_until_they_are_acknowledged() -> None:
     assert work.over
 
 
+def test_epochs_are_told_together_and_all_else_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.detached.GATHER_S", 30.0)
+    trainer, key = Trainer.__new__(Trainer), {"job_id": "job"}
+    trainer._changed, trainer._work = threading.Condition(), _Work(key, 1, events=[{"kind": "started"}])
+    assert trainer.events(key, 0, 30.0) == {"first": 0, "events": [{"kind": "started"}]}
+
+    def train() -> None:
+        for kind in ("epochs", "epochs", "held"):
+            trainer._take(None, 1, {"kind": kind})  # type: ignore[arg-type]
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    told = trainer.events(key, 1, 30.0)
+    thread.join()
+    assert told is not None
+    assert (told["first"], [event["kind"] for event in told["events"]]) == (1, ["epochs", "epochs", "held"])
+
+
+def test_epochs_wait_no_longer_for_company_than_they_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.detached.GATHER_S", 0.0)
+    trainer, key = Trainer.__new__(Trainer), {"job_id": "job"}
+    trainer._changed, trainer._work = threading.Condition(), _Work(key, 1, events=[{"kind": "epochs"}])
+    assert trainer.events(key, 0, 30.0) == {"first": 0, "events": [{"kind": "epochs"}]}
+
+
 def test_a_trainer_that_nobody_asks_ends_itself() -> None:
     """One that trains, and one that has nothing to do."""
     code = """

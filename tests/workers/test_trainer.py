@@ -35,7 +35,7 @@ MakePopulation = Callable[..., Population]
 
 
 def events_of(population: Population, root: Path, data_root: Path | None = None, check: bool = False) -> list[Event]:
-    """What becomes of a population; what it logs is test_logged's."""
+    """The events of a population, without its log, which is test_logged's."""
     data = None if data_root is None else str(data_root)
     told = map(decode, run_population(to_json(KEY), to_json(population), str(root), data, check))
     return [event for event in told if not isinstance(event, PopulationLogged)]
@@ -224,7 +224,7 @@ def test_a_checkpoint_that_cannot_be_read_or_written_costs_only_its_epochs(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(unfinished, "write_atomic", full)
+    monkeypatch.setattr(unfinished.Unfinished, "_write", full)
     assert events_of(population, tmp_path / "full")[1:] == calm[1:]
 
 

@@ -77,8 +77,7 @@ class AsymmetricElr(Asymmetric):
     uses=("noise_rate",),
 )
 class PartDependent(_Share):
-    """Which class a replaced label becomes, and how likely it is replaced, depend on the sample's features (Xia et al.
-    2020)."""
+    """Labels flip with a chance, and to a class, that depend on the sample's features (Xia et al. 2020)."""
 
 
 @noise(

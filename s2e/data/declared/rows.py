@@ -33,8 +33,8 @@ class Newsgroups20(DatasetPart):
 class Csv(DatasetPart):
     """A table of your own: the CSV file data.csv.path below the data root.
 
-    Its settings are the job's section ``data.csv``. Its labels are what somebody gave: nothing is injected into them
-    unless a job asks for it.
+    Its settings are the job's section ``data.csv``. Its labels are taken as given: nothing is injected into them unless
+    a job asks for it.
     """
 
     section = "data.csv"

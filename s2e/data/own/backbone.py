@@ -1,7 +1,7 @@
 """A frozen backbone: images as the features of a pretrained torchvision classifier, computed once and cached.
 
-What trains afterwards are stacked heads on vectors, so a search costs as much as one on a table. The weights come from
-a file below the data root; nothing is downloaded, and no model holds a copy of them.
+Stacked heads then train on vectors, so a search costs as much as one on a table. The weights come from a file below the
+data root; nothing is downloaded, and no model holds a copy of them.
 
 Legend: S images, F features.
 """
@@ -136,7 +136,7 @@ def _digest(pixels: NDArray[np.uint8]) -> str:
 
 @torch.inference_mode()
 def features_of(pixels: NDArray[np.uint8], name: str, weights: str, data_root: str | None) -> NDArray[np.float32]:
-    """Features [S, F] of pixels [S, D, H, W], what the classifier's last layer would read.
+    """Features [S, F] of pixels [S, D, H, W]: the input of the classifier's last layer.
 
     Raises DataError for weights that are missing or of another classifier.
     """

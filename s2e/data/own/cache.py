@@ -1,7 +1,7 @@
 """A cache of results computed from files, keyed by the content of the files.
 
-The folder is S2E_CACHE_ROOT, or ``s2e`` below the user's own cache. It may be deleted at any time. Where it cannot be
-written, everything is computed anew.
+The folder is S2E_CACHE_ROOT, or ``s2e`` below the user's own cache. It may be deleted at any time. If it cannot be
+written, everything is recomputed.
 """
 
 from __future__ import annotations

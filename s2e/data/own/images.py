@@ -1,6 +1,6 @@
 """Image files of your own: one folder for each class, or a table of paths with labels.
 
-Files of any size and mode become size x size pixels once: a memory-mapped array in the cache, under what they contain.
+Files of any size and mode become size x size pixels once: a memory-mapped array in the cache, keyed by their contents.
 
 Legend: S images, D x H x W pixels.
 """

@@ -1,6 +1,6 @@
 """A look at data before they are registered: read whole, checked, counted. ``python -m s2e.data.own.look``.
 
-A service looks in a process of its own: what is read is a stranger's, and the API imports no torch.
+A service looks in a process of its own: the files are a stranger's, and the API imports no torch.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A network, batch size, step size and number of epochs for data nobody has trained on, from rows, classes and kind.
+"""A network, batch size, step size and number of epochs for new data, from rows, classes and kind.
 
-A first guess that trains within minutes, in round numbers; what it rests on is said. No torch.
+A first guess that trains within minutes, in round numbers and with its reasons. No torch.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Tables of any format as columns: text (CSV, TSV), Parquet, Arrow files and streams, Hugging Face data set folders.
 
-First bytes say what a file is, not its name. Cells come as text, whatever their type was, so a table means the same in
-every format; columns of vectors and of image files come as they are.
+The first bytes of a file decide its format, not its name. Cells come as text, whatever their type was, so a table means
+the same in every format; columns of vectors and of image files come as they are.
 """
 
 from __future__ import annotations

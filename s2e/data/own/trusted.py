@@ -1,7 +1,7 @@
-"""Rows whose labels are known to be right: which they are, and what becomes of them.
+"""Trusted rows, whose labels are known to be right: reading the marks, and dealing the rows out.
 
 A label that ranks schedules must not have trained them, and one that tests must have done neither; so m trusted rows
-are dealt out, and whoever is left over trains. Fifty labels tell accuracies apart that differ by some ten points (a
+are dealt out, and the rest of them train. Fifty labels tell accuracies apart that differ by some ten points (a
 standard error of .05 at .85), fewer rank schedules by luck: then all of them train.
 """
 

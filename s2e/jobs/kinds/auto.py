@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from s2e.jobs.auto import final_round, finalists, halving_round, n_most_trials, refitted, sizes
 from s2e.jobs.auto_report import make_auto_report
-from s2e.jobs.entries import completed, resolved
+from s2e.jobs.entries import completed, first_entry, resolved
 from s2e.jobs.methods_tried import portfolio
 from s2e.parts import KINDS, JobKind, Lookup
 from s2e.words import CompareReport, CompareSpec, DataSpec, JobSpec, Problem, Round, RoundRecord, SpecError, replace
@@ -40,6 +41,7 @@ class Auto(JobKind):
             compare = replace(compare, entries=portfolio(spec))
         if len(compare.entries) < 2:
             problems.append(Problem("compare.entries", f"{len(compare.entries)} candidates", "at least two"))
+        problems += _too_small(spec, len(compare.entries))
         spec = completed(spec, compare, problems)
         if problems:
             raise SpecError(*problems)
@@ -68,6 +70,27 @@ class Auto(JobKind):
     def title(self, spec: JobSpec) -> str:
         assert spec.compare is not None
         return f"auto: {len(spec.compare.entries)} candidates"
+
+    def trains(self, spec: JobSpec) -> str:
+        assert spec.compare is not None
+        return f"{len(spec.compare.entries)} candidates"
+
+    def entry_of(self, spec: Mapping[str, Any], job_id: str) -> dict[str, Any]:  # noqa: ARG002
+        return first_entry(spec)
+
+
+def _too_small(spec: JobSpec, n: int) -> list[Problem]:
+    """A budget in which not every candidate is trained once."""
+    asked = {"trials": (spec.budget.trials, n), "epochs": (spec.budget.epochs, n * spec.train.n_epochs)}
+    return [
+        Problem(
+            f"budget.{name}",
+            given,
+            f">= {least}: one training of each of {n} candidates; or fewer of them, in compare.entries",
+        )
+        for name, (given, least) in asked.items()
+        if given is not None and given < least
+    ]
 
 
 KINDS.add(Auto.name, Auto(), __name__)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from s2e.jobs.compare import compare_round, n_trials
 from s2e.jobs.compare_report import make_compare_report
-from s2e.jobs.entries import completed, resolved
+from s2e.jobs.entries import completed, first_entry, resolved
 from s2e.parts import KINDS, JobKind, Lookup
 from s2e.words import CompareReport, JobSpec, Problem, Round, RoundRecord, SpecError
 
@@ -54,6 +55,13 @@ class Compare(JobKind):
     def title(self, spec: JobSpec) -> str:
         assert spec.compare is not None  # refused at the door
         return f"{len(spec.compare.entries)} entries x {spec.compare.n_seeds} seeds"
+
+    def trains(self, spec: JobSpec) -> str:
+        assert spec.compare is not None
+        return f"{len(spec.compare.entries)} entries compared"
+
+    def entry_of(self, spec: Mapping[str, Any], job_id: str) -> dict[str, Any]:  # noqa: ARG002
+        return first_entry(spec)
 
 
 KINDS.add(Compare.name, Compare(), __name__)

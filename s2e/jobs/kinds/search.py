@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from s2e.door.overrides import overridden
 from s2e.jobs.final import final_round, n_final_rounds, n_final_trials
 from s2e.jobs.search import make_searcher, recommend_from, search_round, sizes
 from s2e.jobs.search_report import make_report
+from s2e.jobs.trusted_rows import refitted
 from s2e.parts import KINDS, SEARCHERS, JobKind, Lookup
 from s2e.search.parameters import as_overrides, parse_parameters
-from s2e.words import EarlierTrials, JobSpec, Problem, Report, Round, RoundRecord, SpecError, replace
+from s2e.words import DataSpec, EarlierTrials, JobSpec, Problem, Report, Round, RoundRecord, SpecError, replace
 
 
 class Search(JobKind):
@@ -39,13 +41,26 @@ class Search(JobKind):
         problems = [] if spec.compare is None else [Problem("compare", "given", "nothing: the job's kind is search")]
         if problems := problems + _report_problems(spec) + _parameter_problems(spec):
             raise SpecError(*problems)
+        if spec.report.trusted is None:
+            has_rows = spec.data.trusted.is_declared and spec.trials == "internal"
+            spec = replace(spec, report=replace(spec.report, trusted=has_rows))
         return spec
+
+    def data_of(self, spec: JobSpec, round_: Round) -> DataSpec:
+        """Once the schedules are ranked, the trusted rows that ranked them train."""
+        return refitted(spec) if round_.kind == "retrain" else spec.data
 
     def n_rounds(self, spec: JobSpec) -> int:
         return len(sizes(spec)) + n_final_rounds(spec)
 
     def n_trials(self, spec: JobSpec) -> int:
         return sum(sizes(spec)) + n_final_trials(spec)
+
+    def n_search_rounds(self, spec: JobSpec) -> int:
+        return spec.search.n_rounds
+
+    def n_widest(self, spec: JobSpec) -> int:
+        return spec.search.n_trials
 
     def next_round(self, spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
         return search_round(spec, history, make_searcher(spec)) or final_round(spec, history)
@@ -55,6 +70,14 @@ class Search(JobKind):
 
     def title(self, spec: JobSpec) -> str:
         return f"{spec.search.searcher}, {spec.search.n_rounds} x {spec.search.n_trials}"
+
+    def trains(self, spec: JobSpec) -> str:
+        return spec.train.method
+
+    def entry_of(self, spec: Mapping[str, Any], job_id: str) -> dict[str, Any]:
+        """The method under the schedule that the search recommends."""
+        train = spec["train"]
+        return {"method": train["method"], "params": train["params"], "schedule": {"kind": "job", "job": job_id}}
 
 
 KINDS.add(Search.name, Search(), __name__)
@@ -72,6 +95,10 @@ def _trials_of(lookup: Lookup, job_id: str) -> EarlierTrials:
 def _report_problems(spec: JobSpec) -> list[Problem]:
     """Fields of the final comparison that contradict each other."""
     report, problems = spec.report, []
+    if report.trusted and not spec.data.trusted.is_declared:
+        problems.append(Problem("report.trusted", True, "false, or rows that are known to be right, in data.trusted"))
+    if report.trusted and spec.trials == "external":
+        problems.append(Problem("report.trusted", True, "false: your own program trains"))
     if report.max_seeds is not None and report.max_seeds < report.n_seeds:
         problems.append(Problem("report.max_seeds", report.max_seeds, f">= n_seeds = {report.n_seeds}"))
     if report.taus is not None and report.tuned_trials is not None:

@@ -30,7 +30,7 @@ class ComplementBayes(FittedPart):
 
     def suits(self, data: DataSpec) -> bool:
         """Bags of words."""
-        return DATASETS[data.name].counts_words(data)
+        return DATASETS[data.name].has_counts(data)
 
 
 @method("logistic", rule="s2e.methods.classic:Logistic")

@@ -36,7 +36,14 @@ class ModelNewton(SearcherPart):
         None,
         gt=0,
         lt=1,
-        doc="share of wrong labels, known or estimated, around which the portfolio lies; null: unknown",
+        doc="share of wrong labels, where it is known, around which the portfolio lies; null: unknown",
+    )
+    estimate: float | None = param(
+        None,
+        gt=0,
+        lt=1,
+        doc="an estimate of it, which two curves of the portfolio follow while the others cover its range; of given "
+        "labels that estimated before the first round; leave it out",
     )
     round_effect: bool = param(True, doc="the surrogate knows that the trials of a round share the data order")
 

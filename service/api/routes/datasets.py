@@ -77,7 +77,7 @@ def delete_dataset(
 @router.post("/uploads", operation_id="upload", status_code=201, openapi_extra={"requestBody": _FILE})
 @needs(SUBMIT)
 async def upload(request: Request, settings: SettingsDep, name: FileName) -> Upload:
-    """Send a file, or a zip or tar archive, which is unpacked: the answer says what to register."""
+    """Send a file, or a zip or tar archive, which is unpacked. The answer has the path to register."""
     file = registered.new_upload(settings, name)
     try:
         with file.open("xb") as target:

@@ -1,7 +1,7 @@
 """Ask for schedules and report trainings: for people who train with their own loop (``trials: external``).
 
-These are the service's busiest operations. What they need they take from the request themselves: FastAPI's dependencies
-would cost as much as the rest of the request.
+These are the service's busiest operations. They read the request themselves: FastAPI's dependencies would cost as much
+as the rest of it.
 """
 
 from __future__ import annotations

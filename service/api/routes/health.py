@@ -37,7 +37,7 @@ def readyz(database: DatabaseDep, settings: SettingsDep) -> Readiness:
         raise Unavailable(f"the database cannot be written to: {reason}") from error
     if not at_head:
         raise Unavailable("the database schema is out of date; run: s2e migrate")
-    if why := disk.trouble(settings.artifact_root):
+    if why := disk.trouble(settings.artifacts):
         raise Unavailable(why)
     with database.read() as session:
         if why := leases.no_dispatcher(session) or leases.no_place(session):

@@ -146,7 +146,7 @@ def change_job(session: WriteSession, job_id: JobId, body: JsonBody) -> Job:
 @needs(SUBMIT)
 def delete_job(request: Request, database: DatabaseDep, settings: SettingsDep, job_id: JobId) -> None:
     """Delete a job that has ended, with all its rows and its files. 409 for one that has not: cancel it first."""
-    jobs.delete(database, settings.artifact_root, job_id, lambda session: record_action(request, session))
+    jobs.delete(database, settings.artifacts, job_id, lambda session: record_action(request, session))
 
 
 @router.post("/{job_id}/cancel", operation_id="cancel_job")
@@ -159,7 +159,7 @@ def cancel_job(session: WriteSession, job_id: JobId) -> Job:
 @router.post("/{job_id}/pause", operation_id="pause_job")
 @needs(SUBMIT)
 def pause_job(session: WriteSession, job_id: JobId) -> Job:
-    """Start nothing more of a job; what trains stops at its next epoch, and goes on from there when it is resumed."""
+    """Pause a job: its trainings stop at their next epoch, and go on from there when it is resumed."""
     return jobs.pause(session, job_id)
 
 
@@ -173,7 +173,7 @@ def resume_job(session: WriteSession, job_id: JobId) -> Job:
 @router.post("/{job_id}/retry", operation_id="retry_job")
 @needs(SUBMIT)
 def retry_job(session: WriteSession, job_id: JobId) -> Job:
-    """Try a failed job again: what ended well is kept, and only what failed or was not begun is trained."""
+    """Try a failed job again: trials that succeeded are kept, and only those that failed or never began are trained."""
     return jobs.retry(session, job_id)
 
 
@@ -284,7 +284,7 @@ def list_labels(
 ) -> JobLabels | Response:
     """The job's given labels, the one that is most likely wrong first; as a table, all that were asked for. 404 where
     nothing is known of them: labels of a benchmark, or no training that has ended."""
-    audit = labels.audit_of(session, settings.artifact_root, job, asked.score)
+    audit = labels.audit_of(session, settings.artifacts, job, asked.score)
     return labels.page(audit, asked, paging) if wanted == JSON else labels.table(audit, asked, wanted, job.id)
 
 

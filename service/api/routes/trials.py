@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
-from fastapi.responses import FileResponse
+from fastapi import APIRouter, Query, Request, Response
 
 from s2e.words.answers import LogLine, Page, TrialDetail, TrialEpochs
 from s2e.words.people import READ
 from service.api import logs, trials
 from service.api.deps import ExistingTrial, MaxPoints, ReadSession, SettingsDep
-from service.api.formats import CSV, JSON, MEDIA_TYPES, PARQUET, SAFETENSORS, TEXT, also, format_of, table_answer
+from service.api.formats import CSV, JSON, PARQUET, SAFETENSORS, TEXT, also, format_of, table_answer
 from service.api.paging import Paging
 from service.api.scopes import needs
 from service.store import trial_logs
@@ -61,10 +60,11 @@ def list_trial_logs(
 )
 @needs(READ)
 def get_model(
-    settings: SettingsDep, trial: ExistingTrial, wanted: Annotated[str, format_of(SAFETENSORS, JSON)]
-) -> FileResponse:
+    request: Request,
+    settings: SettingsDep,
+    trial: ExistingTrial,
+    wanted: Annotated[str, format_of(SAFETENSORS, JSON)],
+) -> Response:
     """The trained networks of a trial as a safetensors file or, as JSON, what they are. Ranges and ETags are honoured;
     404 where no model was kept."""
-    path = trials.model_file(settings.artifact_root, trial, wanted)
-    name = f"trial-{trial.id}{path.suffix}"
-    return FileResponse(path, media_type=MEDIA_TYPES[wanted], filename=name)
+    return trials.model_answer(request, settings.artifacts, trial, wanted)

@@ -9,6 +9,7 @@ import sys
 import pytest
 import torch
 
+from s2e.data import images
 from s2e.data.datasets import Dataset, checked, load_split, noisy_labels
 from s2e.data.images import load_digits
 from s2e.door import parse_job
@@ -32,6 +33,14 @@ def test_holdout_validates_on_training_samples_that_are_not_trained_on():
     assert not train & validation
     assert torch.bincount(data.validation.labels).min() >= 29
     assert torch.bincount(data.train.labels).min() >= 38
+
+
+def test_the_digits_are_those_of_scikit_learn(monkeypatch):
+    """Read from its file, without it; and by its loader where the file is somewhere else."""
+    read = images._digits()
+    monkeypatch.setattr(images, "find_spec", lambda _: None)
+    assert (read == images._digits()).all()
+    assert read.shape == (1797, 65)
 
 
 def test_the_papers_split_halves_the_official_test_set():

@@ -115,7 +115,7 @@ def test_a_slip_in_a_table_is_named(tmp_path: Path, load: Any, change: Any, para
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"\x80\x04\x95\x10abc", "no table that can be read: CSV, TSV, Parquet, Arrow"),
+        (b"\x80\x04\x95\x10abc", "not a readable table: CSV, TSV, Parquet, Arrow"),
         (b"1,2\n3,4\n5,6\n", "row 1 holds numbers, not names of columns; say header = false"),
         (b"a,a\n3,4\n5,6\n", "two columns are called 'a'"),
         (b"PAR1 and no more", r"t\.any cannot be read"),

@@ -111,6 +111,18 @@ def test_more_rows_than_it_takes_are_a_stratified_share() -> None:
     assert (model.predict_proba(x)[:, 2] == 0).all()
 
 
+def test_a_trusted_row_is_its_label_and_nothing_else() -> None:
+    """Half of the labels of a class are another's; where they are trusted, they are learned as they are."""
+    rule = METHODS["logistic"].of({"transition": "reweighted"}).make()
+    rng = np.random.default_rng(2)
+    x = (rng.normal(size=(400, 2)) + 3 * np.eye(2)[np.arange(400) % 2]).astype(np.float32)
+    label = np.where(np.arange(400) % 10 < 4, 1 - np.arange(400) % 2, np.arange(400) % 2)
+    T_CC = symmetric(2, 0.4)
+    told = [rule.fit(x, label, 2, T_CC, 1, trusted).predict_proba(x).max(1).mean() for trusted in (None, label >= 0)]
+    assert told[0] > 0.85  # what is wrong is seen through
+    assert told[1] < 0.75  # nothing is wrong: two of five rows are really of the other class
+
+
 def test_it_predicts_from_its_file_alone_in_another_process(tmp_path: Path) -> None:
     asked = population("forest", transition="corrected")
     *_, end = train_kept(asked, BelowRoot(tmp_path, "job", 1, None), None)

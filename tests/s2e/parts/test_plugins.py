@@ -85,6 +85,92 @@ class OwnWord(MethodPart):
     """A parameter that hides a word of every method."""
     scheduled: bool = param(True, doc="hidden")
 
+@method("quits_check", rule="outside.rules:Quiet")
+class QuitsCheck(MethodPart):
+    """A check that ends the process."""
+    def check(self, job):
+        raise SystemExit(4)
+
+@method("picky", rule="outside.rules:Quiet")
+class Picky(MethodPart):
+    """Settings that refuse themselves."""
+    side: int = param(2, doc="of a square")
+    def __post_init__(self):
+        if self.side % 2:
+            raise ValueError("an odd side")
+
+@method("unsuited", rule="outside.rules:Quiet")
+class Unsuited(MethodPart):
+    """A candidate that fails when it is asked if it suits the data."""
+    candidate = True
+    def suits(self, data):
+        raise RuntimeError("no idea")
+
+@dataset("shapeless", load="outside.data:load")
+class Shapeless(DatasetPart):
+    """A shape that cannot be told."""
+    @classmethod
+    def shape_of(cls, data):
+        raise RuntimeError("round")
+
+@dataset("wordy", load="outside.data:load")
+class Wordy(DatasetPart):
+    """A shape that is none."""
+    @classmethod
+    def shape_of(cls, data):
+        return "28x28"
+
+@method("bad_needs", rule="outside.rules:Mine", needs=5)
+class BadNeeds(MethodPart):
+    """Needs that are no names."""
+
+@method("text_needs", rule="outside.rules:Mine", needs="clean")
+class TextNeeds(MethodPart):
+    """Needs that are letters."""
+
+@method("bad_candidate", rule="outside.rules:Mine")
+class BadCandidate(MethodPart):
+    """A fact of its own class body, of another type."""
+    candidate = "often"
+
+@method("bad_notes", rule="outside.rules:Mine")
+class BadNotes(MethodPart):
+    """Notes that fail."""
+    @classmethod
+    def notes(cls):
+        raise RuntimeError("no pencil")
+
+@method("odd_notes", rule="outside.rules:Mine")
+class OddNotes(MethodPart):
+    """Notes that are none."""
+    @classmethod
+    def notes(cls):
+        return 7
+
+@network("bad_size", module="outside.rules:Tube", min_size="big")
+class BadSize(NetworkPart):
+    """A size that is no number."""
+
+@searcher("bad_trials", rule="outside.search:Walk", min_trials="two")
+class BadTrials(SearcherPart):
+    """A number of trials that is no number."""
+
+@dataset("bad_shape", load="outside.data:load", shape=("many",))
+class BadShape(DatasetPart):
+    """A shape that is no numbers."""
+
+@dataset("bad_fact", load="outside.data:load", colour="red")
+class BadFact(DatasetPart):
+    """A fact that no data set has."""
+
+class Odd(type):
+    def __setattr__(cls, name, value):
+        raise SystemExit(5)
+
+@space("bad_class", at="outside.search:LINE")
+class BadClass(SpacePart, metaclass=Odd):
+    """A class that cannot be given its facts."""
+
 class Plain:
     """Not declared at all."""
 
@@ -122,11 +208,29 @@ POINTS = {
         "missing": "outside.parts:Missing",
         "no_import": "outside.broken:Quiet",
         "quits": "outside.quits:Quiet",
+        "quits_check": "outside.parts:QuitsCheck",
+        "picky": "outside.parts:Picky",
+        "unsuited": "outside.parts:Unsuited",
+        "bad_needs": "outside.parts:BadNeeds",
+        "text_needs": "outside.parts:TextNeeds",
+        "bad_candidate": "outside.parts:BadCandidate",
+        "bad_notes": "outside.parts:BadNotes",
+        "odd_notes": "outside.parts:OddNotes",
     },
-    "s2e.networks": {"tube": "outside.parts:Tube", "a_method": "outside.parts:NotANetwork"},
-    "s2e.datasets": {"blobs": "outside.parts:Blobs"},
-    "s2e.searchers": {"walk": "outside.parts:Walk"},
-    "s2e.spaces": {"line": "outside.parts:Line"},
+    "s2e.networks": {
+        "tube": "outside.parts:Tube",
+        "a_method": "outside.parts:NotANetwork",
+        "bad_size": "outside.parts:BadSize",
+    },
+    "s2e.datasets": {
+        "blobs": "outside.parts:Blobs",
+        "shapeless": "outside.parts:Shapeless",
+        "wordy": "outside.parts:Wordy",
+        "bad_shape": "outside.parts:BadShape",
+        "bad_fact": "outside.parts:BadFact",
+    },
+    "s2e.searchers": {"walk": "outside.parts:Walk", "bad_trials": "outside.parts:BadTrials"},
+    "s2e.spaces": {"line": "outside.parts:Line", "bad_class": "outside.parts:BadClass"},
 }
 ASK = """
 import json, logging, sys
@@ -152,6 +256,21 @@ state = {
 }
 print(json.dumps(state))
 """
+SERVE = """
+import json, pathlib, sys
+from fastapi.testclient import TestClient
+from service.api.app import create_app
+from service.settings import Settings
+from service.store.models import Base
+
+app = create_app(Settings(home=pathlib.Path(sys.argv[1])))
+Base.metadata.create_all(app.state.database.engine)
+http = TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
+answers = {path: http.get(f"/api/v1/{path}").status_code for path in ("methods", "networks", "datasets", "searchers")}
+for name, job in json.loads(sys.argv[2]).items():
+    answers[name] = http.post("/api/v1/jobs", json=job).status_code
+print(json.dumps(answers))
+"""
 SEARCHED = {"search": {"searcher": "walk", "space": "line", "n_trials": 3}}
 JOBS: dict[str, Any] = {
     "all": {
@@ -172,6 +291,12 @@ JOBS: dict[str, Any] = {
     "taken": {"train": {"method": "coteaching"}},
     "by_path": {"train": {"method": "outside.rules:Quiet"}},
     "cannot_plan": {"search": {**SEARCHED["search"], "params": {"length": 1}}},
+    "quits_check": {"train": {"method": "quits_check"}},
+    "picky": {"train": {"method": "picky", "params": {"side": 3}}},
+    "shapeless": {"data": {"name": "shapeless"}},
+    "shapeless_augmented": {"data": {"name": "shapeless"}, "train": {"augment": "crop_flip"}},
+    "wordy": {"data": {"name": "wordy"}},
+    "neighbour": {"train": {"network": "model1"}},
     "one_trial": {"search": {**SEARCHED["search"], "n_trials": 1}},
 }
 
@@ -246,6 +371,12 @@ def test_a_job_uses_them_like_our_own(seen: dict[str, Any]) -> None:
         ("out_of_range", "train.params.volume", "<= 1"),
         ("own_rule", "train.params.volume", "less, for pair noise"),
         ("check_fails", "train.method", "one whose check works: RuntimeError: deaf"),
+        ("quits_check", "train.method", "one whose check works: SystemExit: 4"),
+        ("picky", "train.params", "one that takes these settings: ValueError: an odd side"),
+        ("shapeless", "data.name", "one whose shape_of works: RuntimeError: round"),
+        ("shapeless_augmented", "data.name", "one whose shape_of works: RuntimeError: round"),
+        ("wordy", "data.name", "one whose shape_of works: TypeError: '28x28' is not a shape"),
+        ("neighbour", "train.network", "for images of 8x8 pixels: model1 needs images of"),
         ("too_small", "train.network", "tube needs images of 9x9"),
         ("unknown_setting", "data.params.spread", "unknown field; known: none"),
         ("one_trial", "search.n_trials", ">= 2 for searcher walk"),
@@ -284,6 +415,16 @@ def test_a_taken_name_stays_whose_it_was(seen: dict[str, Any]) -> None:
         ("methods", "missing", "AttributeError"),
         ("methods", "quits", "SystemExit: 3"),
         ("networks", "a_method", "not a NetworkPart"),
+        ("methods", "bad_needs", "needs = 5 is not frozenset[str]"),
+        ("methods", "text_needs", "needs = 'clean' is not frozenset[str]"),
+        ("methods", "bad_candidate", "candidate = 'often' is not bool"),
+        ("methods", "bad_notes", "its notes() fails: RuntimeError: no pencil"),
+        ("methods", "odd_notes", "its notes() gives 7, not a list of texts"),
+        ("networks", "bad_size", "min_size = 'big' is not int"),
+        ("searchers", "bad_trials", "min_trials = 'two' is not int"),
+        ("datasets", "bad_shape", "shape = ('many',) is not tuple[int | None, ...] | None"),
+        ("datasets", "bad_fact", "colour is not a fact of a DatasetPart"),
+        ("spaces", "bad_class", "SystemExit: 5"),
     ],
 )
 def test_a_broken_declaration_is_named_with_the_reason(seen: dict[str, Any], kind: str, name: str, reason: str) -> None:
@@ -291,6 +432,18 @@ def test_a_broken_declaration_is_named_with_the_reason(seen: dict[str, Any], kin
     assert seen["broken"][kind][name].endswith("(outside-parts 1.2)")
     assert not [one for one in seen["listing"][kind] if one["name"] == name and not one["broken"]]
     assert f"s2e.parts {name} of " in seen["log"]
+
+
+def test_a_service_beside_broken_parts_answers_everybody(environment: dict[str, str], tmp_path: Path) -> None:
+    """Nobody's lists and nobody's jobs: those that name no broken part, and those that do."""
+    jobs = {name: JOBS[name] for name in ("neighbour", "quits_check", "shapeless", "wordy", "cannot_plan")}
+    auto = {"auto": {"kind": "auto"}}
+    done = subprocess.run(
+        [sys.executable, "-c", SERVE, str(tmp_path), json.dumps({**jobs, **auto})],
+        capture_output=True, text=True, check=True, env=environment,
+    )  # fmt: skip
+    lists = dict.fromkeys(("methods", "networks", "datasets", "searchers"), 200)
+    assert json.loads(done.stdout.splitlines()[-1]) == {**lists, **dict.fromkeys(jobs, 422), "auto": 201}
 
 
 def test_the_command_line_lists_settings_and_what_is_broken(environment: dict[str, str]) -> None:

@@ -286,6 +286,15 @@ def test_the_first_six_trials_are_the_portfolio_and_the_seventh_is_not(tau: floa
     assert len({searcher.ask(searcher.init(), k) for k in range(12)}) == 12  # a first round of more than six
 
 
+def test_an_estimated_share_is_among_the_first_curves_and_does_not_drive_the_others_out() -> None:
+    curves = portfolio(40, None, 0.2)
+    assert [round(1 - float(curve[-1]), 2) for curve in curves] == [0.24, 0.2, 0.55, 0.3, 0.7, 0.15]
+    np.testing.assert_array_equal(portfolio(40, 0.3, 0.2), portfolio(40, 0.3))
+    searcher = ModelNewton(S2E, 2, 40, estimate=0.2)
+    first = segment_means(S2E.curves(S2E.vectors([searcher.ask(searcher.init(), 0)]), 40))
+    assert np.sqrt(np.square(first - segment_means(curves[:1])).mean()) < 0.05
+
+
 def test_where_no_curve_is_searched_the_first_trials_are_spread_over_the_parameters() -> None:
     rate = parse_parameters({"train.learning_rate": {"kind": "log", "low": 1e-4, "high": 1e-2}})
     space = fixed((1.0, 0.5)).with_parameters(rate)

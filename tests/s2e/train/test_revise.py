@@ -130,6 +130,16 @@ def test_a_named_audit_is_looked_up_once_and_then_part_of_the_job() -> None:
         parse_job({"data": {"audit": {"job": "audited", "rows": [1]}}}, Audited())  # type: ignore[arg-type]
 
 
+def test_a_search_puts_labels_to_the_test_under_the_schedule_it_recommends() -> None:
+    spec = to_json(parse_job({"train": {"method": "coteaching"}}))
+    entries = revised_job(spec, "searched")["compare"]["entries"]
+    assert [entry["label"] for entry in entries] == list(ENTRIES)
+    assert all(entry["method"] == "coteaching" for entry in entries)
+    assert all(entry["schedule"] == {"kind": "job", "job": "searched"} for entry in entries)
+    with pytest.raises(SpecError, match="tournament"):
+        revised_job({**spec, "kind": "tournament"}, "searched")
+
+
 def test_the_four_ways_are_compared_on_the_same_seeds() -> None:
     first = {"method": "elr", "train": {"learning_rate": 0.01}}
     spec = to_json(parse_job({"kind": "compare", "compare": {"entries": [first, {"method": "standard"}]}}))
