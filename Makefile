@@ -11,7 +11,7 @@ export RAY_USAGE_STATS_ENABLED = 0
 export RAY_ENABLE_UV_RUN_RUNTIME_ENV = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help native setup demo serve check test drills numeric lowest bench bench-search bench-service chaos universes fuzz openapi constraints clean
+.PHONY: help native setup demo serve check test drills numeric lowest bench bench-search bench-gain bench-service chaos universes fuzz openapi constraints clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
@@ -66,6 +66,9 @@ bench: $(VENV)/.dev ## the benchmarks of the ledger, as JSON (QUICK=1 for a shor
 
 bench-search: $(VENV)/.dev ## every search rule on recorded trainings, as JSON, tables and plot (an hour)
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.bench_search --results benchmarks/results
+
+bench-gain: $(VENV)/.dev ## regret of choosing a method, cell by cell (S2E_DATA_ROOT; some ten CPU minutes for each of SEEDS=31,32)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bench_gain --seeds $(or $(SEEDS),31) --output benchmarks/results
 
 bench-service: $(VENV)/.dev ## trials a second through the API on both databases, beside Optuna's storages; the cost of every view
 	@$(BIN)/python -m benchmarks.bench_service --claims 100000

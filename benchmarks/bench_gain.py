@@ -1,4 +1,4 @@
-"""What choosing a method is worth, and what it loses to knowing the best one: regret of ``kind = "auto"``.
+"""The worth of choosing a method, and its loss against knowing the best one: regret of ``kind = "auto"``.
 
 For every cell and seed each candidate of the portfolio trains on five seeds, on rows whose labels are given: the noise
 is the cell's, hidden from the job and estimated by it. A replay takes three of the five, in an order, for the halving,
@@ -165,7 +165,7 @@ def _trained(spec: JobSpec, i: int, root: str, pool: tuple[NDArray[Any], NDArray
 def _right(
     population: Population, end: PopulationEnd, tensors: Mapping[str, torch.Tensor], pool: tuple[Any, Any]
 ) -> NDArray[np.bool_]:
-    """Which rows of the pool are predicted right, by the sum of probabilities over a trial's networks."""
+    """The rows of the pool that are predicted right, by the sum of probabilities over a trial's networks."""
     x, true = pool
     train, shape = population.train, end.network
     described = {"train": to_json(train), "shape": to_json(shape)}

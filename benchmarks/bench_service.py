@@ -23,13 +23,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from benchmarks.load import N_EPOCHS, Tally, run_claims, run_trials
 from benchmarks.measure import machine, percentiles
-from benchmarks.servers import Cpu, api, postgres
+from benchmarks.servers import Cpu, api, dispatcher, postgres
 from s2e.door import parse_job
 from s2e.words import EpochMetrics, JobSpec
 from service.dispatch.orchestrator import Orchestrator
-from service.store import leases, populations, repository
+from service.store import leases, populations, repository, rounds
 from service.store.engine import Database, migrate
 from workers.backend import EpochReported, PopulationKey, PopulationStarted
 from workers.simulated import SimulatedBackend
@@ -101,26 +103,39 @@ def _row(
 def _seen(tally: Tally) -> dict[str, Any]:
     return {
         "statuses": {str(status): n for status, n in sorted(tally.statuses.items())},
-        "doubled_leases": len(tally.leases) - len(set(tally.leases)),
+        "doubled_leases": len(tally.leased) - len(set(tally.leased)),
     }
 
 
+def led_job(database: Database, spec: JobSpec) -> str:
+    """A job whose first round a dispatcher process has written."""
+    with database.write() as session:
+        job_id, _ = repository.create_job(session, spec)
+    until_s = time.monotonic() + 300
+    while time.monotonic() < until_s:
+        with database.read() as session:
+            if rounds.job_status(session, job_id).n_rounds:
+                return job_id
+        time.sleep(0.05)
+    raise RuntimeError(f"no dispatcher has written the round of job {job_id}")
+
+
 def claims(url: str, database_pid: int, n_claims: int) -> dict[str, Any]:
-    """Two api processes on one PostgreSQL: every trial is leased once."""
-    leased: Tally | None = None
-    with service(url, 2) as (database, ports, pids):
-        cpu, took_s, asked, left = Cpu(*pids, database_pid), 0.0, 0, n_claims
+    """Two api and two dispatcher processes on one PostgreSQL: every trial is leased once."""
+    with service(url, 2) as (database, ports, pids), dispatcher(url) as first, dispatcher(url) as second:
+        cpu, took_s, asked, left = Cpu(*pids, first, second, database_pid), 0.0, 0, n_claims
         tally = Tally()
         while left:
             n = min(left, MOST_OF_ROUND)
-            job_id = open_job(database, external_job(n, 1))
-            leased, part_s = run_claims(ports, job_id, 16, 5)
+            job_id = led_job(database, external_job(n, 1))
+            of_job, part_s = run_claims(ports, job_id, 16, 5)
             took_s, left, asked = took_s + part_s, left - n, asked + n
-            tally.leases += leased.leases
-            tally.statuses += leased.statuses
+            tally.leased += of_job.leased
+            tally.statuses += of_job.statuses
         return {
             "asked": asked,
-            "leased": len(tally.leases),
+            "leased": len(tally.leased),
+            "dispatchers_alive": sum(psutil.pid_exists(pid) for pid in (first, second)),
             "claims_per_s": round(asked / took_s),
             "cpu_s": round(cpu.used_s(), 1),
             **_seen(tally),
@@ -258,7 +273,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--trials", type=int, default=400, help="trials of one row; a quarter of them for one client")
     options.add_argument("--processes", type=int, nargs="*", default=[1, 16], help="processes of Optuna")
     options.add_argument("--optuna", type=int, default=96, help="trials of one row of Optuna's")
-    options.add_argument("--claims", type=int, default=0, help="claims by two api processes on one PostgreSQL")
+    options.add_argument(
+        "--claims", type=int, default=0, help="claims by two api and two dispatcher processes on one PostgreSQL"
+    )
     options.add_argument("--no-postgres", action="store_true")
     options.add_argument("--tiny", action="store_true", help="a few trials: checks the path, not the speed")
     return options

@@ -43,7 +43,7 @@ ALLOWED = "[400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 428, 429]"
 
 
 def command(url: str, most: int, seed: int | None = None) -> list[str]:
-    """How schemathesis is called: ``most`` examples of each operation and phase, the same ones unless there is a seed.
+    """Its command line: ``most`` examples of each operation and phase, the same ones unless there is a seed.
 
     One check is left out: that whatever fits the schema is accepted. A cursor is opaque, and rules that join two fields
     (K >= 2 for newton) cannot be written in it.
@@ -57,7 +57,7 @@ def command(url: str, most: int, seed: int | None = None) -> list[str]:
 
 
 def configure(folder: Path) -> None:
-    """What schemathesis reads in the folder where it runs."""
+    """The settings that schemathesis reads in the folder where it runs."""
     text = f"[checks.negative_data_rejection]\nexpected-statuses = {ALLOWED}\n"
     (folder / "schemathesis.toml").write_text(text, encoding="utf-8")
 
@@ -83,7 +83,7 @@ def api(folder: Path, key: str = "") -> Iterator[str]:
 
 
 def cases_of(printed: str) -> int:
-    """How many cases a run made, by its own count."""
+    """Number of cases that a run made, by its own count."""
     return sum(map(int, re.findall(r"^\s*(\d+) generated", printed, re.M)))
 
 

@@ -63,7 +63,8 @@ class Tally:
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """Of every answered request, by its kind."""
     statuses: Counter[int] = field(default_factory=Counter)
-    leases: list[str] = field(default_factory=list)
+    leased: list[str] = field(default_factory=list)
+    """The trial of every lease that was handed out. (A lease itself is a new secret each time.)"""
     n_trials: int = 0
 
 
@@ -76,7 +77,7 @@ class Client:
     async def ask(self, n_trials: int = 1) -> list[dict[str, Any]]:
         answer = await self._post("claim", f"/jobs/{self._job_id}/trials:ask", {"n_trials": n_trials})
         trials: list[dict[str, Any]] = answer["trials"]
-        self._tally.leases += [trial["lease"] for trial in trials]
+        self._tally.leased += [trial["id"] for trial in trials]
         return trials
 
     async def train(self, per_call: int = 1) -> bool:

@@ -92,6 +92,21 @@ def api(url: str, home: Path, *profiler: str) -> Iterator[tuple[int, int]]:
         process.wait(30)
 
 
+@contextmanager
+def dispatcher(url: str) -> Iterator[int]:
+    """Process id of a dispatcher on a migrated database, whose trainings are simulated."""
+    with tempfile.TemporaryDirectory() as home:
+        settings = {"S2E_HOME": home, "S2E_DATABASE_URL": url, "S2E_BACKEND": "simulated", "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-m", "service.cli.main", "dispatcher"]
+        with (Path(home) / "log").open("ab") as log:
+            process = subprocess.Popen(command, cwd=home, env={**os.environ, **settings}, stdout=log, stderr=log)
+        try:
+            yield process.pid
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
 def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
     until_s = time.monotonic() + 300
     while time.monotonic() < until_s and process.poll() is None:

@@ -76,7 +76,7 @@ class Calibration:
 
     @property
     def choice(self) -> PlanChoice:
-        """What a job keeps of it."""
+        """The part that a job keeps."""
         return PlanChoice(socket.gethostname(), self.n_workers, self.job_s, self.file_job_s, self.fallbacks)
 
 

@@ -42,7 +42,7 @@ class Chosen:
     model: Mapping[str, Any]
     """Its tensors, as a model file holds them."""
     margins: Sequence[Any]
-    """What each training of networks says of the labels it learned."""
+    """The margins of each training of networks on the labels it learned."""
 
 
 def choose(spec: JobSpec, names: Sequence[str] | None, n_rounds: int, root: str) -> Chosen:

@@ -75,7 +75,7 @@ def shown(root: str | Path) -> str:
 
 
 def files_below(root: str | Path) -> Files:
-    """What is done with the files below a root. Raises MissingExtraError where an address needs what is not there."""
+    """Access to the files below a root. Raises MissingExtraError where an address needs what is not there."""
     return _address(str(root)) if is_address(root) else Folder(root)
 
 

@@ -324,8 +324,8 @@ def test_a_branch_on_the_kind_of_a_job_is_seen() -> None:
 
 
 def test_only_the_kinds_themselves_know_their_names() -> None:
-    """What differs between kinds is a method or a fact of :class:`s2e.parts.JobKind`, and what a face shows of it is
-    part of the job that the API answers."""
+    """Differences are methods or facts of :class:`s2e.parts.JobKind`; what a face shows of them is part of the job
+    that the API answers."""
     paths = [path for path in modules_of("s2e", "workers", "service").values() if path.parent.name != "kinds"]
     branches = [f"{path.relative_to(ROOT)}:{n}" for path in paths for n in kinds_named(path.read_text("utf-8"))]
     scripts = sorted((ROOT / "service" / "dashboard").glob("*.js"))

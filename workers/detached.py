@@ -77,7 +77,7 @@ class _Work:
 
     @property
     def tells(self) -> bool:
-        """Whether something is to be told at once: more than epochs, or that nothing follows."""
+        """True if something is to be told at once: more than epochs, or that nothing follows."""
         return self.ended or len(self.events) >= MOST_TOLD or any(event["kind"] != _EPOCHS for event in self.events)
 
     def acknowledge(self, upto: int) -> None:

@@ -23,7 +23,7 @@ def ask(root: str | Path, key: PopulationKey) -> None:
 
 
 def asked(root: str | Path, key: PopulationKey) -> Callable[[], bool]:
-    """Whether a population shall pause, to be called after every epoch."""
+    """A function that says, after every epoch, if a population shall pause."""
     files, path, every_s = files_below(root), _path(key), LOOK_S if is_address(root) else 0.0
     next_s = time.monotonic()
 

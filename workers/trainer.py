@@ -92,7 +92,7 @@ def _events(
 
 
 def _work(check: bool, population: Population) -> Callable[..., Iterator[Event]]:
-    """What is asked for: a training, a look before it, or the plan."""
+    """The function for what is asked for: a training, a look before it, or the plan."""
     if not check:
         return _train
     return _check if population.choose is None else _choose

@@ -22,7 +22,7 @@ from s2e.data.noise import draw
 from s2e.data.own.files import require_unchanged
 from s2e.data.root import environment_root
 from s2e.data.splits import split
-from s2e.parts import DATASETS, NOISE
+from s2e.parts import DATASETS, NOISE, noise_of
 from s2e.words import DataError, DataSpec, NoiseSpec, TrustedRows, derive_seed, replace
 
 
@@ -162,7 +162,7 @@ def _load(spec: DataSpec, data_root: str | None) -> Dataset:
     part = DATASETS.find(spec.name, "data.name").stored(spec.params)
     if spec.fingerprint is not None:
         require_unchanged(part, spec, data_root)
-    return checked(part.read(spec, data_root))
+    return checked(part.required(part.read(spec, data_root)))
 
 
 def checked(data: Dataset) -> Dataset:
@@ -211,10 +211,11 @@ def _by_features(spec: DataSpec, data: SplitData, part: Part, noise_seed: int, d
     learned, rows = (
         Rows((one.images.flatten(1).float() / data.max_value).numpy(), one.labels.numpy()) for one in (data.train, part)
     )
-    noise, noisy = spec.noise, NOISE[spec.noise.kind].load()
-    return torch.from_numpy(
-        noisy(learned, rows, data.n_classes, noise.noise_rate, noise_seed, draw_seed, noise.margin_type)
+    noise, kind = spec.noise, noise_of(spec)
+    drawn = kind.load()(
+        learned, rows, data.n_classes, noise.noise_rate, noise_seed, draw_seed, noise.margin_type, **kind.settings()
     )
+    return torch.from_numpy(drawn)
 
 
 def _human_labels(spec: DataSpec, data_root: str | None) -> torch.Tensor:

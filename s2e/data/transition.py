@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from s2e.parts import NOISE
+from s2e.parts import NOISE, noise_of
 from s2e.words import DataError, DataSpec, EstimatedNoise, Problem, SpecError
 
 Matrix = NDArray[np.float64]
@@ -85,8 +85,8 @@ def true_transition(data: DataSpec, n_classes: int) -> Matrix | None:
     """
     if not data.truth_is_known:
         return None if data.estimate is None else _estimated(data.estimate, n_classes)
-    kind = NOISE.find(data.noise.kind, "data.noise.kind")
-    return np.asarray(kind().transition(data, n_classes)) if kind.has_matrix else None
+    noise = noise_of(data)
+    return np.asarray(noise.transition(data, n_classes)) if noise.has_matrix else None
 
 
 def _estimated(estimate: EstimatedNoise, n_classes: int) -> Matrix:
@@ -104,7 +104,7 @@ def noise_rate(data: DataSpec) -> float:
         if data.estimate is None:
             raise DataError("the noise rate of labels that are given is not known before it is estimated")
         return data.estimate.noise_rate
-    return NOISE.find(data.noise.kind, "data.noise.kind")().rate(data)
+    return noise_of(data).rate(data)
 
 
 def singular_problems(T_CC: Matrix) -> list[Problem]:

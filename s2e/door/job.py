@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
 from s2e.door.audit import audit_problems, with_audit
@@ -17,10 +18,12 @@ from s2e.words.fields import parse, to_json
 from s2e.words.job import JobSpec
 
 CHOICES = (
+    ("data.noise", "kind", "params", NOISE),
     ("data", "name", "params", DATASETS),
     ("train", "method", "params", METHODS),
     ("train", "network", "network_params", NETWORKS),
     ("search", "searcher", "params", SEARCHERS),
+    ("search", "space", "space_params", SPACES),
 )
 """Section of a job, field that names a part, field that holds the part's settings, where the part is found."""
 
@@ -56,10 +59,10 @@ def parse_job(body: Any, lookup: Lookup | None = None) -> JobSpec:
 
 def _completed(spec: JobSpec, problems: list[Problem]) -> tuple[JobSpec, list[Part]]:
     """The job with every setting of its parts, and those parts; parts that cannot be completed go to ``problems``."""
-    parts: list[Part] = [NOISE[spec.data.noise.kind]()]
-    sections: dict[str, dict[str, Any]] = {"data": {}, "train": {}, "search": {}}
+    parts: list[Part] = []
+    sections: dict[str, dict[str, Any]] = {section: {} for section, *_ in CHOICES}
     for section, choice, field, registry in CHOICES:
-        chosen = getattr(spec, section)
+        chosen = attrgetter(section)(spec)
         try:
             part = registry.find(getattr(chosen, choice), f"{section}.{choice}").of(
                 getattr(chosen, field), f"{section}.{field}", dataset=spec.data.name
@@ -69,6 +72,7 @@ def _completed(spec: JobSpec, problems: list[Problem]) -> tuple[JobSpec, list[Pa
         else:
             parts.append(part)
             sections[section][field] = to_json(part)
+    sections["data"]["noise"] = replace(spec.data.noise, **sections.pop("data.noise"))
     changed = {section: replace(getattr(spec, section), **fields) for section, fields in sections.items()}
     return replace(spec, plan=settled(spec.plan), **changed), parts
 

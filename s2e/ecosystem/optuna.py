@@ -144,7 +144,7 @@ def _objective(trial: FrozenTrial, direction: StudyDirection) -> float | None:
 
 
 def _space(name: str) -> Space:
-    space: Space = SPACES.find(name, "space").load()
+    space: Space = SPACES.find(name, "space")().make()
     return space
 
 

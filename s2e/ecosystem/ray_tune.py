@@ -55,7 +55,7 @@ class S2ESearch(Searcher):  # type: ignore[misc]  # Ray has no types
         """``n_epochs`` is T, the epochs of one training. Raises SpecError for an unknown name."""
         super().__init__(metric=metric, mode=mode)
         self._metric, self._mode = metric, mode
-        self._space: Space = SPACES.find(space, "space").load()
+        self._space: Space = SPACES.find(space, "space")().make()
         self._n_epochs, self._seed = n_epochs, seed
         self._asktell = AskTell(SEARCHERS.find(searcher, "searcher")().make(self._space, seed, n_epochs), n_trials)
         self._numbers: dict[str, int] = {}

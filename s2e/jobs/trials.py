@@ -18,7 +18,7 @@ def make_space(spec: JobSpec) -> Space:
 
     The space ``fixed`` has nothing of its own: every trial gets the default Co-teaching schedule.
     """
-    space: Space = SPACES.find(spec.search.space, "search.space").load()
+    space: Space = SPACES.find(spec.search.space, "search.space").stored(spec.search.space_params).make()
     if not space.blocks:
         space = fixed(default_keep_rate(spec))
     return space.with_parameters(parse_parameters(spec.search.parameters))

@@ -62,7 +62,7 @@ def refitted(spec: JobSpec) -> DataSpec:
 
 
 def words(spec: JobSpec) -> str:
-    """What a reader has to know of such a comparison; empty where it is none."""
+    """A sentence on validation accuracy in such a comparison; empty where it is none."""
     if not refitted(spec).trusted.refit:
         return ""
     n = spec.data.trusted_rows.n_validation

@@ -18,15 +18,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import torch
-from torch import nn
-from torch.func import functional_call, vmap
-from torch.nn.attention import SDPBackend, sdpa_kernel
-
-from s2e.networks.base import StackedNetwork, key_dropout
-from s2e.networks.dropout import KeyedDropout
+from s2e.extras import needs
 from s2e.parts import NETWORKS, NetworkPart
 from s2e.words import derive_seed
+
+with needs("train"):
+    import torch
+    from torch import nn
+    from torch.func import functional_call, vmap
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    from s2e.networks.base import StackedNetwork, key_dropout
+    from s2e.networks.dropout import KeyedDropout
 
 log = logging.getLogger(__name__)
 Factory = Callable[[tuple[int, ...], int], nn.Module]

@@ -7,7 +7,7 @@ An outside package declares a part with the same decorators and names it as an e
 ``s2e.methods``, ``s2e.networks``, ``s2e.datasets``, ``s2e.searchers`` or ``s2e.spaces``.
 """
 
-from s2e.parts.data import DATASETS, NOISE, DatasetPart, NoisePart, Statistics, dataset, noise
+from s2e.parts.data import DATASETS, NOISE, DatasetPart, NoisePart, Statistics, dataset, noise, noise_of
 from s2e.parts.jobs import KINDS, PROTOCOLS, JobKind, Lookup, ProtocolCase, ProtocolPart, Recommended, Worst
 from s2e.parts.listing import REGISTRIES, Listed, Setting, listing
 from s2e.parts.part import Part
@@ -51,6 +51,7 @@ __all__ = [
     "method",
     "network",
     "noise",
+    "noise_of",
     "param",
     "searcher",
     "space",

@@ -27,6 +27,7 @@ class DatasetPart(Part):
 
     field = "data.name"
     section = "data.params"
+    makes = "s2e.data.datasets:Dataset"
     n_train: ClassVar[int | None] = None
     """Samples of the official training set."""
     n_test: ClassVar[int | None] = None
@@ -86,7 +87,7 @@ class DatasetPart(Part):
 
     def read(self, data: DataSpec, data_root: str | None) -> Any:  # noqa: ARG002 - csv has a section of its own
         """The whole data set."""
-        return self.load()(data_root, **self.settings())
+        return self.built(data_root, **self.settings())
 
     def paths(self, data: DataSpec, root: Path) -> list[str]:  # noqa: ARG002 - for sets that have to look
         """The files and folders below the data root that it consists of, as far as its settings name them."""
@@ -137,9 +138,10 @@ class DatasetPart(Part):
 
 
 class NoisePart(Part):
-    """A kind of label noise; its settings are fields of ``data.noise``.
+    """A kind of label noise. Ours read fields of ``data.noise``; one of another package has settings of its own.
 
-    The implementation of noise that is one matrix T, T_ij = P(label j | class i), is a function that makes it.
+    The implementation of noise that is one matrix T, T_ij = P(label j | class i), is a function that makes it: of the
+    number of classes, ``noise_rate``, and the settings by name.
     """
 
     field = "data.noise.kind"
@@ -152,11 +154,12 @@ class NoisePart(Part):
 
     @classmethod
     def field_lines(cls) -> list[FieldLine]:
-        return [line for line in field_lines(NoiseSpec) if line[0] in cls.uses]
+        own = [(f"params.{name}", *more) for name, *more in field_lines(cls)]
+        return [*(line for line in field_lines(NoiseSpec) if line[0] in cls.uses), *own]
 
     def transition(self, data: DataSpec, n_classes: int) -> Any:
         """T [C, C], float64."""
-        return self.load()(n_classes, data.noise.noise_rate)
+        return self.load()(n_classes, data.noise.noise_rate, **self.settings())
 
     def rate(self, data: DataSpec) -> float:
         """Expected share of wrong labels, classes equally frequent; where T needs a number of classes that only reading
@@ -172,6 +175,13 @@ class NoisePart(Part):
 
 DATASETS = PartRegistry("datasets", DatasetPart, "s2e.data.declared", "s2e.datasets")
 NOISE = PartRegistry("noise", NoisePart, "s2e.data.declared.noise")
+
+
+def noise_of(data: DataSpec) -> NoisePart:
+    """The noise of a job, with its settings, which are not judged. Raises SpecError for a kind that is not there."""
+    return NOISE.find(data.noise.kind, NoisePart.field).stored(data.noise.params)
+
+
 D = TypeVar("D", bound=DatasetPart)
 P = TypeVar("P", bound=Part)
 K = TypeVar("K", bound=NoisePart)

@@ -103,7 +103,7 @@ class JobKind(ABC):
 
     @abstractmethod
     def trains(self, spec: JobSpec) -> str:
-        """What the job trains, in a few words: its method, or how many there are."""
+        """The job's method, for lists, or how many there are."""
 
     @abstractmethod
     def entry_of(self, spec: Mapping[str, Any], job_id: str) -> dict[str, Any]:

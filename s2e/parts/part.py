@@ -42,6 +42,8 @@ class Part:
     summary: ClassVar[str] = ""
     target: ClassVar[str] = ""
     """Location of the implementation, ``package.module:attribute``; imported on first use."""
+    makes: ClassVar[str] = ""
+    """Type of the objects that the implementation makes, located likewise."""
     field: ClassVar[str] = ""
     """Field of a job that names such a part, such as ``train.method``."""
     section: ClassVar[str] = ""
@@ -85,6 +87,27 @@ class Part:
             return getattr(loaded, attribute)
         except AttributeError as error:
             raise S2EError(f"{cls.name} is declared as {cls.target}, and {module} has no {attribute}") from error
+
+    def built(self, *arguments: Any, **settings: Any) -> Any:
+        """The object that the implementation makes. Raises S2EError where that is no function, or makes anything but
+        ``makes`` says."""
+        implementation = self.load()
+        if not callable(implementation):
+            raise S2EError(f"{self.origin()}: {self.target} is {repr(implementation)[:80]}, which cannot be called")
+        return self.required(implementation(*arguments, **settings))
+
+    @classmethod
+    def required(cls, made: Any) -> Any:
+        """``made``. Raises S2EError where it is not of the type ``makes``."""
+        module, _, kind = cls.makes.partition(":")
+        if not isinstance(made, getattr(importlib.import_module(module), kind)):
+            raise S2EError(f"{cls.origin()}: {cls.target} gives {repr(made)[:80]}, not a {module}.{kind}")
+        return made
+
+    @classmethod
+    def origin(cls) -> str:
+        """The part and its package, for people: ``train.method quiet of outside``."""
+        return f"{cls.field} {cls.name} of {cls.__module__.partition('.')[0]}"
 
     @classmethod
     def failed(cls, field: str, doing: str, error: BaseException) -> SpecError:

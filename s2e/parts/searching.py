@@ -19,6 +19,7 @@ class SearcherPart(Part):
 
     field = "search.searcher"
     section = "search.params"
+    makes = "s2e.search.base:Searcher"
     min_trials: ClassVar[int] = 1
     """Trials a round that it needs: a rule that compares the trials of one round has no step for fewer."""
     short_trials: ClassVar[bool] = False
@@ -37,7 +38,7 @@ class SearcherPart(Part):
     def make(self, space: Any, seed: int, n_epochs: int, earlier: Sequence[EarlierTrials] = ()) -> Any:
         """The rule over ``space``."""
         more = {"earlier": earlier} if earlier else {}
-        return self.load()(space, seed, n_epochs, **self.settings(), **more)
+        return self.built(space, seed, n_epochs, **self.settings(), **more)
 
     def rules(self, job: JobSpec) -> list[Problem]:
         return [*self._budget(job), *self._warm_start(job.search), *self.check(job)]
@@ -62,9 +63,17 @@ class SearcherPart(Part):
 
 
 class SpacePart(Part):
-    """A space of schedules. Its implementation is a :class:`s2e.search.space.Space`."""
+    """A space of schedules. Its implementation is a :class:`s2e.search.space.Space`; that of a space with settings is a
+    function that takes them by name and makes one."""
 
     field = "search.space"
+    section = "search.space_params"
+    makes = "s2e.search.space:Space"
+
+    def make(self) -> Any:
+        """The space."""
+        settings = self.settings()
+        return self.built(**settings) if settings else self.required(self.load())
 
 
 SEARCHERS = PartRegistry("searchers", SearcherPart, "s2e.search.declared.searchers", "s2e.searchers")
@@ -76,9 +85,10 @@ X = TypeVar("X", bound=SpacePart)
 def _unrelated(one: EarlierTrials, search: SearchSpec, i: int) -> list[Problem]:
     """Why the trials of an earlier job say nothing to this search."""
     problems = []
-    if one.space != search.space or dict(one.parameters) != dict(search.parameters):
+    asked = (search.space, dict(search.space_params), dict(search.parameters))
+    if (one.space, dict(one.space_params), dict(one.parameters)) != asked:
         other = f"{one.job}, which searched {one.space}" + (" with parameters" if one.parameters else "")
-        allowed = f"jobs that searched {search.space} with the same search.parameters"
+        allowed = f"jobs that searched {search.space} with the same search.space_params and search.parameters"
         problems.append(Problem("search.warm_start", other, allowed))
     if not one.points or len(one.points) != len(one.objectives):
         counts = f"{len(one.points)} points, {len(one.objectives)} objectives"
@@ -102,7 +112,8 @@ def searcher(
 
 @dataclass_transform(frozen_default=True, field_specifiers=(param,))
 def space(name: str, *, at: str) -> Callable[[type[X]], type[X]]:
-    """Declare a space of schedules; ``at`` is where it is, ``package.module:OBJECT``."""
+    """Declare a space of schedules; ``at`` is where it is, ``package.module:OBJECT``, or the function that makes it of
+    its settings."""
 
     def declare(cls: type[X]) -> type[X]:
         SPACES.declare(cls, name, at, {})

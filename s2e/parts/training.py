@@ -20,6 +20,7 @@ class MethodPart(Part):
 
     field = "train.method"
     section = "train.params"
+    makes = "s2e.methods.base:Method"
     scheduled: ClassVar[bool] = False
     """Trains differently under another schedule R(t)."""
     needs: ClassVar[frozenset[str]] = frozenset()
@@ -38,7 +39,7 @@ class MethodPart(Part):
 
     def make(self) -> Any:
         """The rule."""
-        return self.load()(self)
+        return self.built(self)
 
     def rules(self, job: JobSpec) -> list[Problem]:
         return [*self.missing(job), *self.check(job)]
@@ -96,6 +97,7 @@ class NetworkPart(Part):
 
     field = "train.network"
     section = "train.network_params"
+    makes = "s2e.networks.base:StackedNetwork"
     min_size: ClassVar[int] = 1
     """Pixels, the least height and width of the images it takes."""
     variants: ClassVar[bool] = False
@@ -109,7 +111,7 @@ class NetworkPart(Part):
         self, input_shape: Sequence[int], n_classes: int, *, variant: str = "", data_root: str | None = None
     ) -> Any:
         """The network for samples of ``input_shape``, (D, H, W) or (F,)."""
-        return self.load()(input_shape, n_classes, self, variant=variant, data_root=data_root)
+        return self.built(input_shape, n_classes, self, variant=variant, data_root=data_root)
 
     def rules(self, job: JobSpec) -> list[Problem]:
         shape = DATASETS[job.data.name].shape_in(job.data)

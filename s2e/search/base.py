@@ -20,12 +20,13 @@ trip through text exactly. The objective is minimised.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from s2e.search.space import Space
 from s2e.words import FULL, Fidelity, Observation, Point, SearchState
 
 
+@runtime_checkable
 class Searcher(Protocol):
     """See the module's docstring. ``n_epochs`` lets a rule look at the curve R(t) of a point."""
 

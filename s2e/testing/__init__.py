@@ -44,5 +44,5 @@ def __getattr__(name: str) -> Any:
     """A suite, imported when it is asked for: that of a searcher needs no torch."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    with needs("train"):
+    with needs("testing"), needs("train"):
         return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

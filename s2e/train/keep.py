@@ -82,7 +82,7 @@ def train_patiently(
         if isinstance(step, PopulationEnd):
             results = yield from _kept(partial(keeper.keep_models, population, step))
             if unfinished is not None:
-                unfinished.remove()
+                yield from _kept(unfinished.remove)
             yield replace(step, results=results)
             continue
         if step.epochs[0].epoch + 1 == population.n_epochs_run < population.train.n_epochs:

@@ -62,6 +62,9 @@ class NoiseSpec:
         doc="kind open_set: the data set whose training images replace some, or an .npz file below the data root with "
         "an array images [P, H, W, D]",
     )
+    params: dict[str, Any] = param(
+        dict, doc="settings of a kind of another package, by name; what is missing gets defaults"
+    )
 
 
 @dataclass(frozen=True)

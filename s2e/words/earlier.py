@@ -24,3 +24,4 @@ class EarlierTrials:
     parameters: dict[str, Any] = param(dict, doc="training parameters it searched beside the schedule")
     points: tuple[tuple[float, ...], ...] = param((), max_length=MOST_TRIALS, doc="coordinates of its trials")
     objectives: tuple[float, ...] = param((), max_length=MOST_TRIALS, doc="their objectives, in the same order")
+    space_params: dict[str, Any] = param(dict, doc="settings of that space")

@@ -15,7 +15,7 @@ SPEC_VERSION = 2
 
 @dataclass(frozen=True)
 class PlanChoice:
-    """How the plan of a job came to be that was left to the machine that trains it."""
+    """The origin of a job's plan that was left to the machine that trains it."""
 
     place: str = param("", max_length=255, doc="host that was measured")
     n_workers: int = param(1, ge=1, doc="populations that train at once")
@@ -25,7 +25,7 @@ class PlanChoice:
 
     @property
     def gain(self) -> float | None:
-        """How many times as fast as the plan that the job asked for."""
+        """Speed over that of the plan that the job asked for."""
         return None if self.own_job_s is None or not self.job_s else self.own_job_s / self.job_s
 
 

@@ -41,6 +41,7 @@ class SearchSpec:
         None, ge=1, le=10_000, doc="last epochs averaged by the objective; null: max(5, T/10), at most T"
     )
     params: dict[str, Any] = param(dict, doc="settings of the rule, by name; what is missing gets defaults")
+    space_params: dict[str, Any] = param(dict, doc="settings of the space, by name; what is missing gets defaults")
 
 
 @dataclass(frozen=True)

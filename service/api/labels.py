@@ -22,7 +22,7 @@ from s2e.words import DataError, UnreadableError, replace
 from s2e.words.answers import JobLabels
 from service.api.formats import one_of, table_answer
 from service.api.paging import Place
-from service.errors import NoLabels
+from service.errors import NoLabels, Unavailable
 from service.store import queries, rounds
 from service.store.models import Job
 
@@ -57,12 +57,14 @@ class Asked:
 
 
 def audit_of(session: Session, artifact_root: str, job: Job, score: str | None) -> JobAudit:
-    """The audit of a job. Raises NoLabels."""
+    """The audit of a job. Raises NoLabels, Unavailable."""
     try:
         noise_rate = noise_rate_of(rounds.load_spec(session, job.id))
         return _audit(artifact_root, job.id, noise_rate, tuple(queries.trainings(session, job.id)), score)
     except (DataError, UnreadableError) as error:
         raise NoLabels(job.id, error) from error
+    except OSError as error:
+        raise Unavailable(f"the artifact store does not answer: {type(error).__name__}") from error
 
 
 @lru_cache(maxsize=4)

@@ -52,4 +52,5 @@ class StoredJobs:
             search["parameters"],
             tuple(rows[i][0] for i in kept),
             tuple(rows[i][1] for i in kept),
+            space_params=search.get("space_params", {}),
         )

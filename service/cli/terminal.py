@@ -128,7 +128,7 @@ def show_job(console: Console, job: Job) -> None:
     else:
         console.print(f"  job     {job.title}", markup=False)
     for line in plan_lines(job.spec):
-        console.print(line, markup=False)
+        console.print(line, markup=False, soft_wrap=True)
     console.print(f"  state   {job.state}{': ' + job.reason if job.reason else ''}", markup=False)
     if job.data_gone:
         console.print(f"  data    {job.data_gone}", markup=False)
@@ -148,7 +148,9 @@ def plan_lines(spec: Mapping[str, Any]) -> list[str]:
     if chosen is None:
         return ["  plan    to be measured before the first round"]
     asked, took = chosen["own_job_s"], chosen["job_s"]
-    gain = f", {asked / took:.1f} times as fast as asked for" if asked and took else ""
+    gain = ""
+    if asked and took:
+        gain = f", {asked / took:.1f} times as fast as asked for" if asked > took else ", as asked for"
     words = f"{plan['population']} trials together, {plan['dtype']}, {plan['step']} step; measured on {chosen['place']}"
     return [f"  plan    {words}{gain}", *(f"          without {reason}" for reason in chosen["fallbacks"])]
 

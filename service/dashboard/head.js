@@ -68,12 +68,17 @@ export class HeadPanel {
 function specification({ spec, recommends }) {
   const top = group("Job", { kind: spec.kind, seed: spec.seed });
   const parts = Object.entries(PARTS).filter(([part]) => recommends || part !== "search");
-  return [top, ...parts.map(([part, title]) => group(title, spec[part])), ...(spec.compare ?? { entries: [] }).entries.map(entryGroup)];
+  return [top, ...parts.map(([part, title]) => group(title, part === "plan" ? planOf(spec.plan) : spec[part])), ...(spec.compare ?? { entries: [] }).entries.map(entryGroup)];
 }
 
 /** What another release stored, as it is. */
 function asStored({ spec, spec_version, unreadable }) {
   return [h("p", {}, `Version ${spec_version}: ${unreadable}.`), h("pre", {}, JSON.stringify(spec, null, 1))];
+}
+
+/** A plan, with how it came to be where that was left to the machine. */
+function planOf({ auto, chosen, ...plan }) {
+  return auto ? { ...plan, auto, ...(chosen ? { chosen } : {}) } : plan;
 }
 
 function entryGroup({ label, ...settings }) {

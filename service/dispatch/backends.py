@@ -11,6 +11,10 @@ from sqlalchemy import make_url
 from service.settings import Settings
 from workers.backend import TrialBackend
 
+OWN_IDLE_S = 300.0
+"""A trainer of our own Ray ends itself after so long without work: it holds 260 MB, and another one is there in three
+seconds. On a cluster that was given, where others may want its place, settings say how long."""
+
 
 def make_backend(settings: Settings, gone: Callable[[str], None] | None = None) -> TrialBackend:
     """The backend the settings name, ready to start populations. ``gone`` hears why it can never be reached again."""
@@ -42,7 +46,7 @@ def _on_ray(settings: Settings, gone: Callable[[str], None] | None) -> TrialBack
         pass_on=settings.worker_env.split(","),
         namespace=settings.ray_namespace or _namespace(settings.database_url),
         orphan_s=settings.orphan_s,
-        idle_s=None if ours else settings.idle_s,
+        idle_s=OWN_IDLE_S if ours else settings.idle_s,
         warm_processes=2 if ours else 0,
         linger=settings.keep_trainers,
         gone=gone,

@@ -130,7 +130,8 @@ class Dispatcher:
         self._told += events
         self._record()
         self._reconcile()
-        self._look()
+        if self._led:
+            self._look()
         for job_id in self._turns.take(self._has_room, Counter(key.job_id for key in self._backend.running())):
             with self._guard(job_id):
                 self._advance(job_id)

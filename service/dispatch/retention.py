@@ -35,7 +35,7 @@ log = logging.getLogger("s2e.retention")
 
 @dataclass(frozen=True)
 class Rules:
-    """What is kept. None: everything."""
+    """The rule of what is kept. None: everything."""
 
     models: int | None = None
     days: float | None = None

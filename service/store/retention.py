@@ -1,4 +1,4 @@
-"""What is kept of the files of jobs that have ended: which rows a rule is about, and what they say afterwards."""
+"""Retention of the files of jobs that have ended: which rows a rule is about, and what they say afterwards."""
 
 from __future__ import annotations
 

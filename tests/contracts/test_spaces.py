@@ -26,7 +26,7 @@ class TestSpacesWithParameters(SpaceContract):
     }
 
     def test_a_choice_has_a_feature_for_each_value(self, space: str) -> None:
-        made, bare = self.make(space), SPACES[space].load()
+        made, bare = self.make(space), SPACES[space]().make()
         x = made.sample(made.initial_theta(), np.random.default_rng(0), 2)
         n_features = bare.features(x[:, : bare.n_x], 20).shape[1]
         assert made.features(x, 20).shape[1] == n_features + 1 + 1 + 1 + 3

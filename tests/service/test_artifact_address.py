@@ -137,3 +137,21 @@ def test_readiness_and_the_doctor_say_that_a_store_cannot_be_written_to(
     (finding,) = [finding for finding in examine(settings) if finding.name == "artifacts"]
     assert finding.state == WRONG
     disk._store_trouble.cache_clear()
+
+
+def test_a_store_that_is_away_is_no_bug_of_ours(
+    service: Any, trained: tuple[str, str], database: Database, monkeypatch: pytest.MonkeyPatch, assert_problem: Any
+) -> None:
+    def away(*_: Any, **__: Any) -> None:
+        raise RuntimeError("EndpointConnectionError: https://key:secret@store")
+
+    memory = fsspec.filesystem("memory").__class__
+    for name in ("info", "rm", "cat_file"):
+        monkeypatch.setattr(memory, name, away)
+    with database.write() as session:
+        session.get_one(Job, trained[0]).state = "completed"
+    for method, path in (("GET", f"/trials/{trained[1]}/model"), ("DELETE", f"/jobs/{trained[0]}")):
+        problem = assert_problem(service.http.request(method, path), 503, "unavailable")
+        assert "secret" not in problem["detail"]
+    monkeypatch.undo()
+    assert service.http.delete(f"/jobs/{trained[0]}").status_code == 204

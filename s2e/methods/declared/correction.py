@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from s2e.methods.declared.stages import never_comes
-from s2e.parts import DATASETS, NOISE, MethodPart, method, param
+from s2e.parts import DATASETS, NOISE, MethodPart, method, noise_of, param
 from s2e.words import DataSpec, JobSpec, Problem
 
 
@@ -58,7 +58,7 @@ class Backward(Forward):
     def check(self, job: JobSpec) -> list[Problem]:
         """Also a given T without an inverse."""
         problems = super().check(job)
-        if problems or self.transition != "given" or NOISE[job.data.noise.kind]().problems(job):
+        if problems or self.transition != "given" or noise_of(job.data).problems(job):
             return problems
         return _singular(job.data)
 
@@ -92,4 +92,4 @@ def _singular(data: DataSpec) -> list[Problem]:
         return []
     from s2e.data.transition import singular_problems  # numpy, which a list of names does without
 
-    return singular_problems(NOISE[data.noise.kind]().transition(data, n_classes))
+    return singular_problems(noise_of(data).transition(data, n_classes))
