@@ -14,7 +14,7 @@ export RAY_ENABLE_UV_RUN_RUNTIME_ENV = 0
 .PHONY: help native setup demo serve check test drills numeric lowest bench bench-search bench-gain bench-service chaos universes fuzz openapi constraints clean
 
 help: ## what can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "%-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The service runs on $(BIN)/s2e; the stamp remembers that it was installed from these files.
 $(VENV)/.run: pyproject.toml constraints.txt $(wildcard native/*.py native/*.h native/*.cpp)

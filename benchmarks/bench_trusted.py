@@ -26,7 +26,7 @@ from benchmarks.label_cells import Cell, make_cell
 from benchmarks.measure import machine, write_result
 from s2e.labels.arrays import arranged
 from s2e.labels.audit import SMALL_BATCH, TRAIN
-from s2e.labels.choice import best_on_noisy_labels
+from s2e.labels.choice import noisy_score
 from s2e.labels.noise import estimate_noise
 from s2e.labels.trusted import FACTORS, N_NETWORKS, candidates, train_with_trusted
 from s2e.train.crossfit import Member, Rule, Samples, Stack, stratified_folds
@@ -125,7 +125,7 @@ def choice(
     p_by_name: Mapping[str, NDArray[np.float64]] = dict(zip(rules, p_KVC, strict=True))
     label_V = samples.label_S[validation]
     taken = {
-        "likelihood": best_on_noisy_labels(p_by_name, label_V, T_CC),
+        "likelihood": max(p_by_name, key=lambda name: noisy_score(p_by_name[name], label_V, T_CC).log_likelihood),
         "agreement": max(p_by_name, key=lambda name: float((p_by_name[name].argmax(1) == label_V).mean())),
     }
     best = max(tested.values())

@@ -13,26 +13,24 @@ Databases and reports hold paths below the root only, so the root may move.
 from __future__ import annotations
 
 import json
-import re
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from s2e.extras import needs
-from s2e.files import ArtifactError, files_below, write_atomic
+from s2e.files import files_below, job_folder, write_atomic
 from s2e.words import DataError, Population, Report, TrainSpec, TrialResult, TrialSpec, read, to_json
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from s2e.data.inputs import NetworkShape
     from s2e.data.record import NoiseRecord
     from s2e.model import Model
-    from s2e.train.trial import NetworkShape
 
 SCRIPT, SCRIPT_DESCRIPTION = ".pt", "s2e.json"
 """Suffix of a model exported as TorchScript, and the file inside it that describes the model."""
-_JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 
 
 def model_path(job_id: str, m: int, k: int, attempt: int) -> str:
@@ -67,13 +65,6 @@ def noise_path(job_id: str, noise_seed: int) -> str:
 def delete_files(root: str | Path, job_id: str) -> None:
     """Delete all files of a job; nothing happens where it has none. Raises ArtifactError for a bad job id."""
     files_below(root).delete_folder(job_folder(job_id))
-
-
-def job_folder(job_id: str) -> str:
-    """The folder of a job below the root. Raises ArtifactError for an id that is not a plain name."""
-    if not _JOB_ID.fullmatch(job_id):
-        raise ArtifactError(f"not a plain name for a folder: {job_id!r}")
-    return job_id
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------

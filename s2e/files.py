@@ -23,6 +23,8 @@ from typing import Any, Protocol
 from s2e.extras import needs
 from s2e.words import S2EError
 
+_JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
+
 
 class ArtifactError(S2EError):
     """A path that does not name a file below the artifact root."""
@@ -77,6 +79,13 @@ def shown(root: str | Path) -> str:
 def files_below(root: str | Path) -> Files:
     """Access to the files below a root. Raises MissingExtraError where an address needs what is not there."""
     return _address(str(root)) if is_address(root) else Folder(root)
+
+
+def job_folder(job_id: str) -> str:
+    """The folder of a job below the root. Raises ArtifactError for an id that is not a plain name."""
+    if not _JOB_ID.fullmatch(job_id):
+        raise ArtifactError(f"not a plain name for a folder: {job_id!r}")
+    return job_id
 
 
 def resolve(root: str | Path, relative: str) -> Path:

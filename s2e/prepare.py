@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from s2e.parts import SEARCHERS
+from s2e.parts import KINDS, SEARCHERS
 from s2e.words import (
     DataError,
     DataSpec,
@@ -87,7 +87,12 @@ def _started(spec: JobSpec, noise_rate: float) -> SearchSpec:
     """The search with the estimated share among its first curves, where its rule has such."""
     search = spec.search
     known = SEARCHERS[search.searcher].stored(search.params).settings() if search.searcher in SEARCHERS else {}
-    if spec.kind != "search" or noise_rate <= 0 or known.get("tau") is not None or known.get("estimate", 0) is not None:
+    if (
+        not KINDS[spec.kind].recommends
+        or noise_rate <= 0
+        or known.get("tau") is not None
+        or known.get("estimate", 0) is not None
+    ):
         return search
     return replace(search, params={**search.params, "estimate": noise_rate})
 

@@ -122,6 +122,49 @@ def test_no_modules_import_each_other(packages: tuple[str, ...]) -> None:
     assert circles(import_graph(*packages)) == []
 
 
+EVIDENCE = {"em", "choice", "free", "given", "kept"}
+"""The lower storey of ``s2e/labels``: what a training leaves about labels, its files, and the likelihood of labels
+under a matrix, in numpy alone. Training writes it; the upper storey, which estimates noise, trains networks."""
+
+
+FACES = {"s2e.labels.audit"}
+"""Functions for users, kept in the room they are about: they import whatever they need when they are called."""
+
+
+def room_of(name: str) -> str:
+    """The room of a module of s2e: its package or, at the top, the module itself."""
+    _, room, *rest = (*name.split("."), "")
+    if room == "labels" and (not rest or rest[0] in {"", *EVIDENCE}):
+        return "labels, evidence"
+    return room
+
+
+def room_graph(graph: Graph) -> Graph:
+    """Room -> other rooms that its modules import."""
+    rooms: dict[str, set[str]] = {room_of(name): set() for name in graph}
+    for name, names in graph.items():
+        if name in FACES:
+            continue
+        rooms[room_of(name)] |= {room_of(imported) for imported in names} - {room_of(name)}
+    return {room: frozenset(others) for room, others in rooms.items()}
+
+
+def test_no_rooms_import_each_other() -> None:
+    """Upper labels train, train uses methods, and all of them write and read evidence; files lie below them."""
+    rooms = room_graph(import_graph("s2e"))
+    assert circles(rooms) == []
+    assert {"train", "methods", "labels, evidence"} <= reachable(rooms, ["labels"])
+    assert not {"labels", "train"} & reachable(rooms, ["methods", "artifacts", "labels, evidence"])
+
+
+def test_the_evidence_of_labels_needs_no_torch() -> None:
+    lower = [path for name, path in modules_of("s2e/labels").items() if room_of(name) == "labels, evidence"]
+    assert len(lower) == len(EVIDENCE) + 1
+    numpy_alone = [path for path in lower if path.stem != "given"]  # which reads the job's data
+    libraries = {name.partition(".")[0] for path in numpy_alone for name in imported_names(path)}
+    assert not libraries & {"torch", "torchvision", "sklearn"}
+
+
 def test_the_vocabulary_imports_nothing_but_itself_and_the_standard_library() -> None:
     names = {name for path in modules_of("s2e/words").values() for name in imported_names(path)}
     foreign = {name for name in names if not name.startswith("s2e.words")}
@@ -324,8 +367,8 @@ def test_a_branch_on_the_kind_of_a_job_is_seen() -> None:
 
 
 def test_only_the_kinds_themselves_know_their_names() -> None:
-    """Differences are methods or facts of :class:`s2e.parts.JobKind`; what a face shows of them is part of the job
-    that the API answers."""
+    """A difference between kinds is a method or a fact of :class:`s2e.parts.JobKind`, and what a face shows of it is
+    part of the job that the API answers."""
     paths = [path for path in modules_of("s2e", "workers", "service").values() if path.parent.name != "kinds"]
     branches = [f"{path.relative_to(ROOT)}:{n}" for path in paths for n in kinds_named(path.read_text("utf-8"))]
     scripts = sorted((ROOT / "service" / "dashboard").glob("*.js"))

@@ -84,7 +84,7 @@ def _small(file: Path) -> Path:
 
 
 def _marked(arrays: dict[str, NDArray[Any]], asked: TrustedSpec, n_rows: int, name: str) -> NDArray[np.bool_]:
-    """Mask of the trusted rows [S]. Raises DataError for a column that is no such mask, and for a missing row."""
+    """Mask of the trusted rows [S]. Raises DataError for a column of anything but yes and no, and for a missing row."""
     mark_S = np.zeros(n_rows, dtype=bool)
     if asked.column is not None:
         said = arrays.get(asked.column)
@@ -105,7 +105,7 @@ def _read(name: str, file: Any, more: str | None) -> dict[str, NDArray[Any]]:
         with np.load(file, allow_pickle=False) as stored:
             arrays = {key: stored[key] for key in (*NEEDED, *MORE, more) if key is not None and key in stored.files}
     except (ValueError, OSError, zipfile.BadZipFile, EOFError, AttributeError) as error:
-        raise DataError(f"{name} is no .npz file of plain arrays: {error}") from error
+        raise DataError(f"{name} is not an .npz file of plain arrays: {error}") from error
     if missing := [key for key in NEEDED if key not in arrays]:
         raise DataError(f"{name} has no array {missing[0]!r}: samples are X, their labels y")
     if ("X_test" in arrays) != ("y_test" in arrays):

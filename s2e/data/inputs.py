@@ -34,6 +34,17 @@ class Inputs:
         return self.encoder or self.text or self.image or self.numbers or self.backbone
 
 
+@dataclass(frozen=True)
+class NetworkShape:
+    """The input one image has, (D, H, W) or (F,), the values 0..``max_value`` it holds, and the number of classes C."""
+
+    input_shape: tuple[int, ...]
+    max_value: int
+    n_classes: int
+    inputs: Inputs = Inputs()
+    """Turns new rows into such samples."""
+
+
 def inputs_of(data: SplitData, statistics: Statistics | None) -> Inputs:
     """The inputs behind the samples of ``data``, normalised by ``statistics`` unless None."""
     mean, deviation = statistics or ((), ())

@@ -97,11 +97,12 @@ def registered_problems(data: DataSpec) -> list[Problem]:
 
 
 def table_problems(data: DataSpec) -> list[Problem]:
-    """A table for another data set than ``csv``."""
-    if data.name == "csv":
+    """A table for a data set that reads none."""
+    tables = [name for name, part in DATASETS.items() if part.own_section() == "csv"]
+    if data.name in tables:
         return []
     given = [("path", data.csv.path), ("test_path", data.csv.test_path)]
-    allowed = f"only with data set csv, not with {data.name}"
+    allowed = f"only with data set {' or '.join(tables)}, not with {data.name}"
     return [Problem(f"data.csv.{field}", path, allowed) for field, path in given if path]
 
 

@@ -34,8 +34,8 @@ def keep_smallest(losses: torch.Tensor, keep_rate: float, by: torch.Tensor | Non
     """Mean of the floor(R(t) B) smallest of the losses [B], at least of one: the others get no gradient.
 
     ``by`` [B] ranks them instead, the losses of the other network in Co-teaching. Equal losses count in their order,
-    and one that is no number comes last. Raises ValueError for a rate outside [0, 1], and for losses of another shape,
-    such as a mean (``reduction="none"`` leaves one for each sample).
+    and one that is not a number comes last. Raises ValueError for a rate outside [0, 1], and for losses of another
+    shape, such as a mean (``reduction="none"`` leaves one for each sample).
     """
     if not 0 <= keep_rate <= 1:
         raise ValueError(f"keep_rate is {keep_rate}: between 0 and 1")

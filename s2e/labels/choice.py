@@ -8,7 +8,6 @@ Legend: V validation samples, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,8 +56,3 @@ def noisy_score(p_VC: Array, label_V: Labels, T_CC: Array) -> Score:
     refined = minimize_scalar(loss, bounds=around, method="bounded", options={"xatol": 1e-3})
     log_a = float(refined.x) if refined.fun < losses[best] else float(grid[best])
     return Score(-min(float(refined.fun), losses[best]), float(np.exp(log_a)))
-
-
-def best_on_noisy_labels(p_VC_by_name: Mapping[str, Array], label_V: Labels, T_CC: Array) -> str:
-    """The name of the predictions with the highest :func:`noisy_score`; of equal ones the first."""
-    return max(p_VC_by_name, key=lambda name: noisy_score(p_VC_by_name[name], label_V, T_CC).log_likelihood)

@@ -16,8 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from s2e.artifacts import job_folder
-from s2e.files import files_below
+from s2e.files import files_below, job_folder
 from s2e.labels.free import TrialMargins
 from s2e.words import DataError
 

@@ -60,11 +60,6 @@ class NoiseEstimate:
     n_epochs: float
     """Cost, in passes of one network over all rows."""
 
-    @property
-    def is_doubtful(self) -> bool:
-        """True if an alarm says that the matrix may be wrong, not only how it looks."""
-        return any(alarm.code != "asymmetric" for alarm in self.alarms)
-
 
 @dataclass(frozen=True)
 class Halves:

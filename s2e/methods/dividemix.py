@@ -43,6 +43,8 @@ class DivideMix(Standard):
         if since < 0:
             return
         state = engine.method_state
+        # l_i = (CE_i - min CE) / (max CE - min CE); of its mean over the last W epochs, a mixture of two Gaussians:
+        # w_i = P(component of the lower mean | l_i), which network 1 gets from network 2's losses, and the reverse
         loss_KNS = unit_range(cross_entropy(engine.train_logits(), engine.label_KS).double())
         state["losses_KWSN"][:, since % self.params.loss_window] = loss_KNS.transpose(1, 2)
         n_known = min(since + 1, self.params.loss_window)
@@ -79,10 +81,13 @@ class DivideMix(Standard):
         """Sharpened targets [K, N, B, C]: co-refined labels of the labelled, co-guessed ones of the others."""
         first_KNBC, second_KNBC = engine.forward(x, train=False).chunk(2, dim=2)
         engine.remember(batch.index, first_KNBC)
+        # p = (p(view 1) + p(view 2)) / 2
         p_KNBC = (first_KNBC.softmax(-1) + second_KNBC.softmax(-1)) / 2
         onehot_K1BC = F.one_hot(batch.label_KB, p_KNBC.shape[-1]).to(p_KNBC.dtype)[:, None]
         clean_KNB1 = clean_KNB[..., None]
+        # labelled, w > threshold: w onehot + (1 - w) p of the network itself
         refined_KNBC = clean_KNB1 * onehot_K1BC + (1 - clean_KNB1) * p_KNBC
+        # unlabelled: (p of this network + p of the other) / 2; then p_c^(1/T) / sum_j p_j^(1/T) for both
         guessed_KNBC = (p_KNBC + p_KNBC.flip(1)) / 2
         chosen_KNBC = torch.where(clean_KNB1 > self.params.threshold, refined_KNBC, guessed_KNBC)
         return sharpened(chosen_KNBC, self.params.temperature)
@@ -98,6 +103,7 @@ class DivideMix(Standard):
 
     def _strength(self, engine: Engine) -> torch.Tensor:
         """lambda_u, risen linearly over the epochs since the warm-up."""
+        # lambda_u min(1, (t + s / n_steps - warm-up) / ramp), at step s of epoch t
         done = engine.t - self.params.warm_up_epochs + engine.step.double() / engine.n_steps
         return self.params.unlabelled * (done / self.params.ramp_epochs).clamp(max=1)
 

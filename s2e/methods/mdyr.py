@@ -49,6 +49,8 @@ class MDyrH(Mixup):
         predicted_KB = seen_KNBC[:, 0].argmax(-1)
         own_KNB = self.bootstrapped(logits_KNBC, batch.label_KB, predicted_KB, noisy_KB)
         other = (mixing.partners(value) for value in (batch.label_KB, predicted_KB, noisy_KB))
+        # w l(x_mixed; y_i, z_i, B_i) + (1 - w) l(x_mixed; y_j, z_j, B_j), x_mixed = w x_i + (1 - w) x_j:
+        # label y, predicted class z, B = P(noisy), l = (1 - B) CE(y) + B CE(z)
         weight_K11 = mixing.weight_K[:, None, None]
         loss_KNB = weight_K11 * own_KNB + (1 - weight_K11) * self.bootstrapped(logits_KNBC, *other)
         return self.balanced(engine, batch, logits_KNBC, loss_KNB)
@@ -99,6 +101,7 @@ class MdDyrSh(MDyrH):
         logits_KNBC = engine.forward(guided_images(x, batch.index, mixing, noisy_KB))
         if engine.t < self.params.bootstrap_start:
             return self._label_loss(engine, batch, logits_KNBC, mixing)
+        # z = softmax(logits / T), T falling; [l(y_i, z_i, B_i) + l(y_j, z_j, B_j)] / 2, l = (1 - B) CE(y) + B CE(z)
         target_KBC = (seen_KNBC[:, 0] / self.temperature(engine.t)).softmax(-1)
         own_KNB = self._softened(logits_KNBC, batch.label_KB, target_KBC, noisy_KB)
         other = (mixing.partners(value) for value in (batch.label_KB, target_KBC, noisy_KB))
@@ -129,6 +132,7 @@ class MdDyrSh(MDyrH):
 
 def guided_images(x: torch.Tensor, index: torch.Tensor, mixing: Mixing, noisy_KB: torch.Tensor) -> torch.Tensor:
     """Each sample mixed with its partner in proportion to 1 - P(noisy) -> [K, B, ...], each trial in its own way."""
+    # x = d x_i + (1 - d) x_j, d = (1 - B_i) / ((1 - B_i) + (1 - B_j)), B = P(noisy), j the partner of i
     clean_KB = 1 - noisy_KB
     own_KB = clean_KB / (clean_KB + mixing.partners(clean_KB))
     x_KB = x.expand(len(noisy_KB), *x.shape) if index.dim() == 1 else x

@@ -12,7 +12,7 @@ from s2e.parts.part import FieldLine, Part
 from s2e.parts.registry import PartRegistry
 from s2e.words.data import DataSpec, NoiseSpec
 from s2e.words.errors import Problem
-from s2e.words.fields import NAMES, Names, field_lines, param
+from s2e.words.fields import NAMES, Names, field_lines, param, to_json
 from s2e.words.job import JobSpec
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
@@ -85,17 +85,21 @@ class DatasetPart(Part):
         """True if features are counts or weights of terms, never negative."""
         return False
 
+    @classmethod
+    def own_section(cls) -> str:
+        """The section of ``data`` that holds its settings: ``params``, or one of its own."""
+        return cls.section.rpartition(".")[2]
+
     def read(self, data: DataSpec, data_root: str | None) -> Any:  # noqa: ARG002 - csv has a section of its own
         """The whole data set."""
         return self.built(data_root, **self.settings())
 
     def paths(self, data: DataSpec, root: Path) -> list[str]:  # noqa: ARG002 - for sets that have to look
         """The files and folders below the data root that it consists of, as far as its settings name them."""
-        settings = {
-            **self.settings(),
-            **({"csv": data.csv.path, "csv test": data.csv.test_path} if data.csv.path else {}),
-        }
-        named = [settings.get(field) for field in ("path", "test_path", "csv", "csv test", "weights")]
+        settings = (
+            self.settings() if self.section == DatasetPart.section else to_json(getattr(data, self.own_section()))
+        )
+        named = [settings.get(field) for field in ("path", "test_path", "weights")]
         return [path for path in (*named, data.trusted.path) if isinstance(path, str) and path not in ("", "none")]
 
     def rules(self, job: JobSpec) -> list[Problem]:

@@ -72,6 +72,7 @@ class FittedPart(MethodPart):
     )
 
     fitted: ClassVar[bool] = True
+    makes = "s2e.methods.fitted:Fitted"
     trusts: ClassVar[tuple[str, ...]] = ("sklearn.",)
     """Beginnings of the names of types that a file of such a model may hold."""
 

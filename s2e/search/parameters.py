@@ -174,7 +174,7 @@ class Simplex:
     def block(self, name: str) -> Block:
         return Dirichlet(name, len(self.fields))
 
-    def sets(self, name: str) -> tuple[str, ...]:  # noqa: ARG002  its name is no field
+    def sets(self, name: str) -> tuple[str, ...]:  # noqa: ARG002  its name is not a field
         return self.fields
 
     def at(self, x_X: Array) -> tuple[Any, ...]:

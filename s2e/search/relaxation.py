@@ -32,7 +32,7 @@ def ordered(space: Space, observations: Sequence[Observation], *, at_least: int)
     """Points (K, X) and objectives (K,) of a whole round, ordered by k.
 
     Raises SearchError for fewer than ``at_least`` observations, one k told twice, a point of another space, or an
-    objective that is no finite number.
+    objective that is not a finite number.
     """
     told = sorted(observations, key=lambda observation: observation.k)
     if len(told) < at_least:

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from s2e.data.datasets import Part, load_split
-from s2e.data.inputs import inputs_of
+from s2e.data.inputs import NetworkShape, inputs_of
 from s2e.data.transition import true_transition
 from s2e.fitted_model import to_tensors
 from s2e.labels.choice import noisy_score
@@ -27,7 +27,7 @@ from s2e.train.revise import revised_rows
 from s2e.train.runtime import prepare_process
 from s2e.train.seen import Seen, see
 from s2e.train.subset import share_of
-from s2e.train.told import NetworkShape, PopulationEnd, PopulationEpoch
+from s2e.train.told import PopulationEnd, PopulationEpoch
 from s2e.words import EpochMetrics, Population, TrialResult, TrialSpec, replace
 
 CHUNK = 2_000

@@ -143,7 +143,7 @@ def to_numbers(trials: StackedTrials, columns: Columns) -> list[Measured]:
 
 def _measured(row: list[float], widths: dict[str, int]) -> Measured:
     """The numbers of one trial, the mean where each network has one; None for what was not measured in this epoch or is
-    no number (recall without a clean sample)."""
+    not a number (recall without a clean sample)."""
     values: dict[str, list[float]] = {}
     at = 0
     for name, width in widths.items():

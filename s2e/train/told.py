@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from s2e.data.inputs import Inputs
+from s2e.data.inputs import NetworkShape
 from s2e.labels.free import TrialMargins
 from s2e.train.checkpoint import Checkpoint
 from s2e.words import EpochMetrics, TrialResult
@@ -23,17 +23,6 @@ class PopulationEpoch:
 
     epochs: tuple[EpochMetrics, ...]
     checkpoints: Callable[[], tuple[Checkpoint | None, ...]] = field(repr=False, compare=False)
-
-
-@dataclass(frozen=True)
-class NetworkShape:
-    """The input one image has, (D, H, W) or (F,), the values 0..``max_value`` it holds, and the number of classes C."""
-
-    input_shape: tuple[int, ...]
-    max_value: int
-    n_classes: int
-    inputs: Inputs = Inputs()
-    """Turns new rows into such samples."""
 
 
 @dataclass(frozen=True)

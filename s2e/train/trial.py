@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from s2e.data.inputs import NetworkShape
 from s2e.labels.free import TrialMargins
 from s2e.outcome import result_of
 from s2e.train.checkpoint import Checkpoint, restore, take
@@ -15,7 +16,6 @@ from s2e.train.fitted import is_fitted, train_fitted
 from s2e.train.metrics import Measured
 from s2e.train.population import StackedTrials
 from s2e.train.runtime import flushed_denormals, prepare_process
-from s2e.train.told import NetworkShape as NetworkShape
 from s2e.train.told import PopulationEnd as PopulationEnd
 from s2e.train.told import PopulationEpoch as PopulationEpoch
 from s2e.words import EpochMetrics, Population, TrialResult, TrialSpec, numbers_of, replace

@@ -115,7 +115,7 @@ def _filled(hint: Any, types_of: Mapping[Any, Any]) -> Any:
 def _float(data: Any) -> float:
     if type(data) is float:
         return data
-    if type(data) is int:  # bool is no number here
+    if type(data) is int:  # a bool is not a number here
         return float(data)
     raise UnreadableError("a number", data)
 

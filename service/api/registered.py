@@ -49,7 +49,8 @@ def section_of(asked: DatasetIn) -> dict[str, Any]:
         raise SpecError(*problems)
     trusted = to_json(replace(asked.trusted, counted=None))
     section = {"name": asked.kind, "params": asked.params, "csv": to_json(asked.csv), "trusted": trusted}
-    section = section if asked.kind == "csv" else {**section, "csv": {}}
+    if asked.kind in DATASETS and DATASETS[asked.kind].own_section() != "csv":
+        section["csv"] = {}
     data = to_json(parse_job({"data": section, "report": {"tau": 0.0}}).data)
     return {field: data[field] for field in ("name", "params", "csv", "trusted")}
 

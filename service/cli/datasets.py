@@ -53,10 +53,8 @@ def add(
         paths = [_place(client, one, upload) for one in (path, trusted_path) if one is not None]
         trusted = {"column": trusted_column, "path": paths[1] if trusted_path is not None else None}
         trusted = {field: value for field, value in trusted.items() if value is not None}
-        if kind == "csv":
-            kept = client.register(name, kind, csv={"path": paths[0], **settings}, trusted=trusted)
-        else:
-            kept = client.register(name, kind, {"path": paths[0], **settings}, trusted=trusted)
+        section = {_section_of(kind): {"path": paths[0], **settings}}
+        kept = client.register(name, kind, **section, trusted=trusted)
     _print(kept, as_json)
 
 
@@ -111,6 +109,13 @@ def _setting(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except ValueError:
         return name, value
+
+
+def _section_of(kind: str) -> str:
+    """The section of ``data`` with the settings of a kind; of one that only the service has, ``params``."""
+    from s2e.parts import DATASETS, DatasetPart
+
+    return DATASETS.get(kind, DatasetPart).own_section()
 
 
 def _place(client: S2EClient, path: str, upload: bool | None) -> str:

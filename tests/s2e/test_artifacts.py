@@ -21,7 +21,7 @@ def test_a_model_and_its_description_survive_the_round_trip(
     tmp_path: Path, make_population: Callable[..., Population]
 ) -> None:
     torch = pytest.importorskip("torch")
-    from s2e.train.trial import NetworkShape
+    from s2e.data.inputs import NetworkShape
 
     population = make_population(ks=(5,))
     model = {"0.hidden.weight": torch.randn(4, 3).t(), "0.hidden.bias": torch.tensor([0.1, -0.0])}

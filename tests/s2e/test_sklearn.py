@@ -221,7 +221,7 @@ def test_classes_may_be_text_and_test_rows_the_users_own(tmp_path: Any) -> None:
         ({"X": np.diag([1, 2, np.nan, 4]), "y": [0, 1, 0, 1]}, r"X, row 2 \(1 such rows\): not finite numbers"),
         ({"X": np.ones((4, 2, 2)), "y": [0, 1, 0, 1]}, "images are uint8"),
         ({"X": np.array([["a"], ["b"]]), "y": [0, 1]}, "features are numbers"),
-        ({"X": np.array([[object()], [None]]), "y": [0, 1]}, "no .npz file of plain arrays"),
+        ({"X": np.array([[object()], [None]]), "y": [0, 1]}, "not an .npz file of plain arrays"),
         ({"X": np.eye(2), "y": [0, 1], "X_test": np.eye(2)}, "one of X_test and y_test"),
         ({"X": np.eye(2), "y": [0, 1], "X_test": np.eye(2), "y_test": [0, 7]}, "y_test, row 1: a label that is not"),
     ],
@@ -235,7 +235,7 @@ def test_a_file_of_another_kind_and_a_path_outside_are_refused(tmp_path: Any) ->
     from s2e.data.arrays import load_arrays
 
     (tmp_path / "a.npz").write_text("1,2,3")
-    with pytest.raises(DataError, match=r"no \.npz file of plain arrays"):
+    with pytest.raises(DataError, match=r"not an \.npz file of plain arrays"):
         load_arrays(str(tmp_path), "a.npz", 0.2)
     with pytest.raises(SpecError, match="a path below the data root"):
         parse_job({"data": {"name": "arrays", "params": {"path": "../a.npz"}}})

@@ -79,7 +79,8 @@ def test_a_stored_model_is_a_plain_module_with_the_reported_accuracy(
 def test_a_failed_trial_keeps_its_reason_and_gets_no_model(
     tmp_path: Path, make_population: MakePopulation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from s2e.train.trial import NetworkShape, PopulationEnd
+    from s2e.data.inputs import NetworkShape
+    from s2e.train.trial import PopulationEnd
 
     good, failed = TrialResult(0, 0, objective=0.5), TrialResult(0, 1, failed=True, reason="loss became NaN at epoch 2")
 

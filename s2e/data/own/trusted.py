@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from s2e.data.own.source import Source
 from s2e.data.splits import stratified
-from s2e.words import DataError, TrustedRows, TrustedSpec, replace
+from s2e.words import DataError, TrustedRows, TrustedSpec
 
 ENOUGH = 50
 """Labels that a use of its own needs."""
@@ -83,11 +83,6 @@ def test_rows(
     trusted = np.flatnonzero(is_trusted_S)
     chosen, _ = stratified(label_S[trusted], n_test, rng)
     return trusted[chosen]
-
-
-def without_count(asked: TrustedSpec) -> TrustedSpec:
-    """The user's own settings, without the counts: the key under which loaded data are kept in the process."""
-    return replace(asked, counted=None)
 
 
 def words(counted: TrustedRows | None) -> str:

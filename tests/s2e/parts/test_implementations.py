@@ -172,3 +172,8 @@ def test_a_space_that_is_none_is_named() -> None:
             S2EError, match=rf"search\.space {name} of outside: .*{seen}.* not a s2e.search.space.Space"
         ):
             SPACES[name]().make()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_our_own_methods_are_of_their_type(name: str) -> None:
+    METHODS[name]().make()
