@@ -32,7 +32,8 @@ from benchmarks.label_cells import Cell, make_cell
 from benchmarks.measure import machine, write_result
 from s2e.data.estimate import confident_transition, noise_rate_of
 from s2e.labels.arrays import arranged
-from s2e.labels.audit import SMALL, SMALL_BATCH, TRAIN, judged
+from s2e.labels.audit import SMALL, SMALL_BATCH, TRAIN
+from s2e.labels.judged import judged
 from s2e.labels.noise import estimate_noise
 from s2e.train.crossfit import Member, Rule, Samples, Stack, fold_members, stratified_folds
 from s2e.train.runtime import prepare_process

@@ -4,6 +4,7 @@
     report = s2e.compare({...})                 methods against each other
     report = s2e.auto({...})                    a method chosen among many
     issues = s2e.find_label_issues(X, y)        which of your labels are wrong
+    files  = s2e.from_files("images", "~/flowers")   your own data, for all of these
     model  = s2e.load_model("....safetensors")  a trained network, as a plain torch module
     s2e.client.S2EClient                        the same jobs on a service
     s2e.ecosystem.optuna, s2e.ecosystem.ray_tune
@@ -22,12 +23,14 @@ if TYPE_CHECKING:
     from s2e.local import auto as auto
     from s2e.local import compare as compare
     from s2e.local import search as search
+    from s2e.own_files import from_files as from_files
 
 __version__ = "0.1.0"
 _LATE = {
     "auto": "s2e.local",
     "compare": "s2e.local",
     "find_label_issues": "s2e.labels.audit",
+    "from_files": "s2e.own_files",
     "load_model": "s2e.artifacts",
 }
 _PACKAGES = ("client", "ecosystem", "search")

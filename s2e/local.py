@@ -26,6 +26,7 @@ from s2e.jobs.loop import n_rounds, n_trials, run_search
 from s2e.labels.kept import cross_fitted_path, save
 from s2e.local_pool import Ended, Kept, LocalPool, Rows
 from s2e.machine import usable_cores
+from s2e.own_files import root_of
 from s2e.parts import DATASETS, KINDS, METHODS, NETWORKS
 from s2e.parts.registry import Registry
 from s2e.prepare import needs_estimate, prepared
@@ -73,7 +74,9 @@ def search(
     SpecError for a job that cannot be run, with every field at fault, DataError for data that are not there,
     MissingExtraError where torch is not installed.
     """
-    report = run(spec_of(job, "search"), data_root=data_root, output=output, progress=progress, workers=workers)[1]
+    report = run(
+        spec_of(job, "search"), data_root=root_of(job, data_root), output=output, progress=progress, workers=workers
+    )[1]
     assert isinstance(report, Report)
     return report
 
@@ -90,7 +93,9 @@ def compare(
 
     report = s2e.compare({"compare": {"entries": [{"method": "standard"}, {"method": "coteaching"}]}})
     """
-    report = run(spec_of(job, "compare"), data_root=data_root, output=output, progress=progress, workers=workers)[1]
+    report = run(
+        spec_of(job, "compare"), data_root=root_of(job, data_root), output=output, progress=progress, workers=workers
+    )[1]
     assert isinstance(report, CompareReport)
     return report
 
@@ -109,7 +114,9 @@ def auto(
     report = s2e.auto({"data": {"name": "csv", "csv": {"path": "mine.csv"}}})
     print(report.baseline, report.verdict)
     """
-    report = run(spec_of(job, "auto"), data_root=data_root, output=output, progress=progress, workers=workers)[1]
+    report = run(
+        spec_of(job, "auto"), data_root=root_of(job, data_root), output=output, progress=progress, workers=workers
+    )[1]
     assert isinstance(report, CompareReport)
     return report
 
@@ -147,7 +154,7 @@ def run(
         spec = replace(spec, plan=chosen_plan(spec, root))
     keep = None if output is None else partial(save, output, cross_fitted_path(spec.kind))
     spec = prepared(spec, root, keep)
-    with _listener(spec, progress) as listener, _trainer(spec, output, root, workers) as train:
+    with _listener(spec, progress) as listener, trainer(spec, output, root, workers) as train:
 
         def run_round(round_: Round, populations: tuple[Population, ...]) -> list[TrialResult]:
             if listener is not None:
@@ -178,7 +185,7 @@ Trainer = Callable[[Sequence[Population]], Iterator[Rows | Ended]]
 
 
 @contextmanager
-def _trainer(spec: JobSpec, output: str | Path | None, data_root: str | None, workers: int | None) -> Iterator[Trainer]:
+def trainer(spec: JobSpec, output: str | Path | None, data_root: str | None, workers: int | None) -> Iterator[Trainer]:
     """The trainer of a job: this process, or a pool of others."""
     require("train")
     n_workers = n_processes(spec) if workers is None else workers
@@ -186,7 +193,7 @@ def _trainer(spec: JobSpec, output: str | Path | None, data_root: str | None, wo
         from s2e.train.keep import BelowRoot, InMemory
 
         yield partial(
-            _train_here, InMemory() if output is None else BelowRoot(output, spec.kind, 1, data_root), data_root
+            train_here, InMemory() if output is None else BelowRoot(output, spec.kind, 1, data_root), data_root
         )
         return
     with TemporaryDirectory(prefix="s2e-") as folder:
@@ -211,7 +218,7 @@ def n_processes(spec: JobSpec) -> int:
     return max(1, min(usable_cores() // spec.plan.threads, -(-n_most // spec.plan.population)))
 
 
-def _train_here(keeper: Keeper, data_root: str | None, populations: Sequence[Population]) -> Iterator[Rows | Ended]:
+def train_here(keeper: Keeper, data_root: str | None, populations: Sequence[Population]) -> Iterator[Rows | Ended]:
     from s2e.train.keep import train_kept
     from s2e.train.trial import PopulationEnd
 

@@ -55,8 +55,12 @@ class Model(nn.Module):
         are paths, bytes of files, or Pillow's images. Elsewhere they are an array: features, or pixels as the data set
         has them, not divided by anything. Raises DataError for rows that do not fit.
         """
-        chunks = self.samples(rows).split(BATCH)
-        return torch.cat([self(chunk).double().softmax(-1) for chunk in chunks]).numpy()
+        return self.of_samples(self.samples(rows))
+
+    @torch.inference_mode()
+    def of_samples(self, samples: torch.Tensor) -> NDArray[np.float64]:
+        """Probability of each class [S, C] of what :meth:`samples` made."""
+        return torch.cat([self(chunk).double().softmax(-1) for chunk in samples.split(BATCH)]).numpy()
 
     def samples(self, rows: Any) -> torch.Tensor:
         """The rows as the network reads them, float32 [S, ...]."""

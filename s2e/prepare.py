@@ -113,8 +113,8 @@ def estimated(
     data: DataSpec, train: TrainSpec, plan: PlanSpec, seed: int, data_root: str | None, keep: Keep | None = None
 ) -> EstimatedNoise:
     """The noise of the labels of ``data``; see :func:`prepared`."""
-    from s2e.labels.audit import cross_fitted
     from s2e.labels.job import job_samples
+    from s2e.labels.judged import cross_fitted
     from s2e.labels.noise import estimate_noise
 
     job = job_samples(JobSpec(seed=seed, data=data, train=train, plan=plan), data_root)

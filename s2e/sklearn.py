@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from s2e.deadline import Deadline
 from s2e.extras import needs
 from s2e.words import DataError, JobSpec, Population, Round, RoundRecord, replace
 
@@ -56,10 +57,17 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         A whole number fixes everything.
     method : str
         "auto": a method is chosen among the candidates. Otherwise the name of one, such as "coteaching": two dense
-        networks under a keep-rate schedule that is searched.
+        networks under a keep-rate schedule that is searched. Within a budget, and on anything but rows of numbers,
+        "auto" is "coteaching".
     candidates : sequence of str or None
         Among what "auto" chooses, by method or by label, such as ("coteaching", "svc, reweighted"); None: all that
         suit the data. ``report_["candidates"]`` has them.
+    budget : str, float or None
+        Seconds, or words such as "5 min", after which :meth:`fit` ends. Rounds, trainings and models then follow from
+        what a few steps take here, and ``n_epochs`` is the most; ``job_`` says what was run.
+    n_jobs : int or None
+        Processes that train, within a budget, on files and by a stored plan: None for one, this one, -1 for as many as
+        there are cores. Changes no number but where a budget ends.
 
     Attributes
     ----------
@@ -77,6 +85,9 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     report_ : dict
         The trainings of the search: schedule and accuracy on held-out given labels, the best posterior mean, and the
         estimate with its interval. Of ``method="auto"`` the candidates, best first, and what they were chosen by.
+    job_ : dict
+        Of a fit within a budget or on files: the plan that was run, as plain JSON. ``fit(X, y, job=clf.job_)`` gives
+        the same numbers, however many processes train.
     """
 
     def __init__(
@@ -90,6 +101,8 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         random_state: Any = None,
         method: str = "auto",
         candidates: Sequence[str] | None = None,
+        budget: str | float | None = None,
+        n_jobs: int | None = None,
     ) -> None:
         self.n_rounds = n_rounds
         self.n_trials = n_trials
@@ -100,16 +113,27 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.random_state = random_state
         self.method = method
         self.candidates = candidates
+        self.budget = budget
+        self.n_jobs = n_jobs
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any = None, *, seconds: float | None = None, job: Mapping[str, Any] | None = None) -> Self:
         """Search a schedule for the rows ``X`` [S, F] with the labels ``y`` [S], and train under it.
+
+        ``X`` may also be images (uint8, [S, H, W] or [S, D, H, W]), a data frame with columns of text, a torch data set
+        of (sample, label), or files: ``s2e.from_files("images", "~/flowers")``; the last two have their labels with
+        them. ``seconds`` stands for ``budget``. ``job`` is what another fit of the same rows has stored as ``job_``.
 
         Raises ValueError for data that are no rows of numbers with two classes or more, SpecError for settings out of
         their range, MissingExtraError where torch is not installed.
         """
+        deadline = Deadline.of(self.budget if seconds is None else seconds)
         with needs("train"):
-            import torch  # noqa: F401
+            from s2e.fitting.estimator import fit_beyond
 
+        if (rows := fit_beyond(self, X, y, deadline, job)) is None:
+            return self
+        X, y = rows
+        self.__dict__.pop("_networks_", None)
         X, y = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(y)
         self.classes_, label_S = np.unique(y, return_inverse=True)
@@ -144,6 +168,11 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     def predict_proba(self, X: Any) -> Floats:
         """Probability of each class [S, C]: the mean over the model's networks."""
         check_is_fitted(self)
+        if hasattr(self, "_networks_"):
+            from s2e.fitting.estimator import rows_of
+
+            p_SC: Floats = self._networks_.predict_proba(rows_of(X))
+            return p_SC
         X = validate_data(self, X, dtype=np.float64, reset=False)
         if self._fitted_ is not None:
             return self._fitted_.predict_proba(self._scaled(X))

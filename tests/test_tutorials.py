@@ -15,7 +15,7 @@ SAID = {"your-table": "accuracy against trusted labels", "your-images": "accurac
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", sorted(SAID))
+@pytest.mark.parametrize("page", sorted(path.stem for path in PAGES.glob("*.md")))
 def test_a_page_runs_and_its_model_is_right_about_new_rows(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -26,5 +26,6 @@ def test_a_page_runs_and_its_model_is_right_about_new_rows(
     names: dict[str, Any] = {}
     for block in blocks:
         exec(compile(block, f"{page}.md", "exec"), names)
-    assert names["report"].accuracy == SAID[page]
+    if page in SAID:
+        assert names["report"].accuracy == SAID[page]
     assert names["right"] > 0.8

@@ -22,6 +22,9 @@ class DatasetCalls:
     """Register data sets and look at them."""
 
     @abstractmethod
+    def _request(self, method: str, path: str, **more: Any) -> Any: ...
+
+    @abstractmethod
     def _ask(self, shape: type[Shape], method: str, path: str, **more: Any) -> Shape: ...
 
     def datasets(self) -> tuple[NamedDataset, ...]:
@@ -31,6 +34,11 @@ class DatasetCalls:
     def dataset(self, name: str) -> RegisteredSet:
         """A registered data set: fingerprint, preview, proposal."""
         return self._ask(RegisteredSet, "GET", f"/datasets/{name}")
+
+    def remove_dataset(self, name: str) -> None:
+        """Forget a registered data set, and delete the files that were sent for it. Raises NotFound; Conflict while a
+        job that has not ended uses it."""
+        self._request("DELETE", f"/datasets/{name}")
 
     def register(
         self,

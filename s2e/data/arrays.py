@@ -15,7 +15,7 @@ from s2e.data.encoders import NumberEncoder
 from s2e.data.own.assemble import test_rows_of
 from s2e.data.own.trusted import dealt
 from s2e.data.root import file_below, required_root
-from s2e.words import MAX_CLASSES, DataError, TrustedRows, TrustedSpec
+from s2e.words import MAX_CLASSES, DataError, TrustedRows, TrustedSpec, replace
 
 MAX_BYTES = 4 * 2**30
 NEEDED, MORE = ("X", "y"), ("X_test", "y_test")
@@ -45,7 +45,8 @@ def load_arrays(
     parts = x[train], label_S[train]
     tests = _part(arrays, "X_test", "y_test", classes, file.name) if has_test else (x[test], label_S[test])
     is_trusted = None if counted is None else torch.from_numpy(mark_S[train])
-    return _dataset(parts, tests, classes, scale, is_trusted, counted, train)
+    ids = train, np.arange(len(tests[1])) if has_test else test
+    return _dataset(parts, tests, classes, scale, is_trusted, counted, *ids)
 
 
 def _dataset(
@@ -56,6 +57,7 @@ def _dataset(
     trusted: torch.Tensor | None,
     counted: TrustedRows | None,
     train_ids: NDArray[np.int64],
+    test_ids: NDArray[np.int64],
 ) -> Dataset:
     (x, label_S), (test_x, test_S) = train, test
     encoder = NumberEncoder.of(x) if scale == "standardise" and x.ndim == 2 else None
@@ -65,9 +67,8 @@ def _dataset(
     tensors = [torch.from_numpy(array) for array in (x, label_S, test_x, test_S)]
     names = tuple(map(str, classes.tolist()))
     facts = (encoder, names, trusted, counted)
-    return Dataset(
-        "arrays", len(classes), max_value, tensors[0], tensors[1], tensors[2], tensors[3], *facts, train_ids=train_ids
-    )
+    whole = Dataset("arrays", len(classes), max_value, tensors[0], tensors[1], tensors[2], tensors[3], *facts)
+    return replace(whole, train_ids=train_ids, test_ids=test_ids)
 
 
 def _part(arrays: dict[str, NDArray[Any]], x: str, y: str, classes: NDArray[Any], name: str) -> Samples:

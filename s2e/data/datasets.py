@@ -55,6 +55,8 @@ class Dataset:
     """Files that were left out because the job asked for it."""
     train_ids: NDArray[Any] | None = None
     """The user's own name for each training row [S]; None where rows go by their number from 0."""
+    test_ids: NDArray[Any] | None = None
+    """The same of the test rows."""
 
 
 @dataclass(frozen=True, eq=False)

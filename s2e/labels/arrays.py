@@ -11,7 +11,8 @@ from s2e.labels.noise import LabelFit, Progress, estimate_noise
 from s2e.networks.base import StackedNetwork
 from s2e.networks.build import build
 from s2e.train.crossfit import Samples
-from s2e.words import TrainSpec
+from s2e.train.runtime import prepare_process
+from s2e.words import PlanSpec, TrainSpec
 
 
 def arranged(
@@ -36,6 +37,7 @@ def fit_arrays(
     trusted: Labels,
     progress: Progress | None,
 ) -> LabelFit:
-    """:func:`s2e.labels.noise.estimate_noise` of arrays."""
+    """:func:`s2e.labels.noise.estimate_noise` of arrays, on one thread: how many there are would change the numbers."""
+    prepare_process(PlanSpec())
     samples, network = arranged(x, label_S, train, int(label_S.max()) + 1)
     return estimate_noise(samples, network, train, n_folds=n_folds, seed=seed, trusted=trusted, progress=progress)

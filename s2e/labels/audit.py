@@ -5,19 +5,17 @@ Legend: S rows, F features, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from s2e.extras import needs
-from s2e.labels.issues import LabelIssues, issues, label_quality
-from s2e.labels.kept import CrossFitted
+from s2e.labels.issues import LabelIssues
+from s2e.labels.judged import judged
+from s2e.own_files import is_files
 from s2e.words import DataError, TrainSpec, replace
-
-if TYPE_CHECKING:
-    from s2e.labels.noise import LabelFit
 
 TRAIN = TrainSpec(method="standard", network="mlp_tabular", network_params={"hidden": [256]}, batch_size=64)
 SMALL, SMALL_BATCH = 2_000, 32
@@ -25,8 +23,8 @@ SMALL, SMALL_BATCH = 2_000, 32
 
 
 def find_label_issues(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | Mapping[str, Any],
+    y: ArrayLike | None = None,
     *,
     trusted: ArrayLike | None = None,
     train: TrainSpec | None = None,
@@ -47,6 +45,10 @@ def find_label_issues(
     Raises DataError for rows that are not finite numbers, classes with fewer rows than folds, and labels that cannot be
     told from noise; MissingExtraError where torch is not installed.
     """
+    if is_files(X):
+        return _of_files(X, train, n_folds, seed, progress)
+    if y is None:
+        raise DataError("y is missing: one label for each row of X")
     x, label_S, classes = _rows(X), *_labels(y)
     if len(x) != len(label_S):
         raise DataError(f"{len(x)} rows of X, but {len(label_S)} labels in y")
@@ -58,34 +60,18 @@ def find_label_issues(
     return judged(fit, label_S, classes, known)
 
 
-def judged(fit: LabelFit, label_S: NDArray[np.int64], classes: NDArray[Any], known: NDArray[np.int64]) -> LabelIssues:
-    wrong_S, quality_S = _wrong_and_quality(fit, label_S, known)
-    return LabelIssues(
-        is_label_issue=issues(quality_S, round(fit.estimate.noise_rate * fit.estimate.n_rows)),
-        label_quality=quality_S,
-        given_label=classes[label_S],
-        predicted_label=classes[fit.p_SC.argmax(1)],
-        probability_wrong=wrong_S,
-        noise=fit.estimate,
-    )
-
-
-def cross_fitted(fit: LabelFit, label_S: NDArray[np.int64]) -> CrossFitted:
-    """The part of the fit behind its estimate that a job keeps."""
-    wrong_S, quality_S = _wrong_and_quality(fit, label_S, np.empty(0, dtype=np.int64))
-    others_SC = fit.p_SC.copy()
-    others_SC[np.arange(len(label_S)), label_S] = -1
-    return CrossFitted(wrong_S, quality_S, fit.p_SC.argmax(1), others_SC.argmax(1))
-
-
-def _wrong_and_quality(
-    fit: LabelFit, label_S: NDArray[np.int64], known: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    wrong_S = np.asarray(1 - fit.posterior_SC[np.arange(len(label_S)), label_S])
-    margin_S = fit.margin_S.astype(np.float64)
-    # a trusted label is right, however it is learned
-    margin_S[known] = np.inf
-    return wrong_S, label_quality(wrong_S, margin_S)
+def _of_files(
+    files: Mapping[str, Any],
+    train: TrainSpec | None,
+    n_folds: int,
+    seed: int,
+    progress: Callable[[float], None] | None,
+) -> LabelIssues:
+    with needs("train"):
+        from s2e.fitting.source import read_whole, train_of
+        from s2e.labels.sources import source_issues
+    data, root = read_whole(files)
+    return source_issues(data, root, train or train_of(data, root), n_folds=n_folds, seed=seed, progress=progress)
 
 
 def _rows(X: ArrayLike) -> NDArray[np.float32]:

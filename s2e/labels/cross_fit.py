@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from s2e.labels.audit import cross_fitted
 from s2e.labels.given import given_labels
 from s2e.labels.job import job_samples
 from s2e.labels.job_audit import JobAudit, audit, noise_rate_of
+from s2e.labels.judged import cross_fitted
 from s2e.labels.noise import estimate_noise
 from s2e.words import JobSpec
 

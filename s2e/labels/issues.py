@@ -34,6 +34,8 @@ class LabelIssues:
     the estimated noise rate; single rows are judged too surely where classes are hard to tell apart."""
     noise: NoiseEstimate | None
     """None where none was made."""
+    id: Values | None = None
+    """Of data in files: how their owner finds each row again, by its number, its own id or the name of its file."""
 
     def __len__(self) -> int:
         """The number of rows."""
@@ -41,7 +43,8 @@ class LabelIssues:
 
     def columns(self) -> dict[str, Values]:
         """The columns by name, as ``pandas.DataFrame`` or ``pyarrow.table`` takes them."""
-        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "noise"}
+        named = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("noise", "id")}
+        return named if self.id is None else {"id": self.id, **named}
 
     def worst(self, n: int | None = None) -> NDArray[np.int64]:
         """Indices of the n rows whose labels are most likely wrong, or of all issues, the worst first."""

@@ -214,6 +214,14 @@ class _Course:
         self.n_epochs += rows / len(self.folds.samples)
 
 
+def passes(n_rows: int, batch_size: int, n_folds: int = 5, n_more: int = 6) -> float:
+    """Passes of one network over all rows that an estimate takes, with so many fits after the race."""
+    n_steps = max(1, (n_rows - n_rows // n_folds) // batch_size)
+    per_fit = max(2, -(-STEPS_PER_FIT // n_steps))
+    warm_up = N_WARM_UPS * max(4, -(-WARM_UP_STEPS // n_steps))
+    return (n_folds - 1) * (warm_up + (2 * N_RACING + n_more) * per_fit)
+
+
 def _likelihood(fit: _Fit) -> float:
     return fit.fit.log_likelihood
 

@@ -74,6 +74,7 @@ class Job:
     estimate: Estimate | None = param(None, doc="what a check on a worker measured before the first round")
     owner: str = param("", doc="whose key submitted it; empty: everybody's")
     priority: int = param(0, doc="among the jobs of its owner: a higher one has its places first")
+    data_gone: str = param("", doc="why its registered data are no longer what it was submitted with; empty: they are")
     population: int | None = param(
         None, doc="most trials of a population where memory held fewer than spec.plan.population; null: it held them"
     )

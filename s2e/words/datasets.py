@@ -40,6 +40,7 @@ class RegisteredSet:
     proposed: dict[str, Any] = param(
         doc="sections data and train that a job gets which does not say otherwise, and the reasons"
     )
+    jobs: tuple[str, ...] = param((), doc="ids of the newest jobs that name it")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -86,6 +86,7 @@ def _routes() -> list[BaseRoute]:
     router.include_router(docs.router)
     router.add_api_route("/", _index_page, include_in_schema=False)
     router.add_api_route("/jobs/{job_id}", _job_page, include_in_schema=False)
+    router.add_api_route("/datasets", _datasets_page, include_in_schema=False)
     router.mount("/assets", StaticFiles(directory=DASHBOARD), name="assets")
     return router.routes
 
@@ -96,6 +97,10 @@ def _index_page() -> FileResponse:
 
 def _job_page(job_id: str) -> FileResponse:  # noqa: ARG001 - the page reads it from its address
     return _page("job.html")
+
+
+def _datasets_page() -> FileResponse:
+    return _page("datasets.html")
 
 
 def openapi_text() -> str:

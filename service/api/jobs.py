@@ -23,7 +23,7 @@ from s2e.words.answers import Job as JobAnswer
 from s2e.words.asks import ChangeIn
 from service.api.admission import admit
 from service.api.lookup import StoredJobs
-from service.api.registered import with_registered
+from service.api.registered import gone, with_registered
 from service.api.stored import if_known, kind_of, recommends, spec_of
 from service.errors import Unavailable
 from service.settings import Settings
@@ -112,7 +112,11 @@ def jobs_out(session: Session, jobs: Sequence[Job], wants: Callable[..., bool] =
     events = queries.last_events(session, ids) if wants("last_event_id") else {}
     now = datetime.now(UTC)
     answers = [_job_out(job, rounds.get(job.id, 0), epochs.get(job.id, 0), now) for job in jobs]
-    return [replace(answer, last_event_id=events.get(answer.id, 0)) for answer in answers]
+    lost = gone(session, [job.spec for job in jobs]) if wants("data_gone") else [""] * len(jobs)
+    return [
+        replace(answer, last_event_id=events.get(answer.id, 0), data_gone=why)
+        for answer, why in zip(answers, lost, strict=True)
+    ]
 
 
 def _job_out(job: Job, rounds_done: int, running_epochs: int, now: datetime) -> JobAnswer:

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,9 @@ UPLOADS = "uploads"
 """Below the data root: one folder for each file that was sent."""
 UNPACKED = 8
 """Bytes unpacked for each byte that may be sent."""
+MOST_JOBS = 20
+"""Newest jobs that an answer names."""
+_SENT = re.compile(rf"\b{UPLOADS}/[0-9a-f]{{16}}\b")
 _FILE_NAME = re.compile(r"[\w][\w .()+-]{0,119}", re.ASCII)
 
 
@@ -97,6 +100,45 @@ def answer(row: DatasetRow) -> RegisteredSet:
         preview=row.preview,
         proposed=row.proposed,
     )
+
+
+def detailed(session: Session, name: str) -> RegisteredSet:
+    """A set with the newest jobs that name it. Raises NotFound."""
+    return replace(answer(datasets.get(session, name)), jobs=tuple(datasets.using(session, name, MOST_JOBS)))
+
+
+def remove(session: Session, name: str, owner: str, *, any_owner: bool) -> list[str]:
+    """Forget a set; the folders below the data root that were sent for it, and that nobody else uses.
+
+    Raises NotFound, Forbidden, Conflict.
+    """
+    row = datasets.remove(session, name, owner, any_owner=any_owner)
+    sent = set(_SENT.findall(json.dumps(row.data)))
+    for used in datasets.paths_in_use(session) if sent else ():
+        sent -= set(_SENT.findall(used))
+    return sorted(sent)
+
+
+def delete_uploads(settings: Settings, folders: Sequence[str]) -> None:
+    """Delete files that were sent; what a person has deleted already is no error."""
+    for folder in folders:
+        shutil.rmtree(data_root(settings) / folder, ignore_errors=True)
+
+
+def gone(session: Session, specs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Of each job's spec why its registered data are not what they were; empty where they are, or it names none."""
+    asked = [(data.get("registered"), data.get("fingerprint")) for data in (spec.get("data") or {} for spec in specs)]
+    names = {name for name, _ in asked if name is not None}
+    now = {row.name: row.fingerprint for row in datasets.every(session)} if names else {}
+    return [_gone(name, fingerprint, now) for name, fingerprint in asked]
+
+
+def _gone(name: str | None, fingerprint: str | None, now: Mapping[str, str]) -> str:
+    if name is None or now.get(name) == fingerprint:
+        return ""
+    if name not in now:
+        return f"its data are gone: the data set {name} was removed"
+    return f"its data have changed: the data set {name} was registered anew"
 
 
 def summary(row: DatasetRow) -> str:

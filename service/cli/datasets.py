@@ -1,4 +1,4 @@
-"""The commands about registered data sets: data add, data show, data list."""
+"""The commands about registered data sets: data add, data show, data remove, data list."""
 
 from __future__ import annotations
 
@@ -68,6 +68,22 @@ def show(
     """Show a registered data set: classes, counts, shape, duplicates, missing cells, and the proposed settings."""
     with S2EClient(url, key) as client:
         _print(client.dataset(name), as_json)
+
+
+@app.command("remove")
+def remove(
+    name: Annotated[str, typer.Argument(help="As 's2e data list' shows it.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+) -> None:
+    """Forget a registered data set, and delete the files that were sent for it; files below the data root stay."""
+    with S2EClient(url, key) as client:
+        kept = client.dataset(name)
+        if not yes:
+            typer.confirm(f"Remove {name}, which {len(kept.jobs)} of the newest jobs name?", abort=True)
+        client.remove_dataset(name)
+        typer.echo("removed")
 
 
 @app.command("list")

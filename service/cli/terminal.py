@@ -130,6 +130,8 @@ def show_job(console: Console, job: Job) -> None:
     for line in plan_lines(job.spec):
         console.print(line, markup=False, soft_wrap=True)
     console.print(f"  state   {job.state}{': ' + job.reason if job.reason else ''}", markup=False)
+    if job.data_gone:
+        console.print(f"  data    {job.data_gone}", markup=False)
     most = "" if job.state == "completed" else "at most "
     console.print(f"  rounds  {done.rounds_done} of {most}{done.rounds_total}")
     console.print(f"  trials  {done.trials_done} of {most}{done.trials_total}")

@@ -45,7 +45,7 @@ export class HeadPanel {
     byId("live").className = `pill pill-${live}`;
     setText(byId("live"), { live: "Live", reconnecting: "Reconnecting" }[live] ?? "");
     for (const { button, from } of this.buttons) button.hidden = !from.includes(job.state);
-    const reason = this.refusal || error || job.reason || job.unreadable;
+    const reason = this.refusal || error || job.reason || job.unreadable || job.data_gone;
     byId("reason").hidden = !reason;
     setText(byId("reason"), reason);
     this.renderProgress(job);

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.errors import Forbidden, NotFound
+from s2e.words.states import JOB_ENDED
+from service.errors import Conflict, Forbidden, NotFound
 from service.store.changes import utc_now
-from service.store.models import DatasetRow
+from service.store.models import DatasetRow, Job
+
+MOST_NAMED = 5
+"""Jobs that a refusal names."""
 
 
 def put(
@@ -43,6 +48,38 @@ def get(session: Session, name: str) -> DatasetRow:
     if row is None:
         raise NotFound("registered data set", name)
     return row
+
+
+def using(session: Session, name: str, most: int) -> Sequence[str]:
+    """Ids of the newest jobs that name a data set."""
+    named = Job.spec["data"]["registered"].as_string() == name
+    return session.scalars(select(Job.id).where(named).order_by(Job.id.desc()).limit(most)).all()
+
+
+def remove(session: Session, name: str, owner: str, *, any_owner: bool) -> DatasetRow:
+    """Forget a data set, and return it. Raises NotFound; Forbidden for another owner's; Conflict, with the jobs, while
+    one that has not ended uses it."""
+    row = session.get(DatasetRow, name, with_for_update=True)
+    if row is None:
+        raise NotFound("registered data set", name)
+    if row.owner not in ("", owner) and not any_owner:
+        raise Forbidden(f"data set {name} is {row.owner}'s, and the key shown is {owner}'s")
+    named = Job.spec["data"]["registered"].as_string() == name
+    open_jobs = session.scalars(select(Job.id).where(Job.state.not_in(JOB_ENDED), named).order_by(Job.id)).all()
+    if open_jobs:
+        listed = ", ".join(open_jobs[:MOST_NAMED]) + (f", ... ({len(open_jobs)} in all)" if len(open_jobs) > 5 else "")
+        raise Conflict(f"data set {name} is used by jobs that have not ended: {listed}; cancel them, or wait")
+    session.delete(row)
+    session.flush()
+    return row
+
+
+def paths_in_use(session: Session) -> Iterator[str]:
+    """The sections ``data``, as text, of every registered set and of every job that has not ended."""
+    for row in every(session):
+        yield json.dumps(row.data)
+    for spec in session.scalars(select(Job.spec).where(Job.state.not_in(JOB_ENDED))):
+        yield json.dumps(spec.get("data", {}))
 
 
 def find(session: Session, name: str) -> DatasetRow | None:

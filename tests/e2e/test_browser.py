@@ -336,3 +336,27 @@ def test_a_key_is_asked_for_and_opens_a_session(tmp_path: Path, page: Any) -> No
         expect(dialog).to_have_count(0)
         expect(page.locator("#jobs")).to_contain_text("No job yet")
         expect(page.locator("#jobs")).to_contain_text("s2e submit")
+
+
+def test_a_data_set_is_shown_and_removed(browser: Any, page: Any, witness: Witness, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    root.mkdir()
+    rows = "".join(f"{i % 5},{i},{'<b>a</b>' if i % 3 else 'b'}\n" for i in range(40))
+    (root / "t.csv").write_text(f"x,z,y\n{rows}0,0,b\n")
+    with running_service("serve", tmp_path, S2E_DATA_ROOT=str(root)) as url:
+        asked = {"name": "mine", "kind": "table", "params": {"path": "t.csv", "label": "y"}}
+        answer = httpx.post(f"{url}/api/v1/datasets", json=asked, timeout=60)
+        assert answer.status_code == 201, answer.text
+        page.goto(url)
+        page.get_by_role("link", name="Data sets").click()
+        page.locator("tr[data-set='mine']").get_by_role("link").click()
+        expect(page.locator("#set-title")).to_have_text("mine")
+        expect(page.locator(".facts")).to_contain_text("1, 0 of them with another label")
+        expect(page.locator(".classes tr").first).to_contain_text("<b>a</b>")
+        press_remove = page.get_by_role("button", name="Remove", exact=True)
+        press_remove.click()
+        page.get_by_role("button", name="Remove the data set").click()
+        expect(page.locator("#sets")).to_contain_text("No data set is registered")
+        expect(page.locator("#set")).to_be_hidden()
+        assert httpx.get(f"{url}/api/v1/datasets/mine").status_code == 404
+    assert witness.complaints == []

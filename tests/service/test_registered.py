@@ -235,3 +235,52 @@ def test_only_its_owner_replaces_a_set(root: Path, quick_look: None, settings: S
             assert client.register("mine", "table", {"path": "t.csv"}).owner == "ada"
         with S2EClient(running.url, bob) as client, pytest.raises(ApiError, match="data set mine is ada's"):
             client.register("mine", "table", {"path": "t.csv"})
+
+
+# --- removed ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_set_is_removed_with_what_was_sent_for_it_once_no_job_uses_it(
+    root: Path, service: Any, quick_look: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("S2E_URL", service.url)
+    mine = tmp_path / "mine.csv"
+    mine.write_text((root / "t.csv").read_text())
+    with S2EClient(service.url) as client:
+        sent = client.upload(mine)
+        client.register("mine", "table", {"path": sent.path, "label": "y"})
+        client.register("twin", "table", {"path": sent.path, "label": "y"})
+        job = client.submit(JOB)
+        assert client.dataset("mine").jobs == (job.id,)
+        with pytest.raises(ApiError, match=f"used by jobs that have not ended: {job.id}") as refused:
+            client.remove_dataset("mine")
+        assert refused.value.status == 409
+        client.cancel(job.id)
+        assert client.job(job.id).data_gone == ""
+        client.remove_dataset("mine")
+        assert client.job(job.id).data_gone == "its data are gone: the data set mine was removed"
+        assert next(iter(client.jobs())).data_gone
+        assert (root / sent.path).exists()  # the twin uses it
+        main_ends(["data", "remove", "twin", "--yes"])
+        assert not (root / sent.path).parent.exists()
+        with pytest.raises(ApiError, match="twin"):
+            client.remove_dataset("twin")
+        client.register("mine", "table", {"path": "t.csv", "label": "y", "exclude": ["sure"]})
+        assert client.job(job.id).data_gone == "its data have changed: the data set mine was registered anew"
+        client.remove_dataset("mine")
+    assert (root / "t.csv").exists()  # nobody sent it
+    main_ends(["show", job.id])
+    assert "its data are gone" in capsys.readouterr().out
+
+
+def test_another_owner_removes_nothing(database: Database) -> None:
+    from service.errors import Forbidden
+    from service.store import datasets
+
+    seen: dict[str, Any] = {"fingerprint": "f", "n_bytes": 1, "preview": {}, "proposed": {}}
+    with database.write() as session:
+        datasets.put(session, "hers", "table", {"params": {"path": "a.csv"}}, seen, "her", any_owner=False)
+        with pytest.raises(Forbidden, match="is her's"):
+            datasets.remove(session, "hers", "him", any_owner=False)
+        datasets.remove(session, "hers", "root", any_owner=True)
+        assert datasets.find(session, "hers") is None

@@ -90,6 +90,7 @@ def own_dataset(name: str, open_source: Open, asked: Asked) -> Dataset:
         missing=dict(main.missing()),
         skipped=tuple(main.skipped()),
         train_ids=rows.ids()[train],
+        test_ids=rows.ids()[test] if other is None else other.ids(),
     )
 
 

@@ -38,7 +38,7 @@ def list_datasets(session: ReadSession) -> Items[NamedDataset]:
 @needs(READ)
 def get_dataset(session: ReadSession, name: SetName) -> RegisteredSet:
     """A registered data set: fingerprint, preview, and the proposed training settings."""
-    return registered.answer(datasets.get(session, name))
+    return registered.detailed(session, name)
 
 
 @router.post("/datasets", operation_id="create_dataset", status_code=201, openapi_extra=body_schema("DatasetIn"))
@@ -57,6 +57,21 @@ def create_dataset(
     with database.write() as session:
         row = datasets.put(session, asked.name, asked.kind, section, seen, caller.owner, any_owner=caller.is_admin)
         return registered.answer(row)
+
+
+@router.delete("/datasets/{name}", operation_id="delete_dataset", status_code=204)
+@needs(SUBMIT)
+def delete_dataset(
+    request: Request, database: DatabaseDep, settings: SettingsDep, caller: CallerDep, name: SetName
+) -> None:
+    """Forget a registered data set, and delete the files that were sent for it; others stay where they are.
+
+    409, with the jobs, while one that has not ended uses it. Jobs of the past say that their data are gone.
+    """
+    request.state.target = name
+    with database.write() as session:
+        sent = registered.remove(session, name, caller.owner, any_owner=caller.is_admin)
+    registered.delete_uploads(settings, sent)
 
 
 @router.post("/uploads", operation_id="upload", status_code=201, openapi_extra={"requestBody": _FILE})

@@ -1,0 +1,156 @@
+"""A fit beyond rows of numbers without a budget: on files of one's own, within seconds, or of a plan that was stored.
+
+Legend: S rows.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+
+from s2e.data.datasets import load_split
+from s2e.data.splits import stratified
+from s2e.deadline import Deadline
+from s2e.door.stored import read_job
+from s2e.fitting.plan import MOST_MODELS, judged_in_time, measured, planned
+from s2e.fitting.trained import Trained, trained
+from s2e.labels.free import free_scores
+from s2e.labels.issues import LabelIssues, issues
+from s2e.labels.sources import AllRows, all_rows, source_issues
+from s2e.prepare import in_words
+from s2e.words import SPEC_VERSION, DataError, DataSpec, JobSpec, UnreadableError, derive_seed, replace, to_json
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The outcome that an estimator takes over."""
+
+    trained: Trained
+    issues: LabelIssues
+    job: dict[str, Any]
+    """The plan that was run, as plain JSON."""
+
+    @property
+    def spec(self) -> JobSpec:
+        return self.trained.spec
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """As :class:`s2e.sklearn.NoisyLabelClassifier` has it."""
+        pairs = [
+            pair for record in self.trained.history for pair in zip(record.round.trials, record.results, strict=True)
+        ]
+        trials = [
+            {"keep_rate": trial.keep_rate, "validation_accuracy": result.validation_accuracy} for trial, result in pairs
+        ]
+        more = {"n_models": self.trained.n_models, "noise": self.spec.data.estimate}
+        return {"trials": trials, "recommended": self.trained.recommended, **more}
+
+
+def fit_job(spec: JobSpec, data_root: str | None, noise_rate: float | None, n_jobs: int = 1) -> Fit:
+    """The job as it is: as many rounds as it says, and one model."""
+    every = all_rows(spec.data, data_root)
+    asked = (0, 0) if noise_rate is not None else (len(every), 5)
+    return _fitted(spec, data_root, asked, every, 1, n_jobs, None)
+
+
+def fit_within(
+    spec: JobSpec, data_root: str | None, noise_rate: float | None, deadline: Deadline, n_jobs: int = 1
+) -> Fit:
+    """As much of the job as the budget lets it have. Raises SpecError for one that is too small for anything."""
+    every = all_rows(spec.data, data_root)
+    pace = measured(spec, data_root, n_jobs)
+    asked = (0, 0)
+    if noise_rate is None:
+        asked = judged_in_time(pace, spec.train.batch_size, deadline, len(every))
+        if asked == (0, 0):
+            text = f"noise_rate is taken as 0: no estimate of it fits into {deadline.seconds:g} s; say it, or give more"
+            warnings.warn(text, UserWarning, stacklevel=6)
+    planned_spec = planned(spec, pace, deadline, n_jobs)
+    return _fitted(planned_spec, data_root, asked, every, MOST_MODELS, n_jobs, deadline)
+
+
+def fit_again(job: Mapping[str, Any], data: DataSpec, data_root: str | None, n_jobs: int = 1) -> Fit:
+    """A stored plan once more: the same numbers, however many processes train. Raises DataError for other rows."""
+    try:
+        spec = read_job(job["spec"], SPEC_VERSION)
+        asked, n_models = (int(job["audit"]["n_rows"]), int(job["audit"]["n_folds"])), int(job["n_models"])
+        said = str(job["rows"])
+    except (KeyError, TypeError, ValueError, UnreadableError) as error:
+        raise DataError(f"job is none that a fit has stored as job_: {error}") from error
+    # where the rows lie may have changed since, and their labels are what counts
+    spec = replace(spec, data=replace(spec.data, params=data.params, trusted=data.trusted))
+    every = all_rows(spec.data, data_root)
+    if _digest(every) != said:
+        raise DataError("job was stored by a fit of other rows or labels: it says which numbers follow from its own")
+    return _fitted(spec, data_root, asked, every, n_models, n_jobs, None)
+
+
+def _fitted(
+    spec: JobSpec,
+    data_root: str | None,
+    asked: tuple[int, int],
+    every: AllRows,
+    n_models: int,
+    n_jobs: int,
+    deadline: Deadline | None,
+) -> Fit:
+    verdict, spec = _judged(spec, data_root, asked, every)
+    run = trained(spec, data_root, n_models, n_jobs, deadline)
+    if verdict is None:
+        verdict = _free(run, every, data_root)
+    job = {
+        "spec": to_json(run.spec),
+        "n_models": run.n_models,
+        "audit": {"n_rows": asked[0], "n_folds": asked[1]},
+        "rows": _digest(every),
+    }
+    return Fit(run, verdict, job)
+
+
+def _judged(
+    spec: JobSpec, data_root: str | None, asked: tuple[int, int], every: AllRows
+) -> tuple[LabelIssues | None, JobSpec]:
+    """The verdict on every row, None where only some could be asked; and the job with the estimate."""
+    n_rows, n_folds = asked
+    if not n_rows:
+        return None, spec
+    rows = np.arange(len(every))
+    if n_rows < len(every):
+        rows, _ = stratified(every.label_S, n_rows, np.random.default_rng(derive_seed(spec.seed, "judged rows")))
+    try:
+        verdict = source_issues(spec.data, data_root, spec.train, n_folds=n_folds, seed=spec.seed, rows=rows)
+    except DataError as error:
+        warnings.warn(f"noise_rate is taken as 0: {error}", UserWarning, stacklevel=7)
+        return None, spec
+    assert verdict.noise is not None
+    estimate = in_words(verdict.noise)
+    data, report = replace(spec.data, estimate=estimate), replace(spec.report, tau=estimate.noise_rate)
+    return verdict if n_rows == len(every) else None, replace(spec, data=data, report=report)
+
+
+def _free(run: Trained, every: AllRows, data_root: str | None) -> LabelIssues:
+    """The trainings' verdict on the labels they learned; the other rows have no rank."""
+    row_S = load_split(run.spec.data, data_root).train_rows.numpy()
+    label_S, tau = every.label_S, float(run.spec.report.tau or 0)
+    free = free_scores(run.margins, label_S[row_S], len(every.classes))
+    is_issue = issues(free.score_S, round(tau * len(row_S)))
+    quality, wrong, likely = np.full(len(every), np.nan), np.zeros(len(every), dtype=bool), label_S.copy()
+    quality[row_S], wrong[row_S] = free.score_S, is_issue
+    likely[row_S] = np.where(is_issue, free.other_S, free.likely_S)
+    unknown = np.full(len(every), np.nan)
+    return LabelIssues(wrong, quality, every.classes[label_S], every.classes[likely], unknown, None, every.id_S)
+
+
+def _digest(every: AllRows) -> str:
+    """Of all rows with their labels."""
+    digest = sha256(every.label_S.astype("<i8").tobytes())
+    for part in (every.data.train_images, every.data.test_images):
+        for chunk in part.split(1_024):
+            digest.update(chunk.contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,64 @@
+"""The networks of an estimator that was fitted on files: they pickle as arrays, and predict rows as files have them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2e.extras import needs
+from s2e.words import TrainSpec, read
+
+if TYPE_CHECKING:
+    from s2e.model import Model
+
+
+State = dict[str, NDArray[Any]]
+"""A plain module's arrays by name."""
+
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """Plain arrays and plain JSON."""
+
+    described: Mapping[str, Any]
+    states: Sequence[State]
+
+    def predict_proba(self, rows: Any) -> NDArray[np.float64]:
+        """Mean of all networks [S, C]; see :meth:`s2e.model.Model.predict_proba` for ``rows``."""
+        samples = self._models[0].samples(rows)
+        return np.asarray(np.mean([model.of_samples(samples) for model in self._models], axis=0))
+
+    def dense_layers(self) -> list[list[tuple[NDArray[np.float64], NDArray[np.float64]]]]:
+        """Of each ``mlp_tabular`` the weights [out, in] and biases, first layer to last."""
+        n_hidden = len(self.described["train"]["network_params"]["hidden"])
+        names = [*(f"hidden{i}" for i in range(1, n_hidden + 1)), "output"]
+        return [
+            [tuple(state[f"{name}.{what}"].astype(np.float64) for what in ("weight", "bias")) for name in names]  # type: ignore[misc]
+            for state in self.states
+        ]
+
+    @cached_property
+    def _models(self) -> list[Model]:
+        with needs("train"):
+            import torch
+        from s2e.model import Model
+        from s2e.networks.build import build
+
+        shape, train = self.described["shape"], read(TrainSpec, self.described["train"])
+        models = []
+        for state in self.states:
+            module = build(train, shape["input_shape"], shape["n_classes"]).make_module()
+            module.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()}, strict=False)
+            models.append(Model(module, self.described))
+        return models
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"described": self.described, "states": self.states}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)

@@ -1,0 +1,173 @@
+"""A fit within seconds: whole rounds and models while they end in time, and the plan that was run is a plan."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from s2e.deadline import Deadline, seconds_of
+from s2e.fitting import trained as trainings
+from s2e.fitting.plan import MOST_MODELS, MOST_ROUNDS, Pace, judged_in_time, planned
+from s2e.sklearn import NoisyLabelClassifier
+from s2e.words import DataError, JobSpec, SpecError, TrainSpec
+
+
+class Clock:
+    """Stands still until something is trained."""
+
+    def __init__(self) -> None:
+        self.at = 100.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+@pytest.mark.parametrize(
+    ("budget", "seconds"), [(90, 90), ("90", 90), ("90 s", 90), ("5 min", 300), ("1.5h", 5400), ("2 Minutes", 120)]
+)
+def test_a_budget_is_seconds_or_words(budget: Any, seconds: float) -> None:
+    assert seconds_of(budget) == seconds
+
+
+@pytest.mark.parametrize("budget", [0, -3, "soon", "5 days", True, "nan"])
+def test_another_budget_is_refused(budget: Any) -> None:
+    with pytest.raises(SpecError, match="budget"):
+        Deadline.of(budget)
+
+
+def test_what_fits_ends_nearer_to_the_deadline_than_now() -> None:
+    clock = Clock()
+    deadline = Deadline(10, clock)
+    clock.at += 8
+    deadline.took("round", 3.9)
+    assert deadline.fits("round")  # would end at 11.9, 1.9 late; it is 2 early now
+    deadline.took("round", 4.1)
+    assert not deadline.fits("round")
+    deadline.took("round", 1.0)
+    assert not deadline.fits("round")  # the slowest of the last three counts
+    deadline.took("round", 1.0)
+    deadline.took("round", 1.0)
+    assert deadline.fits("round")
+    assert not deadline.fits("round", reserve=1.6)
+
+
+@pytest.mark.parametrize("seconds", [20, 60, 300, 3600])
+@pytest.mark.parametrize("one_s", [0.001, 0.01, 0.1])
+def test_a_plan_is_made_of_small_pieces(seconds: float, one_s: float) -> None:
+    spec = planned(JobSpec(train=TrainSpec(n_epochs=40)), Pace(one_s, 4 * one_s, 1_000), Deadline(seconds, Clock()), 2)
+    assert spec.train.n_epochs * one_s <= max(0.04 * seconds, 5 * one_s)
+    assert spec.train.n_epochs * 4 * one_s * spec.search.n_trials / 6 <= max(0.12 * seconds, 5 * 4 * one_s / 3) * 1.001
+    assert spec.plan.population == -(-spec.search.n_trials // 2)
+    assert spec.search.n_rounds == MOST_ROUNDS
+
+
+def test_a_budget_too_small_for_anything_names_one_that_would_do() -> None:
+    with pytest.raises(SpecError, match=r"budget = '1 s': about 10 s or more: a round of 2 trainings and a model of 5"):
+        planned(JobSpec(), Pace(0.5, 0.9, 1_000), Deadline(1, Clock()), 1)
+
+
+def test_an_estimate_takes_fewer_folds_then_fewer_rows_then_none() -> None:
+    pace = Pace(1.0, 3.0, 40_000)
+    asked = [judged_in_time(pace, 128, Deadline(seconds, Clock()), 40_000) for seconds in (3_000, 400, 150, 10)]
+    assert asked == [(40_000, 5), (40_000, 3), (20_000, 3), (0, 0)]
+
+
+@pytest.fixture(scope="module")
+def digits() -> Any:
+    bunch, rng = load_digits(), np.random.default_rng(3)
+    return bunch.data[:200], np.where(rng.random(200) < 0.2, (bunch.target[:200] + 1) % 10, bunch.target[:200])
+
+
+@pytest.fixture(scope="module")
+def within(digits: Any) -> tuple[NoisyLabelClassifier, list[int]]:
+    """A fit within 60 seconds on a clock by which each training of one takes 2 of them, and a wave what its slowest
+    population takes; with the sizes of its waves."""
+    clock, waves = Clock(), []
+    train = trainings._Run._trained
+
+    def trained(self: Any, wave: Any, reserve: Any) -> Any:
+        waves.append(sum(len(population.trials) for population in wave))
+        results = train(self, wave, reserve)
+        clock.at += max(2.0 * len(population.trials) for population in wave)
+        return results
+
+    pace = Pace(0.4, 1.2, 160)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainings._Run, "_trained", trained)
+        patch.setattr("s2e.fitting.fit.measured", lambda *_: pace)
+        patch.setattr("s2e.deadline.time.monotonic", clock)
+        clf = NoisyLabelClassifier(n_epochs=5, noise_rate=0.2, budget="60 s", random_state=1, hidden=(16,))
+        clf.fit(*digits)
+    return clf, waves
+
+
+def test_it_ends_by_whole_rounds_and_models_and_fills_its_budget(within: Any) -> None:
+    clf, waves = within
+    n_trials, n_models = clf.job_["spec"]["search"]["n_trials"], clf.job_["n_models"]
+    n_rounds = clf.job_["spec"]["search"]["n_rounds"]
+    assert waves == [n_trials] * n_rounds + [1] * n_models
+    took = 2 * (n_rounds * n_trials + n_models)
+    assert 54 <= took <= 66
+    assert 2 * n_models >= 0.2 * 60 - 2 * n_trials
+    assert 1 < n_rounds < MOST_ROUNDS
+    assert 1 < n_models < MOST_MODELS
+    assert len(clf.report_["trials"]) == n_rounds * n_trials
+
+
+@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_the_stored_plan_gives_the_same_bits_on_any_number_of_processes(within: Any, digits: Any, n_jobs: int) -> None:
+    clf, _ = within
+    stored = json.loads(json.dumps(clf.job_))
+    again = NoisyLabelClassifier(random_state=9, n_jobs=n_jobs).fit(*digits, job=stored)
+    np.testing.assert_array_equal(again.predict_proba(digits[0]), clf.predict_proba(digits[0]))
+    np.testing.assert_array_equal(again.schedule_, clf.schedule_)
+    np.testing.assert_array_equal(again.label_issues_.label_quality, clf.label_issues_.label_quality)
+    assert json.loads(json.dumps(again.job_)) == stored
+
+
+def test_a_plan_of_other_rows_and_what_is_none_are_refused(within: Any, digits: Any) -> None:
+    clf, _ = within
+    x, y = digits
+    with pytest.raises(DataError, match="other rows or labels"):
+        NoisyLabelClassifier().fit(x, np.roll(y, 1), job=clf.job_)
+    with pytest.raises(DataError, match="job_"):
+        NoisyLabelClassifier().fit(x, y, job={"spec": {}})
+
+
+def test_labels_are_named_as_they_were_given(within: Any, digits: Any) -> None:
+    clf, _ = within
+    assert clf.label_issues_.given_label.tolist() == digits[1].tolist()
+
+
+def test_what_would_end_too_late_is_as_if_it_had_not_been_begun(digits: Any) -> None:
+    """On a clock by which an epoch takes a second at first, and four of them from the second model on."""
+    clock, begun = Clock(), []
+    train = trainings._Run._trained
+
+    def trained(self: Any, wave: Any, reserve: Any) -> Any:
+        begun.append(wave[0].trials[0].label)
+        steps = self.train
+
+        def slower(populations: Any) -> Any:
+            for step in steps(populations):
+                clock.at += 4.0 if begun.count("searched") > 1 else 1.0
+                yield step
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(self, "train", slower)
+            return train(self, wave, reserve)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainings._Run, "_trained", trained)
+        patch.setattr("s2e.fitting.fit.measured", lambda *_: Pace(0.1, 0.2, 160))
+        patch.setattr("s2e.deadline.time.monotonic", clock)
+        clf = NoisyLabelClassifier(n_epochs=5, noise_rate=0.2, budget="60 s", random_state=1, hidden=(8,)).fit(*digits)
+    n_rounds, n_models = clf.job_["spec"]["search"]["n_rounds"], clf.job_["n_models"]
+    assert clock.at - 100 <= 66
+    assert len(begun) > n_rounds + n_models  # something was given up
+    again = NoisyLabelClassifier().fit(*digits, job=clf.job_)
+    np.testing.assert_array_equal(again.predict_proba(digits[0]), clf.predict_proba(digits[0]))
