@@ -29,8 +29,8 @@ from s2e.deadline import Deadline
 from s2e.door import parse_job
 from s2e.fitting.fit import Fit, fit_again, fit_job, fit_within
 from s2e.fitting.model import Networks
-from s2e.fitting.source import SMALLEST_SHARE, read_whole, train_of
 from s2e.labels.issues import LabelIssues
+from s2e.labels.whole import SMALLEST_SHARE, read_whole, train_of
 from s2e.machine import usable_cores
 from s2e.own_files import Files, from_files, is_files
 from s2e.words import DataError, JobSpec

@@ -68,8 +68,8 @@ def _of_files(
     progress: Callable[[float], None] | None,
 ) -> LabelIssues:
     with needs("train"):
-        from s2e.fitting.source import read_whole, train_of
         from s2e.labels.sources import source_issues
+        from s2e.labels.whole import read_whole, train_of
     data, root = read_whole(files)
     return source_issues(data, root, train or train_of(data, root), n_folds=n_folds, seed=seed, progress=progress)
 
