@@ -151,7 +151,9 @@ def register_module(name: str, factory: Factory, *, min_size: int = 1) -> None:
     Declared.__module__, Declared.__qualname__ = getattr(factory, "__module__", __name__), f"registered {name}"
     NETWORKS.declare(Declared, name, f"{__name__}:{StackedModule.__name__}", {"min_size": min_size, "variants": False})
     if NETWORKS.get(name) is not Declared:
-        raise ValueError(f"no network can be called {name!r}: {NETWORKS.broken.get(name, 'the name is taken')}")
+        reason = NETWORKS.broken.get(name, "the name is taken")
+        NETWORKS.forget_refusals(name)
+        raise ValueError(f"no network can be called {name!r}: {reason}")
 
 
 def _keyed(module: nn.Module) -> nn.Module:

@@ -121,6 +121,10 @@ class Registry(Mapping[str, T]):
         """Forget a name, and its problem if it had one."""
         self._known.pop(name, None)
         self._origins.pop(name, None)
+        self.forget_refusals(name)
+
+    def forget_refusals(self, name: str) -> None:
+        """Drop the problem of a name, once whoever declared it has been told."""
         self._faults = [fault for fault in self._faults if fault.name != name]
 
     def refuse(self, name: str, reason: str, origin: Origin) -> None:

@@ -52,7 +52,7 @@ def test_it_computes_what_this_process_computes_and_tells_each_epoch_in_order(
 
     populations = [make_population(ks=(k, k + 1), n_epochs=3) for k in (0, 2, 4)]
     steps = list(pool.train(populations))
-    here = list(local._train_here(InMemory(), None, populations))
+    here = list(local.train_here(InMemory(), None, populations))
     for index in range(3):
         assert [step for step in steps if step.index == index] == [step for step in here if step.index == index]
 

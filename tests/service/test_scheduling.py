@@ -143,7 +143,9 @@ def test_a_budget_of_trials_or_epochs_ends_the_job_with_its_report_wherever_it_r
 
 def test_a_choice_among_methods_that_a_budget_ends_says_who_leads(run_simulated: Any) -> None:
     """Of eight, four and two candidates on the way to the comparison, the first two rounds fit."""
-    spec = parse_job({"kind": "auto", "train": {"n_epochs": 3}, "compare": {"n_seeds": 2}, "budget": {"trials": 13}})
+    methods = ("standard", "selfteaching", "coteaching", "elr", "sce", "gce", "svc", "forest")
+    choice = {"n_seeds": 2, "entries": [{"method": name} for name in methods]}
+    spec = parse_job({"kind": "auto", "train": {"n_epochs": 3}, "compare": choice, "budget": {"trials": 13}})
     backend = SimulatedBackend(rising)
     history, report = loop.run_search(spec, lambda round_, groups: run_simulated(backend, round_, groups))
     assert [len(record.results) for record in history] == [8, 4]

@@ -77,7 +77,7 @@ def test_params_must_be_an_object():
 
 def test_jobs_with_parameters_can_be_keys():
     spec = parse_job({})
-    assert hash(JobSpec(plan=spec.plan)) == hash(spec)
+    assert hash(JobSpec(plan=spec.plan, report=spec.report)) == hash(spec)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -113,3 +113,4 @@ def test_a_job_of_this_process_trains_a_factorys_network(tmp_path: Any) -> None:
     assert isinstance(model.network, Attentive)
     with pytest.raises(ValueError, match="no network can be called 'mlp'"):
         register_module("mlp", Attentive)
+    assert "mlp" not in NETWORKS.broken  # whoever asked was told
