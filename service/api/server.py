@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from contextlib import suppress
 from types import FrameType
 
 import uvicorn
@@ -12,18 +14,34 @@ from service.api.protocol import protocol
 from service.settings import Settings
 
 GRACEFUL_S = 2
+TICK_S = 0.1
+"""Of uvicorn, which counts ten to a second."""
 
 
 class Server(uvicorn.Server):
-    """Ends the event streams at the first signal; uvicorn alone would wait for them to end by themselves."""
+    """Ends at the first signal, and the event streams with it; uvicorn alone would look every tenth of a second whether
+    there was one, and wait for the streams to end by themselves."""
 
     def __init__(self, config: uvicorn.Config, stopping: threading.Event) -> None:
         super().__init__(config)
         self.stopping = stopping
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._told = asyncio.Event()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.stopping.set()
         super().handle_exit(sig, frame)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._told.set)
+
+    async def main_loop(self) -> None:
+        """As uvicorn's, but awake as soon as :meth:`handle_exit` was called."""
+        self._loop = asyncio.get_running_loop()
+        counter = 0
+        while not await self.on_tick(counter):
+            counter = (counter + 1) % 864_000
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._told.wait(), TICK_S)
 
 
 def make_server(settings: Settings) -> Server:
