@@ -93,7 +93,7 @@ def audit(
 ) -> None:
     """Print who changed what, newest first.
 
-    Example: s2e keys log --owner ada
+    Example: s2e keys audit --owner ada
     """
     with S2EClient(url, key) as client:
         for entry, _ in zip(client.audit(owner, target), range(most), strict=False):
