@@ -32,7 +32,8 @@ class Server(uvicorn.Server):
         self.stopping.set()
         super().handle_exit(sig, frame)
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._told.set)
+            with suppress(RuntimeError):  # it has ended: told twice
+                self._loop.call_soon_threadsafe(self._told.set)
 
     async def main_loop(self) -> None:
         """As uvicorn's, but awake as soon as :meth:`handle_exit` was called."""
