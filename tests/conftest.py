@@ -65,14 +65,25 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
+LONG = (
+    "ray", "test_sklearn", "test_methods", "test_cli", "test_external", "test_audit", "test_searchers",
+    "test_architecture", "test_model_newton", "test_places", "test_dispatcher", "test_stored_specs", "test_noise",
+    "test_stacked", "test_datasets", "test_final", "test_extras", "test_api_jobs", "test_stores", "test_spaces",
+    "test_trial", "test_local_pool", "test_given_labels", "test_loop", "test_webhooks", "test_fair_share",
+    "test_people",
+)  # fmt: skip
+"""Groups of more than six seconds, the longest first. One that is missing costs a few seconds, and nothing else."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The tests of a file stay in one worker, so that what a module shares is made once. Ray's, the longest chain, go
-    first; then the files of the top folders, which take longest; many short ones are left to even out the end."""
+    first; then the other long files; the many short ones are left to even out the end."""
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
-    items.sort(key=lambda item: (group_of(item) != "ray", len(item.path.parts)))
+    order = {name: i for i, name in enumerate(LONG)}
+    items.sort(key=lambda item: (order.get(group_of(item), len(order)), len(item.path.parts)))
 
 
 def group_of(item: pytest.Item) -> str:
