@@ -46,6 +46,6 @@ def _refit(spec: JobSpec) -> str:
         return ""
     n = spec.data.trusted_rows.n_validation
     return (
-        f" There all of them train on the {n} trusted rows too that chose, so that validation accuracy, and the epoch "
-        "it is best in, are of rows they trained on."
+        f" There every candidate also trains on the {n} trusted rows that made the choice, so validation accuracy, and "
+        "the epoch where it is best, are measured on training rows."
     )

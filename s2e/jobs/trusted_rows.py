@@ -67,8 +67,8 @@ def words(spec: JobSpec) -> str:
         return ""
     n = spec.data.trusted_rows.n_validation
     return (
-        f"In the comparison the {n} trusted rows that ranked schedules train too: what is said there of validation "
-        "accuracy is of rows that were trained on."
+        f"In the comparison the {n} trusted rows that ranked the schedules also train, so validation accuracy there is "
+        "measured on training rows."
     )
 
 

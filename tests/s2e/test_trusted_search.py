@@ -49,7 +49,7 @@ def test_the_report_has_the_rows_that_need_no_search_and_every_trusted_row_train
     assert seeds["alone"] == seeds["together"] == seeds["anchored"] == 2
     assert all(row.difference is not None for row in report.rows[1:])
     assert "the trusted rows alone" in report.verdict
-    assert "the 30 trusted rows that ranked schedules train too" in report.basis
+    assert "the 30 trusted rows that ranked the schedules also train" in report.basis
 
 
 def test_gold_is_there_where_the_matrix_is_estimated() -> None:
