@@ -115,6 +115,7 @@ def load_split(spec: DataSpec, data_root: str | None = None) -> SplitData:
             validation_labels="clean",
             labels="injected",
             estimate=None,
+            unestimated="",
             audit=None,
             trusted=replace(spec.trusted, counted=None),
         ),
