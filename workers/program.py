@@ -23,7 +23,7 @@ def program_of(population: Population) -> str:
     train, data, plan = population.train, population.data, population.plan
     native = plan.step == "native" and plan.device == "cpu" and train.augment == "none"
     fresh = all(trial.fidelity == FULL for trial in population.trials)
-    if not native or not fresh or data.validation_labels != "clean":
+    if not native or not fresh or data.validation_labels != "clean" or not data.truth_is_known:
         return ""
     ranks = train.method in METHODS and METHODS[train.method].ranks
     if not ranks or train.network not in NETWORKS or not NETWORKS[train.network].dense:

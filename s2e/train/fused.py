@@ -44,8 +44,10 @@ def trains(trials: StackedTrials) -> bool:
 
 def is_exact(trials: StackedTrials) -> bool:
     """True if each trial gets the same bits beside any others: the compiled step alone trains it, network by network,
-    and nothing measured of it but counts and its own losses."""
-    return trains(trials) and weighs_by_ranks(trials.method) and trials.seen.validation_label_KV is None
+    and nothing is measured of it but counts and its own losses. Noisy labels to validate by, and given ones, are judged
+    by logits of torch."""
+    counted = trials.seen.validation_label_KV is None and trials.margins is None
+    return trains(trials) and weighs_by_ranks(trials.method) and counted
 
 
 def _has_library(trials: StackedTrials) -> bool:
