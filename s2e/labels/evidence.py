@@ -33,7 +33,7 @@ def evidence(right: tuple[Array, Labels] | None, noisy: tuple[Array, Labels] | N
     """
     if right is not None:
         p_VC, label_V = right
-        kept = Evidence(_blocks(p_VC.argmax(1) == label_V), len(label_V))
+        kept = Evidence(blocks(p_VC.argmax(1) == label_V), len(label_V))
         return kept if noisy is None or T_CC is None else _with_noisy(kept, *noisy, T_CC)
     assert noisy is not None
     return _with_noisy(Evidence(), *noisy, np.eye(noisy[0].shape[1]) if T_CC is None else T_CC)
@@ -61,7 +61,7 @@ def expected_right(evidences: Sequence[Evidence]) -> NDArray[np.float64]:
     return right_KV
 
 
-def _blocks(is_right_V: NDArray[np.bool_]) -> tuple[float, ...]:
+def blocks(is_right_V: NDArray[np.bool_]) -> tuple[float, ...]:
     """Means of every B-th row; rows in an order of classes are spread over all blocks."""
     n_blocks = min(N_BLOCKS, len(is_right_V))
     return tuple(float(is_right_V[b::n_blocks].mean()) for b in range(n_blocks))
