@@ -133,19 +133,23 @@ def estimated(
     data: DataSpec, train: TrainSpec, plan: PlanSpec, seed: int, data_root: str | None, keep: Keep | None = None
 ) -> EstimatedNoise:
     """The noise of the labels of ``data``; see :func:`prepared`. Raises NoEstimateError where there is none."""
+    import numpy as np
+
     from s2e.labels.job import job_samples
     from s2e.labels.judged import cross_fitted
     from s2e.labels.noise import estimate_noise
 
     job = job_samples(JobSpec(seed=seed, data=data, train=train, plan=plan), data_root)
     try:
-        fit = estimate_noise(job.samples, job.network, train, seed=seed)
+        # a verdict on the rows that validate and test is wanted only where it is kept
+        fit = estimate_noise(job.samples, job.network, train, seed=seed, others=() if keep is None else job.others)
     except DataError as error:
         raise NoEstimateError(
             f"{error}. With what you know of their noise rate as report.tau, no estimate is made"
         ) from error
     if keep is not None:
-        keep(cross_fitted(fit, job.samples.label_S))
+        given = [job.samples.label_S, *(part.label_S for part in job.others)]
+        keep(cross_fitted(fit, np.concatenate(given)))
     noise = in_words(fit.estimate)
     _require_correction(replace(data, estimate=noise))
     return noise

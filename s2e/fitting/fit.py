@@ -13,14 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from s2e.data.datasets import load_split
 from s2e.data.splits import stratified
 from s2e.deadline import Deadline
 from s2e.door.stored import read_job
 from s2e.fitting.plan import MOST_MODELS, judged_in_time, measured, planned
 from s2e.fitting.trained import Trained, trained
-from s2e.labels.free import free_scores
-from s2e.labels.issues import LabelIssues, issues
+from s2e.labels.free_issues import free_issues
+from s2e.labels.issues import LabelIssues
 from s2e.labels.sources import AllRows, all_rows, source_issues
 from s2e.prepare import in_words
 from s2e.words import SPEC_VERSION, DataError, DataSpec, JobSpec, UnreadableError, derive_seed, replace, to_json
@@ -103,7 +102,8 @@ def _fitted(
     verdict, spec = _judged(spec, data_root, asked, every)
     run = trained(spec, data_root, n_models, n_jobs, deadline)
     if verdict is None:
-        verdict = _free(run, every, data_root)
+        free = free_issues(run.spec.data, data_root, float(run.spec.report.tau or 0), run.margins)
+        verdict = replace(free, id=every.id_S)
     job = {
         "spec": to_json(run.spec),
         "n_models": run.n_models,
@@ -132,19 +132,6 @@ def _judged(
     estimate = in_words(verdict.noise)
     data, report = replace(spec.data, estimate=estimate), replace(spec.report, tau=estimate.noise_rate)
     return verdict if n_rows == len(every) else None, replace(spec, data=data, report=report)
-
-
-def _free(run: Trained, every: AllRows, data_root: str | None) -> LabelIssues:
-    """The trainings' verdict on the labels they learned; the other rows have no rank."""
-    row_S = load_split(run.spec.data, data_root).train_rows.numpy()
-    label_S, tau = every.label_S, float(run.spec.report.tau or 0)
-    free = free_scores(run.margins, label_S[row_S], len(every.classes))
-    is_issue = issues(free.score_S, round(tau * len(row_S)))
-    quality, wrong, likely = np.full(len(every), np.nan), np.zeros(len(every), dtype=bool), label_S.copy()
-    quality[row_S], wrong[row_S] = free.score_S, is_issue
-    likely[row_S] = np.where(is_issue, free.other_S, free.likely_S)
-    unknown = np.full(len(every), np.nan)
-    return LabelIssues(wrong, quality, every.classes[label_S], every.classes[likely], unknown, None, every.id_S)
 
 
 def _digest(every: AllRows) -> str:
