@@ -8,7 +8,7 @@ Legend: S images, F features.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -24,6 +24,7 @@ from s2e.data.encoders import ImageEncoder, NumberEncoder
 from s2e.data.own import cache
 from s2e.data.own.source import Indices, Source
 from s2e.data.root import environment_root, leaves_root, required_root
+from s2e.data.rows import Samples, forget, samples, write_array
 from s2e.data.torchvision_guard import models
 from s2e.words import DataError
 
@@ -107,11 +108,14 @@ class Embedded(Source):
 
     def fit(self, rows: Indices) -> BackboneEncoder:
         digest = cache.sha256_of(weights_below(self.weights, self.data_root))
-        numbers = NumberEncoder.of(self._features()[rows])
+        numbers = NumberEncoder.of_rows(self._features(), rows)
         return BackboneEncoder(self.images.encoder, self.name, self.weights, digest, numbers)
 
     def encode(self, fitted: BackboneEncoder) -> NDArray[Any]:
         return fitted.numbers.encode(self._features())
+
+    def samples(self, fitted: BackboneEncoder) -> Samples:
+        return samples(self._features(), fitted.numbers.encode)
 
     def _features(self) -> NDArray[np.float32]:
         """[S, F], from the cache where they were computed before: the same bits for every process."""
@@ -120,38 +124,46 @@ class Embedded(Source):
         content = cache.digest_of((VERSION, self.name, cache.sha256_of(file), _digest(pixels)))
         stored = cache.cache_root() / f"features-{content}.npy"
         if not stored.is_file():
-            features = features_of(pixels, self.name, self.weights, self.data_root)
+            parts = _parts(pixels, self.name, self.weights, self.data_root)
             temporary = cache.place(stored.name)
             if temporary is None:
-                return features
-            with temporary.open("wb") as opened:
-                np.save(opened, features)
+                return np.concatenate(list(parts))
+            write_array(temporary, len(pixels), parts)
             temporary.replace(stored)
         return np.asarray(np.load(stored, mmap_mode="r", allow_pickle=False))
 
 
 def _digest(pixels: NDArray[np.uint8]) -> str:
-    return f"{pixels.shape} {sha256(np.ascontiguousarray(pixels).data).hexdigest()}"
+    digest = sha256()
+    for start in range(0, len(pixels), BATCH):
+        digest.update(np.ascontiguousarray(pixels[start : start + BATCH]).data)
+        forget(pixels)
+    return f"{pixels.shape} {digest.hexdigest()}"
 
 
-@torch.inference_mode()
 def features_of(pixels: NDArray[np.uint8], name: str, weights: str, data_root: str | None) -> NDArray[np.float32]:
     """Features [S, F] of pixels [S, D, H, W]: the input of the classifier's last layer.
 
     Raises DataError for weights that are missing or of another classifier.
     """
+    return np.concatenate(list(_parts(pixels, name, weights, data_root)))
+
+
+def _parts(pixels: NDArray[np.uint8], name: str, weights: str, data_root: str | None) -> Iterator[NDArray[np.float32]]:
+    """The features of a batch after the other."""
     network = _network(name, str(weights_below(weights, data_root)))
     mean, deviation = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, DEVIATION))
-    chunks = []
     for start in range(0, len(pixels), BATCH):
         x = torch.from_numpy(np.ascontiguousarray(pixels[start : start + BATCH])).float() / 255
         x = x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
+        forget(pixels)
         try:
-            chunks.append(network((x - mean) / deviation).flatten(1))
+            with torch.inference_mode():
+                features = network((x - mean) / deviation).flatten(1)
         except RuntimeError as error:
             size = "x".join(map(str, pixels.shape[2:]))
             raise DataError(f"data.params.backbone = {name}: it does not take images of {size} ({error})") from error
-    return np.asarray(torch.cat(chunks).numpy(), dtype=np.float32)
+        yield np.asarray(features.numpy(), dtype=np.float32)
 
 
 def weights_below(weights: str, data_root: str | None) -> Path:
