@@ -68,7 +68,7 @@ class Csv(DatasetPart):
 
 @dataset("arrays", load="s2e.data.arrays:load_arrays", labels="given")
 class Arrays(DatasetPart):
-    """Arrays of your own below the data root, an .npz file or a folder of .npy: X, y, and X_test, y_test if there are some.
+    """Arrays of your own: an .npz file or a folder of .npy, with X and y, and X_test and y_test where there are some.
 
     X holds features [S, F], such as embeddings, or uint8 images [S, H, W] or [S, D, H, W].
     """
