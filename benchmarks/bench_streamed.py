@@ -45,7 +45,7 @@ def write(folder: Path, gib: float) -> None:
 
 
 def limited(root: str, limit_mib: int, samples: str) -> dict[str, Any]:
-    """What each step took, in this process."""
+    """Seconds and memory of each step, in this process."""
     from s2e.data.own.look import look
     from s2e.door import parse_job
     from s2e.labels.job import job_samples

@@ -1,4 +1,5 @@
-"""A frozen backbone: images as the features of a pretrained torchvision classifier, computed once and cached.
+"""A frozen backbone: images as the features of a pretrained classifier (torchvision's, or Inception-ResNet-v2),
+computed once and cached.
 
 Stacked heads then train on vectors, so a search costs as much as one on a table. The weights come from a file below the
 data root; nothing is downloaded, and no model holds a copy of them.
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from s2e.data.encoders import ImageEncoder, NumberEncoder
+from s2e.data.inception_resnet_v2 import HALF, InceptionResNetV2, own_name
 from s2e.data.own import cache
 from s2e.data.own.source import Indices, Source
 from s2e.data.root import environment_root, leaves_root, required_root
@@ -31,8 +33,15 @@ from s2e.words import DataError
 BATCH = 64
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet's channels, which torchvision's weights were made with."""
+INCEPTION = "inception_resnet_v2"
+"""The backbone that torchvision does not have."""
 VERSION = 1
 """Of how pixels become features."""
+
+
+def statistics_of(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of the pixels that a classifier's published weights were made with."""
+    return (HALF, HALF) if name == INCEPTION else (MEAN, DEVIATION)
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,7 @@ class BackboneEncoder:
 
     image: ImageEncoder
     name: str
-    """Of torchvision's classifier."""
+    """Of the classifier."""
     weights: str
     """Its file below the data root."""
     sha256: str
@@ -152,7 +161,7 @@ def features_of(pixels: NDArray[np.uint8], name: str, weights: str, data_root: s
 def _parts(pixels: NDArray[np.uint8], name: str, weights: str, data_root: str | None) -> Iterator[NDArray[np.float32]]:
     """The features of a batch after the other."""
     network = _network(name, str(weights_below(weights, data_root)))
-    mean, deviation = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, DEVIATION))
+    mean, deviation = (torch.tensor(values).view(1, 3, 1, 1) for values in statistics_of(name))
     for start in range(0, len(pixels), BATCH):
         x = torch.from_numpy(np.ascontiguousarray(pixels[start : start + BATCH])).float() / 255
         x = x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
@@ -177,21 +186,31 @@ def weights_below(weights: str, data_root: str | None) -> Path:
 @lru_cache(maxsize=1)
 def _network(name: str, file: str) -> nn.Module:
     """The classifier without its last layer."""
-    known = models().list_models(module=models())
-    if name not in known:
-        raise DataError(f"data.params.backbone = {name!r}: one of {', '.join(known)}")
-    network: nn.Module = models().get_model(name, weights=None)
+    network = _made(name)
     layers = [at for at, layer in network.named_modules() if isinstance(layer, nn.Linear)]
     if not layers:
         raise DataError(f"data.params.backbone = {name!r} ends in no linear layer; take another, such as resnet18")
     head = layers[-1]
-    state = {key: value for key, value in _state(Path(file)).items() if not key.startswith(f"{head}.")}
+    own = network.state_dict()
+    state = {own_name(key, own): value for key, value in _state(Path(file)).items()}
+    state = {key: value for key, value in state.items() if not key.startswith(f"{head}.")}
     network.set_submodule(head, nn.Identity())
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
         raise DataError(f"{Path(file).name} holds no weights of {name}: {str(error)[:300]}") from error
     return network.eval()
+
+
+def _made(name: str) -> nn.Module:
+    """The whole classifier, without weights that mean anything. Raises DataError for an unknown name."""
+    if name == INCEPTION:
+        return InceptionResNetV2(1_000)
+    known = models().list_models(module=models())
+    if name not in known:
+        raise DataError(f"data.params.backbone = {name!r}: one of {INCEPTION}, {', '.join(known)}")
+    network: nn.Module = models().get_model(name, weights=None)
+    return network
 
 
 def _state(file: Path) -> dict[str, torch.Tensor]:
