@@ -9,7 +9,8 @@ its schedule. Then, by average precision of finding the wrong labels among its t
                   picked with the truth
 
 ``python -m benchmarks.bench_audit --output FOLDER``: some 20 CPU minutes. A plain training's margins stand beside as
-``plain``: those of the job's R = 1 row alone.
+``plain``: those of the job's R = 1 row alone. ``free_validation``, ``cross_fitted_test`` and so on are of the rows that
+validate, and of the test rows under the same noise; they train nothing.
 """
 
 from __future__ import annotations
@@ -23,14 +24,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.bench_labels import cleanlabs, difference, precision
-from benchmarks.label_cells import make_cell
+from benchmarks.label_cells import Cell, make_cell
 from benchmarks.measure import machine, write_result
+from s2e.data.noise import corrupt
 from s2e.door import parse_job
 from s2e.labels.arrays import arranged
 from s2e.labels.audit import SMALL, SMALL_BATCH, TRAIN
-from s2e.labels.job_audit import JobAudit, audit_of_files
+from s2e.labels.job_audit import audit_of_files
+from s2e.labels.kept import SPLITS
 from s2e.local import run
 from s2e.words import RoundRecord, replace
 
@@ -43,24 +47,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", default=CELLS)
     parser.add_argument("--seeds", default="21,22,23")
+    parser.add_argument("--without-cleanlab", action="store_true")
     parser.add_argument("--output", type=Path, help="folder of <date>-audit.json")
     args = parser.parse_args()
     runs = []
     for seed in map(int, args.seeds.split(",")):
         for name in args.cells.split(","):
-            runs.append(one_run(name, seed))
+            runs.append(one_run(name, seed, with_rival=not args.without_cleanlab))
             print(json.dumps(runs[-1]), flush=True)
     result = {"machine": machine(), "runs": runs, "cells": summarised(runs)}
     print(write_result(args.output, "audit", result) if args.output else json.dumps(result["cells"], indent=1))
 
 
-def one_run(name: str, seed: int) -> dict[str, Any]:
+def one_run(name: str, seed: int, *, with_rival: bool = True) -> dict[str, Any]:
     """A job and its audits on one cell, and cleanlab."""
     cell = make_cell(name, seed)
     n_rows = len(cell.given_S)
+    test_given_S = cell.test_S if cell.injected_CC is None else corrupt(cell.test_S, cell.injected_CC, seed + 1_000)
     with TemporaryDirectory() as folder:
         root = Path(folder)
-        np.savez(root / "a.npz", X=cell.x_SF, y=cell.given_S, X_test=cell.test_x_SF, y_test=cell.test_S)
+        np.savez(root / "a.npz", X=cell.x_SF, y=cell.given_S, X_test=cell.test_x_SF, y_test=test_given_S)
         job = {
             "seed": seed,
             "data": {"name": "arrays", "params": {"path": "a.npz"}, "n_validation": round(SHARE_VALIDATED * n_rows)},
@@ -78,21 +84,35 @@ def one_run(name: str, seed: int) -> dict[str, Any]:
         models = [result.model for record in history for result in record.results if result.model]
         audits = {score: audit_of_files(root, "search", 0.0, models, score) for score in ("free", "cross_fitted")}
         audits["plain"] = audit_of_files(root, "search", 0.0, _plain(history), "free")
-    rows = np.sort(audits["free"].id)
-    wrong_S = (cell.given_S != cell.true_S)[rows]
-    kept = changed(cell, x_SF=cell.x_SF[rows], given_S=cell.given_S[rows], true_S=cell.true_S[rows])
-    train = TRAIN if n_rows >= SMALL else replace(TRAIN, batch_size=SMALL_BATCH)
-    samples, _ = arranged(kept.x_SF, kept.given_S, train, cell.n_classes)
-    rival, _ = cleanlabs(kept, samples, train, seed, PASSES)
-    precisions = {score: precision(wrong_S, -_quality(audit)) for score, audit in audits.items()}
+    precisions = {}
+    for score, audit in audits.items():
+        for split in SPLITS:
+            wrong_S = (test_given_S != cell.test_S) if split == "test" else (cell.given_S != cell.true_S)
+            mine = np.flatnonzero(audit.split == split)
+            precisions[_named(score, split)] = precision(wrong_S[audit.id[mine]], -audit.label_quality[mine])
+    trained = audits["free"].split == "train"
+    rival = {"cleanlab": _cleanlab(cell, np.sort(audits["free"].id[trained]), seed)} if with_rival else {}
     return {
         "cell": name,
         "seed": seed,
-        "n_rows": len(rows),
+        "n_rows": int(trained.sum()),
         "n_trainings": len(models),
         **precisions,
-        "cleanlab": rival["ap"],
+        **rival,
     }
+
+
+def _named(score: str, split: str) -> str:
+    return score if split == "train" else f"{score}_{split}"
+
+
+def _cleanlab(cell: Cell, rows: NDArray[Any], seed: int) -> float:
+    """Its average precision on these rows."""
+    kept = changed(cell, x_SF=cell.x_SF[rows], given_S=cell.given_S[rows], true_S=cell.true_S[rows])
+    train = TRAIN if len(cell.given_S) >= SMALL else replace(TRAIN, batch_size=SMALL_BATCH)
+    samples, _ = arranged(kept.x_SF, kept.given_S, train, cell.n_classes)
+    rival, _ = cleanlabs(kept, samples, train, seed, PASSES)
+    return float(rival["ap"])
 
 
 def _plain(history: Sequence[RoundRecord]) -> list[str]:
@@ -105,20 +125,22 @@ def _plain(history: Sequence[RoundRecord]) -> list[str]:
     ]
 
 
-def _quality(audit: JobAudit) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """The score of each training row, in the order of the file."""
-    return np.asarray(audit.label_quality[np.argsort(audit.id)])
-
-
 def summarised(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Means of each cell, and the differences to cleanlab with their intervals."""
     cells: dict[str, list[dict[str, Any]]] = {}
     for each in runs:
         cells.setdefault(each["cell"], []).append(each)
-    names = ("free", "cross_fitted", "plain")
+    names = tuple(_named(score, split) for split in SPLITS for score in ("free", "cross_fitted", "plain"))
+    has_rival = all("cleanlab" in each for each in runs)
     return {
-        cell: {name: round(float(np.mean([each[name] for each in own])), 4) for name in (*names, "cleanlab")}
-        | {f"{name}_minus_cleanlab": difference([each[name] - each["cleanlab"] for each in own]) for name in names}
+        cell: {
+            name: round(float(np.mean([each[name] for each in own])), 4)
+            for name in (*names, *(("cleanlab",) if has_rival else ()))
+        }
+        | {
+            f"{name}_minus_cleanlab": difference([each[name] - each["cleanlab"] for each in own])
+            for name in (names[:3] if has_rival else ())
+        }
         for cell, own in cells.items()
     }
 

@@ -65,7 +65,7 @@ def choose(spec: JobSpec, names: Sequence[str] | None, n_rounds: int, root: str)
     end = _trained(populations(spec, Round(len(history), "compare", (again,)))[0], root)
     if end.models[0] is None:
         raise DataError(f"the last training failed: {end.results[0].reason}")
-    return Chosen(winner, keep_rate, _report(spec, history, winner), end.models[0], margins)
+    return Chosen(winner, keep_rate, choice_report(spec, history), end.models[0], margins)
 
 
 def with_candidates(spec: JobSpec, names: Sequence[str] | None) -> JobSpec:
@@ -88,14 +88,16 @@ def _trained(population: Population, root: str) -> PopulationEnd:
     return end
 
 
-def _report(spec: JobSpec, history: Sequence[RoundRecord], winner: EntrySpec) -> dict[str, Any]:
-    seen: dict[str, list[TrialResult]] = {entry.label: [] for entry in ranked(spec, history)}
+def choice_report(spec: JobSpec, history: Sequence[RoundRecord]) -> dict[str, Any]:
+    """The candidates, best first, and what they were chosen by, as an estimator reports them."""
+    best_first = ranked(spec, history)
+    seen: dict[str, list[TrialResult]] = {entry.label: [] for entry in best_first}
     for record in history:
         for trial, result in zip(record.round.trials, record.results, strict=True):
             seen[trial.label].append(result)
     by = "likelihood" if is_by_likelihood(history) else "accuracy"
     rows = [{"candidate": label, **_row(results)} for label, results in seen.items()]
-    return {"candidates": rows, "chosen": winner.label, "chosen_by": f"{by} of held-out given labels"}
+    return {"candidates": rows, "chosen": best_first[0].label, "chosen_by": f"{by} of held-out given labels"}
 
 
 def _row(results: Sequence[TrialResult]) -> dict[str, Any]:

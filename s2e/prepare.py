@@ -32,10 +32,14 @@ MOST = 0.999
 """tau stays below 1."""
 
 
+class NoEstimateError(DataError):
+    """The noise of given labels cannot be estimated."""
+
+
 def needs_estimate(spec: JobSpec) -> bool:
     """True if some setting of the job depends on the noise of given labels, and it is not estimated yet."""
     data = spec.data
-    if data.truth_is_known or data.estimate is not None or spec.trials == "external":
+    if data.truth_is_known or data.estimate is not None or data.unestimated or spec.trials == "external":
         return False
     trained = [spec.train.params, *(entry.params for entry in (spec.compare.entries if spec.compare else ()))]
     uses_matrix = any(params.get("transition") in BY_MATRIX for params in trained)
@@ -55,12 +59,19 @@ def prepared(spec: JobSpec, data_root: str | None = None, keep: Keep | None = No
     """The job with the noise of its given labels and the number of trusted ones, where it needs that: the same bits
     wherever the same machine asks.
 
-    Raises DataError where the noise cannot be estimated, or leaves nothing to correct by.
+    Raises DataError where the noise cannot be estimated and the job has nothing to do without, or where it leaves
+    nothing to correct by.
     """
     spec = replace(spec, data=counted(spec.data, data_root))
     if not needs_estimate(spec):
         return spec
-    return with_noise(spec, estimated(spec.data, spec.train, spec.plan, spec.seed, data_root, keep))
+    try:
+        noise = estimated(spec.data, spec.train, spec.plan, spec.seed, data_root, keep)
+    except NoEstimateError as error:
+        if not KINDS[spec.kind].goes_on_without_noise(spec):
+            raise
+        return without_noise(spec, str(error))
+    return with_noise(spec, noise)
 
 
 def counted(data: DataSpec, data_root: str | None) -> DataSpec:
@@ -83,6 +94,11 @@ def with_noise(spec: JobSpec, noise: EstimatedNoise) -> JobSpec:
     return replace(spec, data=replace(spec.data, estimate=noise), search=_started(spec, noise.noise_rate))
 
 
+def without_noise(spec: JobSpec, reason: str) -> JobSpec:
+    """The job that goes on though the noise of its labels is not known, for ``reason``."""
+    return replace(spec, data=replace(spec.data, unestimated=reason))
+
+
 def _started(spec: JobSpec, noise_rate: float) -> SearchSpec:
     """The search with the estimated share among its first curves, where its rule has such."""
     search = spec.search
@@ -101,7 +117,11 @@ def informed(spec: JobSpec, estimate: Estimate) -> JobSpec:
     """The job with the findings of a worker's check about its data, as far as it needs them."""
     if estimate.trusted is not None and needs_count(spec.data):
         spec = replace(spec, data=replace(spec.data, trusted=replace(spec.data.trusted, counted=estimate.trusted)))
-    return with_noise(spec, estimate.noise) if estimate.noise is not None and needs_estimate(spec) else spec
+    if not needs_estimate(spec):
+        return spec
+    if estimate.noise is not None:
+        return with_noise(spec, estimate.noise)
+    return without_noise(spec, estimate.unestimated) if estimate.unestimated else spec
 
 
 def provisional(spec: JobSpec) -> JobSpec:
@@ -112,20 +132,24 @@ def provisional(spec: JobSpec) -> JobSpec:
 def estimated(
     data: DataSpec, train: TrainSpec, plan: PlanSpec, seed: int, data_root: str | None, keep: Keep | None = None
 ) -> EstimatedNoise:
-    """The noise of the labels of ``data``; see :func:`prepared`."""
+    """The noise of the labels of ``data``; see :func:`prepared`. Raises NoEstimateError where there is none."""
+    import numpy as np
+
     from s2e.labels.job import job_samples
     from s2e.labels.judged import cross_fitted
     from s2e.labels.noise import estimate_noise
 
     job = job_samples(JobSpec(seed=seed, data=data, train=train, plan=plan), data_root)
     try:
-        fit = estimate_noise(job.samples, job.network, train, seed=seed)
+        # a verdict on the rows that validate and test is wanted only where it is kept
+        fit = estimate_noise(job.samples, job.network, train, seed=seed, others=() if keep is None else job.others)
     except DataError as error:
-        raise DataError(
+        raise NoEstimateError(
             f"{error}. With what you know of their noise rate as report.tau, no estimate is made"
         ) from error
     if keep is not None:
-        keep(cross_fitted(fit, job.samples.label_S))
+        given = [job.samples.label_S, *(part.label_S for part in job.others)]
+        keep(cross_fitted(fit, np.concatenate(given)))
     noise = in_words(fit.estimate)
     _require_correction(replace(data, estimate=noise))
     return noise

@@ -28,6 +28,7 @@ with needs("train"):
 
 if TYPE_CHECKING:
     from s2e.chosen import Chosen
+    from s2e.labels.issues import LabelIssues
     from s2e.methods.fitted import FittedModel
 
 FILE = "arrays.npz"
@@ -57,13 +58,13 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         A whole number fixes everything.
     method : str
         "auto": a method is chosen among the candidates. Otherwise the name of one, such as "coteaching": two dense
-        networks under a keep-rate schedule that is searched. Within a budget, and on anything but rows of numbers,
-        "auto" is "coteaching".
+        networks under a keep-rate schedule that is searched. On anything but rows of numbers "auto" is "coteaching",
+        unless there is a budget.
     candidates : sequence of str or None
         Among what "auto" chooses, by method or by label, such as ("coteaching", "svc, reweighted"); None: all that
         suit the data. ``report_["candidates"]`` has them.
     budget : str, float or None
-        Seconds, or words such as "5 min", after which :meth:`fit` ends. Rounds, trainings and models then follow from
+        Seconds, or words such as "5 min", after which :meth:`fit` ends. Candidates, rounds and models then follow from
         what a few steps take here, and ``n_epochs`` is the most; ``job_`` says what was run.
     n_jobs : int or None
         Processes that train, within a budget, on files and by a stored plan: None for one, this one, -1 for as many as
@@ -81,7 +82,8 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         Given, or estimated.
     label_issues_ : s2e.labels.issues.LabelIssues
         Every label's rank from wrong to right. Where ``noise_rate`` was given, or nothing could be estimated, from the
-        margins of the search's own trainings of networks: no probabilities then, and NaN for the rows that validated.
+        margins of the search's own trainings of networks: no probabilities then, and the rows that validated, by
+        ``split``, are ranked among each other, because no network trained on them.
     report_ : dict
         The trainings of the search: schedule and accuracy on held-out given labels, the best posterior mean, and the
         estimate with its interval. Of ``method="auto"`` the candidates, best first, and what they were chosen by.
@@ -149,7 +151,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             _write(Path(root), scaled, label_S)
             outcome = self._outcome(spec, root)
             if self.label_issues_ is None:
-                self.label_issues_ = self._free_issues(outcome, label_S, spec, root)
+                self.label_issues_ = self._free_issues(outcome, len(label_S), spec, root)
         self.schedule_ = np.array(outcome.keep_rate)
         self.noise_rate_ = spec.report.tau
         self.report_ = {**outcome.report, "noise": spec.data.estimate}
@@ -228,25 +230,16 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         given, predicted = (self.classes_[codes] for codes in (issues.given_label, issues.predicted_label))
         return replace(issues, given_label=given, predicted_label=predicted), spec
 
-    def _free_issues(self, outcome: _Outcome, label_S: NDArray[Any], spec: JobSpec, root: str) -> Any:
-        """The audit by the search's own trainings of the labels they learned; rows that validated have no rank."""
-        from s2e.data.datasets import load_split
-        from s2e.labels.free import free_scores
-        from s2e.labels.issues import LabelIssues, issues
+    def _free_issues(self, outcome: _Outcome, n_rows: int, spec: JobSpec, root: str) -> LabelIssues:
+        """The audit by the search's own trainings; of the rows that validated by networks that did not see them."""
+        from s2e.labels.free_issues import free_issues
+        from s2e.labels.issues import LabelIssues
 
-        trained = load_split(spec.data, root).train_rows.numpy()
-        if not outcome.margins:
-            unknown = np.full(len(label_S), np.nan)
-            names = self.classes_[label_S]
-            return LabelIssues(np.zeros(len(label_S), dtype=bool), unknown, names, names, unknown, None)
-        free = free_scores(outcome.margins, label_S[trained], len(self.classes_))
-        is_issue = issues(free.score_S, round(float(spec.report.tau or 0) * len(trained)))
-        quality, wrong = np.full(len(label_S), np.nan), np.zeros(len(label_S), dtype=bool)
-        predicted = label_S.copy()
-        quality[trained], wrong[trained] = free.score_S, is_issue
-        predicted[trained] = np.where(is_issue, free.other_S, free.likely_S)
-        unknown = np.full(len(label_S), np.nan)
-        return LabelIssues(wrong, quality, self.classes_[label_S], self.classes_[predicted], unknown, None)
+        free = free_issues(spec.data, root, float(spec.report.tau or 0), outcome.margins)
+        columns = {name: value[:n_rows] for name, value in free.columns().items()}
+        for name in ("given_label", "predicted_label"):
+            columns[name] = self.classes_[columns[name].astype(np.int64)]
+        return LabelIssues(**columns, noise=None)
 
 
 @dataclass(frozen=True)

@@ -271,10 +271,12 @@ class S2EClient(PeopleCalls, DatasetCalls, HookCalls):
         given: str | None = None,
         likely: str | None = None,
         issues: bool = False,
+        split: str | None = None,
     ) -> Iterator[JobLabel]:
         """A job's given labels, the one most likely wrong first, judged by ``cross_fitted`` networks or by the
-        job's own (``free``). Raises NotFound where nothing is known of them."""
-        asked: dict[str, Any] = {"score": score, "given": given, "likely": likely, "issues": issues}
+        job's own (``free``); of all rows, or of one ``split``: train, validation or test. Raises NotFound where nothing
+        is known of them."""
+        asked: dict[str, Any] = {"score": score, "given": given, "likely": likely, "issues": issues, "split": split}
         page = self.worst_labels(job_id, MOST_ITEMS, **asked)
         while True:
             yield from page.items
@@ -431,9 +433,13 @@ def _plain(value: Any) -> Any:
 
 
 def _labels_asked(
-    score: str | None = None, given: str | None = None, likely: str | None = None, issues: bool = False
+    score: str | None = None,
+    given: str | None = None,
+    likely: str | None = None,
+    issues: bool = False,
+    split: str | None = None,
 ) -> dict[str, Any]:
-    return _given({"score": score, "given": given, "likely": likely, "issues": issues or None})
+    return _given({"score": score, "given": given, "likely": likely, "issues": issues or None, "split": split})
 
 
 def _given(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -98,6 +98,13 @@ class SplitData:
 
     train_ids: NDArray[Any] | None = None
     """Of ``train``, as in :class:`Dataset`."""
+    validation_ids: NDArray[Any] | None = None
+    test_ids: NDArray[Any] | None = None
+
+    @property
+    def tests_by_trust(self) -> bool:
+        """True if test labels are known to be right, though training labels are not."""
+        return self.counted is not None and self.counted.n_test > 0
 
 
 def load_split(spec: DataSpec, data_root: str | None = None) -> SplitData:
@@ -110,6 +117,7 @@ def load_split(spec: DataSpec, data_root: str | None = None) -> SplitData:
             validation_labels="clean",
             labels="injected",
             estimate=None,
+            unestimated="",
             audit=None,
             trusted=replace(spec.trusted, counted=None),
         ),
@@ -140,8 +148,14 @@ def _load_split(spec: DataSpec, data_root: str | None) -> SplitData:
         whole.class_names,
         None if whole.trusted is None else whole.trusted[torch.from_numpy(chosen.train)],
         whole.counted,
-        None if whole.train_ids is None else whole.train_ids[chosen.train],
+        _ids(whole.train_ids, chosen.train),
+        _ids(whole.test_ids if chosen.validation_from_test else whole.train_ids, chosen.validation),
+        _ids(whole.test_ids, chosen.test),
     )
+
+
+def _ids(ids: NDArray[Any] | None, index: NDArray[np.int64]) -> NDArray[Any] | None:
+    return None if ids is None else ids[index]
 
 
 def load_whole(spec: DataSpec, data_root: str | None) -> Dataset:

@@ -16,11 +16,23 @@ from statistics import fmean
 
 from s2e.jobs.compare import compare_trials, entries_of, keep_rate_of
 from s2e.jobs.trials import make_repeat
-from s2e.words import CompareSpec, DataSpec, EntrySpec, JobSpec, Round, RoundRecord, TrialResult, replace
+from s2e.prepare import BY_MATRIX
+from s2e.words import DataSpec, EntrySpec, JobSpec, Round, RoundRecord, TrialResult, replace
 
 KIND = "halve"
 N_LAST = 2
 """Candidates of the third seed."""
+
+
+def candidates(spec: JobSpec) -> tuple[EntrySpec, ...]:
+    """The entries; where the noise of given labels could not be estimated, those that need no matrix of it."""
+    entries = entries_of(spec)
+    return tuple(entry for entry in entries if not needs_matrix(entry)) if spec.data.unestimated else entries
+
+
+def needs_matrix(entry: EntrySpec) -> bool:
+    """True if the entry cannot train where the noise's matrix is not known."""
+    return entry.params.get("transition") in BY_MATRIX
 
 
 def sizes(n: int) -> tuple[int, ...]:
@@ -33,7 +45,7 @@ def sizes(n: int) -> tuple[int, ...]:
 
 def halving_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
     """The next halving round; None after its last."""
-    m, entries = len(history), entries_of(spec)
+    m, entries = len(history), candidates(spec)
     planned = sizes(len(entries))
     if m >= len(planned):
         return None
@@ -59,7 +71,7 @@ def finalists(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[EntrySpec,
 
 def ranked(spec: JobSpec, history: Sequence[RoundRecord]) -> list[EntrySpec]:
     """The candidates, those of the most seeds first and among them those of the best mean; of equal ones the first."""
-    seen: dict[str, list[TrialResult]] = {entry.label: [] for entry in entries_of(spec)}
+    seen: dict[str, list[TrialResult]] = {entry.label: [] for entry in candidates(spec)}
     for record in history:
         if record.round.kind == KIND:
             for trial, result in zip(record.round.trials, record.results, strict=True):
@@ -69,7 +81,7 @@ def ranked(spec: JobSpec, history: Sequence[RoundRecord]) -> list[EntrySpec]:
         label: (-len(results), -fmean([_score(result, by_likelihood) for result in results]) if results else 0.0)
         for label, results in seen.items()
     }
-    return sorted(entries_of(spec), key=lambda entry: place[entry.label])
+    return sorted(candidates(spec), key=lambda entry: place[entry.label])
 
 
 def is_by_likelihood(history: Sequence[RoundRecord]) -> bool:
@@ -95,7 +107,9 @@ def refitted(spec: JobSpec) -> DataSpec:
     return replace(data, trusted=replace(data.trusted, refit=True))
 
 
-def n_most_trials(compare: CompareSpec) -> int:
+def n_most_trials(spec: JobSpec) -> int:
     """Trials of a whole job."""
-    n_methods = len({entry.method for entry in compare.entries})
-    return sum(sizes(len(compare.entries))) + n_methods * compare.n_seeds
+    assert spec.compare is not None  # filled in at the door
+    entries = candidates(spec)
+    n_methods = len({entry.method for entry in entries})
+    return sum(sizes(len(entries))) + n_methods * spec.compare.n_seeds

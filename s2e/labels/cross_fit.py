@@ -15,12 +15,12 @@ from s2e.words import JobSpec
 def cross_fitted_audit(
     spec: JobSpec, data_root: str | None = None, progress: Callable[[float], None] | None = None
 ) -> JobAudit:
-    """Every training row of the job, the worst first.
+    """Every row of the job, the worst first; folds train on those that train.
 
     Raises DataError for labels that are known, and those whose noise cannot be told from rows that are hard.
     """
     noise_rate_of(spec)
     job = job_samples(spec, data_root)
-    fit = estimate_noise(job.samples, job.network, spec.train, seed=spec.seed, progress=progress)
-    n_wrong = round(fit.estimate.noise_rate * len(job.samples))
-    return audit(given_labels(spec.data, data_root), n_wrong, fitted=cross_fitted(fit, job.samples.label_S))
+    fit = estimate_noise(job.samples, job.network, spec.train, seed=spec.seed, others=job.others, progress=progress)
+    labels = given_labels(spec.data, data_root)
+    return audit(labels, fit.estimate.noise_rate, fitted=cross_fitted(fit, labels.label_S))

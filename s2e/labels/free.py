@@ -1,12 +1,12 @@
 """The free score: every label's rank from trainings that ran anyway. Numpy alone.
 
-Legend: N networks of a training, G networks of all trainings, S samples.
+Legend: N networks of a training, G networks of all trainings, S samples that train, H that validate or test.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,11 @@ class TrialMargins:
     """Mean over the visits of the label's logit minus the largest other one; NaN where a sample was never visited."""
     voted_NS: NDArray[np.int16]
     """The class that was predicted in most epochs, -1 for none."""
+    held_margin_NH: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), dtype=np.float32))
+    """Margins of the samples that validate, then of those that test, by the trained networks; empty in files of earlier
+    releases."""
+    held_voted_NH: NDArray[np.int16] = field(default_factory=lambda: np.empty((0, 0), dtype=np.int16))
+    """The class that was predicted for them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +56,29 @@ def free_scores(trainings: Sequence[TrialMargins], label_S: Codes, n_classes: in
     voted_GS = np.concatenate([training.voted_NS for training in trainings])
     likely_S, other_S = _most_voted(voted_GS, label_S, n_classes)
     return FreeScores(rank_S / (n_networks * (len(label_S) + 1)), likely_S, other_S, len(trainings))
+
+
+def held_out_scores(
+    trainings: Sequence[TrialMargins], label_H: Codes, n_classes: int, among_H: NDArray[np.bool_]
+) -> FreeScores:
+    """The same of rows that did not train: the mean rank that each margin has among those of the rows ``among_H``.
+
+    Nobody trained on these rows, so their margins are comparable with each other, and not with those of training.
+    """
+    rank_H = np.zeros(len(label_H))
+    for training in trainings:
+        for margin_H in training.held_margin_NH:
+            rank_H += _ranks_among(margin_H, np.sort(margin_H[among_H]))
+    n_networks = sum(len(training.held_margin_NH) for training in trainings)
+    voted_GH = np.concatenate([training.held_voted_NH for training in trainings])
+    likely_H, other_H = _most_voted(voted_GH, label_H, n_classes)
+    return FreeScores(rank_H / (n_networks * (among_H.sum() + 1)), likely_H, other_H, len(trainings))
+
+
+def _ranks_among(value_H: NDArray[np.float32], sorted_R: NDArray[np.float32]) -> Numbers:
+    """1 for the smallest of R values, half a rank more for one that lies between two; equal ones share their mean."""
+    below_H, up_to_H = (np.searchsorted(sorted_R, value_H, side) for side in ("left", "right"))
+    return np.asarray((below_H + up_to_H + 1) / 2, dtype=np.float64)
 
 
 def _most_voted(voted_GS: NDArray[np.int16], label_S: Codes, n_classes: int) -> tuple[Codes, Codes]:

@@ -36,6 +36,9 @@ class LabelIssues:
     """None where none was made."""
     id: Values | None = None
     """Of data in files: how their owner finds each row again, by its number, its own id or the name of its file."""
+    split: Values | None = None
+    """The part of each row, where parts are judged by other networks: train, validation or test. The last two are
+    ranked among each other, because nobody trained on them."""
 
     def __len__(self) -> int:
         """The number of rows."""
@@ -44,6 +47,8 @@ class LabelIssues:
     def columns(self) -> dict[str, Values]:
         """The columns by name, as ``pandas.DataFrame`` or ``pyarrow.table`` takes them."""
         named = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("noise", "id")}
+        if self.split is None:
+            del named["split"]
         return named if self.id is None else {"id": self.id, **named}
 
     def worst(self, n: int | None = None) -> NDArray[np.int64]:

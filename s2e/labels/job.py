@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -27,6 +28,8 @@ class JobSamples:
     samples: Samples
     network: StackedNetwork
     true_label_S: NDArray[np.int64]
+    others: tuple[Samples, ...]
+    """Rows that validate, and rows that test, with the labels they came with."""
 
 
 def job_samples(spec: JobSpec, data_root: str | None = None) -> JobSamples:
@@ -40,9 +43,10 @@ def job_samples(spec: JobSpec, data_root: str | None = None) -> JobSamples:
     held = _resident(spec, data, network, device, data_root)
     every_row = torch.arange(len(data.train.labels))
     seen = see(spec.data, data, every_row, [derive_seed(spec.seed, "noise")], data_root, device)
-    label_S = seen.label_KS[0].cpu().numpy()
-    samples = Samples(held.train.images, label_S, lambda rows: held.scaled(rows, dtype), _row_of(seen))
-    return JobSamples(samples, network, seen.true_label_KS[0].cpu().numpy())
+    read, label_S = partial(held.scaled, dtype=dtype), seen.label_KS[0].cpu().numpy()
+    samples = Samples(held.train.images, label_S, read, _row_of(seen))
+    others = tuple(Samples(part.images, part.labels.cpu().numpy(), read) for part in (held.validation, held.test))
+    return JobSamples(samples, network, seen.true_label_KS[0].cpu().numpy(), others)
 
 
 def _resident(

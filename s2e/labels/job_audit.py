@@ -6,7 +6,7 @@ Numpy alone. Legend: S rows.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2e.door import read_job
-from s2e.labels.free import TrialMargins, free_scores
-from s2e.labels.kept import CrossFitted, GivenLabels, cross_fitted_path, labels_path, load, load_margins
+from s2e.labels.free import TrialMargins, free_scores, held_out_scores
+from s2e.labels.kept import SPLITS, CrossFitted, GivenLabels, cross_fitted_path, labels_path, load, load_margins
 from s2e.words import SPEC_VERSION, DataError, JobSpec
 from s2e.words.answers import JobLabel, JobLabels
 
 SCORES = ("cross_fitted", "free")
 """Kinds of audits, by the trainings that judge; the better one first."""
 FREE_NOTE = (
-    "a rank, not a probability: the networks learned from the labels they judge, so their margins say which labels are "
-    "more likely wrong, not how likely"
+    "a rank, not a probability: networks learned from the training labels that they judge, so their margins say which "
+    "labels are more likely wrong, not how likely. Rows that validate or test trained nothing and are ranked apart; of "
+    "them as many are taken to be wrong as lie below the margin that the estimated share of validation rows is below"
 )
 BINARY_NOTE = (
     "a rank: of two classes, wrong labels and rows that are hard to tell apart look alike, so no probability is given"
@@ -37,20 +38,23 @@ FITTED_NOTE = (
 
 @dataclass(frozen=True, eq=False)
 class JobAudit:
-    """One value for each training row, the worst first; columns as cleanlab names them."""
+    """One value for each row of a job, the worst first; columns as cleanlab names them."""
 
     id: NDArray[Any]
     is_label_issue: NDArray[np.bool_]
     """The worst rows, as many as labels are estimated to be wrong."""
     label_quality: NDArray[np.float64]
-    """In (0, 1]: the mean rank of the label among all; near 0 the one that is most likely wrong."""
+    """In (0, 1]: the mean rank of the label among those it can be compared with; near 0 the one that is most likely
+    wrong."""
     given_label: NDArray[Any]
     predicted_label: NDArray[Any]
     """The class the row more likely has; of an issue always another than the given one, where one was ever seen."""
     probability_wrong: NDArray[np.float64]
     """NaN where it would not be calibrated; ``note`` says why."""
+    split: NDArray[np.str_]
+    """The part the row belongs to: train, validation or test. Networks that judge the last two trained on neither."""
     row: NDArray[np.int64]
-    """Its number among the training rows."""
+    """Its number among the rows: those that train, then those that validate, then those that test."""
     other: NDArray[np.int64]
     """Class number of the likeliest class beside the given one; the given one where no other was ever seen."""
     score: str
@@ -67,42 +71,92 @@ class JobAudit:
         return {name: getattr(self, name) for name in COLUMNS}
 
 
-COLUMNS = ("id", "is_label_issue", "label_quality", "given_label", "predicted_label", "probability_wrong")
+COLUMNS = ("id", "is_label_issue", "label_quality", "given_label", "predicted_label", "probability_wrong", "split")
+
+
+@dataclass(frozen=True, eq=False)
+class _Verdict:
+    """Of each row, before trusted labels and the order."""
+
+    score_S: NDArray[np.float64]
+    likely_S: NDArray[np.int64]
+    other_S: NDArray[np.int64]
+    wrong_S: NDArray[np.float64]
+    n_wrong: Mapping[str, int]
+    """Labels that are taken to be wrong, by split."""
 
 
 def audit(
-    labels: GivenLabels, n_wrong: int, trainings: Sequence[TrialMargins] = (), fitted: CrossFitted | None = None
+    labels: GivenLabels, noise_rate: float, trainings: Sequence[TrialMargins] = (), fitted: CrossFitted | None = None
 ) -> JobAudit:
-    """The verdict of cross-fitted networks where there is one, else of ``trainings`` in the order of (round, k)."""
+    """The verdict of cross-fitted networks where there is one, else of ``trainings`` in the order of (round, k).
+
+    Rows of which nothing is known are left out: files of earlier releases say nothing of those that do not train.
+    """
     n_classes = len(labels.name_C)
     if fitted is not None:
-        score_S, likely_S, other_S = fitted.score_S, fitted.likely_S, fitted.other_S
-        chance_S, note = fitted.probability_wrong_S, FITTED_NOTE
-        if n_classes == 2:
-            chance_S, note = np.full(len(score_S), np.nan), BINARY_NOTE
+        labels = labels.first(len(fitted.score_S))
+        verdict, note = _of_folds(labels, noise_rate, fitted), FITTED_NOTE if n_classes > 2 else BINARY_NOTE
     else:
-        free = free_scores(trainings, labels.label_S, n_classes)
-        score_S, likely_S, other_S = free.score_S, free.likely_S, free.other_S
-        chance_S, note = np.full(len(score_S), np.nan), FREE_NOTE
+        n_held_out = {training.held_margin_NH.shape[1] for training in trainings}
+        labels = labels if n_held_out == {len(labels) - labels.n_train} else labels.first(labels.n_train)
+        verdict, note = _of_trainings(labels, noise_rate, trainings), FREE_NOTE
+    is_wrong_S = np.zeros(len(labels), dtype=bool)
+    for split, n_wrong in verdict.n_wrong.items():
+        mine = np.flatnonzero((labels.split_S == split) & ~labels.is_trusted_S)
+        is_wrong_S[mine[np.argsort(verdict.score_S[mine], kind="stable")[:n_wrong]]] = True
     # a label that is known to be right stands last, whatever networks make of it
-    score_S, chance_S = (np.where(labels.is_trusted_S, sure, of) for sure, of in ((1.0, score_S), (0.0, chance_S)))
+    score_S = np.where(labels.is_trusted_S, 1.0, verdict.score_S)
+    chance_S = np.where(labels.is_trusted_S, 0.0, verdict.wrong_S)
+    likely_S = np.where(is_wrong_S, verdict.other_S, verdict.likely_S)
     likely_S = np.where(labels.is_trusted_S, labels.label_S, likely_S)
     order = np.lexsort((score_S, labels.is_trusted_S))
-    is_issue = (np.arange(len(order)) < n_wrong) & ~labels.is_trusted_S[order]
-    likely = np.where(is_issue, other_S[order], likely_S[order])
     return JobAudit(
         id=labels.id_S[order],
-        is_label_issue=is_issue,
+        is_label_issue=is_wrong_S[order],
         label_quality=score_S[order],
         given_label=labels.name_C[labels.label_S[order]],
-        predicted_label=labels.name_C[likely],
+        predicted_label=labels.name_C[likely_S[order]],
         probability_wrong=chance_S[order],
+        split=labels.split_S[order],
         row=order,
-        other=other_S[order],
+        other=verdict.other_S[order],
         score="free" if fitted is None else "cross_fitted",
         note=note,
         n_trainings=0 if fitted is not None else len(trainings),
     )
+
+
+def _of_folds(labels: GivenLabels, noise_rate: float, fitted: CrossFitted) -> _Verdict:
+    """As many labels of rows that train nothing are taken to be wrong as their probabilities add up to."""
+    wrong_S = fitted.probability_wrong_S
+    n_wrong = {split: round(float(wrong_S[labels.split_S == split].sum())) for split in SPLITS[1:]}
+    # of two classes the number would not be a probability
+    shown_S = wrong_S if len(labels.name_C) > 2 else np.full(len(wrong_S), np.nan)
+    n_wrong[SPLITS[0]] = round(noise_rate * labels.n_train)
+    return _Verdict(fitted.score_S, fitted.likely_S, fitted.other_S, shown_S, n_wrong)
+
+
+def _of_trainings(labels: GivenLabels, noise_rate: float, trainings: Sequence[TrialMargins]) -> _Verdict:
+    n, n_classes = labels.n_train, len(labels.name_C)
+    parts = [free_scores(trainings, labels.label_S[:n], n_classes)]
+    n_wrong = {SPLITS[0]: round(noise_rate * n)}
+    if len(labels) > n:
+        others = labels.split_S[n:]
+        # validation rows are drawn from those that train, so their share of wrong labels is known; if all are trusted,
+        # the test rows have only themselves to be compared with
+        among = SPLITS[1] if (~labels.is_trusted_S[n:] & (others == SPLITS[1])).any() else SPLITS[2]
+        among_H = others == among
+        parts.append(held_out_scores(trainings, labels.label_S[n:], n_classes, among_H))
+        score_H = parts[1].score_S
+        n_among = round(noise_rate * among_H.sum())
+        below = np.sort(score_H[among_H])[n_among - 1] if n_among else -np.inf
+        n_wrong |= {split: int((score_H[others == split] <= below).sum()) for split in SPLITS[1:]}
+    score_S, likely_S, other_S = (
+        np.concatenate(of_parts)
+        for of_parts in zip(*((part.score_S, part.likely_S, part.other_S) for part in parts), strict=True)
+    )
+    return _Verdict(score_S, likely_S, other_S, np.full(len(labels), np.nan), n_wrong)
 
 
 def audit_of_files(
@@ -116,9 +170,8 @@ def audit_of_files(
     fitted = load(root, cross_fitted_path(job_id), CrossFitted) if score != "free" else None
     if labels is None:
         raise DataError("no training of the job has kept its labels yet")
-    n_wrong = round(noise_rate * len(labels.label_S))
     if fitted is not None:
-        return audit(labels, n_wrong, fitted=fitted)
+        return audit(labels, noise_rate, fitted=fitted)
     if score == "cross_fitted":
         raise DataError(
             "the job has no cross-fitted audit: it is made where the noise is estimated, before the first round, and "
@@ -127,7 +180,7 @@ def audit_of_files(
     trainings = [margins for path in models if (margins := load_margins(root, path)) is not None]
     if not trainings:
         raise DataError("no training of the job says anything of its labels: none has ended, or none was a whole one")
-    return audit(labels, n_wrong, trainings)
+    return audit(labels, noise_rate, trainings)
 
 
 def audit_of_folder(folder: str | Path, score: str | None = None) -> JobAudit:
@@ -171,8 +224,9 @@ def page_of(job_audit: JobAudit, chosen: Sequence[int], n: int) -> JobLabels:
             given_label=str(given),
             predicted_label=str(predicted),
             probability_wrong=wrong,
+            split=split,
         )
-        for key, is_issue, quality, given, predicted, wrong in table_rows(job_audit, chosen[:n])
+        for key, is_issue, quality, given, predicted, wrong, split in table_rows(job_audit, chosen[:n])
     )
     return JobLabels(
         items=tuple(items),
@@ -187,9 +241,13 @@ def page_of(job_audit: JobAudit, chosen: Sequence[int], n: int) -> JobLabels:
 
 
 def chosen_rows(
-    job_audit: JobAudit, given: str | None = None, likely: str | None = None, issues: bool = False
+    job_audit: JobAudit,
+    given: str | None = None,
+    likely: str | None = None,
+    issues: bool = False,
+    split: str | None = None,
 ) -> NDArray[np.int64]:
-    """Places of the rows with a given label, a likely one, or an issue; the worst first."""
+    """Places of the rows with a given label, a likely one, an issue, or of one part; the worst first."""
     kept = np.ones(len(job_audit), dtype=bool)
     if given is not None:
         kept &= job_audit.given_label.astype(str) == given
@@ -197,4 +255,6 @@ def chosen_rows(
         kept &= job_audit.predicted_label.astype(str) == likely
     if issues:
         kept &= job_audit.is_label_issue
+    if split is not None:
+        kept &= job_audit.split == split
     return np.flatnonzero(kept)

@@ -1,6 +1,6 @@
 """From a cross-fit to verdicts on single labels. Numpy alone.
 
-Legend: S rows, C classes.
+Legend: S rows, H of them that train nothing, C classes.
 """
 
 from __future__ import annotations
@@ -31,11 +31,26 @@ def judged(fit: LabelFit, label_S: NDArray[np.int64], classes: NDArray[Any], kno
 
 
 def cross_fitted(fit: LabelFit, label_S: NDArray[np.int64]) -> CrossFitted:
-    """The part of the fit behind its estimate that a job keeps."""
-    wrong_S, quality_S = _wrong_and_quality(fit, label_S, np.empty(0, dtype=np.int64))
-    others_SC = fit.p_SC.copy()
-    others_SC[np.arange(len(label_S)), label_S] = -1
-    return CrossFitted(wrong_S, quality_S, fit.p_SC.argmax(1), others_SC.argmax(1))
+    """The part of the fit behind its estimate that a job keeps; ``label_S`` are those of the rows that train, then
+    those of the rows that were only looked at."""
+    n_train = len(fit.p_SC)
+    wrong_S, quality_S = _wrong_and_quality(fit, label_S[:n_train], np.empty(0, dtype=np.int64))
+    other_S = np.arange(len(fit.others_p_HC))
+    wrong_H = np.asarray(1 - fit.others_posterior_HC[other_S, label_S[n_train:]])
+    p_SC = np.concatenate([fit.p_SC, fit.others_p_HC])
+    others_SC = p_SC.copy()
+    others_SC[np.arange(len(p_SC)), label_S] = -1
+    return CrossFitted(
+        np.concatenate([wrong_S, wrong_H]),
+        np.concatenate([quality_S, _quality_among(wrong_H, wrong_S)]),
+        p_SC.argmax(1),
+        others_SC.argmax(1),
+    )
+
+
+def _quality_among(wrong_H: NDArray[np.float64], wrong_S: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The rank that a row's probability would have among those of the rows that train, which are held out too."""
+    return np.asarray((len(wrong_S) - np.searchsorted(np.sort(wrong_S), wrong_H) + 0.5) / (len(wrong_S) + 1))
 
 
 def _wrong_and_quality(

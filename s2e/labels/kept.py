@@ -1,6 +1,6 @@
 """The files behind an audit of labels, below the artifact root. Numpy alone: serving them needs no torch.
 
-<job>/labels.npz                                    the labels of the training rows, as the job got them
+<job>/labels.npz                                    the labels of all rows, as the job got them
 <job>/cross-fitted.npz                              the verdict on each by the estimate before round 0
 <job>/round-<m>/trial-<k>-attempt-<a>.margins.npz   the margins of one training, beside its model
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,11 +21,13 @@ from s2e.labels.free import TrialMargins
 from s2e.words import DataError
 
 Arrays = TypeVar("Arrays")
+SPLITS = ("train", "validation", "test")
+"""Parts of a job's rows, in the order in which files have them."""
 
 
 @dataclass(frozen=True, eq=False)
 class GivenLabels:
-    """The labels of a job's training rows."""
+    """The labels of a job's rows: those that train, then those that validate, then those that test."""
 
     label_S: NDArray[np.int64]
     """Class numbers."""
@@ -35,11 +37,31 @@ class GivenLabels:
     """Names of the classes."""
     is_trusted_S: NDArray[np.bool_]
     """Labels that are known to be right."""
+    split_S: NDArray[np.str_] = field(default_factory=lambda: np.empty(0, dtype=np.str_))
+    """The part each row belongs to, one of SPLITS. Left out, all train: earlier releases kept no others."""
+
+    def __post_init__(self) -> None:
+        if not len(self.split_S):
+            object.__setattr__(self, "split_S", np.full(len(self.label_S), SPLITS[0]))
+
+    def __len__(self) -> int:
+        """The number of rows."""
+        return len(self.label_S)
+
+    @property
+    def n_train(self) -> int:
+        """Rows that train: the first ones."""
+        return int((self.split_S == SPLITS[0]).sum())
+
+    def first(self, n: int) -> GivenLabels:
+        """The first n rows: those of which something is known."""
+        by_row = ("label_S", "id_S", "is_trusted_S", "split_S")
+        return replace(self, **{name: getattr(self, name)[:n] for name in by_row})
 
 
 @dataclass(frozen=True, eq=False)
 class CrossFitted:
-    """The verdict on each label by networks that did not train on its row."""
+    """The verdict on each label by networks that did not train on its row; rows as in :class:`GivenLabels`."""
 
     probability_wrong_S: NDArray[np.float64]
     score_S: NDArray[np.float64]
@@ -77,7 +99,12 @@ def load(root: str | Path, relative: str, shape: type[Arrays]) -> Arrays | None:
         return None
     try:
         with np.load(io.BytesIO(files.read(relative)), allow_pickle=False) as stored:
-            return shape(**{each.name: stored[each.name] for each in fields(shape)})  # type: ignore[arg-type]
+            known = (
+                each.name
+                for each in fields(shape)  # type: ignore[arg-type]
+                if each.name in stored or each.default_factory is MISSING
+            )
+            return shape(**{name: stored[name] for name in known})
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise DataError(f"{relative} cannot be read: {error}") from error
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from s2e.labels.em import Array, Labels, TransitionFit, fit_transition
@@ -61,6 +62,10 @@ class LabelFit:
     """P(class) given the label too."""
     margin_S: NDArray[np.float32]
     """Mean over visits in training of the logit of the given label minus the largest other."""
+    others_p_HC: Array
+    """P(class) of rows that were only looked at, the mean over the networks of all folds."""
+    others_posterior_HC: Array
+    """The same given their labels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +76,8 @@ class _Fit:
     fit: TransitionFit
     p_SC: Array
     margin_S: NDArray[np.float32]
+    p_FHC: NDArray[np.float32] | None = None
+    """Of rows that are only looked at, by the network of each fold."""
 
 
 def estimate_noise(
@@ -81,12 +88,14 @@ def estimate_noise(
     n_folds: int = 5,
     seed: int = 0,
     trusted: Labels | None = None,
+    others: Sequence[Samples] = (),
     progress: Progress | None = None,
 ) -> LabelFit:
     """Estimate how wrong the labels of ``samples`` are.
 
     ``network`` is trained as ``train`` says, except for its method, epochs and the course of its step size, and with
     some weight decay where it has none. Labels of ``trusted`` rows are right: they train, and say nothing about T.
+    ``others`` are rows of which nothing is learned: they are judged, and change no number of the estimate.
 
     Raises DataError where there are too few rows, training diverges, or the noise cannot be identified.
     """
@@ -97,10 +106,10 @@ def estimate_noise(
     _require_rows(label_S[unknown_S], n_folds)
     weight_decay = max(train.weight_decay, WEIGHT_DECAY)
     train = replace(train, lr_schedule="constant", beta1_decay=None, weight_decay=weight_decay)
-    folds = _Folds(samples, network, train, n_folds, seed, unknown_S)
+    folds = _Folds(samples, network, train, n_folds, seed, unknown_S, others)
     course = _Course(folds, progress or _unseen)
     best, rates = course.run()
-    return _judged(best, rates, label_S, unknown_S, seed, course.n_epochs)
+    return _judged(best, rates, folds, course.n_epochs)
 
 
 def _unseen(_share: float) -> None:
@@ -118,9 +127,10 @@ class _Folds:
         n_folds: int,
         seed: int,
         unknown_S: NDArray[np.bool_],
+        others: Sequence[Samples],
     ) -> None:
         self.samples, self.network, self.train, self.n_folds, self.seed = samples, network, train, n_folds, seed
-        self.unknown_S = unknown_S
+        self.unknown_S, self.others = unknown_S, others
         fold_S = stratified_folds(samples.label_S, n_folds, seed)
         fold_S[~unknown_S] = -1
         self.fold_S = fold_S
@@ -151,6 +161,18 @@ class _Folds:
         """The labels that may be wrong."""
         return self.samples.label_S[self.unknown_S]
 
+    @property
+    def other_labels(self) -> Labels:
+        """Those of the rows that are only looked at."""
+        return np.concatenate([np.empty(0, dtype=np.int64), *(part.label_S for part in self.others)])
+
+    def looked_at(self, fit: _Fit, stack: Stack) -> _Fit:
+        """The fit with the predictions of ``stack``, which made it, for the rows that are only looked at."""
+        if not self.others:
+            return fit
+        p_KHC = [stack.predict(part.x).mean(1) for part in self.others]
+        return replace(fit, p_FHC=torch.cat(p_KHC, dim=1).float().cpu().numpy())
+
 
 class _Course:
     """The trainings of one estimate, in order."""
@@ -172,11 +194,15 @@ class _Course:
         rates = {fit.start: fit.fit.named(naming(fit.fit.T_CC, fit.fit.class_share_C)).noise_rate for fit in fits}
         at = [fit.start for fit in fits].index(best.start) * self.folds.n_folds
         stack.keep(range(at, at + self.folds.n_folds))
+        best = self.folds.looked_at(best, stack)
         T_CC, since_best = best.fit.T_CC, 0
         while since_best < PATIENCE and self.n_fits < MAX_FITS:
             (fit,) = self._fits(stack, {best.start: T_CC})
             T_CC = fit.fit.T_CC
-            best, since_best = (fit, 0) if _likelihood(fit) > _likelihood(best) else (best, since_best + 1)
+            if _likelihood(fit) > _likelihood(best):
+                best, since_best = self.folds.looked_at(fit, stack), 0
+            else:
+                since_best += 1
         self.progress(1.0)
         return best, rates
 
@@ -233,15 +259,9 @@ def _mean_margins(stack: Stack, members: slice) -> NDArray[np.float32]:
     return np.asarray((total_S / max(n_visits, 1)).cpu().numpy())
 
 
-def _judged(
-    best: _Fit,
-    rates: Mapping[str, float],
-    label_S: Labels,
-    unknown_S: NDArray[np.bool_],
-    seed: int,
-    n_epochs: float,
-) -> LabelFit:
+def _judged(best: _Fit, rates: Mapping[str, float], folds: _Folds, n_epochs: float) -> LabelFit:
     """Names, the kind of the matrix, its interval and alarms, and every row's numbers under it."""
+    label_S, unknown_S, seed = folds.samples.label_S, folds.unknown_S, folds.seed
     order_C = naming(best.fit.T_CC, best.fit.class_share_C)
     fit, p_SC = best.fit.named(order_C), best.p_SC[:, order_C]
     known_p_SC, given_S = p_SC[unknown_S], label_S[unknown_S]
@@ -267,7 +287,20 @@ def _judged(
         starts=rates,
         n_epochs=round(n_epochs, 1),
     )
-    return LabelFit(estimate, np.where(unknown_S[:, None], p_SC, certain_SC), posterior_SC, best.margin_S)
+    others = _others(best.p_FHC, order_C, fit, folds.other_labels)
+    return LabelFit(estimate, np.where(unknown_S[:, None], p_SC, certain_SC), posterior_SC, best.margin_S, *others)
+
+
+def _others(
+    p_FHC: NDArray[np.float32] | None, order_C: Labels, fit: TransitionFit, label_H: Labels
+) -> tuple[Array, Array]:
+    """Of rows that were only looked at (P(class), P(class) given the label): each fold's network is as sure as T was
+    fitted to, so posteriors are averaged, not predictions."""
+    if p_FHC is None:
+        return np.empty((0, len(order_C))), np.empty((0, len(order_C)))
+    named_FHC = p_FHC[:, :, order_C].astype(np.float64)
+    posterior_HC = np.mean([fit.posterior(p_HC, label_H) for p_HC in named_FHC], axis=0)
+    return named_FHC.mean(0), np.asarray(posterior_HC)
 
 
 def _require_rows(label_S: Labels, n_folds: int) -> None:

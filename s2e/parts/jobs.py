@@ -65,6 +65,10 @@ class JobKind(ABC):
         """The data that a round trains on."""
         return spec.data
 
+    def goes_on_without_noise(self, spec: JobSpec) -> bool:  # noqa: ARG002
+        """True if the job has something to do where the noise of its given labels cannot be estimated."""
+        return False
+
     def resolve(self, spec: JobSpec, lookup: Lookup | None) -> JobSpec:  # noqa: ARG002
         """The job with everything it takes from other jobs. Raises SpecError, also where nobody can look them up."""
         return spec

@@ -1,13 +1,15 @@
 """Margins of every given label, read off the training itself: how surely networks learned it, and their other guess.
 
-Nothing is computed for it: the logits are those of the training steps, each sample's once an epoch.
+Nothing is computed for samples that train: the logits are those of the training steps, each sample's once an epoch.
+Samples that validate or test are looked at once, when the training has ended.
 
 Legend: K trials, N networks per trial, B batch, C classes, S samples, M steps (mini-batches) of an epoch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,6 +19,16 @@ from s2e.labels.free import TrialMargins
 NEVER_SEEN = -1
 """A class nobody predicts: the sample was not trained on this epoch."""
 _KEPT = ("sum_KNS", "voted_KNS", "votes_KNS", "visits_KS")
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """The verdict of trained networks on samples that they did not train on: H that validate, then those that test."""
+
+    margin_KNH: torch.Tensor
+    """Float32."""
+    voted_KNH: torch.Tensor
+    """The class that each network predicts, int16."""
 
 
 class Margins:
@@ -66,14 +78,15 @@ class Margins:
             getattr(self, name).copy_(torch.stack([of[f"margins.{name}"] for of in trials]))
         return True
 
-    def of(self, k: int) -> TrialMargins | None:
+    def of(self, k: int, held_out: HeldOut | None = None) -> TrialMargins | None:
         """Trial k's mean margins; None where its method never predicts the samples as they are."""
         visits_S = self.visits_KS[k].cpu().numpy()
         if not visits_S.any():
             return None
         with np.errstate(invalid="ignore", divide="ignore"):
             margin_NS = (self.sum_KNS[k].cpu().numpy() / visits_S).astype(np.float32)
-        return TrialMargins(margin_NS, self.voted_KNS[k].cpu().numpy())
+        others = () if held_out is None else (held_out.margin_KNH[k].cpu().numpy(), held_out.voted_KNH[k].cpu().numpy())
+        return TrialMargins(margin_NS, self.voted_KNS[k].cpu().numpy(), *others)
 
     def _add_at(self, index: torch.Tensor, margin: torch.Tensor) -> None:
         where = index if index.dim() == 1 else index[:, None]
@@ -85,3 +98,16 @@ def margins(logits_KNBC: torch.Tensor, label_KB: torch.Tensor) -> torch.Tensor:
     label_KNB1 = label_KB[:, None, :, None].expand(*logits_KNBC.shape[:3], 1)
     others_KNB = logits_KNBC.scatter(-1, label_KNB1, -torch.inf).amax(-1)
     return logits_KNBC.gather(-1, label_KNB1).squeeze(-1) - others_KNB
+
+
+@torch.inference_mode()
+def held_out(
+    logits_of: Callable[[torch.Tensor], torch.Tensor], chunks: Iterable[tuple[torch.Tensor, torch.Tensor]]
+) -> HeldOut:
+    """The verdict on ``chunks`` of images with their labels [B]; ``logits_of`` gives the networks' logits_KNBC."""
+    margin, predicted = [], []
+    for images, label_B in chunks:
+        logits_KNBC = logits_of(images)
+        margin.append(margins(logits_KNBC, label_B.expand(len(logits_KNBC), -1)).float())
+        predicted.append(logits_KNBC.argmax(-1).to(torch.int16))
+    return HeldOut(torch.cat(margin, dim=-1), torch.cat(predicted, dim=-1))

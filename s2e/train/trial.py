@@ -13,8 +13,9 @@ from s2e.train.checkpoint import Checkpoint, restore, take
 from s2e.train.ends import balanced_accuracy, noisy_likelihoods, with_ends
 from s2e.train.epoch import run_epoch
 from s2e.train.fitted import is_fitted, train_fitted
+from s2e.train.margins import HeldOut, held_out
 from s2e.train.metrics import Measured
-from s2e.train.population import StackedTrials
+from s2e.train.population import EVALUATION_BATCH, StackedTrials
 from s2e.train.runtime import flushed_denormals, prepare_process
 from s2e.train.told import PopulationEnd as PopulationEnd
 from s2e.train.told import PopulationEpoch as PopulationEpoch
@@ -111,9 +112,19 @@ def _end(population: Population, trials: StackedTrials, progress: Sequence[_Prog
     if is_whole:
         results = _with_ends(population, trials, results, stacked)
     if trials.margins is not None and population.n_epochs_run == population.train.n_epochs:
-        of_all = trials.margins
-        margins = tuple(None if mine.reason else of_all.of(stacked[i]) for i, mine in enumerate(progress))
+        of_all, others = trials.margins, _held_out(trials)
+        margins = tuple(None if mine.reason else of_all.of(stacked[i], others) for i, mine in enumerate(progress))
     return PopulationEnd(results, models, shape, margins)
+
+
+def _held_out(trials: StackedTrials) -> HeldOut:
+    """Of the audit, which nothing that trains or ranks ever reads."""
+    chunks = (
+        chunk
+        for part in (trials.data.validation, trials.data.test)
+        for chunk in zip(part.images.split(EVALUATION_BATCH), part.labels.split(EVALUATION_BATCH), strict=True)
+    )
+    return held_out(lambda images: trials.forward(trials.data.scaled(images, trials.dtype), train=False), chunks)
 
 
 def _with_ends(

@@ -313,6 +313,11 @@ class JobLabel:
     given_label: str
     predicted_label: str = param(doc="the class the row more likely has")
     probability_wrong: float | None = param(doc="null where it would not be calibrated; note says why")
+    split: str = param(
+        "train",
+        choices=("train", "validation", "test"),
+        doc="the part the row belongs to; networks that judge the last two trained on neither",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -323,7 +328,7 @@ class JobLabels:
     next_cursor: str | None = param(doc="asks for the next page; null on the last")
     score: str = param(choices=("cross_fitted", "free"), doc="which trainings judged: others, or the job's own")
     note: str = param(doc="what the numbers are, and what they are not")
-    n_rows: int = param(doc="labels that were audited: those of the training rows")
+    n_rows: int = param(doc="labels that were audited: of the rows that train, validate and test")
     n_issues: int
     n_chosen: int = param(doc="labels that fit what was asked for")
     n_trainings: int = param(doc="trainings of the job that judged; 0 where others did")

@@ -215,6 +215,11 @@ class DataSpec:
     estimate: EstimatedNoise | None = param(
         None, doc="noise of labels that are given, estimated before the first round; leave it out"
     )
+    unestimated: str = param(
+        "",
+        max_length=2_000,
+        doc="why the noise of given labels could not be estimated, of a job that goes on without; leave it out",
+    )
     trusted: TrustedSpec = param(TrustedSpec, doc="rows of given labels that are known to be right")
     registered: str | None = param(
         None,

@@ -101,6 +101,8 @@ class Population:
     """The same for test accuracy; 0: none outside of the tail."""
     noise_seed: int | None = None
     """Of a check: estimate the noise of given labels from this seed first."""
+    may_lack_noise: bool = False
+    """Of a check: the job goes on where that noise cannot be estimated."""
     choose: PlanWanted | None = None
     """Of a check: choose the job's plan first."""
 

@@ -18,6 +18,7 @@ from s2e.labels.job_audit import (
     page_of,
     table_rows,
 )
+from s2e.labels.kept import SPLITS
 from s2e.words import DataError, UnreadableError, replace
 from s2e.words.answers import JobLabels
 from service.api.formats import one_of, table_answer
@@ -47,12 +48,17 @@ class Asked:
         given: _Label = None,
         likely: _Likely = None,
         issues: Annotated[bool, Query(description="only rows whose label is taken to be wrong")] = False,
+        split: Annotated[
+            str | None,
+            Query(json_schema_extra={"enum": list(SPLITS)}, description="only rows of this part of the data"),
+            one_of(SPLITS, "split"),
+        ] = None,
     ) -> None:
-        self.score, self.given, self.likely, self.issues = score, given, likely, issues
+        self.score, self.given, self.likely, self.issues, self.split = score, given, likely, issues, split
 
     def of(self, audit: JobAudit) -> list[int]:
         """Places of these rows in the audit."""
-        places: list[int] = chosen_rows(audit, self.given, self.likely, self.issues).tolist()
+        places: list[int] = chosen_rows(audit, self.given, self.likely, self.issues, self.split).tolist()
         return places
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sqlalchemy.orm import Session
 
+from s2e.labels.kept import SPLITS
 from s2e.parts import Recommended, Worst
 from s2e.words import MOST_TRIALS, EarlierTrials
 from service.api.labels import audit_of
@@ -33,8 +34,9 @@ class StoredJobs:
             audit = audit_of(self._session, self._artifact_root, job, None)
         except NotFound:
             return None
-        n = int(audit.is_label_issue.sum()) if n is None else min(n, len(audit))
-        rows, labels = audit.row[:n].tolist(), audit.other[:n].tolist()
+        trains = audit.split == SPLITS[0]  # other rows train nothing that could be revised
+        n = int(audit.is_label_issue[trains].sum()) if n is None else n
+        rows, labels = audit.row[trains][:n].tolist(), audit.other[trains][:n].tolist()
         return Worst(rounds.load_spec(self._session, job_id).data, tuple(rows), tuple(labels))
 
     def trials_of(self, job_id: str) -> EarlierTrials | None:

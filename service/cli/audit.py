@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,6 +26,14 @@ class Score(StrEnum):
     free = "free"
 
 
+class Split(StrEnum):
+    """Parts of a job's rows."""
+
+    train = "train"
+    validation = "validation"
+    test = "test"
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command(rich_help_panel="Jobs")(audit)
@@ -46,6 +55,7 @@ def audit(
     given: Annotated[str | None, typer.Option(help="Only rows with this label.")] = None,
     likely: Annotated[str | None, typer.Option(help="Only rows that more likely have this label.")] = None,
     issues: Annotated[bool, typer.Option("--issues", help="Only labels that are taken to be wrong.")] = False,
+    split: Annotated[Split | None, typer.Option(help="Only rows of this part of the data.")] = None,
     save: Annotated[
         Path | None, typer.Option(dir_okay=False, help="Write all of them to this file: .csv or .parquet.")
     ] = None,
@@ -71,16 +81,17 @@ def audit(
     Example: s2e audit ID --given cat --likely dog --save cats.csv. Whether the worst are better dropped, relabelled or
     softened: s2e audit ID --rerun 5.
     """
+    chosen: dict[str, Any] = {"given": given, "likely": likely, "issues": issues, "split": split and split.value}
     if Path(job).is_dir():
-        shown = _of_folder(Path(job), score and score.value, save, n, (given, likely, issues))
+        shown = _of_folder(Path(job), score and score.value, save, n, chosen)
     elif Path(job).is_file():
         if rerun is not None:
             raise typer.BadParameter("--rerun needs the id of a finished job")
         job_audit = _cross_fitted(Path(job), data_root)
-        _save_here(job_audit, save, given, likely, issues)
-        shown = _page_of(job_audit, n, given, likely, issues)
+        _save_here(job_audit, save, chosen)
+        shown = _page_of(job_audit, n, chosen)
     else:
-        asked: dict[str, Any] = {"score": score and score.value, "given": given, "likely": likely, "issues": issues}
+        asked: dict[str, Any] = {"score": score and score.value, **chosen}
         with service_at(url, key) as client:
             shown = client.worst_labels(job, n, **asked)
             if save is not None:
@@ -113,29 +124,29 @@ def _cross_fitted(file: Path, data_root: Path | None) -> Any:
         return cross_fitted_audit(spec, root, lambda share: bar.update(task, completed=share))
 
 
-def _of_folder(folder: Path, score: str | None, save: Path | None, n: int, asked: tuple[Any, ...]) -> JobLabels:
+def _of_folder(folder: Path, score: str | None, save: Path | None, n: int, asked: Mapping[str, Any]) -> JobLabels:
     """The audit of a job that s2e search has run, from its folder."""
     from s2e.labels.job_audit import audit_of_folder
 
     job_audit = audit_of_folder(folder, score)
-    _save_here(job_audit, save, *asked)
-    return _page_of(job_audit, n, *asked)
+    _save_here(job_audit, save, asked)
+    return _page_of(job_audit, n, asked)
 
 
-def _save_here(job_audit: Any, save: Path | None, *asked: Any) -> None:
+def _save_here(job_audit: Any, save: Path | None, asked: Mapping[str, Any]) -> None:
     from s2e.labels.job_audit import COLUMNS, chosen_rows, table_rows
     from s2e.tables import csv_text, parquet_bytes
 
     if save is not None:
-        rows = table_rows(job_audit, chosen_rows(job_audit, *asked).tolist())
+        rows = table_rows(job_audit, chosen_rows(job_audit, **asked).tolist())
         is_parquet = save.suffix == ".parquet"
         save.write_bytes(parquet_bytes(COLUMNS, rows) if is_parquet else csv_text(COLUMNS, rows).encode())
 
 
-def _page_of(job_audit: Any, n: int, *asked: Any) -> JobLabels:
+def _page_of(job_audit: Any, n: int, asked: Mapping[str, Any]) -> JobLabels:
     from s2e.labels.job_audit import chosen_rows, page_of
 
-    return page_of(job_audit, chosen_rows(job_audit, *asked).tolist(), n)
+    return page_of(job_audit, chosen_rows(job_audit, **asked).tolist(), n)
 
 
 def _print(shown: JobLabels, console: Console) -> None:
@@ -148,9 +159,11 @@ def _print(shown: JobLabels, console: Console) -> None:
         soft_wrap=True,
         markup=False,
     )
-    table = Table("row", "given", "likely", "quality", "P(wrong)", "issue")
+    table = Table("row", "part", "given", "likely", "quality", "P(wrong)", "issue")
     for label in shown.items:
         wrong = "" if label.probability_wrong is None else f"{label.probability_wrong:.3f}"
         marked = "yes" if label.is_label_issue else ""
-        table.add_row(label.id, label.given_label, label.predicted_label, f"{label.label_quality:.4f}", wrong, marked)
+        table.add_row(
+            label.id, label.split, label.given_label, label.predicted_label, f"{label.label_quality:.4f}", wrong, marked
+        )
     console.print(table)

@@ -5,7 +5,8 @@ import { h } from "./dom.js";
 import { dotEnds, dots, dotScale } from "./dots.js";
 import { entryLook } from "./compare_curves.js";
 import { capital, head, percent, percentInterval, points } from "./format.js";
-import { EndPanel, labelsLink } from "./report.js";
+import { labelsSection } from "./labels.js";
+import { EndPanel } from "./report.js";
 
 // The verdict is about the last ten epochs; these stand beside them, with an interval where they are an accuracy.
 const ACCURACIES = ["best", "at_best_validation", "ensemble_last_ten"];
@@ -29,7 +30,7 @@ export class ComparePanel extends EndPanel {
       h("p", { class: "muted small" }, `${capital(accuracy)}, mean over the networks of a training, on ${report.n_seeds} seeds that all entries share: initial weights, data order and noise draw. `
         + "The columns are different kinds of figures and not to be compared with one another; the best of all epochs is chosen on the test set and flatters."),
       this.table(report),
-      h("p", { class: "links" }, h("a", { href, download: `report-${this.model.id}.json` }, "Whole report as JSON"), ...labelsLink(this.model))];
+      h("p", { class: "links" }, h("a", { href, download: `report-${this.model.id}.json` }, "Whole report as JSON")), ...labelsSection(this.model)];
   }
 
   heads(shares) {

@@ -3,6 +3,7 @@
 import { byId, h, notice } from "./dom.js";
 import { dotEnds, dots, dotScale } from "./dots.js";
 import { capital, percent, percentInterval, points, settingsWords, shapeWords } from "./format.js";
+import { labelsSection } from "./labels.js";
 
 const MEANWHILE = "It is made after the last round of the search. Until then the schedules below are provisional.";
 
@@ -37,13 +38,6 @@ export class EndPanel {
   }
 }
 
-/** Which of the labels that somebody gave look wrong, as a table; nothing where labels are known. */
-export function labelsLink({ id, job }) {
-  if (job.spec.data?.labels !== "given") return [];
-  const href = `/api/v1/jobs/${id}/labels?format=csv`;
-  return [h("a", { href, download: `labels-${id}.csv`, id: "labels-link" }, "Labels by how wrong they look, as CSV")];
-}
-
 export class ReportPanel extends EndPanel {
   constructor({ model }) {
     super(model, "result", MEANWHILE);
@@ -56,7 +50,7 @@ export class ReportPanel extends EndPanel {
   reportParts(report) {
     return [h("p", { class: "verdict", id: "verdict" }, report.verdict),
       h("p", { class: "muted small" }, "Each schedule re-trained on the same fresh seeds: initial weights, data order and noise draw are new. ", report.basis),
-      this.table(report), this.cards(report)];
+      this.table(report), this.cards(report), ...labelsSection(this.model)];
   }
 
   table({ rows, accuracy = "test accuracy" }) {
@@ -89,7 +83,7 @@ export class ReportPanel extends EndPanel {
       h("div", { class: "tile tile-strong", id: "recommended" }, h("h3", {}, "Recommended schedule"), h("p", {}, recommended), model(report, report.recommended_model),
         h("p", { class: "links" }, h("a", { href: `${base}/schedule?format=json`, download: `schedule-${this.model.id}.json` }, "Schedule R(t) as JSON"),
           h("a", { href: `${base}/schedule?format=csv`, download: `schedule-${this.model.id}.csv` }, "as CSV"),
-          h("a", { href: `${base}/report`, download: `report-${this.model.id}.json` }, "Whole report as JSON"), ...labelsLink(this.model))),
+          h("a", { href: `${base}/report`, download: `report-${this.model.id}.json` }, "Whole report as JSON"))),
       h("div", { class: "tile", id: "best-run" }, h("h3", {}, "Best single run"), h("p", {}, best), model(report, report.best_run_model)));
   }
 }

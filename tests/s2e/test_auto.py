@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +16,7 @@ from s2e.jobs import loop
 from s2e.jobs.auto import finalists, ranked, sizes
 from s2e.jobs.methods_tried import PORTFOLIO
 from s2e.labels.choice import noisy_score
+from s2e.parts import KINDS
 from s2e.train.ends import balanced_accuracy, noisy_likelihoods
 from s2e.train.population import StackedTrials
 from s2e.words import (
@@ -182,3 +185,22 @@ def test_the_ends_are_what_plain_sums_say(tiny: Any) -> None:
         assert likelihood == pytest.approx(expected, abs=1e-6)
         assert math.isfinite(likelihood or math.nan)
     assert noisy_likelihoods(trials, population.data) == [None, None]
+
+
+def test_where_noise_cannot_be_estimated_what_needs_its_matrix_is_left_out_and_said(tmp_path: Path) -> None:
+    """Two classes that the features say nothing about: noise and a hard problem look alike."""
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "flat.npz", X=rng.normal(size=(160, 3)).astype("f4"), y=rng.integers(0, 2, 160))
+    entries = [{"method": "standard"}, {"method": "forward"}, {"method": "coteaching"}]
+    body = {
+        "data": {"name": "arrays", "params": {"path": "flat.npz"}, "n_validation": 30},
+        "train": {"network": "mlp_tabular", "network_params": {"hidden": [8]}, "n_epochs": 2, "batch_size": 32},
+        "compare": {"n_seeds": 2, "entries": entries},
+    }
+    report = s2e.auto({"kind": "auto", **body}, data_root=tmp_path, progress=False)
+    assert {row.label for row in report.rows} == {"standard", "coteaching"}
+    assert "Left out, for want of its matrix: “forward”." in report.verdict
+    assert "cannot be estimated" in report.verdict
+    assert "20 % of the labels for wrong" in report.verdict
+    of_two = parse_job({"kind": "auto", **body, "compare": {"entries": entries[:2]}})
+    assert not KINDS["auto"].goes_on_without_noise(of_two)  # one would remain: nothing to choose

@@ -17,7 +17,7 @@ from s2e.client.http import S2EClient
 from s2e.door import parse_job
 from s2e.labels.job_audit import audit_of_folder
 from s2e.local import run
-from s2e.words import JobSpec, Report, read, replace
+from s2e.words import CompareReport, JobSpec, Report, read, replace
 from service.cli.main import main
 from service.dispatch.orchestrator import Orchestrator
 from service.store import leases, repository, rounds
@@ -70,8 +70,8 @@ def check_audit(
 ) -> None:
     """Likely wrong labels: free from the job's trainings, and from the cross-fitting of its estimate."""
     first = http.get(f"/jobs/{job_id}/labels", params={"limit": 30}).json()
-    assert (first["score"], first["n_rows"], first["n_trainings"]) == ("cross_fitted", 620, 0)
-    assert first["n_issues"] == pytest.approx(0.25 * 620, abs=0.05 * 620)
+    assert (first["score"], first["n_rows"], first["n_trainings"]) == ("cross_fitted", 900, 0)
+    assert first["n_issues"] == pytest.approx(0.25 * 900, abs=0.05 * 900)
     digits = load_digits()
     truth = {str(i + 1): str(digits.target[i]) for i in range(900)}
     wrong = [label["given_label"] != truth[label["id"]] for label in first["items"]]
@@ -80,7 +80,14 @@ def check_audit(
 
     with S2EClient(str(http.base_url).removesuffix("/api/v1/")) as client:
         free = list(client.labels(job_id, score="free"))
-        assert (len(free), len({label.id for label in free})) == (620, 620)
+        assert (len(free), len({label.id for label in free})) == (900, 900)
+        for score in ("free", "cross_fitted"):
+            for split, n_rows in {"train": 620, "validation": 100, "test": 180}.items():
+                judged = list(client.labels(job_id, score=score, split=split))
+                assert (len(judged), {label.split for label in judged}) == (n_rows, {split})
+                called = [label.given_label != truth[label.id] for label in judged if label.is_label_issue]
+                assert 0.6 * 0.25 * n_rows < len(called) < 1.4 * 0.25 * n_rows
+                assert sum(called) / len(called) > 0.6  # by chance 0.25
         alone = audit_of_folder(root / "alone" / "search", "free")  # the same job in one process, bit for bit
         assert [label.label_quality for label in free] == alone.label_quality.tolist()
         assert [label.id for label in free] == alone.id.astype(str).tolist()
@@ -96,12 +103,17 @@ def check_audit(
         client.save_labels(job_id, csv, issues=True)
         client.save_labels(job_id, parquet)
     assert len(csv.read_text().splitlines()) == 1 + first["n_issues"]
-    assert pyarrow.parquet.read_table(parquet).num_rows == 620
+    table = pyarrow.parquet.read_table(parquet)
+    assert (table.num_rows, table.column("split").to_pylist().count("test")) == (900, 180)
 
     url = str(http.base_url).removesuffix("/api/v1/")
     with pytest.raises(SystemExit, match="0"):
         main(["audit", job_id, "--url", url, "-n", "5"])
     assert "are taken to be wrong" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="0"):
+        main(["audit", job_id, "--url", url, "-n", "5", "--split", "test", "--json"])
+    shown = json.loads(capsys.readouterr().out)
+    assert ({label["split"] for label in shown["items"]}, shown["n_chosen"]) == ({"test"}, 180)
     with pytest.raises(SystemExit, match="0"):
         main(["audit", job_id, "--url", url, "--rerun", "2", "--worst", "150"])
     again = trained(database, capsys.readouterr().out.strip(), root)
@@ -179,3 +191,21 @@ def test_a_comparison_under_the_default_schedule_waits_for_the_estimate(database
     assert trained.data.estimate is not None
     last = history[0].round.trials[0].keep_rate[-1]
     assert last == pytest.approx(1 - trained.data.estimate.noise_rate * 2 / 10)
+
+
+def test_a_choice_goes_on_where_the_noise_cannot_be_estimated(database: Database, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "flat.npz", X=rng.normal(size=(160, 3)).astype("f4"), y=rng.integers(0, 2, 160))
+    job = {
+        "kind": "auto",
+        "data": {"name": "arrays", "params": {"path": "flat.npz"}, "n_validation": 30},
+        "train": {"network": "mlp_tabular", "network_params": {"hidden": [8]}, "n_epochs": 2, "batch_size": 32},
+        "compare": {"n_seeds": 2, "entries": [{"method": "standard"}, {"method": "forward"}, {"method": "coteaching"}]},
+    }
+    job_id = dispatched(database, job, tmp_path)
+    with database.read() as session:
+        assert "cannot be estimated" in session.get_one(Job, job_id).spec["data"]["unestimated"]
+        report = read(CompareReport, session.get_one(JobReport, job_id).report)
+    alone = run(parse_job(job), data_root=tmp_path, progress=False)[1]
+    assert replace(report, rows=()) == replace(alone, rows=())
+    assert [row.last_ten for row in report.rows] == [row.last_ten for row in alone.rows]

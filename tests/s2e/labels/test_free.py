@@ -188,7 +188,7 @@ def labels() -> GivenLabels:
 
 
 def test_the_worst_come_first_with_another_class_than_the_given_one(labels: GivenLabels) -> None:
-    judged = audit(labels, 1, [said(-5, 1, 2, 3, voted=(0, 1, 2, 0)), said(-1, 1, 2, 3, voted=(2, 1, 2, 0))])
+    judged = audit(labels, 0.25, [said(-5, 1, 2, 3, voted=(0, 1, 2, 0)), said(-1, 1, 2, 3, voted=(2, 1, 2, 0))])
     assert judged.id.tolist() == ["a", "b", "c", "d"]
     assert judged.is_label_issue.tolist() == [True, False, False, False]
     assert judged.predicted_label.tolist() == ["owl", "dog", "owl", "cat"]
@@ -198,14 +198,14 @@ def test_the_worst_come_first_with_another_class_than_the_given_one(labels: Give
     assert chosen_rows(judged, given="cat", likely="owl").tolist() == [0]
     assert chosen_rows(judged, issues=True).tolist() == [0]
     assert list(table_rows(judged, [0, 3])) == [
-        ["a", True, 0.2, "cat", "owl", None],
-        ["d", False, 0.8, "cat", "cat", None],
+        ["a", True, 0.2, "cat", "owl", None, "train"],
+        ["d", False, 0.8, "cat", "cat", None, "train"],
     ]
 
 
 def test_a_trusted_label_is_no_issue_whatever_networks_make_of_it(labels: GivenLabels) -> None:
     trusted = replace(labels, is_trusted_S=np.array([True, False, False, False]))
-    judged = audit(trusted, 1, [said(-5, 1, 2, 3, voted=(2, 1, 2, 0))])
+    judged = audit(trusted, 0.25, [said(-5, 1, 2, 3, voted=(2, 1, 2, 0))])
     assert judged.id.tolist() == ["b", "c", "d", "a"]
     assert judged.is_label_issue.tolist() == [True, False, False, False]
     assert (judged.predicted_label[-1], judged.label_quality[-1], judged.probability_wrong[-1]) == ("cat", 1, 0)
@@ -213,9 +213,9 @@ def test_a_trusted_label_is_no_issue_whatever_networks_make_of_it(labels: GivenL
 
 def test_a_probability_where_it_is_one_and_words_where_not(labels: GivenLabels) -> None:
     fitted = CrossFitted(np.array([0.9, 0.1, 0.2, 0.3]), np.array([0.25, 1, 0.75, 0.5]), *np.array([[1, 1, 2, 0]] * 2))
-    judged = audit(labels, 1, fitted=fitted)
+    judged = audit(labels, 0.25, fitted=fitted)
     assert (judged.probability_wrong.tolist(), judged.note) == ([0.9, 0.3, 0.2, 0.1], FITTED_NOTE)
-    two = audit(replace(labels, name_C=np.array(["n", "y"]), label_S=np.array([0, 1, 1, 0])), 1, fitted=replace(
+    two = audit(replace(labels, name_C=np.array(["n", "y"]), label_S=np.array([0, 1, 1, 0])), 0.25, fitted=replace(
         fitted, likely_S=np.array([1, 1, 1, 0]), other_S=np.array([1, 0, 0, 1])))  # fmt: skip
     assert np.isnan(two.probability_wrong).all()
     assert two.note == BINARY_NOTE
@@ -255,12 +255,14 @@ def test_rows_carry_the_numbers_of_the_file(root: Path) -> None:
     data = population().data
     given = given_labels(data, str(root))
     with np.load(root / "a.npz") as arrays:
-        assert [given.name_C[c] for c in given.label_S] == arrays["y"][given.id_S].astype(str).tolist()
+        for array, mine in {"y": given.split_S != "test", "y_test": given.split_S == "test"}.items():
+            named = given.name_C[given.label_S[mine]]
+            assert named.tolist() == arrays[array][given.id_S[mine]].astype(str).tolist()
     (root / "t.csv").write_text("x,z,class\n" + "".join(f"{i}.5,{i % 7},{'ab'[i % 2]}\n" for i in range(60)))
     table = parse_job({"data": {"name": "csv", "csv": {"path": "t.csv", "header": True}, "n_validation": 10}}).data
     given, lines = given_labels(table, str(root)), (root / "t.csv").read_text().splitlines()
     assert all(lines[i - 1].endswith(given.name_C[c]) for i, c in zip(given.id_S, given.label_S, strict=True))
-    assert len(set(given.id_S.tolist())) == 38
+    assert len(set(given.id_S.tolist())) == 60
 
 
 def test_the_order_of_an_epoch_is_walked_once(root: Path) -> None:
