@@ -64,6 +64,18 @@ class PreActResNet18(NetworkPart):
     """Pre-activation ResNet-18 with a stem for small images (ELR+, DivideMix)."""
 
 
+@network("inception_resnet_v2", module="s2e.networks.inception_resnet_v2:StackedInceptionResNetV2", min_size=75)
+class InceptionResNetV2(NetworkPart):
+    """Inception-ResNet-v2, as papers train WebVision; its networks run one after another."""
+
+    weights: str = param(
+        "none",
+        max_length=500,
+        doc="none, or a file below the data root: a state dict (.pth or .safetensors) as Cadène's or timm's programs "
+        "have it. The last layer is left out where it has another number of classes. Nothing is ever downloaded",
+    )
+
+
 @network("torchvision", module="s2e.networks.torchvision_classifier:StackedTorchvision", min_size=32, variants=True)
 class Torchvision(NetworkPart):
     """Any torchvision classifier by name, such as torchvision:resnet50; its networks run one after another."""

@@ -82,7 +82,11 @@ def train_step(trials: StackedTrials, index: torch.Tensor, keep_K: torch.Tensor)
 
 def train_steps(trials: StackedTrials, order: torch.Tensor, t: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The mini-batches ``order`` [M, ...] of epoch t -> (loss_MKN, weight_MKNB)."""
-    return (fused.train_epoch if fused.trains(trials) else _train)(trials, order, t)
+    train = fused.train_epoch if fused.trains(trials) else _train
+    parts = [train(trials, part, t) for part in trials.parts_of(order)]
+    if len(parts) == 1:
+        return parts[0]
+    return torch.cat([loss for loss, _ in parts]), torch.cat([weight for _, weight in parts])
 
 
 def _train(trials: StackedTrials, order: torch.Tensor, t: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from s2e.data.rows import Samples
 from s2e.methods.base import Method, pick_all
 from s2e.methods.engine import MiniBatch
 from s2e.networks.base import StackedNetwork
@@ -69,9 +70,15 @@ def obstacle(trials: StackedTrials) -> str | None:
         return "the network has more than dense layers and ReLU"
     if not has_plain_step(trials.method):
         return f"{type(trials.method).__name__} has a step of its own"
-    if trials.augmentation is not None or not reads(trials.data.train.images.flatten(1)):
+    if trials.augmentation is not None or not reads(_some(trials.data.train.images)):
         return "the images change between epochs, or have a type it does not read"
     return None
+
+
+def _some(images: Samples) -> torch.Tensor:
+    """Images as they are on the device: all of them, or one where they come when they are asked for."""
+    one = torch.zeros(1, dtype=torch.int64)
+    return (images if isinstance(images, torch.Tensor) else images.index_select(0, one)).flatten(1)
 
 
 @lru_cache(maxsize=4)
@@ -94,7 +101,7 @@ def train_epoch(trials: StackedTrials, order: torch.Tensor, t: int) -> tuple[tor
     ranks = weighs_by_ranks(trials.method)
     stack = NativeStack(
         _layers(trials),
-        _images(trials, trials.data.train.images),
+        _images(trials, _learned(trials)),
         n_trials=trials.n_trials,
         batch_size=trials.batch_size,
         n_orders=order_MRB.shape[1] if trials.seen.image_row_KS is None else trials.n_trials,
@@ -230,11 +237,20 @@ def _images(trials: StackedTrials, stored: torch.Tensor) -> Images:
     return Images(stored.flatten(1), data.max_value, flat(data.mean), flat(data.std))
 
 
+def _learned(trials: StackedTrials) -> torch.Tensor:
+    """The training images that the steps read: all, or those of the block that was read for them."""
+    if trials.block is not None:
+        return trials.block.x
+    assert isinstance(trials.data.train.images, torch.Tensor)
+    return trials.data.train.images
+
+
 def _rows(trials: StackedTrials, order_MRB: torch.Tensor) -> torch.Tensor:
-    """Index of the stored image behind each sample of an epoch [M, R, B]."""
-    if trials.seen.image_row_KS is None:
-        return order_MRB.contiguous()
-    return pick_all(trials.seen.image_row_KS, order_MRB)
+    """Index of the stored image behind each sample of an epoch [M, R, B]; a block has them in the order of steps."""
+    row_MRB = trials.image_rows(order_MRB)
+    if trials.block is not None:
+        return torch.arange(row_MRB.numel()).view(row_MRB.shape)
+    return row_MRB.contiguous()
 
 
 def _remember(trials: StackedTrials, order_MRB: torch.Tensor, predicted_MKNB: torch.Tensor) -> None:
