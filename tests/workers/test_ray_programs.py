@@ -90,6 +90,7 @@ def test_jobs_that_wait_train_as_one_program_with_the_numbers_that_each_has_alon
         assert tuple(replace(result, model=None) for result in mine[-1].results) == end.results
 
 
+@pytest.mark.slow
 def test_one_is_cancelled_one_changes_hands_and_a_crash_loses_each_once(
     backend: RayBackend, tmp_path: Path, make_population: MakePopulation, collect: Collect
 ) -> None:
