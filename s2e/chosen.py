@@ -66,7 +66,7 @@ def choose(spec: JobSpec, names: Sequence[str] | None, n_rounds: int, root: str)
     end = _trained(populations(spec, Round(len(history), "compare", (again,)))[0], root)
     if end.models[0] is None:
         raise DataError(f"the last training failed: {end.results[0].reason}")
-    return Chosen(best, keep_rate, _report(spec, history, best), end.models[0], margins)
+    return Chosen(best, keep_rate, choice_report(spec, history), end.models[0], margins)
 
 
 def with_candidates(spec: JobSpec, names: Sequence[str] | None) -> JobSpec:
@@ -89,8 +89,11 @@ def _trained(population: Population, root: str) -> PopulationEnd:
     return end
 
 
-def _report(spec: JobSpec, history: Sequence[RoundRecord], best: EntrySpec) -> dict[str, Any]:
-    seen: dict[str, list[TrialResult]] = {entry.label: [] for entry in ranked(spec, history)}
+def choice_report(spec: JobSpec, history: Sequence[RoundRecord]) -> dict[str, Any]:
+    """The candidates, the one chosen and then the best first, and what chose, as an estimator reports them."""
+    best = winner(spec, history)
+    labels = dict.fromkeys([best.label, *(entry.label for entry in ranked(spec, history))])
+    seen: dict[str, list[TrialResult]] = {label: [] for label in labels}
     for record in history:
         for trial, result in zip(record.round.trials, record.results, strict=True):
             seen[trial.label].append(result)

@@ -58,13 +58,13 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         A whole number fixes everything.
     method : str
         "auto": a method is chosen among the candidates. Otherwise the name of one, such as "coteaching": two dense
-        networks under a keep-rate schedule that is searched. Within a budget, and on anything but rows of numbers,
-        "auto" is "coteaching".
+        networks under a keep-rate schedule that is searched. On anything but rows of numbers "auto" is "coteaching",
+        unless there is a budget.
     candidates : sequence of str or None
         Among what "auto" chooses, by method or by label, such as ("coteaching", "svc, reweighted"); None: all that
         suit the data. ``report_["candidates"]`` has them.
     budget : str, float or None
-        Seconds, or words such as "5 min", after which :meth:`fit` ends. Rounds, trainings and models then follow from
+        Seconds, or words such as "5 min", after which :meth:`fit` ends. Candidates, rounds and models then follow from
         what a few steps take here, and ``n_epochs`` is the most; ``job_`` says what was run.
     n_jobs : int or None
         Processes that train, within a budget, on files and by a stored plan: None for one, this one, -1 for as many as

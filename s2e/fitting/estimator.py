@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,6 +30,7 @@ from s2e.deadline import Deadline
 from s2e.door import parse_job
 from s2e.fitting.fit import Fit, fit_again, fit_job, fit_within
 from s2e.fitting.model import Networks
+from s2e.fitting.race import with_race
 from s2e.labels.issues import LabelIssues
 from s2e.labels.whole import SMALLEST_SHARE, read_whole, train_of
 from s2e.machine import usable_cores
@@ -47,7 +49,7 @@ def fit_beyond(
     if is_files(X):
         if y is not None:
             raise ValueError("y is given, but labels of files are in the files: leave it out")
-        fit = _run(clf, *_spec_of(clf, X), deadline, job)
+        fit = _run(clf, *_spec_of(clf, X, may_choose=deadline is not None), deadline, job)
         clf.classes_ = np.array(load_whole(fit.spec.data, _root(X)).class_names)
         _take(clf, fit, fit.issues)
         return None
@@ -61,7 +63,7 @@ def fit_beyond(
         if label_S is None:
             X, label_S = _numbers(clf, X, y)
         files = _written(X, label_S, Path(folder))
-        fit = _run(clf, *_spec_of(clf, files), deadline, job)
+        fit = _run(clf, *_spec_of(clf, files, may_choose=deadline is not None), deadline, job)
     _take(clf, fit, _by_row(fit.issues, clf.classes_), numbers=not is_more)
     return None
 
@@ -149,15 +151,15 @@ def _root(files: Mapping[str, Any]) -> str | None:
     return read_whole(files)[1]
 
 
-def _spec_of(clf: Any, files: Mapping[str, Any]) -> tuple[JobSpec, str | None]:
+def _spec_of(clf: Any, files: Mapping[str, Any], *, may_choose: bool) -> tuple[JobSpec, str | None]:
     """The job of an estimator: the network that is proposed, with the settings that ``clf`` has."""
     data, root = read_whole(files)
     whole, train = load_whole(data, root), train_of(data, root)
     n_rows = len(whole.train_labels)
     n_validation = min(max(whole.n_classes, round(0.2 * n_rows)), max(1, n_rows // 2), MOST_VALIDATE)
     section = {**dict(files), "params": dict(data.params), "n_validation": n_validation}
-    if clf.candidates is not None:
-        raise ValueError("candidates are for rows of numbers without a budget: name one method")
+    if clf.candidates is not None and not may_choose:
+        raise ValueError("candidates are for rows of numbers, and for a budget: name one method")
     method = "coteaching" if clf.method == "auto" else clf.method
     asked: dict[str, Any] = {
         "method": method,
@@ -193,7 +195,8 @@ def _run(
     if job is not None:
         return fit_again(job, spec.data, data_root, n_jobs)
     if deadline is not None:
-        return fit_within(spec, data_root, clf.noise_rate, deadline, n_jobs)
+        chooses = partial(with_race, names=clf.candidates) if clf.method == "auto" else None
+        return fit_within(spec, data_root, clf.noise_rate, deadline, n_jobs, chooses)
     return fit_job(spec, data_root, clf.noise_rate, n_jobs)
 
 
@@ -201,10 +204,12 @@ def _take(clf: Any, fit: Fit, issues: LabelIssues, *, numbers: bool = False) -> 
     """The attributes of a fitted estimator."""
     clf.job_, clf.report_, clf.label_issues_ = fit.job, fit.report, issues
     clf.schedule_, clf.noise_rate_ = np.array(fit.trained.keep_rate), fit.spec.report.tau
-    clf.method_, clf._fitted_ = fit.spec.train.method, None
     networks = Networks(fit.trained.described, fit.trained.networks)
+    clf.method_, clf._fitted_ = networks.method, None
     if numbers:
-        clf._layers_ = networks.dense_layers()
+        clf._layers_, clf._fitted_ = (
+            (networks.dense_layers(), None) if networks.fitted is None else ([], networks.fitted)
+        )
         clf.__dict__.pop("_networks_", None)
     else:
         clf._networks_ = networks

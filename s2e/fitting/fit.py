@@ -6,13 +6,14 @@ Legend: S rows.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 import numpy as np
 
+from s2e.chosen import choice_report
 from s2e.data.splits import stratified
 from s2e.deadline import Deadline
 from s2e.door.stored import read_job
@@ -23,6 +24,18 @@ from s2e.labels.issues import LabelIssues
 from s2e.labels.sources import AllRows, all_rows, source_issues
 from s2e.prepare import in_words
 from s2e.words import SPEC_VERSION, DataError, DataSpec, JobSpec, UnreadableError, derive_seed, replace, to_json
+
+Chooses = Callable[[JobSpec], JobSpec]
+"""Makes of a job that knows its noise one that chooses among candidates."""
+
+
+@dataclass(frozen=True)
+class _Within:
+    """A budget of seconds and the use that is made of it."""
+
+    deadline: Deadline
+    busy: float
+    chooses: Chooses | None
 
 
 @dataclass(frozen=True)
@@ -47,7 +60,9 @@ class Fit:
         trials = [
             {"keep_rate": trial.keep_rate, "validation_accuracy": result.validation_accuracy} for trial, result in pairs
         ]
-        more = {"n_models": self.trained.n_models, "noise": self.spec.data.estimate}
+        more: dict[str, Any] = {"n_models": self.trained.n_models, "noise": self.spec.data.estimate}
+        if self.spec.compare is not None:
+            more |= choice_report(self.spec, self.trained.history)
         return {"trials": trials, "recommended": self.trained.recommended, **more}
 
 
@@ -59,9 +74,16 @@ def fit_job(spec: JobSpec, data_root: str | None, noise_rate: float | None, n_jo
 
 
 def fit_within(
-    spec: JobSpec, data_root: str | None, noise_rate: float | None, deadline: Deadline, n_jobs: int = 1
+    spec: JobSpec,
+    data_root: str | None,
+    noise_rate: float | None,
+    deadline: Deadline,
+    n_jobs: int = 1,
+    chooses: Chooses | None = None,
 ) -> Fit:
-    """As much of the job as the budget lets it have. Raises SpecError for one that is too small for anything."""
+    """As much of the job as the budget lets it have: of its search, or of the race that ``chooses`` makes of it.
+
+    Raises SpecError for a budget that is too small for anything."""
     every = all_rows(spec.data, data_root)
     pace = measured(spec, data_root, n_jobs)
     asked = (0, 0)
@@ -71,7 +93,8 @@ def fit_within(
             text = f"noise_rate is taken as 0: no estimate of it fits into {deadline.seconds:g} s; say it, or give more"
             warnings.warn(text, UserWarning, stacklevel=6)
     planned_spec = planned(spec, pace, deadline, n_jobs)
-    return _fitted(planned_spec, data_root, asked, every, MOST_MODELS, n_jobs, deadline)
+    within = _Within(deadline, pace.busy, chooses)
+    return _fitted(planned_spec, data_root, asked, every, MOST_MODELS, n_jobs, within)
 
 
 def fit_again(job: Mapping[str, Any], data: DataSpec, data_root: str | None, n_jobs: int = 1) -> Fit:
@@ -97,10 +120,13 @@ def _fitted(
     every: AllRows,
     n_models: int,
     n_jobs: int,
-    deadline: Deadline | None,
+    within: _Within | None,
 ) -> Fit:
     verdict, spec = _judged(spec, data_root, asked, every)
-    run = trained(spec, data_root, n_models, n_jobs, deadline)
+    if within is not None and within.chooses is not None:
+        spec = within.chooses(spec)
+    limits = () if within is None else (within.deadline, within.busy)
+    run = trained(spec, data_root, n_models, n_jobs, *limits)
     if verdict is None:
         free = free_issues(run.spec.data, data_root, float(run.spec.report.tau or 0), run.margins)
         verdict = replace(free, id=every.id_S)

@@ -14,9 +14,12 @@ from s2e.extras import needs
 from s2e.words import TrainSpec, read
 
 if TYPE_CHECKING:
+    from s2e.methods.fitted import FittedModel
     from s2e.model import Model
 
 
+FITTED = "fitted"
+"""Stands before the names of a fitted model's tensors, where networks have ``network0``."""
 State = dict[str, NDArray[Any]]
 """A plain module's arrays by name."""
 
@@ -28,10 +31,27 @@ class Networks:
     described: Mapping[str, Any]
     states: Sequence[State]
 
+    @property
+    def method(self) -> str:
+        """The method that trained them."""
+        return str(self.described["train"]["method"])
+
+    @property
+    def fitted(self) -> FittedModel | None:
+        """The model that was fitted in one go and stands in their place."""
+        with needs("train"):
+            from s2e.fitted_model import from_tensors, is_fitted
+
+        tensors = self._tensors(self.states[0])
+        return from_tensors(tensors, self.method) if is_fitted(tensors) else None
+
     def predict_proba(self, rows: Any) -> NDArray[np.float64]:
         """Mean of all networks [S, C]; see :meth:`s2e.model.Model.predict_proba` for ``rows``."""
-        samples = self._models[0].samples(rows)
-        return np.asarray(np.mean([model.of_samples(samples) for model in self._models], axis=0))
+        from s2e.model import parts_of
+
+        models = self._models
+        samples = (models[0].samples(part) for part in parts_of(rows))
+        return np.concatenate([np.mean([model.of_samples(part) for model in models], axis=0) for part in samples])
 
     def dense_layers(self) -> list[list[tuple[NDArray[np.float64], NDArray[np.float64]]]]:
         """Of each ``mlp_tabular`` the weights [out, in] and biases, first layer to last."""
@@ -42,15 +62,24 @@ class Networks:
             for state in self.states
         ]
 
+    def _tensors(self, state: State) -> dict[str, Any]:
+        """A state by the names that the file of a fitted model has."""
+        import torch
+
+        return {f"{FITTED}.{name}": torch.from_numpy(array) for name, array in state.items()}
+
     @cached_property
     def _models(self) -> list[Model]:
         with needs("train"):
             import torch
+        from s2e.fitted_model import FittedNetwork
         from s2e.model import Model
         from s2e.networks.build import build
 
         shape, train = self.described["shape"], read(TrainSpec, self.described["train"])
         models = []
+        if self.fitted is not None:
+            return [Model(FittedNetwork(self._tensors(self.states[0]), self.described), self.described)]
         for state in self.states:
             module = build(train, shape["input_shape"], shape["n_classes"]).make_module()
             module.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()}, strict=False)

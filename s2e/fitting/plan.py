@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from s2e.deadline import Deadline
 from s2e.extras import needs
 from s2e.jobs import loop
-from s2e.words import JobSpec, Problem, SpecError, replace
+from s2e.parts import METHODS
+from s2e.words import JobSpec, Population, Problem, SpecError, replace
 
 MOST_ROUNDS, MOST_MODELS = 20, 50
 """Of a plan; with them done a fit ends before its budget does."""
@@ -64,7 +65,22 @@ def measured(spec: JobSpec, data_root: str | None, n_jobs: int) -> Pace:
     began, cpu = time.perf_counter(), time.process_time()
     round_s = epoch_s(-(-max(SIZES) // n_jobs))
     busy = (time.perf_counter() - began) / max(1e-3, time.process_time() - cpu)
-    return Pace(one_s, round_s, n_rows, min(MOST_BUSY, max(1.0, busy, _queue())))
+    return Pace(one_s, round_s, n_rows, min(MOST_BUSY, max(1.0, busy, queue())))
+
+
+def guessed(population: Population, data_root: str | None) -> float:
+    """Seconds that a training takes where nobody else uses the machine; of a model that is fitted in one go the most,
+    for such models take longer by the number of rows or by its square."""
+    from s2e.data.datasets import load_split
+    from s2e.train.check import check_population
+    from s2e.train.fitted import N_CHECKED
+
+    method = METHODS.find(population.train.method, "train.method").stored(population.train.params)
+    epoch_s = check_population(population, data_root, n_timed=1 if method.fitted else N_TIMED).epoch_s
+    if not method.fitted:
+        return epoch_s * population.train.n_epochs
+    n_rows = min(len(load_split(population.data, data_root).train.labels), getattr(method, "max_rows", N_CHECKED))
+    return epoch_s * population.train.n_epochs * max(1.0, n_rows / N_CHECKED) ** 2
 
 
 def planned(spec: JobSpec, pace: Pace, deadline: Deadline, n_jobs: int) -> JobSpec:
@@ -104,7 +120,7 @@ def judged_in_time(pace: Pace, batch_size: int, deadline: Deadline, n_rows: int)
     return 0, 0
 
 
-def _queue() -> float:
+def queue() -> float:
     """Programs that want a core, for each core."""
     return os.getloadavg()[0] / (os.cpu_count() or 1) if hasattr(os, "getloadavg") else 0.0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 from sklearn.datasets import load_digits
 
 from s2e.deadline import Deadline, seconds_of
-from s2e.fitting import trained as trainings
 from s2e.fitting.plan import MOST_MODELS, MOST_ROUNDS, Pace, judged_in_time, planned
+from s2e.fitting.runs import Run
 from s2e.sklearn import NoisyLabelClassifier
 from s2e.words import DataError, JobSpec, SpecError, TrainSpec
+
+QUICK: dict[str, Any] = {"n_epochs": 5, "noise_rate": 0.2, "budget": "60 s", "random_state": 1}
 
 
 class Clock:
@@ -87,7 +90,7 @@ def within(digits: Any) -> tuple[NoisyLabelClassifier, list[int]]:
     """A fit within 60 seconds on a clock by which each training of one takes 2 of them, and a wave what its slowest
     population takes; with the sizes of its waves."""
     clock, waves = Clock(), []
-    train = trainings._Run._trained
+    train = Run._trained
 
     def trained(self: Any, wave: Any, reserve: Any) -> Any:
         waves.append(sum(len(population.trials) for population in wave))
@@ -97,10 +100,12 @@ def within(digits: Any) -> tuple[NoisyLabelClassifier, list[int]]:
 
     pace = Pace(0.4, 1.2, 160)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainings._Run, "_trained", trained)
+        patch.setattr(Run, "_trained", trained)
         patch.setattr("s2e.fitting.fit.measured", lambda *_: pace)
         patch.setattr("s2e.deadline.time.monotonic", clock)
-        clf = NoisyLabelClassifier(n_epochs=5, noise_rate=0.2, budget="60 s", random_state=1, hidden=(16,))
+        clf = NoisyLabelClassifier(
+            n_epochs=5, noise_rate=0.2, budget="60 s", method="coteaching", random_state=1, hidden=(16,)
+        )
         clf.fit(*digits)
     return clf, waves
 
@@ -146,7 +151,7 @@ def test_labels_are_named_as_they_were_given(within: Any, digits: Any) -> None:
 def test_what_would_end_too_late_is_as_if_it_had_not_been_begun(digits: Any) -> None:
     """On a clock by which an epoch takes a second at first, and four of them from the second model on."""
     clock, begun = Clock(), []
-    train = trainings._Run._trained
+    train = Run._trained
 
     def trained(self: Any, wave: Any, reserve: Any) -> Any:
         begun.append(wave[0].trials[0].label)
@@ -162,12 +167,79 @@ def test_what_would_end_too_late_is_as_if_it_had_not_been_begun(digits: Any) -> 
             return train(self, wave, reserve)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainings._Run, "_trained", trained)
+        patch.setattr(Run, "_trained", trained)
         patch.setattr("s2e.fitting.fit.measured", lambda *_: Pace(0.1, 0.2, 160))
         patch.setattr("s2e.deadline.time.monotonic", clock)
-        clf = NoisyLabelClassifier(n_epochs=5, noise_rate=0.2, budget="60 s", random_state=1, hidden=(8,)).fit(*digits)
+        clf = NoisyLabelClassifier(
+            n_epochs=5, noise_rate=0.2, budget="60 s", method="coteaching", random_state=1, hidden=(8,)
+        ).fit(*digits)
     n_rounds, n_models = clf.job_["spec"]["search"]["n_rounds"], clf.job_["n_models"]
     assert clock.at - 100 <= 66
     assert len(begun) > n_rounds + n_models  # something was given up
     again = NoisyLabelClassifier().fit(*digits, job=clf.job_)
     np.testing.assert_array_equal(again.predict_proba(digits[0]), clf.predict_proba(digits[0]))
+
+
+# --- a choice within a budget -----------------------------------------------------------------------------------------
+
+
+def raced(digits: Any, one_s: float = 1.5, **settings: Any) -> tuple[NoisyLabelClassifier, float]:
+    """A choice within 60 seconds on a clock by which every training takes as long; with the time it took."""
+    clock, train = Clock(), Run._trained
+
+    def trained(self: Any, wave: Any, reserve: Any) -> Any:
+        results = train(self, wave, reserve)
+        clock.at += one_s * max(len(population.trials) for population in wave)
+        return results
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "_trained", trained)
+        patch.setattr("s2e.fitting.fit.measured", lambda *_: Pace(0.3, 0.9, 160))
+        patch.setattr("s2e.fitting.race.guessed", lambda *_: one_s)
+        patch.setattr("s2e.deadline.time.monotonic", clock)
+        clf = NoisyLabelClassifier(**{**QUICK, "hidden": (16,), **settings}).fit(*digits)
+    return clf, clock.at - 100
+
+
+def test_within_a_budget_a_method_is_chosen_among_as_many_as_there_is_time_for(digits: Any) -> None:
+    names = ("coteaching", "elr", "gce", "sce", "standard")
+    few, took_few = raced(digits, one_s=10.0, candidates=names)
+    more, took_more = raced(digits, one_s=4.0, candidates=names)
+    for clf, took in ((few, took_few), (more, took_more)):
+        rows = clf.report_["candidates"]
+        assert 54 <= took <= 66
+        assert clf.method_ in {entry["method"] for entry in clf.job_["spec"]["compare"]["entries"]}
+        assert rows[0]["candidate"] == clf.report_["chosen"]
+        assert max(row["n_seeds"] for row in rows) == clf.job_["spec"]["search"]["n_rounds"]
+        again = NoisyLabelClassifier(random_state=9).fit(*digits, job=json.loads(json.dumps(clf.job_)))
+        np.testing.assert_array_equal(again.predict_proba(digits[0]), clf.predict_proba(digits[0]))
+        np.testing.assert_array_equal(again.label_issues_.label_quality, clf.label_issues_.label_quality)
+        assert (again.method_, again.report_["candidates"]) == (clf.method_, rows)
+        assert json.loads(json.dumps(again.job_)) == json.loads(json.dumps(clf.job_))
+    assert len(few.report_["candidates"]) < len(more.report_["candidates"])
+    assert len(few.report_["candidates"]) >= 2
+    assert len(more.report_["candidates"]) == 6
+
+
+def test_a_model_that_is_fitted_in_one_go_may_win_and_is_trained_once(digits: Any) -> None:
+    clf, took = raced(digits, one_s=12.0, candidates=("svc", "standard"), noise_rate=0.0, n_epochs=1)
+    assert (clf.method_, clf.job_["n_models"]) == ("svc", 1)
+    assert took <= 66
+    again = pickle.loads(pickle.dumps(clf))
+    np.testing.assert_array_equal(again.predict_proba(digits[0]), clf.predict_proba(digits[0]))
+    assert (clf.predict(digits[0]) == digits[1]).mean() > 0.6
+
+
+def test_candidates_too_slow_for_the_budget_are_not_begun(digits: Any) -> None:
+    clf, _ = raced(digits, one_s=40.0)
+    assert [row["candidate"] for row in clf.report_["candidates"]] == ["coteaching"]
+    assert (clf.job_["spec"]["search"]["n_rounds"], clf.job_["n_models"]) == (1, 1)
+
+
+def test_images_choose_within_a_budget_and_predict_rows_as_they_are(digits: Any) -> None:
+    images = (16 * digits[0].reshape(-1, 8, 8) / digits[0].max()).astype(np.uint8)
+    clf, _ = raced((images, digits[1]), one_s=20.0, candidates=("svc", "standard"), noise_rate=0.0, n_epochs=1)
+    assert clf.method_ == "svc"
+    assert (clf.predict(images) == digits[1]).mean() > 0.6
+    again = pickle.loads(pickle.dumps(clf))
+    np.testing.assert_array_equal(again.predict_proba(images), clf.predict_proba(images))

@@ -1,0 +1,154 @@
+"""A choice among methods that may end at any time: candidates one after another, the likeliest winners first, then the
+better half of those that were trained on a second seed, and the best two on further ones.
+
+With a deadline as many are trained as end in time, and the entries of the plan that is stored are those: run again
+without one they give the same rounds, and so the same choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from s2e.chosen import with_candidates
+from s2e.fitting.plan import guessed
+from s2e.fitting.runs import SHARE_OF_MODELS, Choice, Run
+from s2e.jobs.auto import KIND, N_LAST, candidates, ranked, winner
+from s2e.jobs.compare import entries_of, keep_rate_of
+from s2e.jobs.loop import population_of, populations
+from s2e.jobs.trials import default_tau, make_repeat
+from s2e.parts import KINDS, METHODS
+from s2e.words import (
+    CompareSpec,
+    EntrySpec,
+    JobSpec,
+    Population,
+    Round,
+    RoundRecord,
+    ScheduleSpec,
+    TrialResult,
+    TrialSpec,
+    replace,
+)
+
+ORDER = (
+    "coteaching",
+    "elr",
+    "svc, reweighted",
+    "gce",
+    "forward",
+    "coteaching, tau 0.2",
+    "sce",
+    "svc",
+    "coteaching, tau 0.4",
+    "forest, reweighted",
+    "standard",
+    "coteaching, 1.2 tau",
+    "dividemix",
+)
+"""Candidates by label, those first that win often and train fast; the others follow as the portfolio has them."""
+GUESSED_TAUS = (0.2, 0.4)
+"""Of Co-teaching where nothing is known of the noise."""
+SHARE_OF_FIRST = 0.5
+"""Of what is left of a budget, at most, until no further candidate is begun."""
+
+
+def with_race(spec: JobSpec, names: Sequence[str] | None) -> JobSpec:
+    """The job with its candidates in the order of the race. Raises SpecError for names that are none of them."""
+    spec = with_candidates(spec, names)
+    entries = entries_of(spec)
+    if names is None and not default_tau(spec):
+        guessed_taus = (
+            EntrySpec("coteaching", f"coteaching, tau {tau}", schedule=ScheduleSpec("tau", tau=tau))
+            for tau in GUESSED_TAUS
+        )
+        # what follows a tau of 0 keeps everything, as plain training does
+        entries = (*(entry for entry in entries if not METHODS[entry.method].scheduled), *guessed_taus)
+    place = {label: i for i, label in enumerate(ORDER)}
+    entries = tuple(sorted(entries, key=lambda entry: place.get(entry.label, len(place))))
+    # each trains alone: which of them share a stack would depend on how many there is time for
+    plan = replace(spec.plan, population=1)
+    return KINDS["auto"].check(replace(spec, compare=CompareSpec(entries=entries), plan=plan))
+
+
+def race_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
+    """The next round: all entries, the better half, then the best two for ever. None where there is but one."""
+    n, m = len(candidates(spec)), len(history)
+    if m and n == 1:
+        return None
+    size = (n, max(N_LAST, -(-n // 2)), N_LAST)[min(m, 2)]
+    return Round(m, KIND, tuple(_trial(spec, m, k, entry) for k, entry in enumerate(ranked(spec, history)[:size])))
+
+
+def _trial(spec: JobSpec, m: int, k: int, entry: EntrySpec) -> TrialSpec:
+    return make_repeat(spec, m, k, entry.label, keep_rate_of(entry, spec), entry.overrides, (KIND, m + 1))
+
+
+class Race(Run):
+    """The rounds of a race, then models of the winner."""
+
+    def search(self) -> None:
+        self._first_round()
+        while len(self.history) < self.spec.search.n_rounds and (round_ := race_round(self.spec, self.history)):
+            units = -(-len(round_.trials) // self.n_jobs)
+            if not self._fits("trial", self._reserve(), units):
+                return
+            may_end = self.n_jobs == 1
+            wave = populations(self.spec, round_)
+            results = self._timed("trial", wave, self._reserve() if may_end else None, units)
+            if results is None:
+                return
+            self.history.append(RoundRecord(round_, tuple(results)))
+
+    def choice(self) -> Choice | None:
+        best = winner(self.spec, self.history)
+        k = candidates(self.spec).index(best)
+        if self.history[0].results[k].failed:
+            return None
+        return Choice((0, k), keep_rate_of(best, self.spec), best.overrides, "compare")
+
+    def most_models(self, most: int) -> int:
+        """One of a model that is fitted in one go: others of it would hardly differ."""
+        return 1 if self._is_fitted() else most
+
+    def _first_round(self) -> None:
+        """Every candidate once, as far as that ends in time; those that were not trained are no candidates."""
+        waiting, entries, results = list(candidates(self.spec)), list[EntrySpec](), list[TrialResult]()
+        ends = 0.0 if self.deadline is None else (1 - SHARE_OF_FIRST) * self.deadline.left
+        while waiting:
+            is_first, wave = not results, list[tuple[EntrySpec, Population]]()
+            while waiting and len(wave) < self.n_jobs:
+                entry = waiting.pop(0)
+                run = self._alone(entry, len(entries) + len(wave))
+                if is_first or self._may_begin(run, ends):
+                    wave.append((entry, run))
+            may_end = not is_first and self.n_jobs == 1
+            ended = self._timed("trial", [run for _, run in wave], ends if may_end else None) if wave else []
+            if ended is None:
+                break
+            results += ended
+            entries += [entry for entry, _ in wave]
+        assert self.spec.compare is not None
+        self.spec = replace(self.spec, compare=replace(self.spec.compare, entries=tuple(entries)))
+        whole = race_round(self.spec, ())
+        assert whole is not None
+        self.history.append(RoundRecord(whole, tuple(results)))
+
+    def _alone(self, entry: EntrySpec, k: int) -> Population:
+        trial = _trial(self.spec, 0, k, entry)
+        return population_of(self.spec, Round(0, KIND, (trial,)), (trial,))
+
+    def _may_begin(self, run: Population, ends: float) -> bool:
+        """True if a candidate never tried before ends in time, as far as a few steps of it tell."""
+        if self.deadline is None:
+            return True
+        return self.deadline.left > ends and self.deadline.left - ends >= self.busy * guessed(run, self.data_root)
+
+    def _reserve(self) -> float:
+        """Seconds for models: of networks a share of the budget, of a model that is fitted in one go its own time."""
+        if self.deadline is None:
+            return 0.0
+        one = self.deadline.needs("trial")
+        return one if self._is_fitted() else max(SHARE_OF_MODELS * self.deadline.seconds, one)
+
+    def _is_fitted(self) -> bool:
+        return METHODS.find(winner(self.spec, self.history).method, "method").fitted
