@@ -5,12 +5,12 @@ from __future__ import annotations
 from s2e.parts import NetworkPart, network, param
 
 
-@network("mlp", module="s2e.networks.mlp:StackedMLP")
+@network("mlp", module="s2e.networks.mlp:StackedMLP", dense=True)
 class MLP(NetworkPart):
     """One hidden layer of 256 ReLU units (S2E Table 4)."""
 
 
-@network("mlp_tabular", module="s2e.networks.mlp:StackedTabularMLP")
+@network("mlp_tabular", module="s2e.networks.mlp:StackedTabularMLP", dense=True)
 class TabularMLP(NetworkPart):
     """Plain multilayer perceptron for tables and word counts; hidden sizes by network_params, 2 x 256."""
 

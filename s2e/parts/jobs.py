@@ -61,6 +61,9 @@ class JobKind(ABC):
     measured_rounds: ClassVar[frozenset[str]] = frozenset()
     """Kinds of its rounds that measure every epoch, whatever the plan says: a report looks for the best of them."""
 
+    judged_rounds: ClassVar[frozenset[str]] = frozenset()
+    """Kinds of its rounds whose trainings are judged by held-out labels once they are done."""
+
     def data_of(self, spec: JobSpec, round_: Round) -> DataSpec:  # noqa: ARG002
         """The data that a round trains on."""
         return spec.data

@@ -43,6 +43,14 @@ def trains(trials: StackedTrials) -> bool:
     return trials.is_fused
 
 
+def is_exact(trials: StackedTrials) -> bool:
+    """True if each trial gets the same bits beside any others: the compiled step alone trains it, network by network,
+    and nothing is measured of it but counts and its own losses. Noisy labels to validate by, and given ones, are judged
+    by logits of torch."""
+    counted = trials.seen.validation_label_KV is None and trials.margins is None
+    return trains(trials) and weighs_by_ranks(trials.method) and counted
+
+
 def _has_library(trials: StackedTrials) -> bool:
     has = instruction_set(half=trials.dtype == torch.bfloat16) is not None
     if not has and trials.plan.step == "native":
@@ -60,7 +68,7 @@ def obstacle(trials: StackedTrials) -> str | None:
         return f"it runs on a CPU, not on {trials.device.type}"
     if dense_layers(trials.network) is None:
         return "the network has more than dense layers and ReLU"
-    if not _is_plain(trials.method, ("step", "weigh", "after_step")):
+    if not has_plain_step(trials.method):
         return f"{type(trials.method).__name__} has a step of its own"
     if trials.augmentation is not None or not reads(_some(trials.data.train.images)):
         return "the images change between epochs, or have a type it does not read"
@@ -90,7 +98,7 @@ def dense_layers(network: StackedNetwork) -> list[str] | None:
 def train_epoch(trials: StackedTrials, order: torch.Tensor, t: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Every step of epoch t -> (loss_MKN, weight_MKNB). ``order``: [M, B] shared, or [M, K, B]."""
     order_MRB = order[:, None] if order.dim() == 2 else order
-    ranks = _is_plain(trials.method, ("losses", "weights", "weighted"))
+    ranks = weighs_by_ranks(trials.method)
     stack = NativeStack(
         _layers(trials),
         _images(trials, _learned(trials)),
@@ -158,6 +166,16 @@ def _by_losses(
         weights.append(weight_KNB)
     _count_steps(trials, len(order_MRB))
     return torch.stack(losses), torch.stack(weights)
+
+
+def has_plain_step(method: Method) -> bool:
+    """True if a step of the method is one forward pass and a loss of the logits."""
+    return _is_plain(method, ("step", "weigh", "after_step"))
+
+
+def weighs_by_ranks(method: Method) -> bool:
+    """True if the weight of a sample depends on nothing but the rank of its cross entropy."""
+    return _is_plain(method, ("losses", "weights", "weighted"))
 
 
 def _is_plain(method: Method, names: Iterable[str]) -> bool:

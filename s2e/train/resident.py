@@ -37,6 +37,7 @@ class Resident:
     validation: Part
     test: Part
     clean: Part | None
+    beside: Part | None
     mean: torch.Tensor | None = None
     """Subtracted from scaled pixels, in the network's layout [1, ...]."""
     std: torch.Tensor | None = None
@@ -103,12 +104,12 @@ def resident(
         return Part(held(part.images, arrange, device, streamed=streamed), part.labels.to(device))
 
     train = data.train if foreign is None else Part(joined([data.train.images, foreign]), data.train.labels)
-    clean = None if data.clean is None else part_of(data.clean)
+    clean, beside = (None if part is None else part_of(part) for part in (data.clean, data.beside))
     mean, std = (
         (_channels(values, data, network, device) for values in statistics) if statistics is not None else (None, None)
     )
     learned = part_of(train, _as_it_is) if augmented else part_of(train)
-    return Resident(data.max_value, learned, part_of(data.validation), part_of(data.test), clean, mean, std)
+    return Resident(data.max_value, learned, part_of(data.validation), part_of(data.test), clean, beside, mean, std)
 
 
 def _as_it_is(images: torch.Tensor) -> torch.Tensor:

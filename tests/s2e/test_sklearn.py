@@ -150,7 +150,7 @@ def test_settings_out_of_their_range_are_refused_by_name(digits: Any) -> None:
         NoisyLabelClassifier(n_epochs=0, noise_rate=0.1).fit(x_SF[:700], given_S)
 
 
-def test_without_a_word_the_method_is_chosen_by_the_likelihood_of_noisy_labels(digits: Any) -> None:
+def test_without_a_word_the_method_is_chosen_by_the_accuracy_to_expect_from_noisy_labels(digits: Any) -> None:
     x_SF, _, true_S, _ = digits
     rng = np.random.default_rng(4)
     pair_S = np.where(rng.random(700) < 0.4, (true_S[:700] + 1) % 10, true_S[:700])
@@ -159,7 +159,7 @@ def test_without_a_word_the_method_is_chosen_by_the_likelihood_of_noisy_labels(d
     assert clf.method == "auto"
     assert clf.method_ == "svc"
     assert clf.report_["chosen"] == "svc, reweighted"
-    assert clf.report_["chosen_by"] == "likelihood of held-out given labels"
+    assert clf.report_["chosen_by"] == "the accuracy to expect from held-out given labels"
     rows = {row["candidate"]: row["n_seeds"] for row in clf.report_["candidates"]}
     assert rows == {"svc": 2, "svc, reweighted": 2, "coteaching": 1, "coteaching, 1.2 tau": 1}
     assert (clf.schedule_ == 1).all()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from s2e.jobs.auto import candidates, final_round, finalists, halving_round, n_most_trials, refitted, sizes
+from s2e.jobs.auto import candidates, final_round, finalists, halved, halving_round, n_most_trials, refitted, sizes
 from s2e.jobs.auto_report import make_auto_report
 from s2e.jobs.entries import completed, first_entry, resolved
 from s2e.jobs.methods_tried import portfolio
@@ -25,6 +25,7 @@ class Auto(JobKind):
     recommends = False
     exact_rounds = frozenset({"halve", "compare"})
     measured_rounds = frozenset({"compare"})
+    judged_rounds = frozenset({"halve"})
 
     def resolve(self, spec: JobSpec, lookup: Lookup | None) -> JobSpec:
         """The schedules of entries that name a search."""
@@ -68,7 +69,7 @@ class Auto(JobKind):
 
     def data_of(self, spec: JobSpec, round_: Round) -> DataSpec:
         """Once the choice is made, the trusted rows that made it train."""
-        return refitted(spec) if round_.kind == "compare" else spec.data
+        return refitted(spec) if round_.kind == "compare" else halved(spec, round_.index)
 
     def title(self, spec: JobSpec) -> str:
         return f"auto: {len(candidates(spec))} candidates"
