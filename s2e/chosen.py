@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from s2e.jobs.auto import halving_round, is_by_likelihood, ranked
+from s2e.jobs.auto import KIND, halving_round, ranked, winner
 from s2e.jobs.compare import keep_rate_of
+from s2e.jobs.judging import Judged, judged
 from s2e.jobs.loop import populations
 from s2e.jobs.methods_tried import portfolio
 from s2e.jobs.trials import make_repeat
@@ -59,13 +60,13 @@ def choose(spec: JobSpec, names: Sequence[str] | None, n_rounds: int, root: str)
         margins += [said for end in ends for said in end.margins if said is not None]
     if all(result.failed for record in history for result in record.results):
         raise DataError(f"every candidate failed: {history[0].results[0].reason}")
-    winner = ranked(spec, history)[0]
-    keep_rate = keep_rate_of(winner, spec)
-    again = make_repeat(spec, len(history), 0, winner.label, keep_rate, winner.overrides, ("compare", 1))
+    best = winner(spec, history)
+    keep_rate = keep_rate_of(best, spec)
+    again = make_repeat(spec, len(history), 0, best.label, keep_rate, best.overrides, ("compare", 1))
     end = _trained(populations(spec, Round(len(history), "compare", (again,)))[0], root)
     if end.models[0] is None:
         raise DataError(f"the last training failed: {end.results[0].reason}")
-    return Chosen(winner, keep_rate, choice_report(spec, history), end.models[0], margins)
+    return Chosen(best, keep_rate, choice_report(spec, history), end.models[0], margins)
 
 
 def with_candidates(spec: JobSpec, names: Sequence[str] | None) -> JobSpec:
@@ -89,15 +90,26 @@ def _trained(population: Population, root: str) -> PopulationEnd:
 
 
 def choice_report(spec: JobSpec, history: Sequence[RoundRecord]) -> dict[str, Any]:
-    """The candidates, best first, and what they were chosen by, as an estimator reports them."""
-    best_first = ranked(spec, history)
-    seen: dict[str, list[TrialResult]] = {entry.label: [] for entry in best_first}
+    """The candidates, the one chosen and then the best first, and what chose, as an estimator reports them."""
+    best = winner(spec, history)
+    seen: dict[str, list[TrialResult]] = {entry.label: [] for entry in (best, *ranked(spec, history))}
     for record in history:
         for trial, result in zip(record.round.trials, record.results, strict=True):
             seen[trial.label].append(result)
-    by = "likelihood" if is_by_likelihood(history) else "accuracy"
-    rows = [{"candidate": label, **_row(results)} for label, results in seen.items()]
-    return {"candidates": rows, "chosen": best_first[0].label, "chosen_by": f"{by} of held-out given labels"}
+    trainings = judged(history, KIND) or {}
+    rows = [
+        {"candidate": label, **_row(results), "expected_accuracy": _expected(trainings.get(label, ()))}
+        for label, results in seen.items()
+    ]
+    known = spec.data.estimate is not None
+    by = "the accuracy to expect from held-out given labels" if known else "agreement with held-out given labels"
+    return {"candidates": rows, "chosen": best.label, "chosen_by": by}
+
+
+def _expected(trainings: Sequence[Judged | None]) -> float | None:
+    """Mean over the seeds that did not fail."""
+    worths = [one.worth for one in trainings if one is not None]
+    return fmean(worths) if worths else None
 
 
 def _row(results: Sequence[TrialResult]) -> dict[str, Any]:

@@ -34,10 +34,14 @@ MOST = 0.999
 """tau stays below 1."""
 
 
+class NoEstimateError(DataError):
+    """The noise of given labels cannot be estimated."""
+
+
 def needs_estimate(spec: JobSpec) -> bool:
     """True if some setting of the job depends on the noise of given labels, and it is not estimated yet."""
     data = spec.data
-    if data.truth_is_known or data.estimate is not None or spec.trials == "external":
+    if data.truth_is_known or data.estimate is not None or data.unestimated or spec.trials == "external":
         return False
     trained = [spec.train.params, *(entry.params for entry in (spec.compare.entries if spec.compare else ()))]
     uses_matrix = any(params.get("transition") in BY_MATRIX for params in trained)
@@ -57,12 +61,19 @@ def prepared(spec: JobSpec, data_root: str | None = None, keep: Keep | None = No
     """The job with the noise of its given labels and the number of trusted ones, where it needs that: the same bits
     wherever the same machine asks.
 
-    Raises DataError where the noise cannot be estimated, or leaves nothing to correct by.
+    Raises DataError where the noise cannot be estimated and the job has nothing to do without, or where it leaves
+    nothing to correct by.
     """
     spec = replace(spec, data=counted(spec.data, data_root))
     if not needs_estimate(spec):
         return spec
-    return with_noise(spec, estimated(spec.data, spec.train, spec.plan, spec.seed, data_root, keep, n_folds))
+    try:
+        noise = estimated(spec.data, spec.train, spec.plan, spec.seed, data_root, keep, n_folds)
+    except NoEstimateError as error:
+        if not KINDS[spec.kind].goes_on_without_noise(spec):
+            raise
+        return without_noise(spec, str(error))
+    return with_noise(spec, noise)
 
 
 def counted(data: DataSpec, data_root: str | None) -> DataSpec:
@@ -85,6 +96,11 @@ def with_noise(spec: JobSpec, noise: EstimatedNoise) -> JobSpec:
     return replace(spec, data=replace(spec.data, estimate=noise), search=_started(spec, noise.noise_rate))
 
 
+def without_noise(spec: JobSpec, reason: str) -> JobSpec:
+    """The job that goes on though the noise of its labels is not known, for ``reason``."""
+    return replace(spec, data=replace(spec.data, unestimated=reason))
+
+
 def _started(spec: JobSpec, noise_rate: float) -> SearchSpec:
     """The search with the estimated share among its first curves, where its rule has such."""
     search = spec.search
@@ -103,7 +119,11 @@ def informed(spec: JobSpec, estimate: Estimate) -> JobSpec:
     """The job with the findings of a worker's check about its data, as far as it needs them."""
     if estimate.trusted is not None and needs_count(spec.data):
         spec = replace(spec, data=replace(spec.data, trusted=replace(spec.data.trusted, counted=estimate.trusted)))
-    return with_noise(spec, estimate.noise) if estimate.noise is not None and needs_estimate(spec) else spec
+    if not needs_estimate(spec):
+        return spec
+    if estimate.noise is not None:
+        return with_noise(spec, estimate.noise)
+    return without_noise(spec, estimate.unestimated) if estimate.unestimated else spec
 
 
 def provisional(spec: JobSpec) -> JobSpec:
@@ -120,7 +140,7 @@ def estimated(
     keep: Keep | None = None,
     n_folds: int = N_FOLDS,
 ) -> EstimatedNoise:
-    """The noise of the labels of ``data``; see :func:`prepared`."""
+    """The noise of the labels of ``data``; see :func:`prepared`. Raises NoEstimateError where there is none."""
     import numpy as np
 
     from s2e.labels.job import job_samples
@@ -133,7 +153,7 @@ def estimated(
         others = () if keep is None else job.others
         fit = estimate_noise(job.samples, job.network, train, n_folds=n_folds, seed=seed, others=others)
     except DataError as error:
-        raise DataError(
+        raise NoEstimateError(
             f"{error}. With what you know of their noise rate as report.tau, no estimate is made"
         ) from error
     if keep is not None:

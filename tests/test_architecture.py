@@ -122,7 +122,7 @@ def test_no_modules_import_each_other(packages: tuple[str, ...]) -> None:
     assert circles(import_graph(*packages)) == []
 
 
-EVIDENCE = {"em", "choice", "free", "given", "kept"}
+EVIDENCE = {"em", "choice", "evidence", "free", "given", "kept"}
 """The lower storey of ``s2e/labels``: what a training leaves about labels, its files, and the likelihood of labels
 under a matrix, in numpy alone. Training writes it; the upper storey, which estimates noise, trains networks."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
@@ -18,38 +19,44 @@ def gain(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("benchmarks.bench_gain")
 
 
-def run_of(gain: ModuleType, cell: str, likelihood: dict[str, float]) -> dict[str, Any]:
+def recorded_of(gain: ModuleType, likelihood: dict[str, float], failed: str = "") -> Any:
     """Candidates whose test accuracy falls in their order, which clean labels see and likelihoods need not."""
     from s2e.jobs.compare import entries_of
-    from s2e.words import to_json
+    from s2e.words import FinalAccuracies, TrialResult
 
-    spec = gain._job(1)
-    rows = {}
+    spec, trained = gain._job(1), {}
     for i, entry in enumerate(entries_of(spec)):
-        accuracy = [0.9 - 0.02 * i + 0.001 * k for k in range(gain.N_SEEDS)]
-        noisy = [likelihood.get(entry.label, -2 - 0.1 * i)] * gain.N_SEEDS
-        rows[entry.label] = {"none": noisy, "100": accuracy, "300": accuracy, "test": accuracy}
-    return {"cell": cell, "seed": 1, "spec": to_json(spec), "candidates": rows}
+        final = FinalAccuracies(None, None, None, noisy_likelihood=likelihood.get(entry.label, -2 - 0.1 * i))
+        results = [
+            TrialResult(0, k, validation_accuracy=0.0, test_accuracy=0.9 - 0.02 * i + 0.001 * k, final=final)
+            for k in range(gain.N_SEEDS)
+        ]
+        right: list[Any] = [np.arange(gain.N_CLEAN) % 50 >= i] * gain.N_SEEDS
+        if entry.label == failed:
+            results, right = [TrialResult(0, k, failed=True, reason="NaN") for k in range(gain.N_SEEDS)], [None] * 5
+        trained[entry.label] = gain.Trained(tuple(results), right)
+    return gain.Recorded(spec, trained)
 
 
 def test_regret_is_the_loss_of_a_choice_against_the_best_on_the_seeds_it_has_not_seen(gain: ModuleType) -> None:
-    run = run_of(gain, "digits-pair40", {"coteaching": -1.0})  # the third, 4 points below the first
-    replayed = gain.replays(run, "none")
-    assert len(replayed) == 60
-    assert {one["chosen"] for one in replayed} == {"coteaching"}
-    assert all(one["regret"] == pytest.approx(4) for one in replayed)
-    assert {one["chosen"] for one in gain.replays(run, "300")} == {"standard"}
-    summary = gain.summaries([run, {**run, "cell": "fashion-pair40"}, {"cell": "x", "seed": 1, "refused": "why"}])
+    recorded = recorded_of(gain, {"coteaching": -1.0})  # the third, 4 points below the first
+    blind, clean = gain._replayed(recorded, 0, False), gain._replayed(recorded, 300, False)
+    assert blind == {"regret": 4.0, "harm": 0.0, "over_coteaching": 0.0, "taken": {"coteaching": 60}}
+    assert clean == {"regret": 0.0, "harm": 0.0, "over_coteaching": 4.0, "taken": {"standard": 60}}
+    choices = dict.fromkeys(gain.DRAWS, clean) | {"none": blind}
+    test = {label: [100 * r.test_accuracy for r in of.results] for label, of in recorded.trained.items()}
+    run = {"cell": "digits-pair40", "seed": 31, "test": test, "choices": choices}
+    refused = {"cell": "x", "seed": 1, "refused": "why"}
+    summary = gain.summaries([run, {**run, "seed": 41}, {**run, "cell": "news-pair35"}, refused])
     developed = summary["developed"]
-    assert developed["n_runs"] == summary["untouched"]["n_runs"] == 1
+    assert (developed["n_runs"], summary["untouched"]["n_runs"]) == (1, 2)
     assert developed["best_single"] == "standard"
     assert developed["choices"]["none"]["regret"] == [4.0, None]
-    assert developed["choices"]["none"]["worst"] == ["digits-pair40", 4.0]
-    assert developed["choices"]["none"]["harm"] == 0.0
+    assert developed["choices"]["none"]["worst"] == ["digits-pair40", 31, 4.0]
+    assert developed["choices"]["none"]["over_best_single"] == [-4.0, None]
     assert developed["choices"]["100"]["over_coteaching"] == [4.0, None]
 
 
 def test_a_training_that_failed_is_never_chosen(gain: ModuleType) -> None:
-    run = run_of(gain, "digits-pair40", {})
-    run["candidates"]["standard"] = {name: [None] * gain.N_SEEDS for name in ("none", "100", "300", "test")}
-    assert {one["chosen"] for one in gain.replays(run, "100")} == {"selfteaching"}
+    failed = gain._replayed(recorded_of(gain, {}, failed="standard"), 300, False)
+    assert failed["taken"] == {"selfteaching": 60}

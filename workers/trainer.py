@@ -169,7 +169,7 @@ def _choose(key: PopulationKey, population: Population, _root: str, data_root: s
 
 
 def _check(key: PopulationKey, population: Population, artifact_root: str, data_root: str | None) -> Iterator[Event]:
-    from s2e.prepare import counted, estimated
+    from s2e.prepare import NoEstimateError, counted, estimated
     from s2e.train.check import check_population
 
     if not is_address(artifact_root):
@@ -179,14 +179,21 @@ def _check(key: PopulationKey, population: Population, artifact_root: str, data_
         from s2e.labels.kept import cross_fitted_path, save
 
         keep = partial(save, artifact_root, cross_fitted_path(key.job_id))
-        noise = estimated(data, population.train, population.plan, population.noise_seed, data_root, keep)
-        data = replace(data, estimate=noise)
+        try:
+            noise = estimated(data, population.train, population.plan, population.noise_seed, data_root, keep)
+        except NoEstimateError as error:
+            if not population.may_lack_noise:
+                raise
+            data = replace(data, unestimated=str(error))
+        else:
+            data = replace(data, estimate=noise)
     measured = check_population(replace(population, data=data), data_root)
     estimate = Estimate(
         worker=worker_name(),
         epoch_s=measured.epoch_s,
         memory_bytes=measured.memory_bytes,
         noise=data.estimate,
+        unestimated=data.unestimated,
         trusted=data.trusted.counted,
     )
     yield PopulationChecked(key, estimate)

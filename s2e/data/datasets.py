@@ -82,6 +82,8 @@ class SplitData:
     """Rows that ``validation`` holds of the set it was taken from."""
     clean: Part | None = None
     """Trusted samples (``data.n_clean``), where there are any."""
+    beside: Part | None = None
+    """Samples whose labels may be wrong, held out beside trusted ones that validate."""
     encoder: Encoder | None = None
     class_names: tuple[str, ...] = ()
     trusted: torch.Tensor | None = None
@@ -115,6 +117,7 @@ def load_split(spec: DataSpec, data_root: str | None = None) -> SplitData:
             validation_labels="clean",
             labels="injected",
             estimate=None,
+            unestimated="",
             audit=None,
             trusted=replace(spec.trusted, counted=None),
         ),
@@ -141,6 +144,7 @@ def _load_split(spec: DataSpec, data_root: str | None) -> SplitData:
         torch.from_numpy(chosen.train),
         torch.from_numpy(chosen.validation),
         _part(*train, chosen.clean) if len(chosen.clean) else None,
+        _part(*train, chosen.beside) if len(chosen.beside) else None,
         whole.encoder,
         whole.class_names,
         None if whole.trusted is None else whole.trusted[torch.from_numpy(chosen.train)],
@@ -157,7 +161,7 @@ def _ids(ids: NDArray[Any] | None, index: NDArray[np.int64]) -> NDArray[Any] | N
 
 def load_whole(spec: DataSpec, data_root: str | None) -> Dataset:
     """The whole data set, unsplit; kept in the process."""
-    asked = replace(spec.trusted, counted=None, refit=False)
+    asked = replace(spec.trusted, counted=None, refit=False, fold=None)
     only = DataSpec(
         name=spec.name,
         params=spec.params,

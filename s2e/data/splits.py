@@ -14,6 +14,10 @@ Indices = NDArray[np.int64]
 Labels = NDArray[np.int64]
 
 
+N_BESIDE = 5
+"""One in so many rows, at most, is held out beside trusted ones."""
+
+
 @dataclass(frozen=True)
 class Split:
     """Sample numbers: ``train`` and ``clean`` within the training set, validation and test within the set
@@ -25,6 +29,8 @@ class Split:
     test: Indices
     clean: Indices
     """Trusted samples with clean labels, apart from those that train or validate."""
+    beside: Indices
+    """Samples whose labels may be wrong, held out beside trusted ones that validate."""
 
 
 def stratified(label_S: Labels, n_samples: int, rng: np.random.Generator) -> tuple[Indices, Indices]:
@@ -54,6 +60,8 @@ def split(
 ) -> Split:
     """The split a job asks for; where ``n_trusted`` trusted rows validate, no other row does.
 
+    Of a fold another part of them validates; ``n_validation`` of the other rows, a fifth at most, are held out beside.
+
     ``holdout`` takes clean, stratified validation samples from the training set and tests on the whole test set.
     ``s2e`` is the paper's: the official test set's first half validates, its second half tests (by index).
     """
@@ -67,9 +75,18 @@ def split(
         n_validation = n_trusted or spec.n_validation
         _require("data.n_validation", n_validation, len(candidates) - (not n_trusted))
         rng = np.random.default_rng(derive_seed(spec.split_seed, "validation split"))
-        validation = candidates[stratified(train_label_S[candidates], n_validation, rng)[0]]
+        n_parts = max(1, len(candidates) // max(1, n_validation)) if n_trusted else 1
+        for _ in range((spec.trusted.fold or 0) % n_parts + 1):
+            chosen, rest = stratified(train_label_S[candidates], n_validation, rng)
+            validation, candidates = candidates[chosen], candidates[rest]
         train, test = np.setdiff1d(np.arange(len(train_label_S)), validation, assume_unique=True), np.arange(n_test)
-    clean = np.arange(0)
+    clean = beside = np.arange(0)
+    if n_trusted and spec.trusted.fold is not None and is_trusted_S is not None:
+        others = np.flatnonzero(~is_trusted_S)
+        rng = np.random.default_rng(derive_seed(spec.split_seed, "beside"))
+        chosen, _ = stratified(train_label_S[others], min(spec.n_validation, len(others) // N_BESIDE), rng)
+        beside = others[chosen]
+        train = np.setdiff1d(train, beside, assume_unique=True)
     if spec.n_clean:
         _require("data.n_clean", spec.n_clean, len(train) - 1)
         rng = np.random.default_rng(derive_seed(spec.split_seed, "clean samples"))
@@ -79,7 +96,7 @@ def split(
         _require("data.n_train", spec.n_train, len(train))
         rng = np.random.default_rng(derive_seed(spec.split_seed, "training subset"))
         train = train[stratified(train_label_S[train], spec.n_train, rng)[0]]
-    return Split(train, validation, spec.split == "s2e", test, clean)
+    return Split(train, validation, spec.split == "s2e", test, clean, beside)
 
 
 def _require(field: str, asked: int, available: int) -> None:

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from s2e.chosen import with_candidates
-from s2e.fitting.plan import guessed
 from s2e.fitting.runs import SHARE_OF_MODELS, Choice, Run
-from s2e.jobs.auto import KIND, N_LAST, ranked
+from s2e.jobs.auto import KIND, N_LAST, candidates, ranked, winner
 from s2e.jobs.compare import entries_of, keep_rate_of
 from s2e.jobs.loop import population_of, populations
 from s2e.jobs.trials import make_repeat
+from s2e.pace import guessed
 from s2e.parts import KINDS, METHODS
 from s2e.words import (
     CompareSpec,
@@ -59,7 +59,7 @@ def with_race(spec: JobSpec, names: Sequence[str] | None) -> JobSpec:
 
 def race_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
     """The next round: all entries, the better half, then the best two for ever. None where there is but one."""
-    n, m = len(entries_of(spec)), len(history)
+    n, m = len(candidates(spec)), len(history)
     if m and n == 1:
         return None
     size = (n, max(N_LAST, -(-n // 2)), N_LAST)[min(m, 2)]
@@ -87,11 +87,11 @@ class Race(Run):
             self.history.append(RoundRecord(round_, tuple(results)))
 
     def choice(self) -> Choice | None:
-        winner = ranked(self.spec, self.history)[0]
-        k = entries_of(self.spec).index(winner)
+        best = winner(self.spec, self.history)
+        k = candidates(self.spec).index(best)
         if self.history[0].results[k].failed:
             return None
-        return Choice((0, k), keep_rate_of(winner, self.spec), winner.overrides, "compare")
+        return Choice((0, k), keep_rate_of(best, self.spec), best.overrides, "compare")
 
     def most_models(self, most: int) -> int:
         """One of a model that is fitted in one go: others of it would hardly differ."""
@@ -99,7 +99,7 @@ class Race(Run):
 
     def _first_round(self) -> None:
         """Every candidate once, as far as that ends in time; those that were not trained are no candidates."""
-        waiting, entries, results = list(entries_of(self.spec)), list[EntrySpec](), list[TrialResult]()
+        waiting, entries, results = list(candidates(self.spec)), list[EntrySpec](), list[TrialResult]()
         ends = 0.0 if self.deadline is None else (1 - SHARE_OF_FIRST) * self.deadline.left
         while waiting:
             is_first, wave = not results, list[tuple[EntrySpec, Population]]()
@@ -138,4 +138,4 @@ class Race(Run):
         return one if self._is_fitted() else max(SHARE_OF_MODELS * self.deadline.seconds, one)
 
     def _is_fitted(self) -> bool:
-        return METHODS.find(ranked(self.spec, self.history)[0].method, "method").fitted
+        return METHODS.find(winner(self.spec, self.history).method, "method").fitted

@@ -3,8 +3,9 @@
     halve      all candidates on one seed, the better half on a second, the best two on a third
     compare    the winner, and of every other method its best candidate, each on the same other seeds
 
-Validation accuracy chooses where its labels are right. Where they are noisy and their matrix is known or estimated, the
-likelihood of the noisy labels under that matrix chooses: agreement with wrong labels prefers networks that repeat them.
+Held-out labels choose, as :mod:`s2e.jobs.judging` weighs them: those that are right, and noisy ones under the noise's
+matrix. Of trusted rows another part ranks in each halving, so those who stay are judged by all of them. Jobs of earlier
+versions, whose trainings were not judged, choose by the likelihood of noisy labels, or by validation accuracy.
 The comparison uses no seed of the halving. Every function is pure.
 """
 
@@ -15,12 +16,25 @@ from math import inf
 from statistics import fmean
 
 from s2e.jobs.compare import compare_trials, entries_of, keep_rate_of
+from s2e.jobs.judging import judged, leads, worth
 from s2e.jobs.trials import make_repeat
-from s2e.words import CompareSpec, DataSpec, EntrySpec, JobSpec, Round, RoundRecord, TrialResult, replace
+from s2e.prepare import BY_MATRIX
+from s2e.words import DataSpec, EntrySpec, JobSpec, Round, RoundRecord, TrialResult, replace
 
 KIND = "halve"
 N_LAST = 2
 """Candidates of the third seed."""
+
+
+def candidates(spec: JobSpec) -> tuple[EntrySpec, ...]:
+    """The entries; where the noise of given labels could not be estimated, those that need no matrix of it."""
+    entries = entries_of(spec)
+    return tuple(entry for entry in entries if not needs_matrix(entry)) if spec.data.unestimated else entries
+
+
+def needs_matrix(entry: EntrySpec) -> bool:
+    """True if the entry cannot train where the noise's matrix is not known."""
+    return entry.params.get("transition") in BY_MATRIX
 
 
 def sizes(n: int) -> tuple[int, ...]:
@@ -33,7 +47,7 @@ def sizes(n: int) -> tuple[int, ...]:
 
 def halving_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
     """The next halving round; None after its last."""
-    m, entries = len(history), entries_of(spec)
+    m, entries = len(history), candidates(spec)
     planned = sizes(len(entries))
     if m >= len(planned):
         return None
@@ -51,25 +65,51 @@ def final_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round:
 
 def finalists(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[EntrySpec, ...]:
     """The winner, then of every other method its best candidate, best first."""
-    best: dict[str, EntrySpec] = {}
+    won = winner(spec, history)
+    best = {won.method: won}
     for entry in ranked(spec, history):
         best.setdefault(entry.method, entry)
     return tuple(best.values())
 
 
+def winner(spec: JobSpec, history: Sequence[RoundRecord]) -> EntrySpec:
+    """The best candidate if its lead over the default shows more than chance does, else the default."""
+    first, default, trainings = ranked(spec, history)[0], default_of(spec), judged(history, KIND)
+    if default is None or trainings is None or set(trainings.get(default.label, [None])) == {None}:
+        return first
+    return first if leads(trainings[first.label], trainings[default.label]) else default
+
+
+def default_of(spec: JobSpec) -> EntrySpec | None:
+    """The candidate that is the job's own method under the default schedule, where there is one."""
+    own = (
+        entry for entry in candidates(spec) if entry.method == spec.train.method and entry.schedule.kind == "default"
+    )
+    return next(own, None)
+
+
 def ranked(spec: JobSpec, history: Sequence[RoundRecord]) -> list[EntrySpec]:
     """The candidates, those of the most seeds first and among them those of the best mean; of equal ones the first."""
-    seen: dict[str, list[TrialResult]] = {entry.label: [] for entry in entries_of(spec)}
+    trainings = judged(history, KIND)
+    worths = (
+        _by_results(history) if trainings is None else {of: (len(all_), worth(all_)) for of, all_ in trainings.items()}
+    )
+    place = {label: (-n_seeds, -value) for label, (n_seeds, value) in worths.items()}
+    return sorted(candidates(spec), key=lambda entry: place.get(entry.label, (0, 0.0)))
+
+
+def _by_results(history: Sequence[RoundRecord]) -> dict[str, tuple[int, float]]:
+    """Number of trainings and their mean, by the figures of results: of jobs whose trainings were not judged."""
+    seen: dict[str, list[TrialResult]] = {}
     for record in history:
         if record.round.kind == KIND:
             for trial, result in zip(record.round.trials, record.results, strict=True):
-                seen[trial.label].append(result)
+                seen.setdefault(trial.label, []).append(result)
     by_likelihood = is_by_likelihood(history)
-    place = {
-        label: (-len(results), -fmean([_score(result, by_likelihood) for result in results]) if results else 0.0)
+    return {
+        label: (len(results), fmean([_score(result, by_likelihood) for result in results]))
         for label, results in seen.items()
     }
-    return sorted(entries_of(spec), key=lambda entry: place[entry.label])
 
 
 def is_by_likelihood(history: Sequence[RoundRecord]) -> bool:
@@ -87,6 +127,13 @@ def _score(result: TrialResult, by_likelihood: bool) -> float:
     return -inf if value is None else value
 
 
+def halved(spec: JobSpec, m: int) -> DataSpec:
+    """The data of halving round m: other trusted rows rank in each, where some do."""
+    if not spec.data.trusted_rows.n_validation:
+        return spec.data
+    return replace(spec.data, trusted=replace(spec.data.trusted, fold=m))
+
+
 def refitted(spec: JobSpec) -> DataSpec:
     """The data of the comparison: trusted rows that chose train too, where the job lets them."""
     data = spec.data
@@ -95,7 +142,9 @@ def refitted(spec: JobSpec) -> DataSpec:
     return replace(data, trusted=replace(data.trusted, refit=True))
 
 
-def n_most_trials(compare: CompareSpec) -> int:
+def n_most_trials(spec: JobSpec) -> int:
     """Trials of a whole job."""
-    n_methods = len({entry.method for entry in compare.entries})
-    return sum(sizes(len(compare.entries))) + n_methods * compare.n_seeds
+    assert spec.compare is not None  # filled in at the door
+    entries = candidates(spec)
+    n_methods = len({entry.method for entry in entries})
+    return sum(sizes(len(entries))) + n_methods * spec.compare.n_seeds

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from s2e.jobs.auto import is_by_likelihood, refitted, sizes
+from s2e.jobs.auto import candidates, is_by_likelihood, needs_matrix, ranked, refitted, sizes
 from s2e.jobs.compare import entries_of
 from s2e.jobs.compare_report import make_compare_report
+from s2e.jobs.judging import ENOUGH
+from s2e.jobs.trials import default_tau
 from s2e.words import CompareReport, EntrySpec, JobSpec, RoundRecord, replace
 
 
@@ -20,24 +22,63 @@ def make_auto_report(spec: JobSpec, history: Sequence[RoundRecord], finalists: S
 
 
 def _leading(spec: JobSpec, last: RoundRecord, leader: EntrySpec) -> CompareReport:
-    entries, there = entries_of(spec), {trial.label for trial in last.round.trials}
+    entries, there = candidates(spec), {trial.label for trial in last.round.trials}
     others = [entry for entry in entries if entry.label in there and entry.label != leader.label]
     compared = make_compare_report(spec, last, [leader, *others])
     said = f"“{leader.label}” leads {len(entries)} candidates so far; none was compared on fresh seeds."
     return replace(compared, verdict=said)
 
 
-def _choice(spec: JobSpec, history: Sequence[RoundRecord], winner: EntrySpec) -> str:
-    n_trained = " + ".join(map(str, sizes(len(entries_of(spec)))))
-    if is_by_likelihood(history):
-        basis = "the likelihood of noisy validation labels under the noise's matrix"
-    else:
-        is_given = not spec.data.truth_is_known and not spec.data.trusted_rows.n_validation
-        basis = f"validation accuracy{' against the given labels' if is_given else ''}"
+def _choice(spec: JobSpec, history: Sequence[RoundRecord], won: EntrySpec) -> str:
+    n_trained = " + ".join(map(str, sizes(len(candidates(spec)))))
     return (
-        f"“{winner.label}” was chosen among {len(entries_of(spec))} candidates by {basis} ({n_trained} trainings). On "
-        "fresh seeds it stands beside the best candidate of every other method; one that is not separated from it is "
-        f"tied with it.{_refit(spec)}"
+        f"“{won.label}” was chosen among {len(candidates(spec))} candidates by {_basis(spec, history)} ({n_trained} "
+        f"trainings).{_kept(spec, history, won)} On fresh seeds it stands beside the best candidate of every other "
+        f"method; one that is not separated from it is tied with it.{_without_noise(spec)}{_refit(spec)}"
+    )
+
+
+def _basis(spec: JobSpec, history: Sequence[RoundRecord]) -> str:
+    """The labels that ranked the candidates, in words."""
+    first = history[0].results
+    judged = next((one.final.evidence for one in first if one.final and one.final.evidence), None)
+    if judged is None:
+        if is_by_likelihood(history):
+            return "the likelihood of noisy validation labels under the noise's matrix"
+        is_given = not spec.data.truth_is_known and not spec.data.trusted_rows.n_validation
+        return f"validation accuracy{' against the given labels' if is_given else ''}"
+    right = f"validation accuracy on {judged.n_right} right labels"
+    if not judged.n_noisy:
+        return right
+    if not spec.data.truth_is_known and spec.data.estimate is None:
+        return f"agreement with {judged.n_noisy} given labels"
+    noisy = f"the accuracy to expect from {judged.n_noisy} noisy labels under the noise's matrix"
+    return f"{right} in each round and {noisy}" if judged.n_right else noisy
+
+
+def _kept(spec: JobSpec, history: Sequence[RoundRecord], won: EntrySpec) -> str:
+    """Where the default was kept: which candidate looked better."""
+    first = ranked(spec, history)[0]
+    if first.label == won.label:
+        return ""
+    return (
+        f" “{first.label}” looked better by no more than {ENOUGH:g} standard errors on noisy labels: too "
+        "little to leave the job's own method."
+    )
+
+
+def _without_noise(spec: JobSpec) -> str:
+    """Where the noise of given labels could not be estimated: what was done without it."""
+    if not spec.data.unestimated:
+        return ""
+    left_out = [f"“{entry.label}”" for entry in entries_of(spec) if needs_matrix(entry)]
+    said = f" Left out, for want of its matrix: {', '.join(left_out)}." if left_out else ""
+    tau = (
+        "" if spec.report.tau is not None else f" Schedules take {100 * default_tau(spec):g} % of the labels for wrong."
+    )
+    return (
+        f" No use was made of the labels' noise: {spec.data.unestimated}.{said}{tau} Agreement with given labels "
+        "chooses well where wrong labels fall on all classes alike; elsewhere it may mislead."
     )
 
 

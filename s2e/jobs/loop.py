@@ -95,7 +95,8 @@ def population_of(spec: JobSpec, round_: Round, trials: Sequence[TrialSpec]) -> 
     if round_.kind in kind.measured_rounds:
         every = (1, 1)
     train = merged(spec.train, trials[0].train)
-    return Population(kind.data_of(spec, round_), train, plan, spec.tail_epochs, tuple(trials), *every)
+    judged = round_.kind in kind.judged_rounds
+    return Population(kind.data_of(spec, round_), train, plan, spec.tail_epochs, tuple(trials), *every, judged)
 
 
 def run_search(

@@ -12,6 +12,9 @@ from s2e.search.space import Space
 from s2e.search.spaces import COTEACHING, fixed
 from s2e.words import JobSpec, TrialSpec, derive_seed
 
+UNKNOWN_TAU = 0.2
+"""Of labels whose noise cannot be estimated: a guess, and reports say so."""
+
 
 def make_space(spec: JobSpec) -> Space:
     """The space of schedules a job names, with the training parameters it searches beside them.
@@ -30,12 +33,15 @@ def make_rival_space(spec: JobSpec) -> Space:
 
 
 def default_tau(spec: JobSpec) -> float:
-    """tau of the default Co-teaching schedule: given, or the expected share of wrong labels.
+    """tau of the default Co-teaching schedule: given, or the expected share of wrong labels; a common one where that
+    could not be estimated.
 
-    Raises DataError where that is to be estimated and is not yet.
+    Raises DataError where it is to be estimated and is not yet.
     """
     if spec.report.tau is not None:
         return spec.report.tau
+    if spec.data.unestimated:
+        return UNKNOWN_TAU
     return noise_rate(spec.data)
 
 

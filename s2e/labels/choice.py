@@ -20,14 +20,16 @@ SMALLEST = 1e-12
 N_GRID = 25
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Score:
-    """The likelihood of noisy labels under some predictions, once their confidence is calibrated."""
+    """Noisy labels on some predictions, once their confidence is calibrated."""
 
     log_likelihood: float
     """max over a of mean_v ln sum_i q_vi(a) T[i, y_v],   q(a) ~ p^a."""
     exponent: float
     """That a: below 1 where predictions are too sure."""
+    joint_VC: Array
+    """P(true class, given label) of each sample at that a: q_vi(a) T[i, y_v]."""
 
 
 def noisy_score(p_VC: Array, label_V: Labels, T_CC: Array) -> Score:
@@ -55,4 +57,6 @@ def noisy_score(p_VC: Array, label_V: Labels, T_CC: Array) -> Score:
     around = grid[max(best - 1, 0)], grid[min(best + 1, N_GRID - 1)]
     refined = minimize_scalar(loss, bounds=around, method="bounded", options={"xatol": 1e-3})
     log_a = float(refined.x) if refined.fun < losses[best] else float(grid[best])
-    return Score(-min(float(refined.fun), losses[best]), float(np.exp(log_a)))
+    exponent = float(np.exp(log_a))
+    joint_VC = tempered(log_p_VC, exponent) * T_CC.T[label_V]
+    return Score(-min(float(refined.fun), losses[best]), exponent, joint_VC)

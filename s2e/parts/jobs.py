@@ -61,9 +61,16 @@ class JobKind(ABC):
     measured_rounds: ClassVar[frozenset[str]] = frozenset()
     """Kinds of its rounds that measure every epoch, whatever the plan says: a report looks for the best of them."""
 
+    judged_rounds: ClassVar[frozenset[str]] = frozenset()
+    """Kinds of its rounds whose trainings are judged by held-out labels once they are done."""
+
     def data_of(self, spec: JobSpec, round_: Round) -> DataSpec:  # noqa: ARG002
         """The data that a round trains on."""
         return spec.data
+
+    def goes_on_without_noise(self, spec: JobSpec) -> bool:  # noqa: ARG002
+        """True if the job has something to do where the noise of its given labels cannot be estimated."""
+        return False
 
     def resolve(self, spec: JobSpec, lookup: Lookup | None) -> JobSpec:  # noqa: ARG002
         """The job with everything it takes from other jobs. Raises SpecError, also where nobody can look them up."""

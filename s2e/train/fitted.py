@@ -20,15 +20,17 @@ from s2e.data.inputs import NetworkShape, inputs_of
 from s2e.data.transition import true_transition
 from s2e.fitted_model import to_tensors
 from s2e.labels.choice import noisy_score
+from s2e.labels.evidence import evidence
 from s2e.methods.fitted import Features, Fitted, FittedModel
 from s2e.outcome import result_of
 from s2e.parts import DATASETS, METHODS
+from s2e.train.ends import validates_by_truth
 from s2e.train.revise import revised_rows
 from s2e.train.runtime import prepare_process
 from s2e.train.seen import Seen, see
 from s2e.train.subset import share_of
 from s2e.train.told import PopulationEnd, PopulationEpoch
-from s2e.words import EpochMetrics, Population, TrialResult, TrialSpec, replace
+from s2e.words import EpochMetrics, Evidence, Population, TrialResult, TrialSpec, replace
 
 CHUNK = 2_000
 N_CHECKED = 300
@@ -140,7 +142,12 @@ def _outcome(trials: FittedTrials, k: int) -> _Outcome:
     assert result.final is not None
     test = trials.data.test.labels.numpy()
     balanced = _balanced(p_test.argmax(1), test) if population.test_every == 1 else None
-    final = replace(result.final, balanced=balanced, noisy_likelihood=_likelihood(trials, k, p_VC))
+    final = replace(
+        result.final,
+        balanced=balanced,
+        noisy_likelihood=_likelihood(trials, k, p_VC),
+        evidence=_evidence(trials, k, model, p_VC) if population.judged else None,
+    )
     return _Outcome(replace(result, final=final), row, model)
 
 
@@ -205,8 +212,17 @@ def _balanced(predicted_S: NDArray[np.int64], label_S: NDArray[np.int64]) -> flo
 
 def _likelihood(trials: FittedTrials, k: int, p_VC: NDArray[np.float64]) -> float | None:
     """As of networks: None where validation labels are right, or nobody knows their noise."""
-    data, label_KV = trials.population.data, trials.seen.validation_label_KV
-    is_clean = data.validation_labels == "clean" or data.trusted_rows.n_validation > 0
-    if is_clean or trials.T_CC is None or label_KV is None:
+    label_KV = trials.seen.validation_label_KV
+    if validates_by_truth(trials.population.data) or trials.T_CC is None or label_KV is None:
         return None
     return noisy_score(p_VC, label_KV[k].numpy(), trials.T_CC).log_likelihood
+
+
+def _evidence(trials: FittedTrials, k: int, model: FittedModel, p_VC: NDArray[np.float64]) -> Evidence:
+    """As of networks."""
+    if not validates_by_truth(trials.population.data):
+        assert trials.seen.validation_label_KV is not None
+        return evidence(None, (p_VC, trials.seen.validation_label_KV[k].numpy()), trials.T_CC)
+    beside = trials.data.beside
+    noisy = None if beside is None else (trials.predict(model, beside), beside.labels.numpy())
+    return evidence((p_VC, trials.data.validation.labels.numpy()), noisy, trials.T_CC)

@@ -27,6 +27,7 @@ class Resident:
     validation: Part
     test: Part
     clean: Part | None
+    beside: Part | None
     mean: torch.Tensor | None = None
     """Subtracted from scaled pixels, in the network's layout [1, ...]."""
     std: torch.Tensor | None = None
@@ -57,11 +58,11 @@ def resident(
 
     train = data.train if foreign is None else Part(torch.cat([data.train.images, foreign]), data.train.labels)
     train = Part(train.images.to(device), train.labels.to(device)) if augmented else arranged(train)
-    clean = None if data.clean is None else arranged(data.clean)
+    clean, beside = (None if part is None else arranged(part) for part in (data.clean, data.beside))
     mean, std = (
         (_channels(values, data, network, device) for values in statistics) if statistics is not None else (None, None)
     )
-    return Resident(data.max_value, train, arranged(data.validation), arranged(data.test), clean, mean, std)
+    return Resident(data.max_value, train, arranged(data.validation), arranged(data.test), clean, beside, mean, std)
 
 
 def _channels(

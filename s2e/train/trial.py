@@ -10,7 +10,7 @@ from s2e.data.inputs import NetworkShape
 from s2e.labels.free import TrialMargins
 from s2e.outcome import result_of
 from s2e.train.checkpoint import Checkpoint, restore, take
-from s2e.train.ends import balanced_accuracy, noisy_likelihoods, with_ends
+from s2e.train.ends import balanced_accuracy, evidences, noisy_likelihoods, with_ends
 from s2e.train.epoch import run_epoch
 from s2e.train.fitted import is_fitted, train_fitted
 from s2e.train.margins import HeldOut, held_out
@@ -19,7 +19,7 @@ from s2e.train.population import EVALUATION_BATCH, StackedTrials
 from s2e.train.runtime import flushed_denormals, prepare_process
 from s2e.train.told import PopulationEnd as PopulationEnd
 from s2e.train.told import PopulationEpoch as PopulationEpoch
-from s2e.words import EpochMetrics, Population, TrialResult, TrialSpec, numbers_of, replace
+from s2e.words import EpochMetrics, Evidence, Population, TrialResult, TrialSpec, numbers_of, replace
 
 
 @dataclass
@@ -135,7 +135,8 @@ def _with_ends(
     n_trials, data = trials.n_trials, population.data
     balanced = balanced_accuracy(trials) if population.test_every == 1 else [None] * n_trials
     likelihood = noisy_likelihoods(trials, data)
+    judged: Sequence[Evidence | None] = evidences(trials, data) if population.judged else [None] * n_trials
+    columns = list(zip(balanced, likelihood, judged, strict=True))
     return tuple(
-        result if result.failed else with_ends(result, balanced[stacked[i]], likelihood[stacked[i]])
-        for i, result in enumerate(results)
+        result if result.failed else with_ends(result, *columns[stacked[i]]) for i, result in enumerate(results)
     )

@@ -159,6 +159,12 @@ class TrustedSpec:
         "others train, as all do where none validates",
     )
     refit: bool = param(False, doc="those that rank train too, once nothing is ranked any more; leave it out")
+    fold: int | None = param(
+        None,
+        ge=0,
+        doc="the part of them that ranks, where methods are chosen: another in every round, and n_validation of the "
+        "other rows beside it; leave it out",
+    )
     counted: TrustedRows | None = param(None, doc="what became of them, counted before the first round; leave it out")
 
     @property
@@ -214,6 +220,11 @@ class DataSpec:
     )
     estimate: EstimatedNoise | None = param(
         None, doc="noise of labels that are given, estimated before the first round; leave it out"
+    )
+    unestimated: str = param(
+        "",
+        max_length=2_000,
+        doc="why the noise of given labels could not be estimated, of a job that goes on without; leave it out",
     )
     trusted: TrustedSpec = param(TrustedSpec, doc="rows of given labels that are known to be right")
     registered: str | None = param(

@@ -18,4 +18,5 @@ class Estimate:
     memory_bytes: int = param(doc="most memory of the device, or on a CPU of the whole process")
     job_s: float | None = param(None, doc="seconds of the whole job on the places there were; null: not known")
     noise: EstimatedNoise | None = param(None, doc="noise of labels that are given, where the job has to know it")
+    unestimated: str = param("", doc="why that noise could not be estimated, of a job that goes on without")
     trusted: TrustedRows | None = param(None, doc="what becomes of the rows whose labels are known to be right")

@@ -85,6 +85,23 @@ class FinalAccuracy:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """Held-out labels on a training after its last epoch, kept row by row or block by block, so that trainings on the
+    same split are compared in pairs."""
+
+    right: tuple[float, ...] = ()
+    """Of rows whose labels are right, the share predicted right, in blocks of as many rows (one more or less)."""
+    n_right: int = 0
+    n_noisy: int = 0
+    """Rows whose labels may be wrong; of very many, some."""
+    predicted: str = ""
+    """Of those rows the predicted classes: base64 of 16-bit whole numbers, the lowest byte first."""
+    joint: str = ""
+    """Of those rows and every class the joint probability that it is the true one and the label is given, by the
+    training's own prediction and the noise's matrix: base64 of 16-bit floating-point numbers, row by row."""
+
+
+@dataclass(frozen=True)
 class FinalAccuracies:
     """Final figures of the mean over a trial's networks and, apart from it, of their ensemble; None: not measured."""
 
@@ -95,8 +112,10 @@ class FinalAccuracies:
     balanced: float | None = None
     """Mean over the classes of test accuracy, of the networks after the last epoch; of trainings in a report."""
     noisy_likelihood: float | None = None
-    """Mean ln P(noisy validation label) under the noise's matrix, with the best temperature: what chooses a method
-    where no clean label validates. Of whole trainings that validate on noisy labels of a known matrix."""
+    """Mean ln P(noisy validation label) under the noise's matrix, with the best temperature. Of whole trainings that
+    validate on noisy labels of a known matrix."""
+    evidence: Evidence | None = None
+    """Of trainings that are chosen among."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -99,8 +99,12 @@ class Population:
     """Epochs from one measurement of validation accuracy to the next, outside of the tail."""
     test_every: int = 1
     """The same for test accuracy; 0: none outside of the tail."""
+    judged: bool = False
+    """The evidence of held-out labels is measured after the last epoch."""
     noise_seed: int | None = None
     """Of a check: estimate the noise of given labels from this seed first."""
+    may_lack_noise: bool = False
+    """Of a check: the job goes on where that noise cannot be estimated."""
     choose: PlanWanted | None = None
     """Of a check: choose the job's plan first."""
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from s2e.address import DEFAULT_URL
-from s2e.client.http import S2EClient
 from s2e.data.root import DATA_ROOT_VARIABLE
 from s2e.words import Problem, SpecError, to_json
 from s2e.words.datasets import RegisteredSet
-from service.cli.options import AsJson, Key, Url, out
+from service.cli.options import AsJson, Key, Url, out, service_at
+
+if TYPE_CHECKING:
+    from s2e.client.http import S2EClient
 
 MOST_CLASSES = 20
 """Classes that are printed; --json has all."""
@@ -49,7 +51,7 @@ def add(
     Example: s2e data add flowers ~/flowers --kind images --set size=64
     """
     settings = dict(map(_setting, setting or ()))
-    with S2EClient(url, key) as client:
+    with service_at(url, key) as client:
         paths = [_place(client, one, upload) for one in (path, trusted_path) if one is not None]
         trusted = {"column": trusted_column, "path": paths[1] if trusted_path is not None else None}
         trusted = {field: value for field, value in trusted.items() if value is not None}
@@ -66,7 +68,7 @@ def show(
     key: Key = None,
 ) -> None:
     """Show a registered data set: classes, counts, shape, duplicates, missing cells, and the proposed settings."""
-    with S2EClient(url, key) as client:
+    with service_at(url, key) as client:
         _print(client.dataset(name), as_json)
 
 
@@ -78,7 +80,7 @@ def remove(
     key: Key = None,
 ) -> None:
     """Forget a registered data set, and delete the files that were sent for it; files below the data root stay."""
-    with S2EClient(url, key) as client:
+    with service_at(url, key) as client:
         kept = client.dataset(name)
         if not yes:
             typer.confirm(f"Remove {name}, which {len(kept.jobs)} of the newest jobs name?", abort=True)
@@ -89,7 +91,7 @@ def remove(
 @app.command("list")
 def list_(as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """List registered data sets."""
-    with S2EClient(url, key) as client:
+    with service_at(url, key) as client:
         kept = [one for one in client.datasets() if one.registered]
     if as_json:
         typer.echo(json.dumps(to_json(kept), indent=1))

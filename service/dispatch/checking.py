@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from itertools import count
 
 from s2e.calibrate import needs_plan
 from s2e.jobs import loop
 from s2e.prepare import informed, provisional
-from s2e.words import Estimate, PlanChoice, PlanSpec, replace
-from service.dispatch.known import KnownJob, to_check
+from s2e.words import Estimate, JobSpec, PlanChoice, PlanSpec, Population, replace
+from service.dispatch.known import KnownJob, of_each_kind, to_check
 from service.dispatch.lead import Lead
 from service.dispatch.places import capacity
 from service.dispatch.placing import Placing
@@ -32,18 +33,21 @@ class Checking:
     def step(self, job_id: str, known: KnownJob) -> Step:
         """Start the next check of a job that has none under way."""
         if not known.checks:
-            spec = provisional(known.spec)
-            first = loop.next_round(spec, ())
-            assert first is not None
-            with self._lead.database.read() as session:
-                most = rounds.most_in_population(session, job_id)
             n_machines = max(1, len(self._lead.backend.workers()))
-            known.checks = to_check(known.spec, loop.populations(spec, first, most), n_machines)
+            known.checks = to_check(known.spec, self._first(job_id, provisional(known.spec)), n_machines)
         if self._placing.is_full(job_id, known):
             return Step.FULL
         key = PopulationKey(job_id, CHECK, 0, next(self._n_checks))
         self._placing.give(known, key, known.checks[0], check=True)
         return Step.WAIT  # no start: who was only checked still comes before all that have trained
+
+    def _first(self, job_id: str, spec: JobSpec) -> Sequence[Population]:
+        """The populations of the job's first round."""
+        first = loop.next_round(spec, ())
+        assert first is not None
+        with self._lead.database.read() as session:
+            most = rounds.most_in_population(session, job_id)
+        return loop.populations(spec, first, most)
 
     def passed(self, job_id: str, known: KnownJob, estimate: Estimate, plan: PlanSpec | None = None) -> None:
         """One population can be trained; when all can, the job runs."""
@@ -57,6 +61,8 @@ class Checking:
                 repository.know_data(session, job_id, lead.owner, spec.data)
             known.spec = spec
             rest = [replace(population, data=known.spec.data) for population in rest]
+            if spec.data.unestimated:  # what needs the noise's matrix is left out
+                rest = of_each_kind(self._first(job_id, spec))
         if not rest:
             places = capacity(lead.backend.workers(), known.spec.plan) - 1
             n_populations = -(-loop.n_trials(known.spec) // known.spec.plan.population)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from s2e.calibrate import needs_plan
 from s2e.jobs import loop
+from s2e.parts import KINDS
 from s2e.prepare import needs_estimate
 from s2e.words import JobSpec, PlanWanted, Population, Round, RoundRecord, replace
 from workers.backend import PopulationKey
@@ -74,7 +75,8 @@ def to_check(spec: JobSpec, groups: Sequence[Population], n_machines: int) -> li
     if needs_plan(spec):
         return [replace(checks[0], choose=PlanWanted(spec, n_machines))]
     if needs_estimate(spec):
-        checks.insert(0, replace(checks[0], train=spec.train, noise_seed=spec.seed))
+        lacks = KINDS[spec.kind].goes_on_without_noise(spec)
+        checks.insert(0, replace(checks[0], train=spec.train, noise_seed=spec.seed, may_lack_noise=lacks))
     return checks
 
 

@@ -175,7 +175,7 @@ def know_data(session: Session, job_id: str, owner: str, data: DataSpec) -> None
     """Write what a check learned about the labels into the spec, before the first round: all that follows is a function
     of it."""
     job = lock_job(session, job_id, owner)
-    known = {"estimate": to_json(data.estimate), "trusted": to_json(data.trusted)}
+    known = {name: to_json(getattr(data, name)) for name in ("estimate", "unestimated", "trusted")}
     job.spec = {**job.spec, "data": {**job.spec["data"], **known}}
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from math import exp
 from pathlib import Path
 from statistics import fmean
@@ -21,9 +22,9 @@ from s2e.door import parse_job
 from s2e.jobfile import read_job_file
 from s2e.jobs.loop import run_search
 from s2e.jobs.search import next_state
-from s2e.words import JobSpec, Population, Round, TrialResult, TrialSpec
-from workers.backend import PopulationFinished, PopulationKey
+from s2e.words import JobSpec, TrialSpec
 from workers.simulated import SimulatedBackend, SimulatedTrial
+from workers.testing import run_to_end
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PINNED: Mapping[str, Any] = json.loads(Path(__file__).with_name("examples.json").read_text(encoding="utf-8"))
@@ -41,22 +42,9 @@ def by_formula(trial: TrialSpec) -> SimulatedTrial:
     return SimulatedTrial.constant(0.9 - off - 0.04 * luck * fmean(trial.keep_rate), n)
 
 
-def simulated(round_: Round, populations: Sequence[Population]) -> list[TrialResult]:
-    """The populations of a round, to their end."""
-    backend = SimulatedBackend(by_formula)
-    for group, population in enumerate(populations):
-        backend.start(PopulationKey("example", round_.index, group, 1), population)
-    results: list[TrialResult] = []
-    while backend.running():
-        for event in backend.poll():
-            if isinstance(event, PopulationFinished):
-                results += event.results
-    return results
-
-
 def reached(spec: JobSpec) -> dict[str, Any]:
     """theta of every search round and after the last, the schedule recommended, and the verdict on it."""
-    history, report = run_search(spec, simulated)
+    history, report = run_search(spec, partial(run_to_end, SimulatedBackend(by_formula)))
     theta = [record.round.state.theta for record in history if record.round.kind == "search" and record.round.state]
     theta.append(next_state(spec, history).theta)
     return {"theta": theta, "recommended": list(report.recommended), "verdict": report.verdict}

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import base64
 import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 import s2e
 from s2e.door import parse_job
 from s2e.jobs import loop
-from s2e.jobs.auto import finalists, ranked, sizes
+from s2e.jobs.auto import default_of, finalists, halving_round, ranked, sizes, winner
+from s2e.jobs.judging import N_WORTH
 from s2e.jobs.methods_tried import PORTFOLIO
 from s2e.labels.choice import noisy_score
-from s2e.train.ends import balanced_accuracy, noisy_likelihoods
+from s2e.labels.evidence import expected_right
+from s2e.parts import KINDS
+from s2e.train.ends import balanced_accuracy, evidences, noisy_likelihoods
 from s2e.train.population import StackedTrials
 from s2e.words import (
     CompareReport,
+    Evidence,
     FinalAccuracies,
     FinalAccuracy,
     JobSpec,
@@ -98,7 +106,7 @@ def test_candidates_are_halved_over_seeds_and_every_method_s_best_is_in_the_repo
     assert loop.n_rounds(job()) == 4
 
 
-def test_under_noisy_labels_of_a_known_matrix_their_likelihood_chooses() -> None:
+def test_trainings_that_were_not_judged_are_ranked_by_the_likelihood_of_noisy_labels() -> None:
     likelihood = {"standard": -2.0, "coteaching": -1.5, "more": -1.4, "elr": -1.8, "sce": -1.2}
     history, report = walked(job(), VALUES, likelihood=likelihood)
     assert report.baseline == "sce"
@@ -157,7 +165,7 @@ def test_it_runs_in_one_call_and_replays() -> None:
     body |= {"kind": "auto", "compare": {"n_seeds": 2, "entries": entries}}
     report = s2e.auto(body, progress=False, workers=1)
     assert len(report.rows) == 3
-    assert "by the likelihood of noisy validation labels" in report.verdict
+    assert "by the accuracy to expect from 60 noisy labels" in report.verdict
     assert all(row.balanced is not None and row.balanced.mean is not None for row in report.rows)
     body["plan"] = {"population": 1}
     assert s2e.auto(body, progress=False, workers=1).baseline == report.baseline
@@ -181,4 +189,71 @@ def test_the_ends_are_what_plain_sums_say(tiny: Any) -> None:
         expected = noisy_score(p_VC, trials.seen.validation_label_KV[k].numpy(), T_CC).log_likelihood
         assert likelihood == pytest.approx(expected, abs=1e-6)
         assert math.isfinite(likelihood or math.nan)
+        (kept,) = expected_right([evidences(trials, data)[k]])
+        score = noisy_score(p_VC, trials.seen.validation_label_KV[k].numpy(), T_CC)
+        right = score.joint_VC[range(len(p_VC)), p_VC.argmax(1)] / score.joint_VC.sum(1)
+        assert kept == pytest.approx(right, abs=2e-3)
     assert noisy_likelihoods(trials, population.data) == [None, None]
+    by_right = evidences(trials, population.data)[0]
+    assert (by_right.n_right, by_right.n_noisy) == (32, 0)
+
+
+def test_where_noise_cannot_be_estimated_what_needs_its_matrix_is_left_out_and_said(tmp_path: Path) -> None:
+    """Two classes that the features say nothing about: noise and a hard problem look alike."""
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "flat.npz", X=rng.normal(size=(160, 3)).astype("f4"), y=rng.integers(0, 2, 160))
+    entries = [{"method": "standard"}, {"method": "forward"}, {"method": "coteaching"}]
+    body = {
+        "data": {"name": "arrays", "params": {"path": "flat.npz"}, "n_validation": 30},
+        "train": {"network": "mlp_tabular", "network_params": {"hidden": [8]}, "n_epochs": 2, "batch_size": 32},
+        "compare": {"n_seeds": 2, "entries": entries},
+    }
+    report = s2e.auto({"kind": "auto", **body}, data_root=tmp_path, progress=False)
+    assert {row.label for row in report.rows} == {"standard", "coteaching"}
+    assert "Left out, for want of its matrix: “forward”." in report.verdict
+    assert "cannot be estimated" in report.verdict
+    assert "20 % of the labels for wrong" in report.verdict
+    of_two = parse_job({"kind": "auto", **body, "compare": {"entries": entries[:2]}})
+    assert not KINDS["auto"].goes_on_without_noise(of_two)  # one would remain: nothing to choose
+
+
+def kept(right: float, noisy: Sequence[int], n_right: int = 0) -> Evidence:
+    """Evidence of a training that predicts class 1 on the noisy rows that say so, whose labels and jury say 1."""
+    joint = np.tile(np.array([0.1, 0.9]), (len(noisy), 1))
+    texts = (base64.b64encode(part.tobytes()).decode() for part in (np.array(noisy, "<u2"), joint.astype("<f2")))
+    return Evidence((right,) * 20 if n_right else (), n_right, len(noisy), *texts)
+
+
+def judged_as(spec: JobSpec, evidence: dict[str, Evidence]) -> list[RoundRecord]:
+    """A halving in which every training of a label leaves the same evidence."""
+    history: list[RoundRecord] = []
+    while (round_ := halving_round(spec, history)) is not None:
+        results = [result(trial, 0.5) for trial in round_.trials]
+        finals = [replace(one.final, evidence=evidence[t.label]) for one, t in zip(results, round_.trials, strict=True)]
+        judged = [replace(one, final=final) for one, final in zip(results, finals, strict=True)]
+        history.append(RoundRecord(round_, tuple(judged)))
+    return history
+
+
+def test_right_and_noisy_labels_are_weighed_against_each_other() -> None:
+    few, many = ([1] * 8 + [0] * 2) * 4, ([1] * 6 + [0] * 4) * 4
+    spec = job(compare={"n_seeds": 2, "entries": ENTRIES[:1] + ENTRIES[3:4]})
+    by_noise = judged_as(spec, {"standard": kept(0.5, few), "elr": kept(0.5, many)})
+    assert ranked(spec, by_noise)[0].label == "standard"
+    # 9 points on right labels against 16 on noisy ones, which count as N_WORTH right ones
+    for n_right, best in ((N_WORTH // 2, "standard"), (4 * N_WORTH, "elr")):
+        both = {"standard": kept(0.5, few, n_right), "elr": kept(0.59, many, n_right)}
+        assert ranked(spec, judged_as(spec, both))[0].label == best
+
+
+def test_the_job_s_own_method_is_left_only_where_noisy_labels_show_more_than_chance() -> None:
+    spec = job(compare={"n_seeds": 2, "entries": ENTRIES[:2]})
+    assert [entry.label for entry in (ranked(spec, [])[0], default_of(spec))] == ["standard", "coteaching"]
+    little = {"standard": kept(0, [1] * 31 + [0] * 9), "coteaching": kept(0, [0] * 2 + [1] * 30 + [0] * 8)}
+    history = judged_as(spec, little)
+    assert ranked(spec, history)[0].label == "standard"
+    assert winner(spec, history).label == "coteaching" == finalists(spec, history)[0].label
+    much = {"standard": kept(0, [1] * 39 + [0]), "coteaching": kept(0, [0] * 10 + [1] * 30)}
+    assert winner(spec, judged_as(spec, much)).label == "standard"
+    by_right = {"standard": Evidence((0.6,), 40), "coteaching": Evidence((0.5,), 40)}
+    assert winner(spec, judged_as(spec, by_right)).label == "standard"  # as far as right labels go, the better mean

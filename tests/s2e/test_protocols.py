@@ -78,6 +78,7 @@ def test_elr_trains_asymmetric_cifar10_as_published(name: str) -> None:
         return params["strength"], params["target_momentum"]
 
     assert settings_of("cifar10", data=noisy("asymmetric", 0.4)) == (1.0, 0.9)
+    assert settings_of("cifar10", data=noisy("asymmetric_elr", 0.4)) == (1.0, 0.9)  # which its figures rest on
     assert settings_of("cifar10", data=noisy("symmetric_inclusive", 0.4)) == settings_of("cifar10") == (3.0, 0.7)
     assert settings_of("cifar100", data=noisy("asymmetric", 0.4)) == (7.0, 0.9)
     own = {"params": {"strength": 2.0}}

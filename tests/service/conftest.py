@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -25,9 +26,7 @@ from s2e.jobs import loop
 from s2e.words import (
     CompareReport,
     JobSpec,
-    Population,
     Report,
-    Round,
     RoundRecord,
     TrialResult,
     TrialSpec,
@@ -40,8 +39,8 @@ from service.settings import Settings
 from service.store.engine import Database, migrate
 from service.store.models import Attempt, Base, Epoch, Job, SearchRound, Trial
 from service.store.repository import create_job
-from workers.backend import PopulationFinished, PopulationKey
 from workers.simulated import SimulatedBackend, SimulatedTrial
+from workers.testing import run_to_end
 
 CERTIFICATES = httpx.create_ssl_context()  # to read them takes longer than most tests
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -120,14 +119,33 @@ def running(settings: Settings) -> Iterator[Running]:
 
     def stop() -> None:
         server.handle_exit(15, None)
-        thread.join(10)
-        assert not thread.is_alive()
+        ended(thread)
 
     port = server.servers[0].sockets[0].getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     with httpx.Client(base_url=f"{url}/api/v1", timeout=10, verify=CERTIFICATES) as http:
         yield Running(url, http, stop, server.config.app)
-    stop()
+    if settings.database_url.startswith("sqlite"):
+        server.handle_exit(15, None)
+        ENDING.append(thread)
+    else:  # the database is dropped next
+        stop()
+
+
+ENDING: list[threading.Thread] = []
+"""Servers told to stop. To close its connections takes uvicorn a tenth of a second, in which the next test runs."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def every_server_ends() -> Iterator[None]:
+    yield
+    while ENDING:
+        ended(ENDING.pop())
+
+
+def ended(server: threading.Thread) -> None:
+    server.join(10)
+    assert not server.is_alive()
 
 
 @pytest.fixture
@@ -271,22 +289,10 @@ def _formula(trial: TrialSpec) -> SimulatedTrial:
     return SimulatedTrial.constant(0.4 + 0.4 * fmean(trial.keep_rate) + 0.05 * noise, len(trial.keep_rate))
 
 
-def run_simulated(backend: SimulatedBackend, round_: Round, populations: tuple[Population, ...]) -> list[TrialResult]:
-    """Train the populations of a round to their end."""
-    for group, population in enumerate(populations):
-        backend.start(PopulationKey("in process", round_.index, group, 1), population)
-    results: list[TrialResult] = []
-    while backend.running():
-        for event in backend.poll():
-            if isinstance(event, PopulationFinished):
-                results += event.results
-    return results
-
-
-@pytest.fixture(scope="session", name="run_simulated")
-def run_simulated_fixture() -> Callable[..., list[TrialResult]]:
+@pytest.fixture(scope="session")
+def run_simulated() -> Callable[..., list[TrialResult]]:
     """Trains the populations of a round on a simulated backend to their end."""
-    return run_simulated
+    return run_to_end
 
 
 @pytest.fixture(scope="session")
@@ -312,7 +318,7 @@ def quick_comparison() -> QuickSearch:
 def _ended_in_process(job: dict[str, Any]) -> QuickSearch:
     spec = parse_job({"seed": 7, "train": {"n_epochs": 2}, "plan": {"population": 2}, **job})
     backend = SimulatedBackend(_formula)
-    history, report = loop.run_search(spec, lambda round_, groups: run_simulated(backend, round_, groups))
+    history, report = loop.run_search(spec, partial(run_to_end, backend))
     return QuickSearch(spec, _formula, history, report)
 
 

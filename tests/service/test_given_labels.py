@@ -17,7 +17,7 @@ from s2e.client.http import S2EClient
 from s2e.door import parse_job
 from s2e.labels.job_audit import audit_of_folder
 from s2e.local import run
-from s2e.words import JobSpec, Report, read, replace
+from s2e.words import CompareReport, JobSpec, Report, read, replace
 from service.cli.main import main
 from service.dispatch.orchestrator import Orchestrator
 from service.store import leases, repository, rounds
@@ -227,3 +227,21 @@ def test_a_comparison_under_the_default_schedule_waits_for_the_estimate(database
     assert trained.data.estimate is not None
     last = history[0].round.trials[0].keep_rate[-1]
     assert last == pytest.approx(1 - trained.data.estimate.noise_rate * 2 / 10)
+
+
+def test_a_choice_goes_on_where_the_noise_cannot_be_estimated(database: Database, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "flat.npz", X=rng.normal(size=(160, 3)).astype("f4"), y=rng.integers(0, 2, 160))
+    job = {
+        "kind": "auto",
+        "data": {"name": "arrays", "params": {"path": "flat.npz"}, "n_validation": 30},
+        "train": {"network": "mlp_tabular", "network_params": {"hidden": [8]}, "n_epochs": 2, "batch_size": 32},
+        "compare": {"n_seeds": 2, "entries": [{"method": "standard"}, {"method": "forward"}, {"method": "coteaching"}]},
+    }
+    job_id = dispatched(database, job, tmp_path)
+    with database.read() as session:
+        assert "cannot be estimated" in session.get_one(Job, job_id).spec["data"]["unestimated"]
+        report = read(CompareReport, session.get_one(JobReport, job_id).report)
+    alone = run(parse_job(job), data_root=tmp_path, progress=False)[1]
+    assert replace(report, rows=()) == replace(alone, rows=())
+    assert [row.last_ten for row in report.rows] == [row.last_ten for row in alone.rows]

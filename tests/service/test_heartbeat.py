@@ -77,7 +77,8 @@ def test_a_slow_step_loses_no_job(
 
     monkeypatch.setattr(Orchestrator, "turn", once_slow)
     job_id, stop = submit(database, quick_search), threading.Event()
-    first = Dispatcher(Database(settings.database_url), SimulatedBackend(quick_search.evaluate), lease_s=0.5)
+    its_own = Database(settings.database_url)
+    first = Dispatcher(its_own, SimulatedBackend(quick_search.evaluate), lease_s=0.5)
     thread = threading.Thread(target=first.run, args=(stop,))
     thread.start()
     assert slow.wait(30)
@@ -90,6 +91,7 @@ def test_a_slow_step_loses_no_job(
         time.sleep(0.05)
     stop.set()
     thread.join(30)
+    its_own.close()
     assert owners == {first.owner}
 
 

@@ -5,6 +5,6 @@ import pytest
 # Failing assertions of the suite then show their values, as those of a test file do.
 pytest.register_assert_rewrite("workers.testing.backends")
 
-from workers.testing.backends import BackendContract, collect, key, population  # noqa: E402
+from workers.testing.backends import BackendContract, collect, key, population, run_to_end  # noqa: E402
 
-__all__ = ["BackendContract", "collect", "key", "population"]
+__all__ = ["BackendContract", "collect", "key", "population", "run_to_end"]

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
-from s2e.words import DataSpec, PlanSpec, Population, TrainSpec, TrialSpec, replace
+from s2e.words import DataSpec, PlanSpec, Population, Round, TrainSpec, TrialResult, TrialSpec, replace
 from workers.backend import (
     PAUSED,
     EpochReported,
@@ -41,6 +41,18 @@ from workers.wire import decode, encode
 def key(group: int = 0, attempt: int = 1) -> PopulationKey:
     """The key of a population of round 0."""
     return PopulationKey("job", 0, group, attempt)
+
+
+def run_to_end(backend: TrialBackend, round_: Round, populations: Sequence[Population]) -> list[TrialResult]:
+    """The results of a round that ``backend`` trains, as :func:`s2e.jobs.loop.run_search` asks for them."""
+    for group, population in enumerate(populations):
+        backend.start(PopulationKey("job", round_.index, group, 1), population)
+    results: list[TrialResult] = []
+    while backend.running():
+        for event in backend.poll(0.1):
+            if isinstance(event, PopulationFinished):
+                results += event.results
+    return results
 
 
 def population(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from s2e.jobs.auto import final_round, finalists, halving_round, n_most_trials, refitted, sizes
+from s2e.jobs.auto import candidates, final_round, finalists, halved, halving_round, n_most_trials, refitted, sizes
 from s2e.jobs.auto_report import make_auto_report
 from s2e.jobs.compare import FEWEST_SEEDS, with_fewer_seeds
 from s2e.jobs.entries import completed, first_entry, resolved
@@ -26,6 +26,7 @@ class Auto(JobKind):
     recommends = False
     exact_rounds = frozenset({"halve", "compare"})
     measured_rounds = frozenset({"compare"})
+    judged_rounds = frozenset({"halve"})
 
     def resolve(self, spec: JobSpec, lookup: Lookup | None) -> JobSpec:
         """The schedules of entries that name a search."""
@@ -48,13 +49,16 @@ class Auto(JobKind):
             raise SpecError(*problems)
         return spec
 
+    def goes_on_without_noise(self, spec: JobSpec) -> bool:
+        """Where two candidates or more need no matrix, and no labels are to be corrected by one."""
+        without = replace(spec, data=replace(spec.data, unestimated="so it is"))
+        return len(candidates(without)) > 1 and spec.data.validation_labels != "noisy_corrected"
+
     def n_rounds(self, spec: JobSpec) -> int:
-        assert spec.compare is not None  # filled in at the door
-        return len(sizes(len(spec.compare.entries))) + 1
+        return len(sizes(len(candidates(spec)))) + 1
 
     def n_trials(self, spec: JobSpec) -> int:
-        assert spec.compare is not None
-        return n_most_trials(spec.compare)
+        return n_most_trials(spec)
 
     def smaller(self, spec: JobSpec) -> Iterator[JobSpec]:
         """Fewer fresh seeds, then fewer candidates: the last ones go first."""
@@ -74,15 +78,13 @@ class Auto(JobKind):
 
     def data_of(self, spec: JobSpec, round_: Round) -> DataSpec:
         """Once the choice is made, the trusted rows that made it train."""
-        return refitted(spec) if round_.kind == "compare" else spec.data
+        return refitted(spec) if round_.kind == "compare" else halved(spec, round_.index)
 
     def title(self, spec: JobSpec) -> str:
-        assert spec.compare is not None
-        return f"auto: {len(spec.compare.entries)} candidates"
+        return f"auto: {len(candidates(spec))} candidates"
 
     def trains(self, spec: JobSpec) -> str:
-        assert spec.compare is not None
-        return f"{len(spec.compare.entries)} candidates"
+        return f"{len(candidates(spec))} candidates"
 
     def entry_of(self, spec: Mapping[str, Any], job_id: str) -> dict[str, Any]:  # noqa: ARG002
         return first_entry(spec)

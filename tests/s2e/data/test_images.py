@@ -153,7 +153,7 @@ def test_mnist_is_the_official_set():
     assert data.train_labels[:5].tolist() == [5, 0, 4, 1, 9]
     assert data.test_labels[:5].tolist() == [7, 2, 1, 0, 4]
     assert torch.bincount(data.train_labels).tolist()[:3] == [5923, 6742, 5958]
-    assert data.train_images.double().mean() / 255 == pytest.approx(0.1307, abs=1e-4)
+    assert data.train_images.numpy().mean() / 255 == pytest.approx(0.1307, abs=1e-4)
 
 
 @pytest.mark.data
@@ -165,5 +165,5 @@ def test_cifar10_is_the_official_set():
     assert data.train_labels[:5].tolist() == [6, 9, 9, 4, 1]
     assert data.test_labels[:5].tolist() == [3, 8, 8, 0, 6]
     assert torch.bincount(data.train_labels).tolist() == [5000] * 10
-    mean = data.train_images.double().mean((0, 2, 3)) / 255
+    mean = data.train_images.numpy().mean((0, 2, 3)) / 255
     assert mean.tolist() == pytest.approx([0.4914, 0.4822, 0.4465], abs=1e-4)

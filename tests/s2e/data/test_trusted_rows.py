@@ -18,7 +18,7 @@ from s2e.door import parse_job, read_job
 from s2e.local import run
 from s2e.prepare import prepared
 from s2e.train.seen import see
-from s2e.words import DataError, DataSpec, SpecError, TrustedRows, TrustedSpec, to_json
+from s2e.words import DataError, DataSpec, SpecError, TrustedRows, TrustedSpec, replace, to_json
 
 N_CLASSES = 10
 
@@ -180,3 +180,48 @@ def test_a_search_ranks_and_reports_by_trusted_labels(root: Path) -> None:
     assert "given labels" not in report.verdict
     assert validation_warning(spec.data) == ""
     assert all(row.label_precision is None for row in report.rows)
+
+
+def test_in_a_choice_every_round_ranks_by_other_trusted_rows_and_by_noisy_ones_beside(root: Path) -> None:
+    spec = own({"column": "sure", "n_validation": 90})
+    plain = load_split(spec, str(root))
+    folds = [load_split(replace(spec, trusted=replace(spec.trusted, fold=m)), str(root)) for m in range(4)]
+    assert of(folds[0].validation_rows) == of(plain.validation_rows)
+    ranking = [set(of(fold.validation_rows)) for fold in folds]
+    n_parts = plain.counted.n_validation + plain.counted.n_train
+    assert n_parts // 90 == 2
+    assert not ranking[0] & ranking[1]
+    assert (ranking[2], ranking[3]) == (ranking[0], ranking[1])
+    for fold in folds:
+        beside = fold.beside
+        assert beside is not None
+        assert len(beside.labels) == min(100, len(plain.train.labels) // 5)
+        assert torch.equal(beside.images, folds[0].beside.images)
+        assert len(fold.train.labels) + len(beside.labels) == len(plain.train.labels)
+        trained = set(of(fold.train_rows))
+        assert not trained & set(of(fold.validation_rows))
+        assert int(fold.trusted.sum()) == n_parts - 90
+    refit = load_split(replace(spec, trusted=replace(spec.trusted, refit=True)), str(root))
+    assert refit.beside is None
+    assert len(refit.train.labels) == len(plain.train.labels) + 90
+
+
+def test_a_choice_with_trusted_rows_is_judged_by_both_and_trains_on_all_in_the_end(root: Path) -> None:
+    entries = [{"method": "standard"}, {"method": "anchored"}, {"method": "gold"}]
+    job = {
+        "kind": "auto",
+        "data": {
+            "name": "table",
+            "params": {"path": "digits.csv", "label": "y"},
+            "trusted": {"column": "sure"},
+            "n_validation": 60,
+        },
+        "train": {"network": "mlp_tabular", "network_params": {"hidden": [16]}, "n_epochs": 2, "batch_size": 64},
+        "compare": {"n_seeds": 2, "entries": entries},
+    }
+    history, report = run(parse_job(job), data_root=root, progress=False)
+    kept = [result.final.evidence for record in history[:-1] for result in record.results]
+    assert {(one.n_right, one.n_noisy) for one in kept} == {(100, 60)}
+    assert all(result.final.evidence is None for result in history[-1].results)
+    assert "validation accuracy on 100 right labels in each round and the accuracy to expect from 60" in report.verdict
+    assert "also trains on the 100 trusted rows" in report.verdict

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import optuna
@@ -56,11 +58,21 @@ def test_maximising_the_accuracy_is_minimising_the_error() -> None:
 def test_a_study_resumed_from_its_storage_goes_on_as_if_never_interrupted(tmp_path: Path) -> None:
     whole = optuna.create_study(sampler=sampler())
     whole.optimize(error, n_trials=12)
-    storage = f"sqlite:///{tmp_path}/study.db"
-    optuna.create_study(study_name="s", storage=storage, sampler=sampler()).optimize(error, n_trials=7)
-    resumed = optuna.load_study(study_name="s", storage=storage, sampler=sampler())
-    resumed.optimize(error, n_trials=5)
-    assert [t.params for t in resumed.trials] == [t.params for t in whole.trials]
+    url = f"sqlite:///{tmp_path}/study.db"
+    with stored(url) as storage:
+        optuna.create_study(study_name="s", storage=storage, sampler=sampler()).optimize(error, n_trials=7)
+    with stored(url) as storage:
+        resumed = optuna.load_study(study_name="s", storage=storage, sampler=sampler())
+        resumed.optimize(error, n_trials=5)
+        assert [t.params for t in resumed.trials] == [t.params for t in whole.trials]
+
+
+@contextmanager
+def stored(url: str) -> Iterator[optuna.storages.RDBStorage]:
+    storage = optuna.storages.RDBStorage(url)
+    yield storage
+    storage.remove_session()
+    storage.engine.dispose()
 
 
 def test_failed_and_nan_trials_do_not_stop_a_study() -> None:

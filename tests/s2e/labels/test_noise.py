@@ -46,6 +46,7 @@ def test_the_noise_of_digits(kind, rate):
     assert estimate.noise_rate == pytest.approx(wrong_S.mean(), abs=0.03)
     assert estimate.interval[0] <= wrong_S.mean() <= estimate.interval[1]
     assert estimate.kind == ("full" if kind == "pair" else "symmetric")
+    assert (kind == "pair") == any(alarm.code == "asymmetric" for alarm in estimate.alarms)
     T_CC = (pair if kind == "pair" else symmetric)(10, rate)
     assert total_variation(estimate.transition, T_CC) < 0.1
     assert ((1 - fit.posterior_SC[np.arange(997), job.samples.label_S] > 0.5) == wrong_S).mean() > 0.85

@@ -1,0 +1,104 @@
+"""The worth of candidates by the held-out labels of their trainings, and the lead that is enough to leave the default.
+
+    worth = (1 - w) accuracy on right labels + w expected accuracy on noisy ones,   w = n0 / (n0 + right labels)
+
+Expected accuracy is by the posterior of all trainings together (:mod:`s2e.labels.evidence`). Its bias, of an estimated
+matrix and of predictions that are wrong together, does not shrink with the number of rows: so all noisy rows count as
+n0 right ones, however many they are. The numbers were chosen on recorded trainings (docs/methods.md).
+
+Legend: V noisy rows, B blocks of rows with right labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import inf, sqrt
+from statistics import fmean
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2e.labels.evidence import expected_right
+from s2e.words import Evidence, RoundRecord
+
+N_WORTH = 50
+"""n0."""
+ENOUGH = 1.5
+"""Standard errors of the difference on noisy rows by which another candidate has to lead the default."""
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """One training; empty arrays where there are no such labels."""
+
+    round: int
+    right_B: Floats
+    n_right: int
+    expected_V: Floats
+
+    @property
+    def noisy_share(self) -> float:
+        """w."""
+        if not len(self.expected_V):
+            return 0.0
+        return N_WORTH / (N_WORTH + self.n_right)
+
+    @property
+    def worth(self) -> float:
+        """Accuracy to expect."""
+        w = self.noisy_share
+        right = (1 - w) * float(self.right_B.mean()) if len(self.right_B) else 0.0
+        return right + (w * float(self.expected_V.mean()) if w else 0.0)
+
+
+Trainings = dict[str, list[Judged | None]]
+"""Of each candidate its trainings, in the order of the rounds; None for one that failed."""
+
+
+def judged(history: Sequence[RoundRecord], kind: str) -> Trainings | None:
+    """The trainings of all rounds of a kind; None where one that succeeded was not judged."""
+    trainings = [
+        (trial.label, result)
+        for record in history
+        if record.round.kind == kind
+        for trial, result in zip(record.round.trials, record.results, strict=True)
+    ]
+    kept = [(label, result, result.final.evidence if result.final else None) for label, result in trainings]
+    if not kept or any(one is None and not result.failed for _, result, one in kept):
+        return None
+    noisy = [one for _, _, one in kept if one is not None and one.n_noisy]
+    expected = iter(expected_right(noisy) if noisy else ())
+    of: Trainings = {}
+    for label, result, one in kept:
+        of.setdefault(label, []).append(None if one is None else _judged(result.round, one, expected))
+    return of
+
+
+def _judged(round_: int, one: Evidence, expected: Iterator[Floats]) -> Judged:
+    return Judged(round_, np.array(one.right), one.n_right, next(expected) if one.n_noisy else np.empty(0))
+
+
+def worth(trainings: Sequence[Judged | None]) -> float:
+    """Mean over trainings; a failed one is the worst."""
+    return fmean([-inf if one is None else one.worth for one in trainings])
+
+
+def leads(candidate: Sequence[Judged | None], default: Sequence[Judged | None]) -> bool:
+    """True if the candidate's lead over the default, on the seeds that both have, is more than noisy rows show by
+    chance; where only right labels judge, the better mean is enough."""
+    by_round = {one.round: one for one in default if one is not None}
+    pairs = [(one, by_round[one.round]) for one in candidate if one is not None and one.round in by_round]
+    if not pairs or not pairs[0][0].noisy_share:
+        return True
+    lead = fmean([one.worth - other.worth for one, other in pairs])
+    return lead > ENOUGH * standard_error(pairs)
+
+
+def standard_error(pairs: Sequence[tuple[Judged, Judged]]) -> float:
+    """Of the mean difference of pairs on the same noisy rows, as it counts in the worth."""
+    difference_V = np.mean([one.expected_V - other.expected_V for one, other in pairs], axis=0)
+    if len(difference_V) < 2:
+        return 0.0
+    return pairs[0][0].noisy_share * float(difference_V.std(ddof=1)) / sqrt(len(difference_V))

@@ -1,0 +1,70 @@
+"""The evidence of held-out labels, of one training and of several together: plain loops, and cases with a known end."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from s2e.labels.choice import noisy_score
+from s2e.labels.em import tempered
+from s2e.labels.evidence import FEWEST_ROWS, MOST_ROWS, N_BLOCKS, evidence, expected_right
+from s2e.words import Evidence, read, to_json
+
+C = 4
+RNG = np.random.default_rng(7)
+T_CC = 0.6 * np.eye(C) + 0.4 * np.roll(np.eye(C), 1, axis=1)
+
+
+def drawn(n: int, sharp: float = 3.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Predictions [n, C] that know most true classes, labels through T, and the classes."""
+    true = RNG.integers(0, C, n)
+    p = np.exp(sharp * np.eye(C)[true] + RNG.normal(size=(n, C)))
+    given = np.array([RNG.choice(C, p=T_CC[i]) for i in true])
+    return p / p.sum(1, keepdims=True), given, true
+
+
+def test_the_jury_s_posterior_is_what_plain_sums_say() -> None:
+    p, given, _ = drawn(60)
+    others = p[:, [1, 0, 2, 3]], np.full((60, C), 0.25), p
+    kept = [evidence(None, (one, given), T_CC) for one in others]
+    assert [read(Evidence, to_json(one)) for one in kept] == kept
+    right_KV = expected_right(kept)
+    for v in range(60):
+        joint = np.zeros(C)
+        for one in others:
+            q = tempered(np.log(one[v : v + 1]), noisy_score(one, given, T_CC).exponent)[0]
+            joint += [q[i] * T_CC[i, given[v]] for i in range(C)]
+        for k, one in enumerate(others):
+            assert right_KV[k, v] == pytest.approx(joint[one[v].argmax()] / joint.sum(), abs=2e-3)
+
+
+def test_a_jury_ranks_by_the_true_accuracy() -> None:
+    p, given, true = drawn(1_000)
+    flipped = np.array([RNG.choice(C, p=T_CC[i]) for i in true])  # what a network predicts that has learned the noise
+    worse = np.eye(C)[np.where(RNG.random(1_000) < 0.75, true, RNG.integers(0, C, 1_000))] * 0.5 + 0.125
+    jury = [p, worse, np.eye(C)[flipped] * 0.9 + 0.025]
+    expected = expected_right([evidence(None, (one, given), T_CC) for one in jury]).mean(1)
+    truth = np.array([(one.argmax(1) == true).mean() for one in jury])
+    assert np.argsort(expected).tolist() == np.argsort(truth).tolist() == [2, 1, 0]
+    as_given = expected_right([evidence(None, (one, given), None) for one in jury]).mean(1)
+    assert as_given == pytest.approx([(one.argmax(1) == given).mean() for one in jury], abs=0.02)
+
+
+def test_right_labels_are_kept_in_blocks_whose_mean_is_the_accuracy() -> None:
+    p, given, true = drawn(200)
+    kept = evidence((p, true), (p, given), T_CC)
+    assert (len(kept.right), kept.n_right, kept.n_noisy) == (N_BLOCKS, 200, 200)
+    assert np.mean(kept.right) == pytest.approx((p.argmax(1) == true).mean())
+    by_class = np.argsort(true, kind="stable")  # rows in an order of classes are spread over the blocks
+    ordered = evidence((p[by_class], true[by_class]), None, T_CC)
+    assert np.std(ordered.right) < 0.2
+    assert ordered.n_noisy == 0
+    assert evidence((p, true), (p, given), None) == evidence((p, true), None, T_CC)  # no matrix: right labels alone
+    assert evidence((p[:3], true[:3]), None, None).right == tuple((p[:3].argmax(1) == true[:3]).astype(float))
+
+
+def test_of_very_many_rows_some_are_kept() -> None:
+    p, given, _ = drawn(3_000)
+    assert evidence(None, (p, given), T_CC).n_noisy == MOST_ROWS
+    many = np.full((300, 1_000), 1e-3)
+    assert evidence(None, (many, np.arange(300)), np.eye(1_000)).n_noisy == FEWEST_ROWS
