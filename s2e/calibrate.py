@@ -114,6 +114,7 @@ def calibrate(
         raise TrialError("; ".join(fallbacks))
     n_workers = n_machines * _processes(spec.plan, cases, fallbacks)
     fallbacks += _uncompiled(spec.plan)
+    fallbacks += _streamed(spec, data_root)
     best = min(cases, key=lambda case: _preference(spec, case, cases, n_workers))
     plan = replace(spec.plan, population=best.population, dtype=best.dtype, step=best.step)
     own = [c for c in cases if (c.population, c.dtype) == (_own_size(spec), spec.plan.dtype)]
@@ -133,6 +134,18 @@ def _uncompiled(plan: PlanSpec) -> list[str]:
     if plan.threads > 1:
         return [f"compiled step: it has one thread, and the plan {plan.threads}"]
     return [] if instruction_set(half=False) else ["compiled step: its library is not here, or not for this processor"]
+
+
+def _streamed(spec: JobSpec, data_root: str | None) -> list[str]:
+    """Why samples stay in their file while the plan trains, where nobody asked for it."""
+    with needs("train"):
+        from s2e.data.datasets import load_split
+        from s2e.train.resident import bytes_of, is_streamed
+
+    data = load_split(spec.data, data_root)
+    if spec.plan.samples != "auto" or not is_streamed(spec.plan, data):
+        return []
+    return [f"samples in memory: {bytes_of(data) / 2**30:.1f} GiB are too many here; they are streamed from their file"]
 
 
 def _unseen(_: str) -> None:
@@ -278,4 +291,6 @@ def toml_of(plan: PlanSpec) -> str:
     lines = [f"population = {plan.population}", f'dtype = "{plan.dtype}"', f"threads = {plan.threads}"]
     if plan.device != "cpu":
         lines.append(f'device = "{plan.device}"')
+    if plan.samples != "auto":
+        lines.append(f'samples = "{plan.samples}"')
     return "\n".join(["[plan]", *lines, f'step = "{plan.step}"'])

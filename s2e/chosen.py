@@ -92,7 +92,8 @@ def _trained(population: Population, root: str) -> PopulationEnd:
 def choice_report(spec: JobSpec, history: Sequence[RoundRecord]) -> dict[str, Any]:
     """The candidates, the one chosen and then the best first, and what chose, as an estimator reports them."""
     best = winner(spec, history)
-    seen: dict[str, list[TrialResult]] = {entry.label: [] for entry in (best, *ranked(spec, history))}
+    labels = dict.fromkeys([best.label, *(entry.label for entry in ranked(spec, history))])
+    seen: dict[str, list[TrialResult]] = {label: [] for label in labels}
     for record in history:
         for trial, result in zip(record.round.trials, record.results, strict=True):
             seen[trial.label].append(result)

@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
-_MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
+_MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""Of a container, by the second and the first version of control groups."""
 _MEMORY = Path("/proc/meminfo")
 
 
@@ -37,7 +38,9 @@ def _free_bytes() -> int | None:
 
 
 def _limit_bytes() -> int | None:
-    try:
-        return int(_MEMORY_LIMIT.read_text())
-    except (OSError, ValueError):  # no such file, or "max"
-        return None
+    for file in _MEMORY_LIMITS:
+        try:
+            return int(file.read_text())
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+    return None

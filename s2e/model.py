@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from s2e.data.inputs import Inputs
+from s2e.data.rows import forget
 from s2e.words import DataError, read
 
 BATCH = 500
+MOST_BYTES = 256 * 2**20
+"""Of an array that is made into samples as a whole."""
 
 
 class Model(nn.Module):
@@ -55,7 +58,7 @@ class Model(nn.Module):
         are paths, bytes of files, or Pillow's images. Elsewhere they are an array: features, or pixels as the data set
         has them, not divided by anything. Raises DataError for rows that do not fit.
         """
-        return self.of_samples(self.samples(rows))
+        return np.concatenate([self.of_samples(self.samples(part)) for part in parts_of(rows)])
 
     @torch.inference_mode()
     def of_samples(self, samples: torch.Tensor) -> NDArray[np.float64]:
@@ -83,3 +86,14 @@ class Model(nn.Module):
             wanted = ", ".join(map(str, self._shape))
             raise DataError(f"rows of shape {tuple(x.shape)}, the model was trained on [rows, {wanted}]")
         return x.reshape(len(x), *self._shape)
+
+
+def parts_of(rows: Any) -> Iterator[Any]:
+    """Rows to predict: as they are, but a large array, which may lie on a disk, a few batches at a time."""
+    if not isinstance(rows, np.ndarray) or rows.ndim < 2 or rows.nbytes <= MOST_BYTES:
+        yield rows
+        return
+    many = BATCH * max(1, MOST_BYTES // (BATCH * rows[:1].nbytes))
+    for start in range(0, len(rows), many):
+        yield np.asarray(rows[start : start + many])
+        forget(rows)

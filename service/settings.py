@@ -70,6 +70,9 @@ class Settings(BaseSettings):
 
     ray_namespace: str = Field(default="", max_length=100)
     """Dispatchers of one installation find each other's trainers by it. Empty: named after the database."""
+    program_trials: int = Field(default=12, ge=1)
+    """Most trials of populations, of one job or of several, that wait for a place and then train as one program, where
+    that changes no number of theirs. 1: every population trains alone."""
     keep_trainers: bool = False
     """True: trainings go on when a dispatcher is told to end, for the next one. They end with it otherwise."""
     orphan_s: float = Field(default=3600.0, gt=0)

@@ -11,9 +11,12 @@ import hashlib
 import hmac
 import ipaddress
 import socket
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
@@ -21,6 +24,9 @@ import httpx
 from s2e.words import Problem, SpecError
 
 TIMEOUT_S = 10.0
+"""Longest wait for a connection, and for the next piece of an answer."""
+TOTAL_S = 30.0
+"""Longest try, however the receiver keeps it going."""
 _PORTS = {"http": 80, "https": 443}
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -72,15 +78,58 @@ def send(url: str, secret: str, delivery_id: str, body: str, allowed: Sequence[N
         "X-S2E-Delivery": delivery_id,
         "X-S2E-Signature": signature(secret, body, int(time.time())),
     }
-    extensions = {"sni_hostname": parts.hostname}  # the certificate is of the name, not of the address
+    limit = _Limit(TOTAL_S)
+    # The certificate is of the name, not of the address.
+    extensions = {"sni_hostname": parts.hostname, "trace": limit.trace}
     try:
         with (
+            limit,
             httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client,
             client.stream("POST", target, content=body, headers=headers, extensions=extensions) as response,
         ):
             return Answer(response.is_success, f"answered {response.status_code}")
     except httpx.HTTPError as error:
+        if limit.passed:
+            return Answer(False, f"no answer within {TOTAL_S:g} s")
         return Answer(False, f"{type(error).__name__}: {error}"[:400])
+
+
+class _Limit:
+    """Ends a connection after ``limit_s``: httpx limits each wait, and a receiver that sends a byte of headers every
+    few seconds would keep one of the courier's threads for ever."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._timer, self._lock = threading.Timer(limit_s, self._cut), threading.Lock()
+        self._timer.daemon = True
+        self._connection: socket.socket | None = None
+        self.passed = False
+
+    def trace(self, event: str, info: dict[str, Any]) -> None:
+        """Hear from httpx that there is a connection."""
+        if not event.endswith("connect_tcp.complete"):
+            return
+        with self._lock:
+            # A handle of our own: TLS takes httpx's socket away and puts another one in its place.
+            self._connection = info["return_value"].get_extra_info("socket").dup()
+        if self.passed:
+            self._cut()
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = None
+
+    def _cut(self) -> None:
+        self.passed = True
+        with self._lock, suppress(OSError):
+            if self._connection is not None:
+                self._connection.shutdown(socket.SHUT_RDWR)
 
 
 def _resolve(url: str, allowed: Sequence[Network]) -> Address:

@@ -38,6 +38,8 @@ class PopulationStarted:
     key: PopulationKey
     worker: str
     place: str = ""
+    share: float = 1.0
+    """Of the place, where populations of several jobs train there as one program."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,13 @@ class TrialBackend(Protocol):
 
     def running(self) -> frozenset[PopulationKey]:
         """Populations started and neither ended nor cancelled, those waiting for a place included."""
+
+    def riders(self) -> frozenset[PopulationKey]:
+        """Those of ``running()`` that take no place of their own, because they train beside another one."""
+
+    def open_programs(self) -> dict[str, int]:
+        """Programs (:func:`workers.program.program_of`) that wait for a place, and for how many trials more each has
+        room."""
 
     def workers(self) -> list[WorkerInfo]:
         """The places there are now."""

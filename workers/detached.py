@@ -23,8 +23,8 @@ from typing import Any, TypedDict
 
 from s2e import __version__
 from workers.backend import LOST_TRAINER, OUT_OF_MEMORY, PopulationKey, PopulationLost
-from workers.trainer_process import STOPPED
-from workers.wire import encode
+from workers.trainer_process import LEFT, STOPPED
+from workers.wire import EPOCHS, encode
 
 RELEASE = __version__
 """Events are read by the release that wrote them; a trainer that an upgrade has left behind is of no use."""
@@ -35,10 +35,11 @@ MOST_TOLD = 1_000
 GATHER_S = 0.2
 """Epochs are told together with those that follow within this time; whatever else happens is told at once. Told one by
 one, epochs of a few milliseconds keep the dispatcher as busy as a trainer."""
-_EPOCHS = "epochs"
 _WATCH_S = 0.5
 _ENDS = ("finished", "lost", "checked")
-_ONLY_A_NEW_PROCESS_HELPS = (OUT_OF_MEMORY, "device failed")
+TOO_MANY = "out of memory, several jobs together"
+"""The cause of a loss that training alone may cure."""
+_ONLY_A_NEW_PROCESS_HELPS = (OUT_OF_MEMORY, TOO_MANY, "device failed")
 
 Json = dict[str, Any]
 
@@ -51,17 +52,18 @@ class Batch(TypedDict):
 
 
 class State(TypedDict):
-    """A trainer's account of itself: release of its code, node, resources, and the population in its hands."""
+    """A trainer's account of itself: release of its code, node, resources, and the populations in its hands."""
 
     release: str
     node: str
     asks: dict[str, float]
-    key: Json | None
+    keys: list[Json]
 
 
-@dataclass
+@dataclass(eq=False)
 class _Work:
-    """A population in the hands of a trainer, up to the acknowledgement of its end."""
+    """A population in the hands of a trainer, up to the acknowledgement of its end. Those of one ``number`` are one
+    program."""
 
     key: Json
     number: int
@@ -78,7 +80,7 @@ class _Work:
     @property
     def tells(self) -> bool:
         """True if something is to be told at once: more than epochs, or that nothing follows."""
-        return self.ended or len(self.events) >= MOST_TOLD or any(event["kind"] != _EPOCHS for event in self.events)
+        return self.ended or len(self.events) >= MOST_TOLD or any(event["kind"] != EPOCHS for event in self.events)
 
     def acknowledge(self, upto: int) -> None:
         """The events before this number are in the database."""
@@ -96,7 +98,7 @@ class Trainer:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         self._asks, self._orphan_s, self._idle_s, self._grace_s = asks, orphan_s, idle_s, grace_s
         self._changed = threading.Condition()
-        self._work: _Work | None = None
+        self._works: list[_Work] = []
         self._number = 0
         self._heard_s = time.monotonic()
         self._child: subprocess.Popen[bytes] | None = None
@@ -108,38 +110,35 @@ class Trainer:
         import ray
 
         with self._changed:
-            key = None if self._work is None or self._is_idle() else self._work.key
+            keys = [work.key for work in self._works if not work.over]
         node = ray.get_runtime_context().get_node_id()
-        return {"release": RELEASE, "node": node, "asks": self._asks, "key": key}
+        return {"release": RELEASE, "node": node, "asks": self._asks, "keys": keys}
 
     def begin(
         self,
-        key: Json,
-        population: Json,
-        artifact_root: str,
-        data_root: str | None,
+        populations: list[tuple[Json, Json]],
+        where: tuple[str, str | None],
         check: bool,
-        ended: tuple[Json, int] | None,
+        ended: list[tuple[Json, int]],
     ) -> Batch | None:
-        """Train a population; its first events, or None when another one is in hand. ``ended``: the one before, whose
-        events up to this number are in the database (said here too, because two calls may overtake each other)."""
+        """Train populations (key, population) as one program, with the artifact root and the data root ``where``; the
+        first events of the first, or None when others are in hand. ``ended``: those before, whose events up to a number
+        are in the database (said here too, because two calls may overtake each other)."""
         with self._changed:
-            if ended is not None and self._work is not None and self._work.key == ended[0]:
-                self._work.acknowledge(ended[1])
+            for key, upto in ended:
+                if (work := self._work(key)) is not None:
+                    work.acknowledge(upto)
             if not self._is_idle():
                 return None
             self._number += 1
-            self._work = _Work(key, self._number, n_oom=_n_oom_kills())
+            n_oom = _n_oom_kills()
+            self._works = [_Work(key, self._number, n_oom=n_oom) for key, _ in populations]
             self._heard_s = time.monotonic()
             if self._child is None or self._child.poll() is not None:
                 self._start_child()
-            order = {"number": self._number, "arguments": [key, population, artifact_root, data_root, check]}
-            pipe = self._child.stdin if self._child is not None else None
-        assert pipe is not None
-        with suppress(BrokenPipeError):  # its end is read, and told as a loss
-            pipe.write(json.dumps(order).encode() + b"\n")
-            pipe.flush()
-        return self.events(key, 0, 1.0)
+            order = {"number": self._number, "populations": populations, "where": where, "check": check}
+        self._tell(order)  # a large one waits until the process has imported the engine, and nobody else waits with it
+        return self.events(populations[0][0], 0, 1.0)
 
     def events(self, key: Json, after: int, timeout_s: float) -> Batch | None:
         """Acknowledge the events before number ``after``, and wait for those that are there then. None: the population
@@ -147,34 +146,37 @@ class Trainer:
         until_s, gathered = time.monotonic() + timeout_s, False
         with self._changed:
             self._heard_s = time.monotonic()
-            work = self._work
-            if work is None or work.key != key:
+            work = self._work(key)
+            if work is None:
                 return None
             work.acknowledge(after)
             self._changed.notify_all()
-            while not work.tells and self._work is work:
+            while not work.tells and work in self._works:
                 if work.events and not gathered:
                     until_s, gathered = min(until_s, time.monotonic() + GATHER_S), True
                 if (left_s := until_s - time.monotonic()) <= 0:
                     break
                 self._changed.wait(left_s)
-            return None if self._work is not work else {"first": work.first, "events": work.events[:MOST_TOLD]}
+            return None if work not in self._works else {"first": work.first, "events": work.events[:MOST_TOLD]}
 
     def stop(self, key: Json) -> None:
-        """Stop a population, by force where an interrupt is not heard; returns when it has stopped."""
+        """Stop a population; returns when it has stopped. The last one of a program is stopped by force where an
+        interrupt is not heard; another one is silent at once, and out of the program at its next epoch."""
         with self._changed:
-            work = self._work
-            if work is None or work.key != key:
+            work = self._work(key)
+            if work is None:
                 return
             work.stopping = True
             self._changed.notify_all()
-            child = self._child
-            if not work.ended and child is not None:
+            if any(other is not work and not other.ended for other in self._works):
+                self._tell({LEFT: key})
+            elif not work.ended and self._child is not None:
+                child = self._child
                 child.send_signal(signal.SIGINT)
                 if not self._changed.wait_for(lambda: work.ended, self._grace_s):
                     child.kill()
                     self._changed.wait_for(lambda: work.ended, self._grace_s)
-            self._work = None
+            self._works.remove(work)
             self._changed.notify_all()
 
     def end_if_idle(self) -> None:
@@ -184,7 +186,18 @@ class Trainer:
                 self._exit()
 
     def _is_idle(self) -> bool:
-        return self._work is None or self._work.over
+        return all(work.over for work in self._works)
+
+    def _work(self, key: Json) -> _Work | None:
+        return next((work for work in self._works if work.key == key), None)
+
+    def _tell(self, line: Json) -> None:
+        """A line for the training process. Where it is gone, its end is read, and told as a loss."""
+        pipe = None if self._child is None else self._child.stdin
+        with suppress(BrokenPipeError):
+            if pipe is not None:
+                pipe.write(json.dumps(line).encode() + b"\n")
+                pipe.flush()
 
     def _exit(self) -> None:
         if self._child is not None:
@@ -212,25 +225,33 @@ class Trainer:
                     self._take(child, number, event)
         code = child.wait()
         with self._changed:
-            work = self._work
-            if self._child is child and work is not None and not work.ended:
-                oom = code == -signal.SIGKILL and _n_oom_kills() > work.n_oom
-                cause = OUT_OF_MEMORY if oom else LOST_TRAINER
-                how = f"signal {-code}" if code < 0 else f"code {code}"
-                lost = PopulationLost(PopulationKey(**work.key), f"the training process ended with {how}", True, cause)
-                self._add(work, encode(lost))
+            for work in self._works if self._child is child else []:
+                if not work.ended:
+                    self._add(work, encode(self._death(work, code)))
+
+    def _death(self, work: _Work, code: int) -> PopulationLost:
+        """The loss of a population with its process. Several that had no room together may have it one by one, so they
+        are not told to become smaller."""
+        oom = code == -signal.SIGKILL and _n_oom_kills() > work.n_oom
+        how = f"signal {-code}" if code < 0 else f"code {code}"
+        cause = LOST_TRAINER if not oom else OUT_OF_MEMORY if len(self._works) == 1 else TOO_MANY
+        return PopulationLost(PopulationKey(**work.key), f"the training process ended with {how}", True, cause)
 
     def _take(self, child: subprocess.Popen[bytes], number: int, event: Json) -> None:
         with self._changed:
-            work = self._work
-            if work is None or work.number != number or work.ended:
+            works = [work for work in self._works if work.number == number and not work.ended]
+            if event["kind"] == STOPPED:
+                for stopped in works:
+                    stopped.ended = True
+                self._changed.notify_all()
+                return
+            work = next((work for work in works if work.key == event["key"]), None)
+            if work is None:
                 return
             # The pipe fills up meanwhile, and the training waits.
             self._changed.wait_for(lambda: len(work.events) < MOST_HELD or work.stopping)
-            if event["kind"] == STOPPED:
-                work.ended = True
-                self._changed.notify_all()
-                return
+            if len(self._works) > 1 and event.get("cause") == OUT_OF_MEMORY:
+                event["cause"] = TOO_MANY
             self._add(work, event)
             if event["kind"] == "lost" and event["cause"] in _ONLY_A_NEW_PROCESS_HELPS:
                 child.kill()

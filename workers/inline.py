@@ -81,6 +81,12 @@ class InlineBackend:
     def running(self) -> frozenset[PopulationKey]:
         return frozenset(self._queue)
 
+    def riders(self) -> frozenset[PopulationKey]:
+        return frozenset()
+
+    def open_programs(self) -> dict[str, int]:
+        return {}
+
     def workers(self) -> list[WorkerInfo]:
         return [WorkerInfo(worker_name(), float(os.cpu_count() or 1), 0.0, int(bool(self._queue)))]
 

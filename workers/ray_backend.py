@@ -26,7 +26,9 @@ from workers.backend import (
     PopulationStarted,
     WorkerInfo,
 )
+from workers.crowd import Crowd
 from workers.detached import Batch
+from workers.program import may_join, program_of
 from workers.ray_nodes import fits, name_of, reason_of, resources, words
 from workers.ray_start import connect
 from workers.ray_stopping import Stopping
@@ -50,7 +52,7 @@ OBJECT_STORE_BYTES = 100 * 2**20
 _NOT_SHARED: dict[str, float] = {"CPU": 1.0}
 
 
-@dataclass
+@dataclass(eq=False)
 class _Flight:
     """A population that was started or attached to."""
 
@@ -71,6 +73,14 @@ class _Flight:
     began: bool = False
     handed_on: bool = False
     """The first trainer it was given to was gone."""
+    program: str = ""
+    """Those of one name may train as one program."""
+    share: float = 1.0
+    """Of its trainer."""
+
+    @property
+    def n_trials(self) -> int:
+        return 0 if self.population is None else len(self.population.trials)
 
 
 class RayBackend:
@@ -81,6 +91,8 @@ class RayBackend:
 
     Drivers of one ``namespace`` share their trainers. A trainer whose results nobody asks for ends itself after
     ``orphan_s``, one without work after ``idle_s`` (None: never); with ``linger`` idle ones outlive the backend.
+    Populations that wait for a place train as one program of at most ``program_trials`` trials where that changes no
+    number of theirs (:mod:`workers.program`).
     ``warm_processes`` of them are started at once; ``gone`` is called, in a thread, when the cluster's head is lost.
     """
 
@@ -101,6 +113,7 @@ class RayBackend:
         orphan_s: float = ORPHAN_S,
         idle_s: float | None = None,
         linger: bool = False,
+        program_trials: int = 1,
         gone: Callable[[str], None] | None = None,
     ) -> None:
         self._connection = connect(
@@ -119,6 +132,7 @@ class RayBackend:
         )
         self.placement_timeout_s = placement_timeout_s
         self._linger = linger
+        self._crowd = Crowd(program_trials)
         self._trainers = Trainers(
             self._ray, namespace, place_of=self._place, orphan_s=orphan_s, idle_s=idle_s, grace_s=cancel_grace_s
         )
@@ -138,6 +152,7 @@ class RayBackend:
             return
         self._known.add(key)
         flight = _Flight(key, population, resources(population.plan), avoid, check, time.monotonic())
+        flight.program = program_of(population) if may_join(key) and not check else ""
         self._flights[key] = flight
         self._hand_over(flight)
 
@@ -160,7 +175,9 @@ class RayBackend:
         for flight in [*self._flights.values(), *self._ended]:
             if flight.key.job_id == job_id:
                 self._known.discard(flight.key)
-                if flight.hands is not None:
+                if flight.hands is not None and any(f.key.job_id != job_id for f in self._on(flight.hands)):
+                    self._trainers.let_go(flight.key, flight.hands)
+                elif flight.hands is not None:
                     self._trainers.forget(flight.hands)
         self._flights = {key: flight for key, flight in self._flights.items() if key.job_id != job_id}
         self._ended = [flight for flight in self._ended if flight.key.job_id != job_id]
@@ -195,7 +212,13 @@ class RayBackend:
 
     def cancel(self, key: PopulationKey) -> None:
         flight = self._flights.pop(key, None)
-        if flight is not None and flight.hands is not None:
+        if flight is None or flight.hands is None:
+            return
+        if beside := self._on(flight.hands):
+            flight.hands.actor.stop.remote(to_json(key))
+            for other in beside:
+                other.began = True  # nobody else hears now that they began
+        else:
             self._stopping.stop(flight.hands, key)
 
     def pause(self, key: PopulationKey) -> None:
@@ -205,9 +228,23 @@ class RayBackend:
     def running(self) -> frozenset[PopulationKey]:
         return frozenset(self._flights)
 
+    def riders(self) -> frozenset[PopulationKey]:
+        training: dict[str, list[_Flight]] = {}
+        for flight in self._flights.values():
+            if flight.hands is not None:
+                training.setdefault(flight.hands.name, []).append(flight)
+        programs = [*training.values(), *self._crowd.programs(self._waiting())]
+        return frozenset(flight.key for program in programs for flight in program[1:])
+
+    def open_programs(self) -> dict[str, int]:
+        return self._crowd.open_programs(self._waiting())
+
     def workers(self) -> list[WorkerInfo]:
         nodes = self._nodes()
-        busy = [flight.hands.node for flight in self._flights.values() if flight.hands is not None and flight.began]
+        trainers = {
+            flight.hands.name: flight.hands for flight in self._flights.values() if flight.hands and flight.began
+        }
+        busy = [hands.node for hands in trainers.values()]
         return [
             WorkerInfo(
                 name=name_of(node),
@@ -239,14 +276,29 @@ class RayBackend:
         hands = self._trainers.take(flight.asks, flight.avoid)
         if hands is None:
             return
-        assert flight.population is not None
-        flight.hands = hands
-        order = to_json(flight.key), to_json(flight.population), *self._roots, flight.check, hands.ended
-        flight.answer = hands.actor.begin.remote(*order)
+        program = self._program(flight, hands)
+        n_trials = sum(one.n_trials for one in program)
+        for one in program:
+            one.hands, one.share = hands, one.n_trials / n_trials
+        populations = [(to_json(one.key), to_json(one.population)) for one in program]
+        flight.answer = hands.actor.begin.remote(populations, self._roots, flight.check, hands.ended)
+        hands.ended = []
+
+    def _program(self, first: _Flight, hands: Hands) -> list[_Flight]:
+        """A population that waits, and those that train beside it: as many as leave the other places their share."""
+        others = {id(f.hands) for f in self._flights.values() if f.hands is not None and f.asks == first.asks}
+        n_places = 1 + len(others) + self._trainers.n_free(first.asks)
+        waiting = [f for f in self._waiting() if f is not first and f.asks == first.asks and hands.place not in f.avoid]
+        return self._crowd.beside(first, waiting, n_places)
 
     def _hand_out(self) -> None:
         for flight in self._waiting():
-            self._hand_over(flight)
+            if flight.hands is None:  # it may have gone with one before it
+                self._hand_over(flight)
+
+    def _on(self, hands: Hands) -> list[_Flight]:
+        """The populations that a trainer has in hand for us."""
+        return [flight for flight in self._flights.values() if flight.hands is hands]
 
     def _waiting(self) -> list[_Flight]:
         return [flight for flight in self._flights.values() if flight.hands is None]
@@ -257,7 +309,7 @@ class RayBackend:
         if self._waiting():
             self._trainers.look_around()
             self._hand_out()
-        waiting = self._waiting()
+        waiting = [program[0] for program in self._crowd.programs(self._waiting())]
         nodes = self._nodes() if any(flight.avoid for flight in waiting) else []
         self._trainers.expect(
             (flight.asks, {node["NodeID"]: name_of(node) for node in nodes if name_of(node) in flight.avoid})
@@ -281,9 +333,10 @@ class RayBackend:
                 flight.answer = flight.hands.actor.events.remote(to_json(flight.key), flight.n_told, _LONG_POLL_S)
         for flight in self._ended:
             assert flight.hands is not None
-            flight.hands.ended = (to_json(flight.key), flight.n_told)
-            flight.hands.actor.events.remote(*flight.hands.ended, 0.0)
-            self._trainers.give_back(flight.hands)
+            flight.hands.ended.append((to_json(flight.key), flight.n_told))
+            flight.hands.actor.events.remote(*flight.hands.ended[-1], 0.0)
+            if not self._on(flight.hands) and not self._stopping.waits_for(flight.hands):
+                self._trainers.give_back(flight.hands)
         self._ended = []
 
     def _take_in(self, flight: _Flight) -> list[Event]:
@@ -296,16 +349,22 @@ class RayBackend:
             return self._gone(flight, error)
         if batch is None:
             return self._in_other_hands(flight)
-        flight.began = True
-        events = [self._placed(decode(event), flight.hands) for event in batch["events"]]
+        if not flight.began:
+            for one in self._on(flight.hands):
+                one.began = True
+        events = [self._placed(decode(event), flight) for event in batch["events"]]
         flight.n_told = batch["first"] + len(events)
         if events and isinstance(events[-1], PopulationFinished | PopulationLost | PopulationChecked):
             del self._flights[flight.key]
             self._ended.append(flight)
+            self._crowd.ended(events[-1])
         return events
 
-    def _placed(self, event: Event, hands: Hands) -> Event:
-        return replace(event, place=hands.place) if isinstance(event, PopulationStarted | PopulationLost) else event
+    def _placed(self, event: Event, flight: _Flight) -> Event:
+        assert flight.hands is not None
+        if isinstance(event, PopulationStarted):
+            return replace(event, place=flight.hands.place, share=flight.share)
+        return replace(event, place=flight.hands.place) if isinstance(event, PopulationLost) else event
 
     def _gone(self, flight: _Flight, error: Exception) -> list[Event]:
         """The trainer, or its node, is gone. One that was already gone when it was asked to begin costs no attempt."""
@@ -313,7 +372,8 @@ class RayBackend:
         place = flight.hands.place
         self._trainers.end(flight.hands)
         if not flight.began and not flight.handed_on:
-            flight.hands, flight.handed_on = None, True
+            for one in self._on(flight.hands):
+                one.hands, one.handed_on = None, True
             return []
         del self._flights[flight.key]
         return [PopulationLost(flight.key, reason_of(error), True, self._cause(error), place)]
@@ -322,7 +382,8 @@ class RayBackend:
         assert flight.hands is not None
         self._trainers.forget(flight.hands)
         if not flight.began:  # another dispatcher was first
-            flight.hands = None
+            for one in self._on(flight.hands):
+                one.hands = None
             return []
         del self._flights[flight.key]
         reason = "its trainer was told to stop it"

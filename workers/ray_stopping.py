@@ -21,6 +21,10 @@ class Stopping:
         answer = hands.actor.stop.remote(to_json(key))
         self._waits.append((hands, answer, time.monotonic() + self._grace_s))
 
+    def waits_for(self, hands: Hands) -> bool:
+        """True if a trainer has not said yet that it stopped."""
+        return any(stopping is hands for stopping, _, _ in self._waits)
+
     def answers(self) -> list[Any]:
         """References to the answers that are still to come."""
         return [answer for _, answer, _ in self._waits]

@@ -24,7 +24,8 @@ ANSWER_S = 2.0
 """A trainer that does not report its state within this time is left alone."""
 SURPLUS_S = 5.0
 """A trainer that Ray has no room for yet is wanted no more when nothing has waited for it for this long."""
-_CONCURRENT_CALLS = 16
+_CONCURRENT_CALLS = 32
+"""Every population in its hands has somebody who waits for its next event."""
 
 
 @dataclass
@@ -39,8 +40,8 @@ class Hands:
     node: str = ""
     place: str = ""
     is_of_our_release: bool = True
-    ended: tuple[dict[str, Any], int] | None = None
-    """The population it trained last, and the number of events that were told of it."""
+    ended: list[tuple[dict[str, Any], int]] = field(default_factory=list)
+    """The populations it trained last, and the number of events that were told of each."""
     answer: Any = None
     """Its state, asked for while it is on its way."""
     wanted_s: float = 0.0
@@ -100,7 +101,12 @@ class Trainers:
     def give_back(self, hands: Hands) -> None:
         """It is idle again."""
         self._used.discard(hands.name)
+        self._busy = {key: others for key, others in self._busy.items() if others is not hands}
         self._idle[hands.name] = hands
+
+    def let_go(self, key: PopulationKey, hands: Hands) -> None:
+        """One of the populations that it trains for us is nobody's now; the others stay ours."""
+        self._busy[key] = hands
 
     def forget(self, hands: Hands) -> None:
         """It is in other hands, or gone."""
@@ -152,12 +158,11 @@ class Trainers:
             return
         hands.asks, hands.node, hands.place = state["asks"], state["node"], self._place_of(state["node"])
         hands.is_of_our_release = state["release"] == RELEASE
-        if state["key"] is None and not hands.is_of_our_release:
+        self._busy |= {PopulationKey(**key): hands for key in state["keys"]}
+        if not state["keys"] and not hands.is_of_our_release:
             self.dismiss(hands)
-        elif state["key"] is None:
+        elif not state["keys"]:
             self._idle[hands.name] = hands
-        else:
-            self._busy[PopulationKey(**state["key"])] = hands
 
     def look_around(self) -> None:
         """Ask the trainers that others have started, every now and then, what they do."""
@@ -165,7 +170,8 @@ class Trainers:
         if now_s - self._looked_s < LOOK_S:
             return
         self._looked_s = now_s
-        self._busy = {}
+        # A trainer in use may have more in its hands: populations of other jobs, which nobody here has asked for yet.
+        self._busy = {key: hands for key, hands in self._busy.items() if hands.name in self._used}
         known = {*self._idle, *self._coming, *self._used}
         for hands in (self._find(name) for name in self._names() if name not in known):
             if hands is not None:
@@ -197,6 +203,10 @@ class Trainers:
         if end_idle and self._idle:
             answers = [self.dismiss(hands) for hands in list(self._idle.values())]
             self._ray.wait(answers, num_returns=len(answers), timeout=ANSWER_S)
+
+    def n_free(self, asks: dict[str, float]) -> int:
+        """Trainers with these resources that are idle or on their way."""
+        return sum(hands.asks == asks for hands in [*self._idle.values(), *self._coming.values()])
 
     @property
     def is_empty(self) -> bool:

@@ -158,6 +158,12 @@ class SimulatedBackend:
         driven = {*self._busy, *(entry[2].key for entry in self._events)} - self._left.keys()
         return frozenset(driven | {waiting[0] for waiting in self._queue})
 
+    def riders(self) -> frozenset[PopulationKey]:
+        return frozenset()
+
+    def open_programs(self) -> dict[str, int]:
+        return {}
+
     def workers(self) -> list[WorkerInfo]:
         busy = set(self._busy.values())
         return [WorkerInfo(_name(worker), 1.0, 0.0, int(worker in busy)) for worker in range(self._n_workers)]

@@ -7,10 +7,10 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from s2e.files import is_address, shown
 from s2e.words import DataError, Estimate, Population, S2EError, TrialError, read, replace
@@ -28,7 +28,10 @@ from workers.backend import (
     PopulationStarted,
 )
 from workers.logged import Lines
-from workers.wire import encode
+from workers.wire import EPOCHS, encode
+
+if TYPE_CHECKING:
+    from s2e.train.together import Train
 
 log = logging.getLogger(__name__)
 
@@ -60,12 +63,13 @@ def run_population(
     artifact_root: str,
     data_root: str | None,
     check: bool = False,
+    train: Train | None = None,
 ) -> Generator[dict[str, Any]]:
     """Train or check one population; the events of :mod:`workers.wire`, the last one finished, checked or lost. What it
-    logged comes before the event that follows."""
+    logged comes before the event that follows. ``train`` stands in for :func:`s2e.train.trial.train_population`."""
     key = PopulationKey(**key_json)
     yield encode(PopulationStarted(key, worker_name()))
-    events, lines = _events(key, population_json, artifact_root, data_root, check), Lines(key)
+    events, lines = _events(key, population_json, artifact_root, data_root, check, train), Lines(key)
     try:
         while True:
             with lines.listening():
@@ -79,12 +83,56 @@ def run_population(
         events.close()
 
 
+def run_together(
+    orders: Sequence[tuple[dict[str, Any], dict[str, Any]]],
+    artifact_root: str,
+    data_root: str | None,
+    left: Callable[[], Iterable[PopulationKey]],
+) -> Generator[dict[str, Any]]:
+    """Train populations (key, population) as one program, each with the events that it would have alone. ``left``,
+    asked between two epochs, has those that are not wanted any more."""
+    from s2e.train.together import Together
+
+    program = Together([read(Population, population) for _, population in orders], data_root)
+    runs = {
+        PopulationKey(**key): run_population(key, population, artifact_root, data_root, False, program.member(i))
+        for i, (key, population) in enumerate(orders)
+    }
+    try:
+        while runs:
+            for key in left():
+                if key in runs:
+                    runs.pop(key).close()
+            for key, run in list(runs.items()):
+                if not (yield from _up_to_an_epoch(run)):
+                    del runs[key]
+    finally:
+        for run in runs.values():
+            run.close()
+
+
+def _up_to_an_epoch(run: Generator[dict[str, Any]]) -> Generator[dict[str, Any], None, bool]:
+    """The events of a run up to its next epoch, which the others of its program have at the same time; False where it
+    ends instead."""
+    for event in run:
+        yield event
+        if event["kind"] == EPOCHS:
+            return True
+    return False
+
+
 def _events(
-    key: PopulationKey, population_json: dict[str, Any], artifact_root: str, data_root: str | None, check: bool
+    key: PopulationKey,
+    population_json: dict[str, Any],
+    artifact_root: str,
+    data_root: str | None,
+    check: bool,
+    train: Train | None,
 ) -> Generator[Event]:
     try:
         population = read(Population, population_json)
-        yield from _work(check, population)(key, population, artifact_root, data_root)
+        work = _work(check, population) if train is None else partial(_train, train=train)
+        yield from work(key, population, artifact_root, data_root)
     except Exception as error:
         log.exception("round %d, population %d, attempt %d was lost", key.round, key.group, key.attempt)
         cause = cause_of(error, data_root)
@@ -122,13 +170,15 @@ def cause_of(error: Exception, data_root: str | None) -> str:
     return _OF_THE_DEVICE.get(type(error).__name__, "")
 
 
-def _train(key: PopulationKey, population: Population, artifact_root: str, data_root: str | None) -> Iterator[Event]:
+def _train(
+    key: PopulationKey, population: Population, artifact_root: str, data_root: str | None, train: Train | None = None
+) -> Iterator[Event]:
     from s2e.train.keep import BelowRoot, NotKept, Paused, train_patiently
     from s2e.train.trial import PopulationEpoch
 
     keeper, holding = BelowRoot(artifact_root, key.job_id, key.attempt, data_root, CHECKPOINT_S), _Holding()
     paused = pausing.asked(artifact_root, key)
-    for step in train_patiently(population, keeper, data_root, paused):
+    for step in train_patiently(population, keeper, data_root, paused, train):
         if isinstance(step, NotKept):
             yield PopulationHeld(key, _held(step.error, artifact_root))
             holding.wait(step.error)

@@ -18,9 +18,10 @@ from workers.backend import (
     PopulationStarted,
 )
 
+EPOCHS = "epochs"
 _KINDS: dict[type[Event], str] = {
     PopulationStarted: "started",
-    EpochReported: "epochs",
+    EpochReported: EPOCHS,
     PopulationFinished: "finished",
     PopulationHeld: "held",
     PopulationLost: "lost",
@@ -39,7 +40,7 @@ def decode(data: dict[str, Any]) -> Event:
     key = PopulationKey(**data["key"])
     match data["kind"]:
         case "started":
-            return PopulationStarted(key, data["worker"], data["place"])
+            return PopulationStarted(key, data["worker"], data["place"], data["share"])
         case "epochs":
             return EpochReported(key, tuple(_epoch(row) for row in data["epochs"]))
         case "finished":

@@ -21,6 +21,7 @@ from s2e.data.instance import Rows
 from s2e.data.noise import draw
 from s2e.data.own.files import require_unchanged
 from s2e.data.root import environment_root
+from s2e.data.rows import Samples, in_memory
 from s2e.data.splits import split
 from s2e.parts import DATASETS, NOISE, noise_of
 from s2e.words import DataError, DataSpec, NoiseSpec, TrustedRows, derive_seed, replace
@@ -30,16 +31,17 @@ from s2e.words import DataError, DataSpec, NoiseSpec, TrustedRows, derive_seed, 
 class Dataset:
     """A training and a test set with labels int64 [S]; ``data.labels`` says what is known of them.
 
-    Images are uint8 [S, D, H, W] holding 0..``max_value``; feature vectors are float32 [S, F], and
-    ``max_value`` is 1. The engine divides by it and does nothing else.
+    Samples are a tensor, or the rows of a file that is too large for memory. Images are uint8 [S, D, H, W] holding
+    0..``max_value``; feature vectors are float32 [S, F], and ``max_value`` is 1. The engine divides by it and does
+    nothing else.
     """
 
     name: str
     n_classes: int
     max_value: int
-    train_images: torch.Tensor
+    train_images: Samples
     train_labels: torch.Tensor
-    test_images: torch.Tensor
+    test_images: Samples
     test_labels: torch.Tensor
     encoder: Encoder | None = None
     """Turns new rows into samples; None where rows are samples already."""
@@ -63,7 +65,7 @@ class Dataset:
 class Part:
     """Images uint8 [S, D, H, W], or features float32 [S, F], and labels int64 [S] before any injected noise."""
 
-    images: torch.Tensor
+    images: Samples
     labels: torch.Tensor
 
 
@@ -226,7 +228,11 @@ def noisy_validation_labels(spec: DataSpec, noise_seed: int, data_root: str | No
 def _by_features(spec: DataSpec, data: SplitData, part: Part, noise_seed: int, draw_seed: int) -> torch.Tensor:
     """The labels of a part through noise that depends on its samples, a function of those that train."""
     learned, rows = (
-        Rows((one.images.flatten(1).float() / data.max_value).numpy(), one.labels.numpy()) for one in (data.train, part)
+        Rows(
+            (in_memory(one.images, f"noise {spec.noise.kind}").flatten(1).float() / data.max_value).numpy(),
+            one.labels.numpy(),
+        )
+        for one in (data.train, part)
     )
     noise, kind = spec.noise, noise_of(spec)
     drawn = kind.load()(
@@ -243,6 +249,6 @@ def _human_labels(spec: DataSpec, data_root: str | None) -> torch.Tensor:
     return torch.from_numpy(human_labels(spec.name, spec.noise.human_labels, clean_S, whole.n_classes, data_root))
 
 
-def _part(images: torch.Tensor, labels: torch.Tensor, index: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> Part:
+def _part(images: Samples, labels: torch.Tensor, index: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> Part:
     chosen = torch.from_numpy(index)
     return Part(images[chosen], labels[chosen])

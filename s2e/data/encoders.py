@@ -22,6 +22,8 @@ MAX_PIXELS = 80_000_000
 """Of one image file: one that unpacks to more is a bomb, or not a photograph."""
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 Floats = NDArray[np.float32]
+MOST_NUMBERS = 2**26
+"""Standardised at once: 512 MiB as float64."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,17 @@ class NumberEncoder:
         deviation = x.std(0)
         return cls(tuple(x.mean(0).tolist()), tuple(np.where(deviation > 0, deviation, 1.0).tolist()))
 
+    @classmethod
+    def of_rows(cls, x: NDArray[Any], rows: NDArray[np.int64]) -> Self:
+        """Standardising, by some rows of an array [S, F] as float32; a part of them at a time where they are many."""
+        most = max(1, MOST_NUMBERS // max(1, x.shape[1]))
+        if len(rows) <= most:
+            return cls.of(x[rows].astype(np.float32))
+        parts = [rows[at : at + most] for at in range(0, len(rows), most)]
+        mean = sum(_exact(x, part).sum(0) for part in parts) / len(rows)
+        deviation = np.sqrt(sum(np.square(_exact(x, part) - mean).sum(0) for part in parts) / len(rows))
+        return cls(tuple(mean.tolist()), tuple(np.where(deviation > 0, deviation, 1.0).tolist()))
+
     def encode(self, x: NDArray[Any]) -> Floats:
         """[S, F] of any kind of numbers, as float32."""
         return np.asarray((x - np.array(self.mean)) / np.array(self.scale), dtype=np.float32)
@@ -48,6 +61,11 @@ class NumberEncoder:
         if x.ndim != 2 or x.shape[1] != len(self.mean):
             raise DataError(f"rows of shape {x.shape}, the model was trained on [rows, {len(self.mean)}]")
         return self.encode(x)
+
+
+def _exact(x: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Rows of an array as float64, as their samples in float32 are."""
+    return x[rows].astype(np.float32).astype(np.float64)
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from s2e.data.datasets import load_whole
 from s2e.data.root import environment_root, file_below, required_root
+from s2e.data.rows import Samples
 from s2e.words import DataError, DataSpec, derive_seed
 
 OWN = -1
 """No foreign image: the sample keeps its own."""
 
 
-def foreign_images(data: DataSpec, data_root: str | None = None) -> torch.Tensor | None:
+def foreign_images(data: DataSpec, data_root: str | None = None) -> Samples | None:
     """Images uint8 [P, D, H, W] that open-set noise takes: the training images of another set, or those of a file.
 
     None for other noise. Raises DataError for images that do not fit the data set's.
@@ -28,12 +29,13 @@ def foreign_images(data: DataSpec, data_root: str | None = None) -> torch.Tensor
 
 
 @lru_cache(maxsize=1)
-def _foreign_images(data: DataSpec, data_root: str | None) -> torch.Tensor:
+def _foreign_images(data: DataSpec, data_root: str | None) -> Samples:
     own, source = load_whole(data, data_root), data.noise.open_set
     assert source is not None  # refused at the door
     if source.endswith(".npz"):
         root = required_root(data_root, "open-set noise", f"the file {source!r}")
-        images, max_value = _images_of_file(file_below(root, source, "data.noise.open_set")), 255
+        images: Samples = _images_of_file(file_below(root, source, "data.noise.open_set"))
+        max_value = 255
     else:
         other = load_whole(DataSpec(name=source), data_root)
         images, max_value = other.train_images, other.max_value

@@ -47,8 +47,11 @@ class Networks:
 
     def predict_proba(self, rows: Any) -> NDArray[np.float64]:
         """Mean of all networks [S, C]; see :meth:`s2e.model.Model.predict_proba` for ``rows``."""
-        samples = self._models[0].samples(rows)
-        return np.asarray(np.mean([model.of_samples(samples) for model in self._models], axis=0))
+        from s2e.model import parts_of
+
+        models = self._models
+        samples = (models[0].samples(part) for part in parts_of(rows))
+        return np.concatenate([np.mean([model.of_samples(part) for model in models], axis=0) for part in samples])
 
     def dense_layers(self) -> list[list[tuple[NDArray[np.float64], NDArray[np.float64]]]]:
         """Of each ``mlp_tabular`` the weights [out, in] and biases, first layer to last."""

@@ -15,7 +15,7 @@ from s2e.networks.base import StackedNetwork
 from s2e.networks.build import build
 from s2e.parts import DATASETS
 from s2e.train.crossfit import Samples
-from s2e.train.resident import Resident, resident
+from s2e.train.resident import Resident, is_streamed, resident
 from s2e.train.runtime import prepare_process
 from s2e.train.seen import Seen, see
 from s2e.words import JobSpec, derive_seed
@@ -43,8 +43,8 @@ def job_samples(spec: JobSpec, data_root: str | None = None) -> JobSamples:
     held = _resident(spec, data, network, device, data_root)
     every_row = torch.arange(len(data.train.labels))
     seen = see(spec.data, data, every_row, [derive_seed(spec.seed, "noise")], data_root, device)
-    read = partial(held.scaled, dtype=dtype)
-    samples = Samples(_images(held, seen), seen.label_KS[0].cpu().numpy(), read)
+    read, label_S = partial(held.scaled, dtype=dtype), seen.label_KS[0].cpu().numpy()
+    samples = Samples(held.train.images, label_S, read, _row_of(seen))
     others = tuple(Samples(part.images, part.labels.cpu().numpy(), read) for part in (held.validation, held.test))
     return JobSamples(samples, network, seen.true_label_KS[0].cpu().numpy(), others)
 
@@ -53,10 +53,16 @@ def _resident(
     spec: JobSpec, data: SplitData, network: StackedNetwork, device: torch.device, data_root: str | None
 ) -> Resident:
     statistics = DATASETS[spec.data.name].mean_std if spec.data.normalise == "channels" else None
-    return resident(data, type(network), device, statistics=statistics, foreign=foreign_images(spec.data, data_root))
+    return resident(
+        data,
+        type(network),
+        device,
+        statistics=statistics,
+        foreign=foreign_images(spec.data, data_root),
+        streamed=is_streamed(spec.plan, data),
+    )
 
 
-def _images(held: Resident, seen: Seen) -> torch.Tensor:
-    """Training images in the order of their labels, replaced ones among them."""
-    images = held.train.images
-    return images if seen.image_row_KS is None else images.index_select(0, seen.image_row_KS[0])
+def _row_of(seen: Seen) -> torch.Tensor | None:
+    """The image of each sample, where some are replaced."""
+    return None if seen.image_row_KS is None else seen.image_row_KS[0]

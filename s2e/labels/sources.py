@@ -12,11 +12,13 @@ import torch
 from numpy.typing import NDArray
 
 from s2e.data.datasets import Dataset, load_whole
+from s2e.data.rows import joined, n_bytes
 from s2e.labels.issues import LabelIssues
 from s2e.labels.judged import judged
 from s2e.labels.noise import LabelFit, Progress, estimate_noise
 from s2e.networks.build import build
 from s2e.train.crossfit import Samples
+from s2e.train.resident import held, needs_stream
 from s2e.train.runtime import prepare_process
 from s2e.words import DataSpec, PlanSpec, TrainSpec, replace
 
@@ -73,12 +75,14 @@ def _fit(
     seed: int,
     progress: Progress | None,
 ) -> tuple[LabelFit, NDArray[np.int64]]:
-    _, dtype = prepare_process(PlanSpec())
+    device, dtype = prepare_process(PlanSpec())
     whole = every.data
     network = build(train, whole.train_images.shape[1:], whole.n_classes, data_root)
-    x = torch.cat([whole.train_images, whole.test_images])[torch.from_numpy(rows)]
+    x = joined([whole.train_images, whole.test_images])[torch.from_numpy(rows)]
     scale = whole.max_value
-    samples = Samples(network.arrange(x), every.label_S[rows], lambda part: part.to(dtype) / scale)
+    streamed = needs_stream(PlanSpec(), n_bytes(x))
+    x = held(x, network.arrange, device, streamed=streamed)
+    samples = Samples(x, every.label_S[rows], lambda part: part.to(dtype) / scale)
     known = np.flatnonzero(np.isin(rows, every.trusted))
     fit = estimate_noise(samples, network, train, n_folds=n_folds, seed=seed, trusted=known, progress=progress)
     return fit, known

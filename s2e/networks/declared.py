@@ -5,12 +5,12 @@ from __future__ import annotations
 from s2e.parts import NetworkPart, network, param
 
 
-@network("mlp", module="s2e.networks.mlp:StackedMLP")
+@network("mlp", module="s2e.networks.mlp:StackedMLP", dense=True)
 class MLP(NetworkPart):
     """One hidden layer of 256 ReLU units (S2E Table 4)."""
 
 
-@network("mlp_tabular", module="s2e.networks.mlp:StackedTabularMLP")
+@network("mlp_tabular", module="s2e.networks.mlp:StackedTabularMLP", dense=True)
 class TabularMLP(NetworkPart):
     """Plain multilayer perceptron for tables and word counts; hidden sizes by network_params, 2 x 256."""
 
@@ -62,6 +62,18 @@ class ResNet34(NetworkPart):
 @network("preact_resnet18", module="s2e.networks.resnet:StackedPreActResNet18", min_size=8)
 class PreActResNet18(NetworkPart):
     """Pre-activation ResNet-18 with a stem for small images (ELR+, DivideMix)."""
+
+
+@network("inception_resnet_v2", module="s2e.networks.inception_resnet_v2:StackedInceptionResNetV2", min_size=75)
+class InceptionResNetV2(NetworkPart):
+    """Inception-ResNet-v2, as papers train WebVision; its networks run one after another."""
+
+    weights: str = param(
+        "none",
+        max_length=500,
+        doc="none, or a file below the data root: a state dict (.pth or .safetensors) as Cadène's or timm's programs "
+        "have it. The last layer is left out where it has another number of classes. Nothing is ever downloaded",
+    )
 
 
 @network("torchvision", module="s2e.networks.torchvision_classifier:StackedTorchvision", min_size=32, variants=True)

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
+from s2e.data.inception_resnet_v2 import own_name
 from s2e.data.root import DATA_ROOT_VARIABLE, leaves_root
 from s2e.data.torchvision_guard import models
 from s2e.networks import declared
@@ -35,7 +36,12 @@ class StackedTorchvision(StackedNetwork):
     Dropout and stochastic depth draw by key, as everywhere in a stack.
     """
 
-    params: declared.Torchvision
+    params: declared.Torchvision | declared.InceptionResNetV2
+
+    @property
+    def name(self) -> str:
+        """As a job says it."""
+        return f"torchvision:{self.variant}"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -103,7 +109,7 @@ class StackedTorchvision(StackedNetwork):
     def _check_shape(self) -> None:
         """Raises SpecError where the classifier has no output for these images; asked without computing anything."""
         depth, height, width = self.input_shape
-        name = f"torchvision:{self.variant}"
+        name = self.name
         if depth not in (1, 3):
             raise SpecError(Problem("train.network", name, f"a network for {depth} channels: this one takes 1 or 3"))
         try:
@@ -125,8 +131,10 @@ def _key_every_dropout(module: nn.Module) -> None:
 
 def _load_weights(module: nn.Module, weights: str, data_root: str | None) -> None:
     """Fill ``module`` from a file below the data root, but for a last layer of another number of classes."""
-    given = {name: t for name, t in _read(weights, data_root).items() if not name.startswith(_SIDE_OUTPUTS)}
     own = module.state_dict()
+    given = {
+        own_name(name, own): t for name, t in _read(weights, data_root).items() if not name.startswith(_SIDE_OUTPUTS)
+    }
     other_classes = {name for name in given.keys() & own.keys() if given[name].shape != own[name].shape}
     drawn = {name for name in own.keys() - given.keys() if not name.endswith(("num_batches_tracked", ".key", ".step"))}
     if given.keys() - own.keys() or drawn or len({name.rpartition(".")[0] for name in other_classes}) > 1:

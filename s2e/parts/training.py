@@ -29,6 +29,9 @@ class MethodPart(Part):
     """Of another package: with its defaults it is a candidate of ``auto``, where a job names none."""
     fitted: ClassVar[bool] = False
     """A model that is fitted in one go: no network, no epochs, no schedule."""
+    ranks: ClassVar[bool] = False
+    """Weighs a sample by nothing but the rank of its cross entropy, so the compiled step trains whole epochs of it, and
+    a trial has the same bits beside any others."""
 
     @classmethod
     def notes(cls) -> list[str]:
@@ -103,6 +106,8 @@ class NetworkPart(Part):
     """Pixels, the least height and width of the images it takes."""
     variants: ClassVar[bool] = False
     """A family: a job names NAME:VARIANT."""
+    dense: ClassVar[bool] = False
+    """Dense layers with a ReLU between each two and nothing else, as the compiled step trains."""
 
     @classmethod
     def notes(cls) -> list[str]:
@@ -160,13 +165,14 @@ def method(
     *,
     rule: str,
     scheduled: bool = False,
+    ranks: bool = False,
     needs: Collection[str] = (),
     per_dataset: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Callable[[type[M]], type[M]]:
     """Declare a method; ``rule`` is where its class is, ``package.module:Class``. ``per_dataset`` is inherited."""
 
     def declare(cls: type[M]) -> type[M]:
-        facts: dict[str, Any] = {"scheduled": scheduled, "needs": needs}
+        facts: dict[str, Any] = {"scheduled": scheduled, "ranks": ranks, "needs": needs}
         METHODS.declare(cls, name, rule, facts if per_dataset is None else {**facts, "per_dataset": per_dataset})
         return cls
 
@@ -174,11 +180,13 @@ def method(
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(param,))
-def network(name: str, *, module: str, min_size: int = 1, variants: bool = False) -> Callable[[type[N]], type[N]]:
+def network(
+    name: str, *, module: str, min_size: int = 1, variants: bool = False, dense: bool = False
+) -> Callable[[type[N]], type[N]]:
     """Declare a network; ``module`` is where its stacked class is, ``package.module:Class``."""
 
     def declare(cls: type[N]) -> type[N]:
-        NETWORKS.declare(cls, name, module, {"min_size": min_size, "variants": variants})
+        NETWORKS.declare(cls, name, module, {"min_size": min_size, "variants": variants, "dense": dense})
         return cls
 
     return declare

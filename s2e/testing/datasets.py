@@ -14,6 +14,7 @@ import torch
 
 from s2e.data.datasets import Dataset, load_split, load_whole, noisy_labels
 from s2e.data.root import environment_root
+from s2e.data.rows import blocks_of
 from s2e.door import parse_job
 from s2e.parts import DATASETS
 from s2e.testing.suite import Contract
@@ -66,11 +67,11 @@ class DatasetContract(Contract):
             assert labels.dtype == torch.int64
             if samples.dim() == 4:
                 assert samples.dtype == torch.uint8
-                assert int(samples.max()) <= data.max_value
+                assert all(int(block.max()) <= data.max_value for block in blocks_of(samples))
             else:
                 assert samples.dtype == torch.float32
                 assert samples.dim() == 2
-                assert samples.isfinite().all()
+                assert all(block.isfinite().all() for block in blocks_of(samples))
                 assert data.max_value == 1
         assert (torch.bincount(data.train_labels, minlength=data.n_classes) > 0).all()
 

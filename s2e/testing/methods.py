@@ -21,7 +21,7 @@ from s2e.testing.tiny import declared, population
 from s2e.train.checkpoint import Checkpoint
 from s2e.train.runtime import has_fast_bfloat16
 from s2e.train.trial import PopulationEnd, PopulationEpoch, train_population
-from s2e.words import DataSpec, NoiseSpec, PlanSpec, Population, TrainSpec, TrialSpec
+from s2e.words import DataSpec, NoiseSpec, PlanSpec, Population, TrainSpec, TrialSpec, replace
 
 K, B, C, S = 3, 8, 4, 40
 INDEX = torch.arange(B)
@@ -96,6 +96,15 @@ class MethodContract(Contract):
             keep_K = torch.tensor([1, 5, B])
             weight_KNB = rule.weights(_losses(rule), _seen(rule, _agreeing(rule), keep_K))
             assert torch.equal((weight_KNB > 0).sum(-1), keep_K[:, None].expand(-1, rule.n_networks))
+
+    def test_samples_that_are_read_as_it_trains_give_the_same_bits(self, method: str, tiny_parts: None) -> None:  # noqa: ARG002
+        """As those in memory: what a method draws, keeps and looks at depends on their numbers alone."""
+        small = self.small(method, n_epochs=2)
+        rows = [
+            [step.epochs for step in train_population(replace(small, plan=plan)) if isinstance(step, PopulationEpoch)]
+            for plan in (replace(small.plan, samples="resident"), replace(small.plan, samples="streamed"))
+        ]
+        assert rows[0] == rows[1]
 
     def test_a_trial_does_not_see_the_others(self, method: str) -> None:
         rule, logits_KNBC = _rule_and_logits(method)

@@ -21,6 +21,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from s2e.data.rows import Samples as Rows
+from s2e.data.stream import Block, read_ahead
 from s2e.methods.selection import small_loss
 from s2e.networks.base import StackedNetwork, Tensors, cast
 from s2e.schedule import n_keep
@@ -45,19 +47,27 @@ def _no_rows() -> Labels:
 class Samples:
     """Rows [S, ...] in the layout of their network, with the label each was given [S]."""
 
-    x: torch.Tensor
+    x: Rows
     label_S: Labels
     read: Read | None = None
     """None: ``x`` is read as it is."""
+    row_S: torch.Tensor | None = None
+    """The row of ``x`` that each sample is; None: they are in its order."""
 
     def __len__(self) -> int:
         return len(self.label_S)
 
-    def at(self, index: torch.Tensor) -> torch.Tensor:
-        """Rows at ``index`` [...] as the network reads them."""
-        rows = self.x.index_select(0, index.flatten())
+    def at(self, index: torch.Tensor, block: Block | None = None) -> torch.Tensor:
+        """Rows at ``index`` [...] as the network reads them; ``block`` may hold them."""
+        rows = None if block is None else block.of(index)
+        if rows is None:
+            rows = self.x.index_select(0, self.rows(index).flatten())
         rows = rows if self.read is None else self.read(rows)
         return rows.view(*index.shape, *rows.shape[1:])
+
+    def rows(self, index: torch.Tensor) -> torch.Tensor:
+        """The rows of ``x`` behind samples."""
+        return index if self.row_S is None else self.row_S[index]
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +177,7 @@ class Stack:
         self.row_KH, self.real_KH = self.row_KH[kept_K], self.real_KH[kept_K]
 
     @torch.no_grad()
-    def predict(self, x: torch.Tensor) -> torch.Tensor:
+    def predict(self, x: Rows) -> torch.Tensor:
         """p_KNBC of other rows, kept as those of ``samples`` are."""
         read = self.samples.read or (lambda rows: rows)
         chunks = [self._forward(read(part), train=False).softmax(-1) for part in x.split(EVALUATION_BATCH)]
@@ -184,14 +194,21 @@ class Stack:
     def _epoch(self, log_T_KCC: torch.Tensor | None, keep_rate_K: Matrix | None) -> None:
         set_epoch(self.optimizer, self.train_spec, self.t)
         with flushed_denormals():
-            for index_KB in self._order().unbind(0):
-                self._step(index_KB, log_T_KCC, keep_rate_K)
+            for order_MKB, block in read_ahead(self.samples.x, self._order(), self.samples.rows):
+                for index_KB in order_MKB.unbind(0):
+                    self._step(index_KB, log_T_KCC, keep_rate_K, block)
         self.t += 1
 
-    def _step(self, index_KB: torch.Tensor, log_T_KCC: torch.Tensor | None, keep_rate_K: Matrix | None) -> None:
+    def _step(
+        self,
+        index_KB: torch.Tensor,
+        log_T_KCC: torch.Tensor | None,
+        keep_rate_K: Matrix | None,
+        block: Block | None = None,
+    ) -> None:
         label_KB = self.label_S[index_KB]
         trusted_KB = self.trusted_KS.gather(1, index_KB) if self.any_trusted else None
-        logits_KNBC = self._forward(self.samples.at(index_KB), train=True)
+        logits_KNBC = self._forward(self.samples.at(index_KB, block), train=True)
         with torch.no_grad():
             margin_KNB = margins(logits_KNBC, label_KB).to(self.margin_KNS.dtype)
             self.margin_KNS.scatter_add_(2, index_KB[:, None].expand_as(margin_KNB), margin_KNB)

@@ -31,7 +31,9 @@ def run_epoch(
     loss_MKN, weight_MKNB = train_steps(trials, order, t)
     if trials.margins is not None:
         trials.margins.end_epoch(trials.predicted_KNS)
-    columns = {"loss": loss_MKN.mean((0, 2)), **selection(trials, order, weight_MKNB), **memorisation(trials)}
+    # One sum for each trial, in memory of its own: the order of additions depends on all that lies around it.
+    loss_K = torch.stack([loss_MN.contiguous().mean() for loss_MN in loss_MKN.unbind(1)])
+    columns = {"loss": loss_K, **selection(trials, order, weight_MKNB), **memorisation(trials)}
     finite_K = loss_MKN.isfinite().all(0).all(1)
     if measure_validation:
         columns["validation_accuracy"], columns["validation_ensemble"], seen_finite_K = validate(trials)
@@ -80,7 +82,11 @@ def train_step(trials: StackedTrials, index: torch.Tensor, keep_K: torch.Tensor)
 
 def train_steps(trials: StackedTrials, order: torch.Tensor, t: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The mini-batches ``order`` [M, ...] of epoch t -> (loss_MKN, weight_MKNB)."""
-    return (fused.train_epoch if fused.trains(trials) else _train)(trials, order, t)
+    train = fused.train_epoch if fused.trains(trials) else _train
+    parts = [train(trials, part, t) for part in trials.parts_of(order)]
+    if len(parts) == 1:
+        return parts[0]
+    return torch.cat([loss for loss, _ in parts]), torch.cat([weight for _, weight in parts])
 
 
 def _train(trials: StackedTrials, order: torch.Tensor, t: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from s2e.data.datasets import Part, load_split
 from s2e.data.inputs import NetworkShape, inputs_of
+from s2e.data.rows import in_memory
 from s2e.data.transition import true_transition
 from s2e.fitted_model import to_tensors
 from s2e.labels.choice import noisy_score
@@ -73,7 +74,7 @@ class FittedTrials:
 
     @cached_property
     def learned(self) -> Features:
-        return self.features(self.data.train.images)
+        return self.features(in_memory(self.data.train.images, self.population.train.method))
 
     def fit(self, k: int, n_rows: int | None = None) -> FittedModel:
         """Trial k's model, of its first ``n_rows`` rows. Raises ValueError where the model cannot take the data."""

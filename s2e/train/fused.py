@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from s2e.data.rows import Samples
 from s2e.methods.base import Method, pick_all
 from s2e.methods.engine import MiniBatch
 from s2e.networks.base import StackedNetwork
@@ -42,6 +43,14 @@ def trains(trials: StackedTrials) -> bool:
     return trials.is_fused
 
 
+def is_exact(trials: StackedTrials) -> bool:
+    """True if each trial gets the same bits beside any others: the compiled step alone trains it, network by network,
+    and nothing is measured of it but counts and its own losses. Noisy labels to validate by, and given ones, are judged
+    by logits of torch."""
+    counted = trials.seen.validation_label_KV is None and trials.margins is None
+    return trains(trials) and weighs_by_ranks(trials.method) and counted
+
+
 def _has_library(trials: StackedTrials) -> bool:
     has = instruction_set(half=trials.dtype == torch.bfloat16) is not None
     if not has and trials.plan.step == "native":
@@ -59,11 +68,17 @@ def obstacle(trials: StackedTrials) -> str | None:
         return f"it runs on a CPU, not on {trials.device.type}"
     if dense_layers(trials.network) is None:
         return "the network has more than dense layers and ReLU"
-    if not _is_plain(trials.method, ("step", "weigh", "after_step")):
+    if not has_plain_step(trials.method):
         return f"{type(trials.method).__name__} has a step of its own"
-    if trials.augmentation is not None or not reads(trials.data.train.images.flatten(1)):
+    if trials.augmentation is not None or not reads(_some(trials.data.train.images)):
         return "the images change between epochs, or have a type it does not read"
     return None
+
+
+def _some(images: Samples) -> torch.Tensor:
+    """Images as they are on the device: all of them, or one where they come when they are asked for."""
+    one = torch.zeros(1, dtype=torch.int64)
+    return (images if isinstance(images, torch.Tensor) else images.index_select(0, one)).flatten(1)
 
 
 @lru_cache(maxsize=4)
@@ -83,10 +98,10 @@ def dense_layers(network: StackedNetwork) -> list[str] | None:
 def train_epoch(trials: StackedTrials, order: torch.Tensor, t: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Every step of epoch t -> (loss_MKN, weight_MKNB). ``order``: [M, B] shared, or [M, K, B]."""
     order_MRB = order[:, None] if order.dim() == 2 else order
-    ranks = _is_plain(trials.method, ("losses", "weights", "weighted"))
+    ranks = weighs_by_ranks(trials.method)
     stack = NativeStack(
         _layers(trials),
-        _images(trials, trials.data.train.images),
+        _images(trials, _learned(trials)),
         n_trials=trials.n_trials,
         batch_size=trials.batch_size,
         n_orders=order_MRB.shape[1] if trials.seen.image_row_KS is None else trials.n_trials,
@@ -153,6 +168,16 @@ def _by_losses(
     return torch.stack(losses), torch.stack(weights)
 
 
+def has_plain_step(method: Method) -> bool:
+    """True if a step of the method is one forward pass and a loss of the logits."""
+    return _is_plain(method, ("step", "weigh", "after_step"))
+
+
+def weighs_by_ranks(method: Method) -> bool:
+    """True if the weight of a sample depends on nothing but the rank of its cross entropy."""
+    return _is_plain(method, ("losses", "weights", "weighted"))
+
+
 def _is_plain(method: Method, names: Iterable[str]) -> bool:
     """True if a method leaves these as :class:`Method` has them."""
     return all(getattr(type(method), name) is getattr(Method, name) for name in names)
@@ -212,11 +237,20 @@ def _images(trials: StackedTrials, stored: torch.Tensor) -> Images:
     return Images(stored.flatten(1), data.max_value, flat(data.mean), flat(data.std))
 
 
+def _learned(trials: StackedTrials) -> torch.Tensor:
+    """The training images that the steps read: all, or those of the block that was read for them."""
+    if trials.block is not None:
+        return trials.block.x
+    assert isinstance(trials.data.train.images, torch.Tensor)
+    return trials.data.train.images
+
+
 def _rows(trials: StackedTrials, order_MRB: torch.Tensor) -> torch.Tensor:
-    """Index of the stored image behind each sample of an epoch [M, R, B]."""
-    if trials.seen.image_row_KS is None:
-        return order_MRB.contiguous()
-    return pick_all(trials.seen.image_row_KS, order_MRB)
+    """Index of the stored image behind each sample of an epoch [M, R, B]; a block has them in the order of steps."""
+    row_MRB = trials.image_rows(order_MRB)
+    if trials.block is not None:
+        return torch.arange(row_MRB.numel()).view(row_MRB.shape)
+    return row_MRB.contiguous()
 
 
 def _remember(trials: StackedTrials, order_MRB: torch.Tensor, predicted_MKNB: torch.Tensor) -> None:

@@ -16,6 +16,7 @@ from s2e.files import files_below
 from s2e.labels.given import keep_labels
 from s2e.labels.kept import margins_path, save
 from s2e.train.checkpoint import Checkpoint, read_tensors
+from s2e.train.together import Train
 from s2e.train.trial import PopulationEnd, PopulationEpoch, train_population
 from s2e.train.unfinished import Unfinished
 from s2e.words import Population, TrialResult, TrialSpec, replace
@@ -67,10 +68,14 @@ def train_kept(
 
 
 def train_patiently(
-    population: Population, keeper: Keeper, data_root: str | None, paused: Callable[[], bool] = lambda: False
+    population: Population,
+    keeper: Keeper,
+    data_root: str | None,
+    paused: Callable[[], bool] = lambda: False,
+    train: Train | None = None,
 ) -> Iterator[PopulationEpoch | PopulationEnd | NotKept | Paused]:
     """:func:`train_kept` for a disk that may be full for a while: what was trained waits until it can be written.
-    ``paused`` is asked after every epoch."""
+    ``paused`` is asked after every epoch. ``train`` stands in for :func:`train_population`."""
     yield from _kept(partial(keeper.begin, population))
     unfinished = keeper.unfinished(population)
     start = None if unfinished is None else unfinished.load()
@@ -78,7 +83,7 @@ def train_patiently(
         yield from unfinished.told_again(start)
     elif (start := _start(population, keeper)) is not None and unfinished is not None:
         unfinished.first = start[0].n_epochs_done
-    for step in train_population(population, data_root=data_root, start=start):
+    for step in (train or train_population)(population, data_root=data_root, start=start):
         if isinstance(step, PopulationEnd):
             results = yield from _kept(partial(keeper.keep_models, population, step))
             if unfinished is not None:
@@ -87,12 +92,15 @@ def train_patiently(
             continue
         if step.epochs[0].epoch + 1 == population.n_epochs_run < population.train.n_epochs:
             yield from _kept(partial(_keep_checkpoints, population, keeper, step))
-        yield step
-        if unfinished is not None and paused() and (yield from _kept(partial(unfinished.keep, step))):
+        stops = False
+        if unfinished is not None:
+            stops = paused() and (yield from _kept(partial(unfinished.keep, step)))
+            if not stops:
+                unfinished.keep_if_due(step)
+        yield step  # and nothing is asked of it any more: those it trains together with may be one epoch further
+        if stops:
             yield Paused()
             return
-        if unfinished is not None:
-            unfinished.keep_if_due(step)
 
 
 def _kept(write: Callable[[], T]) -> Generator[NotKept, None, T]:

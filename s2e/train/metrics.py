@@ -16,6 +16,8 @@ from statistics import fmean
 import torch
 
 from s2e.data.datasets import Part
+from s2e.data.rows import Samples
+from s2e.data.stream import Streamed
 from s2e.methods.base import pick_all
 from s2e.train import fused
 from s2e.train.margins import NEVER_SEEN
@@ -110,13 +112,20 @@ def evaluate(
     return accuracy_KN[:, :-1], accuracy_KN[:, -1], finite_K
 
 
-def predicted_classes(trials: StackedTrials, images: torch.Tensor) -> torch.Tensor:
+def predicted_classes(trials: StackedTrials, images: Samples) -> torch.Tensor:
     """Classes predicted for stored images [K, N + 1, S], by each network and by the sum of their logits."""
     return _predicted(trials, images)[0]
 
 
-def _predicted(trials: StackedTrials, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    return (fused.predict if fused.trains(trials) else _predict)(trials, images)
+def _predicted(trials: StackedTrials, images: Samples) -> tuple[torch.Tensor, torch.Tensor]:
+    predict, at_once = (
+        (fused.predict, fused.PREDICTED_AT_ONCE) if fused.trains(trials) else (_predict, EVALUATION_BATCH)
+    )
+    if isinstance(images, torch.Tensor):
+        return predict(trials, images)
+    blocks = images.read_by(at_once) if isinstance(images, Streamed) else images.split(at_once)
+    parts = [predict(trials, block) for block in blocks]
+    return torch.cat([classes for classes, _ in parts], dim=2), torch.stack([finite for _, finite in parts]).all(0)
 
 
 def _predict(trials: StackedTrials, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -5,16 +5,17 @@ Legend: K trials, N networks per trial, G = K * N stacked networks, S samples, T
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 
 from s2e.data.datasets import Part, load_split
 from s2e.data.inputs import inputs_of
 from s2e.data.open_set import foreign_images
+from s2e.data.stream import Block, read_ahead
 from s2e.data.transition import true_transition
 from s2e.door.train import train_problems
-from s2e.methods.base import Method, Setup, pick
+from s2e.methods.base import Method, Setup, pick, pick_all
 from s2e.methods.engine import Sampler, State
 from s2e.networks.base import Tensors, cast
 from s2e.networks.build import build
@@ -24,7 +25,7 @@ from s2e.train.augment import CropFlip
 from s2e.train.draws import draw
 from s2e.train.margins import NEVER_SEEN, Margins
 from s2e.train.optimizer import make_optimizer, set_epoch
-from s2e.train.resident import resident
+from s2e.train.resident import is_streamed, resident
 from s2e.train.revise import Revised, revised_rows
 from s2e.train.seen import see
 from s2e.train.subset import share_of
@@ -60,8 +61,16 @@ class StackedTrials:
         augmented = train.augment != "none"
         foreign = foreign_images(population.data, data_root)
         self.data = resident(
-            data, type(self.network), device, augmented=augmented, statistics=statistics, foreign=foreign
+            data,
+            type(self.network),
+            device,
+            augmented=augmented,
+            statistics=statistics,
+            foreign=foreign,
+            streamed=is_streamed(self.plan, data),
         )
+        self.block: Block | None = None
+        """The samples of the steps that train now, where those are streamed."""
         self.method: Method = METHODS[train.method].stored(train.params, dataset=population.data.name).make()
         self.trial = list(range(len(trials)))
         """Index within the population of the trial behind each of the K stacked ones; failed trials have left."""
@@ -177,15 +186,29 @@ class StackedTrials:
 
     def images(self, index: torch.Tensor, view: int | None = 0) -> torch.Tensor:
         """Training images at ``index`` as the network reads them; see :class:`s2e.methods.engine.Engine`."""
-        if self.seen.image_row_KS is not None:
-            index = index.expand(self.n_trials, -1) if index.dim() == 1 else index
-            rows = self.seen.image_row_KS.gather(1, index)
-        else:
-            rows = index
-        x = self.data.train.images.index_select(0, rows.flatten())
+        x = None if self.block is None else self.block.of(index)
+        if self.seen.image_row_KS is not None and index.dim() == 1:
+            index = index.expand(self.n_trials, -1)
+        if x is None:
+            rows = index if self.seen.image_row_KS is None else self.seen.image_row_KS.gather(1, index)
+            x = self.data.train.images.index_select(0, rows.flatten())
         if self.augmentation:
             x = self.network.arrange(x if view is None else self.augmentation(x, index, view))
         return self.data.scaled(x, self.dtype).view(*index.shape, *x.shape[1:])
+
+    def image_rows(self, order: torch.Tensor) -> torch.Tensor:
+        """The rows of the training images behind each sample of some steps: ``order`` [M, B] or [M, K, B] itself, but
+        where images are replaced."""
+        return order if self.seen.image_row_KS is None else pick_all(self.seen.image_row_KS, order)
+
+    def parts_of(self, order: torch.Tensor) -> Iterator[torch.Tensor]:
+        """The steps of ``order`` [M, ...] in as many parts as their samples come to the device."""
+        try:
+            for part, block in read_ahead(self.data.train.images, order, self.image_rows):
+                self.block = block
+                yield part
+        finally:
+            self.block = None
 
     def clean_images(self, index: torch.Tensor) -> torch.Tensor:
         """Trusted images at ``index`` as the network reads them."""

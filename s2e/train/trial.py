@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from s2e.data.inputs import NetworkShape
 from s2e.labels.free import TrialMargins
 from s2e.outcome import result_of
+from s2e.train import fused
 from s2e.train.checkpoint import Checkpoint, restore, take
 from s2e.train.ends import balanced_accuracy, evidences, noisy_likelihoods, with_ends
 from s2e.train.epoch import run_epoch
@@ -19,7 +20,13 @@ from s2e.train.population import EVALUATION_BATCH, StackedTrials
 from s2e.train.runtime import flushed_denormals, prepare_process
 from s2e.train.told import PopulationEnd as PopulationEnd
 from s2e.train.told import PopulationEpoch as PopulationEpoch
-from s2e.words import EpochMetrics, Evidence, Population, TrialResult, TrialSpec, numbers_of, replace
+from s2e.words import EpochMetrics, Evidence, Population, S2EError, TrialResult, TrialSpec, numbers_of, replace
+
+LEFT = "it was left"
+
+
+class NotTogetherError(S2EError):
+    """These trials would get other bits beside others than alone."""
 
 
 @dataclass
@@ -30,11 +37,17 @@ class _Progress:
 
 
 def train_population(
-    population: Population, *, data_root: str | None = None, start: Sequence[Checkpoint] | None = None
+    population: Population,
+    *,
+    data_root: str | None = None,
+    start: Sequence[Checkpoint] | None = None,
+    left: Callable[[], Collection[int]] | None = None,
 ) -> Iterator[PopulationEpoch | PopulationEnd]:
     """Train the trials of a population together: one PopulationEpoch per epoch, then exactly one PopulationEnd.
 
-    ``start`` has a checkpoint for each trial, all after the same epoch: training goes on from there.
+    ``start`` has a checkpoint for each trial, all after the same epoch: training goes on from there. ``left``, asked
+    before each epoch, has the numbers within the population of trials that train no more; the bits of the others must
+    not depend on them then, else NotTogetherError is raised.
     A prefix ends after ``population.n_epochs_run`` epochs of the full run; its results are means over its own tail.
     A trial whose loss becomes NaN or infinite leaves at that epoch's end without a row; the others are not touched.
     A model that is fitted in one go has one epoch. Raises SpecError or DataError for what cannot be trained here.
@@ -44,6 +57,8 @@ def train_population(
         return
     device, dtype = prepare_process(population.plan)
     trials = StackedTrials(population, device, dtype, data_root)
+    if left is not None and not fused.is_exact(trials):
+        raise NotTogetherError("only the compiled step of a method that weighs by ranks trains them together")
     progress = [_Progress(trial) for trial in population.trials]
     first = 0
     if start is not None:
@@ -52,6 +67,8 @@ def train_population(
         for mine, checkpoint in zip(progress, start, strict=True):
             mine.history += [replace(row, k=mine.spec.k) for row in checkpoint.history]
     for t in range(first, population.n_epochs_run):
+        if left is not None and not _let_go(progress, trials, left()):
+            return
         with flushed_denormals():
             numbers = run_epoch(
                 trials,
@@ -64,6 +81,16 @@ def train_population(
             break
         yield PopulationEpoch(rows, partial(_checkpoints, progress, trials, t + 1))
     yield _end(population, trials, progress)
+
+
+def _let_go(progress: Sequence[_Progress], trials: StackedTrials, left: Collection[int]) -> bool:
+    """Take trials out of the stack; False if none is there any more."""
+    stay = [k for k, trial in enumerate(trials.trial) if trial not in left]
+    for trial in left:
+        progress[trial].reason = progress[trial].reason or LEFT
+    if 0 < len(stay) < trials.n_trials:
+        trials.keep(stay)
+    return bool(stay)
 
 
 def _record(

@@ -48,6 +48,13 @@ class PlanSpec:
         "layers and ReLU on a CPU); auto: settled at submission, native where the library is there and threads is 1. "
         "Both agree up to rounding",
     )
+    samples: str = param(
+        "auto",
+        choices=("auto", "resident", "streamed"),
+        doc="where samples are while they train: resident: on the device, all of them; streamed: in their file (or in "
+        "the host's memory), from where they are read ahead in blocks; auto: streamed where they are more than half of "
+        "the memory there is. The numbers are the same",
+    )
     validate_every: int = param(
         1,
         ge=1,

@@ -49,6 +49,7 @@ def _on_ray(settings: Settings, gone: Callable[[str], None] | None) -> TrialBack
         idle_s=OWN_IDLE_S if ours else settings.idle_s,
         warm_processes=2 if ours else 0,
         linger=settings.keep_trainers,
+        program_trials=settings.program_trials,
         gone=gone,
     )
 

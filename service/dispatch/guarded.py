@@ -53,6 +53,14 @@ class GuardedBackend:
         with _told():
             return self._backend.running()
 
+    def riders(self) -> frozenset[PopulationKey]:
+        with _told():
+            return self._backend.riders()
+
+    def open_programs(self) -> dict[str, int]:
+        with _told():
+            return self._backend.open_programs()
+
     def workers(self) -> list[WorkerInfo]:
         with _told():
             return self._backend.workers()

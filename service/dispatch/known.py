@@ -25,6 +25,8 @@ class InFlight:
     """Time of the last sign of life."""
     began_s: float | None = None
     """Time at which its training began; None: it has not."""
+    share: float = 1.0
+    """Of its place, where it trains beside populations of other jobs."""
     pausing: bool = False
     """True once it was told to stop at its next epoch."""
 
@@ -48,12 +50,16 @@ class KnownJob:
     in_flight: dict[PopulationKey, InFlight] = field(default_factory=dict)
     checks: Sequence[Population] | None = None
     """Populations still to be checked before the first round; None: not begun."""
+    following: tuple[str, int] = ("", 0)
+    """The program that its next population may join (:mod:`workers.program`), as far as somebody asked, and its trials.
+    """
     lacking: bool = False
     """It was blocked because nothing could hold it, so a place that can is all it needs."""
 
     def take(self, round_: Round, planned: tuple[Population, ...] = ()) -> None:
         """Go on to a round: one that is stored, or the next one with the populations it is written in."""
         self.round, self.planned, self.n_written, self.groups = round_, planned, 0, None
+        self.following = "", 0
 
     def population(self, group: int) -> Population:
         """A population of the round, in the groups read."""
@@ -65,6 +71,7 @@ class KnownJob:
     def forget(self) -> None:
         """Everything large; it is read again when it is needed."""
         self.history, self.round, self.planned, self.n_written, self.groups = [], None, (), 0, None
+        self.following = "", 0
 
 
 def to_check(spec: JobSpec, groups: Sequence[Population], n_machines: int) -> list[Population]:

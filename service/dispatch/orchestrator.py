@@ -141,7 +141,7 @@ class Orchestrator:
         flight.held = event.reason if isinstance(event, PopulationHeld) else ""
         match event:
             case PopulationStarted():
-                flight.place, flight.began_s = event.place, self.breaker.now_s()
+                flight.place, flight.began_s, flight.share = event.place, self.breaker.now_s(), event.share
             case PopulationFinished():
                 self.breaker.went_well(job_id, flight.place)
             case PopulationChecked():
@@ -245,19 +245,29 @@ class Orchestrator:
     def _start(self, job_id: str, status: JobStatus) -> Step:
         """Lease a pending population, if there is a place for it, and give it to the backend."""
         known = self._lead.remember(job_id)
-        if self._placing.is_full(job_id, known):
-            return Step.FULL
         m, pending = status.n_rounds - 1, status.in_state("pending")
-        if known.round is None or known.round.index != m:
-            with self._database.read() as session:
-                known.take(rounds.load_round(session, job_id, m))
+
+        def following() -> Population:
+            self._load(job_id, known, m)
+            return known.population(pending[0])
+
+        if not self._placing.has_room(job_id, known, following) or self._placing.is_held_up(job_id, known):
+            return Step.FULL
+        self._load(job_id, known, m)
         with self._database.write() as session:
             keys = populations.lease_populations(session, job_id, self._owner, m, pending[:1])
-            if known.groups is None:
-                known.groups = rounds.load_groups(session, job_id, m)
         for key in keys:
             self._placing.give(known, key, known.population(key.group))
         return Step.STARTED if keys else Step.AGAIN  # no keys: a user has moved the job meanwhile
+
+    def _load(self, job_id: str, known: KnownJob, m: int) -> None:
+        """Read round m and its groups, as far as they are not known."""
+        if known.round is not None and known.round.index == m and known.groups is not None:
+            return
+        with self._database.read() as session:
+            if known.round is None or known.round.index != m:
+                known.take(rounds.load_round(session, job_id, m))
+            known.groups = rounds.load_groups(session, job_id, m)
 
     def _watch(self, job_id: str) -> None:
         """Give up populations that are silent for too long, and name the obstacle of the rest."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Callable
 
 from s2e.words import Population
 from service.dispatch.known import InFlight, KnownJob
@@ -13,6 +14,7 @@ from service.dispatch.places import capacity, share
 from service.logs import about
 from service.store import quotas, repository
 from workers.backend import PopulationKey, PopulationLost, WorkerInfo
+from workers.program import program_of
 
 PLACES_S = 0.1
 log = logging.getLogger("s2e.populations")
@@ -33,16 +35,36 @@ class Placing:
 
     def room(self, job_id: str) -> int:
         """Number of populations of a job that may be started now: one for each free place, and one more so that no
-        place waits for us. All jobs share the places, so the populations of all of them count."""
+        place waits for us; one where a program that waits takes it along. All jobs share the places, so the populations
+        of all of them count, but those that ride on another's place."""
         lead = self._lead
         plan, shut = lead.recall(job_id).spec.plan, lead.breaker.quarantined()
         workers = [worker for worker in self._places() if worker.name not in shut]
-        used = sum(share(lead.recall(key.job_id).spec.plan, plan, workers) for key in lead.backend.running())
-        return capacity(workers, plan) - math.ceil(used)
+        seated = lead.backend.running() - lead.backend.riders()
+        used = sum(share(lead.recall(key.job_id).spec.plan, plan, workers) for key in seated)
+        free = capacity(workers, plan) - math.ceil(used)
+        return free if free > 0 else int(self._may_ride(lead.recall(job_id)))
+
+    def has_room(self, job_id: str, known: KnownJob, population: Callable[[], Population]) -> bool:
+        """True if there is a place for a job's next ``population``, or a program that takes it along; it is only made
+        where that has to be known."""
+        if self.room(job_id) > 0:
+            return True
+        if self._lead.backend.open_programs():
+            known.following = program_of(population()), len(population().trials)
+        return self._may_ride(known)
+
+    def _may_ride(self, known: KnownJob) -> bool:
+        program, n_trials = known.following
+        return n_trials <= self._lead.backend.open_programs().get(program, -1)
 
     def is_full(self, job_id: str, known: KnownJob) -> bool:
         """True if nothing of the job can be started now."""
-        return self.room(job_id) <= 0 or self._is_over_quota(known) or self._is_obstructed(job_id, known)
+        return self.room(job_id) <= 0 or self.is_held_up(job_id, known)
+
+    def is_held_up(self, job_id: str, known: KnownJob) -> bool:
+        """True if nothing of the job can be started now, though there is room."""
+        return self._is_over_quota(known) or self._is_obstructed(job_id, known)
 
     def give(self, known: KnownJob, key: PopulationKey, population: Population, *, check: bool = False) -> None:
         """Start a population."""

@@ -154,6 +154,12 @@ class View:
     def running(self) -> frozenset[PopulationKey]:
         return frozenset(self.driven)
 
+    def riders(self) -> frozenset[PopulationKey]:
+        return frozenset()
+
+    def open_programs(self) -> dict[str, int]:
+        return {}
+
     def workers(self) -> list[WorkerInfo]:
         return self.cluster.trains.workers()
 

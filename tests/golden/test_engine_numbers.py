@@ -28,6 +28,7 @@ from s2e.words import DataSpec, NoiseSpec, PlanSpec, Population, TrainSpec, Tria
         ("preact_resnet18", (3, 32, 32), 10, 11_171_274),
         ("preact_resnet18", (3, 32, 32), 100, 11_217_444),
         ("torchvision:resnet50", (3, 224, 224), 14, 23_536_718),
+        ("inception_resnet_v2", (3, 299, 299), 1_000, 55_843_464),
     ],
 )
 def test_parameter_counts(network, shape, n_classes, expected):

@@ -266,3 +266,28 @@ def test_webhooks_belong_to_their_owner(
 def test_the_setting_is_of_networks() -> None:
     with pytest.raises(ValidationError, match="webhook_networks"):
         Settings(webhook_networks="10.0.0.0/8, nonsense")
+
+
+def test_a_receiver_that_drips_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It sends headers without end, each in time; the connection ends, and with it this test."""
+    monkeypatch.setattr(webhooks, "TOTAL_S", 0.3)
+    gone = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 200 OK\r\n")
+                try:
+                    while True:
+                        connection.sendall(b"X-More: 1\r\n")
+                        time.sleep(0.02)
+                except OSError:
+                    gone.set()
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        assert webhooks.send(url, "secret", "1", "{}", HERE) == webhooks.Answer(False, "no answer within 0.3 s")
+        assert gone.wait(30)
+        thread.join()

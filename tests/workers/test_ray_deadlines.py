@@ -103,8 +103,15 @@ class Method:
         self._ray.calls.append(self._name)
         match self._name:
             case "state" if self._ray.places:
-                key = {"job_id": self._ray.left, "round": 0, "group": 0, "attempt": 1} if self._ray.left else None
-                return Call({"release": self._ray.release, "node": "a" * 56, "asks": self._asks, "key": key})
+                left = {"job_id": self._ray.left, "round": 0, "group": 0, "attempt": 1}
+                return Call(
+                    {
+                        "release": self._ray.release,
+                        "node": "a" * 56,
+                        "asks": self._asks,
+                        "keys": [left] if self._ray.left else [],
+                    }
+                )
             case "begin":
                 return Call({"first": 0, "events": []})
         return Call()

@@ -68,12 +68,12 @@ def test_events_are_kept_until_they_are_acknowledged() -> None:
 def test_epochs_are_told_together_and_all_else_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.detached.GATHER_S", 30.0)
     trainer, key = Trainer.__new__(Trainer), {"job_id": "job"}
-    trainer._changed, trainer._work = threading.Condition(), _Work(key, 1, events=[{"kind": "started"}])
+    trainer._changed, trainer._works = threading.Condition(), [_Work(key, 1, events=[{"kind": "started"}])]
     assert trainer.events(key, 0, 30.0) == {"first": 0, "events": [{"kind": "started"}]}
 
     def train() -> None:
         for kind in ("epochs", "epochs", "held"):
-            trainer._take(None, 1, {"kind": kind})  # type: ignore[arg-type]
+            trainer._take(None, 1, {"kind": kind, "key": key})  # type: ignore[arg-type]
 
     thread = threading.Thread(target=train)
     thread.start()
@@ -86,7 +86,7 @@ def test_epochs_are_told_together_and_all_else_at_once(monkeypatch: pytest.Monke
 def test_epochs_wait_no_longer_for_company_than_they_may(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.detached.GATHER_S", 0.0)
     trainer, key = Trainer.__new__(Trainer), {"job_id": "job"}
-    trainer._changed, trainer._work = threading.Condition(), _Work(key, 1, events=[{"kind": "epochs"}])
+    trainer._changed, trainer._works = threading.Condition(), [_Work(key, 1, events=[{"kind": "epochs"}])]
     assert trainer.events(key, 0, 30.0) == {"first": 0, "events": [{"kind": "epochs"}]}
 
 
@@ -98,7 +98,7 @@ from workers.detached import Trainer
 trainer = Trainer({"CPU": 1.0}, orphan_s=0.2, idle_s=float(sys.argv[1]), grace_s=1.0)
 if len(sys.argv) > 2:
     key = {"job_id": "job", "round": 0, "group": 0, "attempt": 1}
-    trainer.begin(key, {}, "/nowhere", None, False, None)
+    trainer.begin([(key, {})], ("/nowhere", None), False, [])
     trainer.end_if_idle()
     print("it trains")
 time.sleep(60)

@@ -109,8 +109,8 @@ class _Images(OwnData):
     backbone: str = param(
         "none",
         max_length=60,
-        doc="a torchvision classifier, such as resnet18: samples are the features that its last layer reads, computed "
-        "once, and the job's network is a head on them; none: samples are pixels",
+        doc="a torchvision classifier, such as resnet18, or inception_resnet_v2: samples are the features that its "
+        "last layer reads, computed once, and the job's network is a head on them; none: samples are pixels",
     )
     weights: str = param(
         "none",

@@ -68,12 +68,12 @@ class Csv(DatasetPart):
 
 @dataset("arrays", load="s2e.data.arrays:load_arrays", labels="given")
 class Arrays(DatasetPart):
-    """Arrays of your own: an .npz file below the data root with X and y, and X_test and y_test where there are some.
+    """Arrays of your own: an .npz file or a folder of .npy, with X and y, and X_test and y_test where there are some.
 
     X holds features [S, F], such as embeddings, or uint8 images [S, H, W] or [S, D, H, W].
     """
 
-    path: str = param("", max_length=400, doc="the file, as a path below the data root")
+    path: str = param("", max_length=400, doc="the file or folder, as a path below the data root")
     test_share: float = param(0.2, gt=0, lt=1, doc="stratified share of the rows that tests where there is no X_test")
     scale: str = param(
         "none", choices=("none", "standardise"), doc="none: features as they are, with a deviation near 1 already"

@@ -19,6 +19,7 @@ from s2e.data.encoders import ImageEncoder
 from s2e.data.own import trusted
 from s2e.data.own.labels import classes_of, codes, codes_among
 from s2e.data.own.source import Indices, Source
+from s2e.data.rows import Samples, blocks_of, joined
 from s2e.data.splits import stratified
 from s2e.words import DataError, TrustedRows, TrustedSpec, derive_seed
 
@@ -46,9 +47,9 @@ class _Rows:
     label_S: NDArray[np.int64]
     is_trusted_S: NDArray[np.bool_]
 
-    def encoded(self, fitted: Any) -> NDArray[Any]:
-        x = self.main.encode(fitted)
-        return x if self.more is None else np.concatenate([x, self.more.encode(fitted)])
+    def encoded(self, fitted: Any) -> Samples:
+        x = self.main.samples(fitted)
+        return x if self.more is None else joined([x, self.more.samples(fitted)])
 
     def ids(self) -> NDArray[Any]:
         """Ids of the rows of both sources; those of the second carry its name."""
@@ -76,12 +77,15 @@ def own_dataset(name: str, open_source: Open, asked: Asked) -> Dataset:
     train = np.setdiff1d(np.arange(len(rows.label_S)), test, assume_unique=True)
     fitted = main.fit(train[train < len(main)])
     x = rows.encoded(fitted)
-    test_x, test_S = (x[test], rows.label_S[test]) if other is None else _tested(other, classes, fitted)
-    parts = (_tensor(x[train]), torch.from_numpy(rows.label_S[train]), _tensor(test_x), torch.from_numpy(test_S))
+    train_x = x[torch.from_numpy(train)]
+    test_x, test_S = (
+        (x[torch.from_numpy(test)], rows.label_S[test]) if other is None else _tested(other, classes, fitted)
+    )
+    parts = (train_x, torch.from_numpy(rows.label_S[train]), test_x, torch.from_numpy(test_S))
     return Dataset(
         name,
         len(classes),
-        _max_value(x[train], fitted),
+        _max_value(train_x, fitted),
         *parts,
         fitted,
         tuple(classes),
@@ -132,17 +136,16 @@ def test_rows_of(
     return open_rows[stratified(label_S[open_rows], n_test, rng)[0]]
 
 
-def _tested(other: Source, classes: dict[str, int], fitted: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
+def _tested(other: Source, classes: dict[str, int], fitted: Any) -> tuple[Samples, NDArray[np.int64]]:
     label_S = codes_among(other, classes)
-    return other.encode(fitted), label_S
+    return other.samples(fitted), label_S
 
 
-def _max_value(train_x: NDArray[Any], fitted: Any) -> int:
-    """The divisor of samples: 255 for images, the largest training value for other uint8, else 1."""
-    if isinstance(fitted, ImageEncoder):
-        return MAX_PIXEL
-    return max(1, int(train_x.max())) if train_x.dtype == np.uint8 else 1
+def _max_value(train_x: Samples, fitted: Any) -> int:
+    """The divisor of samples: 255 for images, else as :func:`largest_pixel` says."""
+    return MAX_PIXEL if isinstance(fitted, ImageEncoder) else largest_pixel(train_x)
 
 
-def _tensor(x: NDArray[Any]) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(x))
+def largest_pixel(x: Samples) -> int:
+    """The largest value of uint8 samples, 1 of others."""
+    return max(1, *(int(block.max()) for block in blocks_of(x))) if x.dtype == torch.uint8 else 1

@@ -1,4 +1,5 @@
-"""A frozen backbone: images as the features of a pretrained torchvision classifier, computed once and cached.
+"""A frozen backbone: images as the features of a pretrained classifier (torchvision's, or Inception-ResNet-v2),
+computed once and cached.
 
 Stacked heads then train on vectors, so a search costs as much as one on a table. The weights come from a file below the
 data root; nothing is downloaded, and no model holds a copy of them.
@@ -8,7 +9,7 @@ Legend: S images, F features.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -21,17 +22,26 @@ from numpy.typing import NDArray
 from torch import nn
 
 from s2e.data.encoders import ImageEncoder, NumberEncoder
+from s2e.data.inception_resnet_v2 import HALF, InceptionResNetV2, own_name
 from s2e.data.own import cache
 from s2e.data.own.source import Indices, Source
 from s2e.data.root import environment_root, leaves_root, required_root
+from s2e.data.rows import Samples, forget, samples, write_array
 from s2e.data.torchvision_guard import models
 from s2e.words import DataError
 
 BATCH = 64
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet's channels, which torchvision's weights were made with."""
+INCEPTION = "inception_resnet_v2"
+"""The backbone that torchvision does not have."""
 VERSION = 1
 """Of how pixels become features."""
+
+
+def statistics_of(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of the pixels that a classifier's published weights were made with."""
+    return (HALF, HALF) if name == INCEPTION else (MEAN, DEVIATION)
 
 
 @dataclass(frozen=True)
@@ -40,7 +50,7 @@ class BackboneEncoder:
 
     image: ImageEncoder
     name: str
-    """Of torchvision's classifier."""
+    """Of the classifier."""
     weights: str
     """Its file below the data root."""
     sha256: str
@@ -107,11 +117,14 @@ class Embedded(Source):
 
     def fit(self, rows: Indices) -> BackboneEncoder:
         digest = cache.sha256_of(weights_below(self.weights, self.data_root))
-        numbers = NumberEncoder.of(self._features()[rows])
+        numbers = NumberEncoder.of_rows(self._features(), rows)
         return BackboneEncoder(self.images.encoder, self.name, self.weights, digest, numbers)
 
     def encode(self, fitted: BackboneEncoder) -> NDArray[Any]:
         return fitted.numbers.encode(self._features())
+
+    def samples(self, fitted: BackboneEncoder) -> Samples:
+        return samples(self._features(), fitted.numbers.encode)
 
     def _features(self) -> NDArray[np.float32]:
         """[S, F], from the cache where they were computed before: the same bits for every process."""
@@ -120,38 +133,46 @@ class Embedded(Source):
         content = cache.digest_of((VERSION, self.name, cache.sha256_of(file), _digest(pixels)))
         stored = cache.cache_root() / f"features-{content}.npy"
         if not stored.is_file():
-            features = features_of(pixels, self.name, self.weights, self.data_root)
+            parts = _parts(pixels, self.name, self.weights, self.data_root)
             temporary = cache.place(stored.name)
             if temporary is None:
-                return features
-            with temporary.open("wb") as opened:
-                np.save(opened, features)
+                return np.concatenate(list(parts))
+            write_array(temporary, len(pixels), parts)
             temporary.replace(stored)
         return np.asarray(np.load(stored, mmap_mode="r", allow_pickle=False))
 
 
 def _digest(pixels: NDArray[np.uint8]) -> str:
-    return f"{pixels.shape} {sha256(np.ascontiguousarray(pixels).data).hexdigest()}"
+    digest = sha256()
+    for start in range(0, len(pixels), BATCH):
+        digest.update(np.ascontiguousarray(pixels[start : start + BATCH]).data)
+        forget(pixels)
+    return f"{pixels.shape} {digest.hexdigest()}"
 
 
-@torch.inference_mode()
 def features_of(pixels: NDArray[np.uint8], name: str, weights: str, data_root: str | None) -> NDArray[np.float32]:
     """Features [S, F] of pixels [S, D, H, W]: the input of the classifier's last layer.
 
     Raises DataError for weights that are missing or of another classifier.
     """
+    return np.concatenate(list(_parts(pixels, name, weights, data_root)))
+
+
+def _parts(pixels: NDArray[np.uint8], name: str, weights: str, data_root: str | None) -> Iterator[NDArray[np.float32]]:
+    """The features of a batch after the other."""
     network = _network(name, str(weights_below(weights, data_root)))
-    mean, deviation = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, DEVIATION))
-    chunks = []
+    mean, deviation = (torch.tensor(values).view(1, 3, 1, 1) for values in statistics_of(name))
     for start in range(0, len(pixels), BATCH):
         x = torch.from_numpy(np.ascontiguousarray(pixels[start : start + BATCH])).float() / 255
         x = x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
+        forget(pixels)
         try:
-            chunks.append(network((x - mean) / deviation).flatten(1))
+            with torch.inference_mode():
+                features = network((x - mean) / deviation).flatten(1)
         except RuntimeError as error:
             size = "x".join(map(str, pixels.shape[2:]))
             raise DataError(f"data.params.backbone = {name}: it does not take images of {size} ({error})") from error
-    return np.asarray(torch.cat(chunks).numpy(), dtype=np.float32)
+        yield np.asarray(features.numpy(), dtype=np.float32)
 
 
 def weights_below(weights: str, data_root: str | None) -> Path:
@@ -165,21 +186,31 @@ def weights_below(weights: str, data_root: str | None) -> Path:
 @lru_cache(maxsize=1)
 def _network(name: str, file: str) -> nn.Module:
     """The classifier without its last layer."""
-    known = models().list_models(module=models())
-    if name not in known:
-        raise DataError(f"data.params.backbone = {name!r}: one of {', '.join(known)}")
-    network: nn.Module = models().get_model(name, weights=None)
+    network = _made(name)
     layers = [at for at, layer in network.named_modules() if isinstance(layer, nn.Linear)]
     if not layers:
         raise DataError(f"data.params.backbone = {name!r} ends in no linear layer; take another, such as resnet18")
     head = layers[-1]
-    state = {key: value for key, value in _state(Path(file)).items() if not key.startswith(f"{head}.")}
+    own = network.state_dict()
+    state = {own_name(key, own): value for key, value in _state(Path(file)).items()}
+    state = {key: value for key, value in state.items() if not key.startswith(f"{head}.")}
     network.set_submodule(head, nn.Identity())
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
         raise DataError(f"{Path(file).name} holds no weights of {name}: {str(error)[:300]}") from error
     return network.eval()
+
+
+def _made(name: str) -> nn.Module:
+    """The whole classifier, without weights that mean anything. Raises DataError for an unknown name."""
+    if name == INCEPTION:
+        return InceptionResNetV2(1_000)
+    known = models().list_models(module=models())
+    if name not in known:
+        raise DataError(f"data.params.backbone = {name!r}: one of {INCEPTION}, {', '.join(known)}")
+    network: nn.Module = models().get_model(name, weights=None)
+    return network
 
 
 def _state(file: Path) -> dict[str, torch.Tensor]:

@@ -18,6 +18,7 @@ from s2e.data.datasets import Dataset, checked
 from s2e.data.own.files import fingerprint_of, n_bytes_of
 from s2e.data.own.propose import proposal
 from s2e.data.own.trusted import words
+from s2e.data.rows import blocks_of
 from s2e.parts import DATASETS
 from s2e.words import DataSpec, S2EError, read, to_json
 
@@ -77,7 +78,8 @@ def duplicates(whole: Dataset) -> Duplicates:
     first: dict[bytes, int] = {}
     n_rows = n_disagreeing = 0
     for x, label_S in ((whole.train_images, whole.train_labels), (whole.test_images, whole.test_labels)):
-        for row, label in zip(x.numpy(), label_S.tolist(), strict=True):
+        each = (row for block in blocks_of(x) for row in block.numpy())
+        for row, label in zip(each, label_S.tolist(), strict=True):
             n_disagreeing += first.setdefault(sha256(row.tobytes()).digest(), label) != label
             n_rows += 1
     return Duplicates(n_rows - len(first), n_disagreeing)

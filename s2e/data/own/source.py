@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from s2e.data.rows import Samples, samples
 from s2e.words import DataError
 
 Indices = NDArray[np.int64]
@@ -49,6 +50,10 @@ class Source(ABC):
     @abstractmethod
     def encode(self, fitted: Any) -> NDArray[Any]:
         """All rows: features float32 [S, F], or pixels uint8 [S, D, H, W]. Raises DataError that names row and cell."""
+
+    def samples(self, fitted: Any) -> Samples:
+        """:meth:`encode` as samples, which stay in their file where they come from a large one."""
+        return samples(self.encode(fitted))
 
     def column(self, name: str) -> Sequence[str]:
         """The cells of a column. Raises DataError where there is none of this name."""

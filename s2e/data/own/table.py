@@ -17,6 +17,7 @@ from s2e.data.own.assemble import Asked, own_dataset
 from s2e.data.own.source import Indices, Source
 from s2e.data.own.tables import Frame, path_below, read_frame, splits_of
 from s2e.data.root import required_root
+from s2e.data.rows import Samples, not_finite, samples
 from s2e.data.tabular import Table, table_of
 from s2e.words import DataError, TrustedSpec, replace
 
@@ -156,17 +157,20 @@ class Vectors(Source):
         return self.frame.cells(name, "data.trusted.column")
 
     def fit(self, rows: Indices) -> NumberEncoder:
-        return NumberEncoder.of(self._vectors()[rows])
+        return NumberEncoder.of_rows(self._vectors(), rows)
 
     def encode(self, fitted: NumberEncoder) -> NDArray[Any]:
         return fitted.encode(self._vectors())
+
+    def samples(self, fitted: NumberEncoder) -> Samples:
+        return samples(self._vectors(), fitted.encode)
 
     def _vectors(self) -> NDArray[Any]:
         x = self.frame.columns[self.frame.at(self.column_, "data.params.column")]
         if not isinstance(x, np.ndarray):
             raise DataError(f"data.params.column = {self.column_!r}: {self.file} holds no vectors there")
-        bad_S = ~np.isfinite(x).all(1)
-        if bad_S.any():
-            row = self.where(int(bad_S.argmax()))
-            raise DataError(f"{row}, column {self.column_}: not finite numbers ({int(bad_S.sum())} such rows)")
+        bad = not_finite(x)
+        if len(bad):
+            row = self.where(int(bad[0]))
+            raise DataError(f"{row}, column {self.column_}: not finite numbers ({len(bad)} such rows)")
         return x

@@ -7,7 +7,7 @@ the same in every format; columns of vectors and of image files come as they are
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,9 @@ from s2e.words import CsvSpec, DataError
 ARROW_STREAM = b"\xff\xff\xff\xff"
 MAX_BYTES = 16 * 2**30
 MAX_CELLS = 50_000_000
+ROWS_AT_ONCE = 8_192
+VERSION = 1
+"""Of how vectors are stored."""
 SPLITS = "dataset_dict.json"
 """Of a Hugging Face folder that holds several splits."""
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t"}
@@ -153,29 +156,89 @@ def _from_arrow(path: Path, files: Sequence[Path]) -> Frame:
     with needs("data"):
         import pyarrow as pa
     try:
-        table = pa.concat_tables([_arrow_table(file) for file in files], promote_options="permissive")
-        if table.num_rows < 2 or table.num_columns < 2:
-            rows, columns = table.num_rows, table.num_columns
-            raise DataError(f"{path.name}: {rows} rows of {columns} columns; at least 2 of 2 are needed")
+        schema = _schema(files[0])
+        # the vectors of a large file are copied into an array on the disk, a batch at a time
+        aside = [field.name for field in schema if _is_list(field.type)] if _is_large(files) else []
+        kept = [name for name in schema.names if name not in aside]
+        table = pa.concat_tables([_arrow_table(file, kept) for file in files], promote_options="permissive")
+        if table.num_rows < 2 or table.num_columns + len(aside) < 2:
+            rows, n_columns = table.num_rows, table.num_columns
+            raise DataError(f"{path.name}: {rows} rows of {n_columns} columns; at least 2 of 2 are needed")
         if table.num_rows * table.num_columns > MAX_CELLS:
             raise DataError(f"{path.name} has more than {MAX_CELLS} cells")
-        names = list(table.column_names)
+        names = [*table.column_names, *aside]
         classes = _class_labels(table.schema)
-        columns = [_column(table.column(n), classes.get(n), f"{path.name}, column {n}") for n in names]
+        columns = [_column(table.column(n), classes.get(n), f"{path.name}, column {n}") for n in table.column_names]
+        columns += [_stored_vectors(files, n, table.num_rows, f"{path.name}, column {n}") for n in aside]
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path.name} cannot be read: {error}") from error
     return Frame(path.name, names, columns, 1)
 
 
-def _arrow_table(file: Path) -> Any:
+def _is_large(files: Sequence[Path]) -> bool:
+    from s2e.data.rows import SMALL
+
+    return sum(file.stat().st_size for file in files) > SMALL
+
+
+def _schema(file: Path) -> Any:
+    import pyarrow.parquet as pq
+
+    return pq.read_schema(file) if _start(file) == b"PAR1" else _opened(file).schema
+
+
+def _arrow_table(file: Path, columns: list[str]) -> Any:
+    """The columns that are there; files of a folder may differ."""
+    import pyarrow.parquet as pq
+
+    if _start(file) == b"PAR1":
+        return pq.read_table(file, memory_map=True, columns=[n for n in pq.read_schema(file).names if n in columns])
+    table = _opened(file).read_all()
+    return table.select([name for name in table.column_names if name in columns])
+
+
+def _opened(file: Path) -> Any:
+    """An Arrow file or stream."""
+    import pyarrow as pa
+
+    mapped = pa.memory_map(str(file))
+    return pa.ipc.open_stream(mapped) if _start(file) == ARROW_STREAM else pa.ipc.open_file(mapped)
+
+
+def _batches(file: Path, column: str) -> Iterator[Any]:
+    """The column, some rows at a time."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    start = _start(file)
-    if start == b"PAR1":
-        return pq.read_table(file, memory_map=True)
-    opened = pa.memory_map(str(file))
-    return (pa.ipc.open_stream(opened) if start == ARROW_STREAM else pa.ipc.open_file(opened)).read_all()
+    if _start(file) == b"PAR1":
+        batches = pq.ParquetFile(file, memory_map=True).iter_batches(ROWS_AT_ONCE, columns=[column])
+    else:
+        opened = _opened(file)
+        of_file = isinstance(opened, pa.ipc.RecordBatchFileReader)
+        batches = (opened.get_batch(i) for i in range(opened.num_record_batches)) if of_file else iter(opened)
+    for batch in batches:
+        yield pa.chunked_array([batch.column(column)])
+
+
+def _stored_vectors(files: Sequence[Path], name: str, n_rows: int, at: str) -> NDArray[Any]:
+    """The vectors [S, F] as an array in the cache, which a program later maps into its memory; without a cache, in
+    memory."""
+    from s2e.data.own import cache
+    from s2e.data.rows import write_array
+
+    states = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    stored = cache.cache_root() / f"vectors-{cache.digest_of((VERSION, name, *states))}.npy"
+    if not stored.is_file():
+        parts = (_vectors(batch, at) for file in files for batch in _batches(file, name))
+        temporary = cache.place(stored.name)
+        if temporary is None:
+            return np.concatenate(list(parts))
+        try:
+            write_array(temporary, n_rows, parts)
+        except ValueError as error:
+            raise DataError(f"{at} holds vectors of different lengths ({error})") from error
+        temporary.replace(stored)
+    return np.load(stored, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
 
 
 def _class_labels(schema: Any) -> dict[str, list[str]]:
@@ -191,13 +254,19 @@ def _class_labels(schema: Any) -> dict[str, list[str]]:
     }
 
 
+def _is_list(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
 def _column(column: Any, classes: list[str] | None, at: str) -> Any:
     import pyarrow as pa
 
     kind = column.type
     if isinstance(kind, pa.DictionaryType):
         column, kind = column.cast(kind.value_type), kind.value_type
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+    if _is_list(kind):
         return _vectors(column, at)
     if pa.types.is_struct(kind) and {"bytes", "path"} <= {kind.field(i).name for i in range(kind.num_fields)}:
         return [(cell["bytes"] or cell["path"] or "") if cell else "" for cell in column.to_pylist()]

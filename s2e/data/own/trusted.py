@@ -8,13 +8,16 @@ standard error of .05 at .85), fewer rank schedules by luck: then all of them tr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from s2e.data.own.source import Source
 from s2e.data.splits import stratified
 from s2e.words import DataError, TrustedRows, TrustedSpec
+
+if TYPE_CHECKING:
+    from s2e.data.own.source import Source
 
 ENOUGH = 50
 """Labels that a use of its own needs."""

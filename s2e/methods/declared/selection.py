@@ -6,12 +6,12 @@ from s2e.parts import MethodPart, method, param
 from s2e.words import JobSpec, Problem
 
 
-@method("standard", rule="s2e.methods.plain:Standard")
+@method("standard", rule="s2e.methods.plain:Standard", ranks=True)
 class Standard(MethodPart):
     """Cross entropy on every sample."""
 
 
-@method("selfteaching", rule="s2e.methods.selfteaching:SelfTeaching", scheduled=True)
+@method("selfteaching", rule="s2e.methods.selfteaching:SelfTeaching", scheduled=True, ranks=True)
 class SelfTeaching(MethodPart):
     """One network, trained on its own small-loss samples (self-paced MentorNet, Jiang et al. 2018)."""
 
@@ -30,7 +30,7 @@ class Decoupling(MethodPart):
     )
 
 
-@method("coteaching", rule="s2e.methods.coteaching:CoTeaching", scheduled=True)
+@method("coteaching", rule="s2e.methods.coteaching:CoTeaching", scheduled=True, ranks=True)
 class CoTeaching(MethodPart):
     """Two networks, each trained on the small-loss samples the other selects (Han et al. 2018)."""
 
@@ -64,7 +64,7 @@ class CoTeachingPlus(CoTeaching):
     )
 
 
-@method("sigua_sl", rule="s2e.methods.sigua:SiguaSL", scheduled=True)
+@method("sigua_sl", rule="s2e.methods.sigua:SiguaSL", scheduled=True, ranks=True)
 class SiguaSL(MethodPart):
     """One network, gradient descent on small losses and a weak ascent on those that come next (Han et al. 2020).
 

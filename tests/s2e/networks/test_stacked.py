@@ -10,6 +10,7 @@ from torch import nn
 from s2e.networks.base import StackedNetwork, _draw_default
 from s2e.networks.cnn import StackedCnn9, StackedModel2
 from s2e.networks.dropout import KeyedDropout
+from s2e.networks.inception_resnet_v2 import StackedInceptionResNetV2
 from s2e.networks.mlp import StackedMLP, StackedSiguaDeep, StackedSiguaWide
 from s2e.networks.resnet import StackedPreActResNet18, StackedResNet34
 from s2e.parts import NETWORKS
@@ -46,6 +47,11 @@ class ThinPreActResNet18(StackedPreActResNet18):
     n_blocks = (2, 2, 1, 1)
 
 
+class ThinInception(StackedInceptionResNetV2):
+    n_blocks = (1, 1, 1)
+    thin = 16
+
+
 THIN: dict[str, type[StackedNetwork]] = {
     "model2": ThinModel2,
     "cnn9": ThinCnn9,
@@ -53,6 +59,7 @@ THIN: dict[str, type[StackedNetwork]] = {
     "sigua_deep": ThinDeep,
     "resnet34": ThinResNet34,
     "preact_resnet18": ThinPreActResNet18,
+    "inception_resnet_v2": ThinInception,
 }
 
 
