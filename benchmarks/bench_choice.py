@@ -1,4 +1,4 @@
-"""What a choice of the method within a budget is worth: ``python -m benchmarks.bench_choice --seconds 40``.
+"""Worth of a choice of the method within a budget: ``python -m benchmarks.bench_choice --seconds 40``.
 
 Each cell is fitted twice within the same seconds: with the method chosen (``auto``), and with Co-teaching under a
 searched schedule. Both end by the clock, so other programs on the machine cost both accuracy; they take turns.

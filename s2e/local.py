@@ -47,9 +47,9 @@ from s2e.words import (
 )
 
 if TYPE_CHECKING:
-    from s2e.fitting.within import Within
     from s2e.progress import Listener
     from s2e.train.keep import Keeper
+    from s2e.within import Within
 
 WORTH_PROCESSES = 500
 """Epochs of trainings in a job from which on processes of their own are worth their start of some seconds."""
@@ -203,7 +203,7 @@ def _ready(
 def _within(spec: JobSpec, data_root: str | None, *, workers: int | None, deadline: Deadline | None) -> Within | None:
     if deadline is None:
         return None
-    from s2e.fitting.within import Within
+    from s2e.within import Within
 
     return Within(spec, data_root, deadline, n_processes(spec) if workers is None else workers)
 

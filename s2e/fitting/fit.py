@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -17,14 +18,16 @@ from s2e.chosen import choice_report
 from s2e.data.splits import stratified
 from s2e.deadline import Deadline
 from s2e.door.stored import read_job
-from s2e.fitting.plan import MOST_MODELS, judged_in_time, measured, planned
 from s2e.fitting.trained import Trained, trained
 from s2e.labels.free_issues import free_issues
 from s2e.labels.issues import LabelIssues
 from s2e.labels.sources import AllRows, all_rows, source_issues
+from s2e.pace import MOST_MODELS, judged_in_time, measured, planned
 from s2e.prepare import in_words
 from s2e.words import SPEC_VERSION, DataError, DataSpec, JobSpec, UnreadableError, derive_seed, replace, to_json
 
+MOST_OF_ESTIMATE = 0.6
+"""Of a budget: an estimate that has taken more is given up. A plan gives it four tenths at most."""
 Chooses = Callable[[JobSpec], JobSpec]
 """Makes of a job that knows its noise one that chooses among candidates."""
 
@@ -127,7 +130,7 @@ def _fitted(
     n_jobs: int,
     within: _Within | None,
 ) -> Fit:
-    verdict, spec = _judged(spec, data_root, asked, every)
+    verdict, spec, asked = _judged(spec, data_root, asked, every, None if within is None else within.deadline)
     # without an estimate held-out labels would choose by agreement, and prefer what learns their noise
     if within is not None and within.chooses is not None and (spec.data.estimate is not None or not within.is_blind):
         spec = within.chooses(spec)
@@ -146,24 +149,40 @@ def _fitted(
 
 
 def _judged(
-    spec: JobSpec, data_root: str | None, asked: tuple[int, int], every: AllRows
-) -> tuple[LabelIssues | None, JobSpec]:
-    """The verdict on every row, None where only some could be asked; and the job with the estimate."""
+    spec: JobSpec, data_root: str | None, asked: tuple[int, int], every: AllRows, deadline: Deadline | None
+) -> tuple[LabelIssues | None, JobSpec, tuple[int, int]]:
+    """The verdict on every row, None where only some could be asked; the job with the estimate; and what was asked: of
+    an estimate that takes far longer than a few steps have shown nothing, as if there had been no time for it."""
     n_rows, n_folds = asked
     if not n_rows:
-        return None, spec
+        return None, spec, asked
     rows = np.arange(len(every))
     if n_rows < len(every):
         rows, _ = stratified(every.label_S, n_rows, np.random.default_rng(derive_seed(spec.seed, "judged rows")))
+    progress = None if deadline is None else partial(_in_time, deadline)
     try:
-        verdict = source_issues(spec.data, data_root, spec.train, n_folds=n_folds, seed=spec.seed, rows=rows)
+        verdict = source_issues(
+            spec.data, data_root, spec.train, n_folds=n_folds, seed=spec.seed, rows=rows, progress=progress
+        )
+    except _GivenUpError:
+        warnings.warn("noise_rate is taken as 0: the estimate of it takes too long; say it, or give more", stacklevel=7)
+        return None, spec, (0, 0)
     except DataError as error:
         warnings.warn(f"noise_rate is taken as 0: {error}", UserWarning, stacklevel=7)
-        return None, spec
+        return None, spec, asked
     assert verdict.noise is not None
     estimate = in_words(verdict.noise)
     data, report = replace(spec.data, estimate=estimate), replace(spec.report, tau=estimate.noise_rate)
-    return verdict if n_rows == len(every) else None, replace(spec, data=data, report=report)
+    return verdict if n_rows == len(every) else None, replace(spec, data=data, report=report), asked
+
+
+class _GivenUpError(Exception):
+    """An estimate has taken more of a budget than it may."""
+
+
+def _in_time(deadline: Deadline, _share: float) -> None:
+    if deadline.left < (1 - MOST_OF_ESTIMATE) * deadline.seconds:
+        raise _GivenUpError
 
 
 def _digest(every: AllRows) -> str:

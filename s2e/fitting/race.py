@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from s2e.chosen import with_candidates
-from s2e.fitting.plan import guessed
 from s2e.fitting.runs import SHARE_OF_MODELS, Choice, Run
 from s2e.jobs.auto import KIND, N_LAST, candidates, ranked, winner
 from s2e.jobs.compare import entries_of, keep_rate_of
 from s2e.jobs.loop import population_of, populations
 from s2e.jobs.trials import make_repeat
+from s2e.pace import guessed
 from s2e.parts import KINDS, METHODS
 from s2e.words import (
     CompareSpec,

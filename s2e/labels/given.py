@@ -9,13 +9,15 @@ import numpy as np
 from s2e.data.datasets import load_split
 from s2e.files import files_below
 from s2e.labels.kept import SPLITS, GivenLabels, labels_path, save
-from s2e.words import DataSpec
+from s2e.words import DataSpec, replace
 
 
 def given_labels(data: DataSpec, data_root: str | None) -> GivenLabels:
-    """The labels of all rows of ``data``: those that train, validate and test. Raises DataError where they are not
-    there."""
-    split = load_split(data, data_root)
+    """The labels of all rows of ``data``: those that train, validate and test, before trusted rows change their part.
+
+    Raises DataError where they are not there.
+    """
+    split = load_split(replace(data, trusted=replace(data.trusted, refit=False, fold=None)), data_root)
     parts = (split.train, split.validation, split.test)
     test_rows = np.arange(len(split.test.labels))
     rows = (split.train_rows.numpy(), split.validation_rows.numpy(), test_rows)

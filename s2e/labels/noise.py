@@ -211,6 +211,7 @@ class _Course:
         n_epochs = max(4, -(-WARM_UP_STEPS // stack.n_steps))
         held_out = stack.run([Rule()] * len(stack.members), n_epochs, n_averaged=n_epochs // 2)
         self._count(stack, n_epochs)
+        self.progress(0.0)
         return first_guesses(self.folds.unknown(held_out.combined(len(self.folds.unknown_S))), self.folds.labels)
 
     def _fits(self, stack: Stack, T_by_start: Mapping[str, Array]) -> list[_Fit]:

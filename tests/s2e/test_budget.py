@@ -11,8 +11,8 @@ import pytest
 from sklearn.datasets import load_digits
 
 from s2e.deadline import Deadline, seconds_of
-from s2e.fitting.plan import MOST_MODELS, MOST_ROUNDS, Pace, judged_in_time, planned
 from s2e.fitting.runs import Run
+from s2e.pace import MOST_MODELS, MOST_ROUNDS, Pace, judged_in_time, planned
 from s2e.sklearn import NoisyLabelClassifier
 from s2e.words import DataError, JobSpec, SpecError, TrainSpec
 
@@ -243,3 +243,26 @@ def test_images_choose_within_a_budget_and_predict_rows_as_they_are(digits: Any)
     assert (clf.predict(images) == digits[1]).mean() > 0.6
     again = pickle.loads(pickle.dumps(clf))
     np.testing.assert_array_equal(again.predict_proba(images), clf.predict_proba(images))
+
+
+def test_an_estimate_that_takes_too_long_is_given_up_as_if_it_had_not_been_begun(digits: Any) -> None:
+    clock = Clock()
+
+    def slow(*_: Any, progress: Any, **__: Any) -> Any:
+        for share in (0.1, 0.2, 0.3):
+            clock.at += 20.0
+            progress(share)
+        raise AssertionError("nobody has ended it")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("s2e.fitting.fit.measured", lambda *_: Pace(0.1, 0.2, 160))
+        patch.setattr("s2e.fitting.fit.judged_in_time", lambda *_: (200, 3))
+        patch.setattr("s2e.fitting.fit.source_issues", slow)
+        patch.setattr("s2e.deadline.time.monotonic", clock)
+        clf = NoisyLabelClassifier(n_rounds=1, n_epochs=1, budget="60 s", method="auto", random_state=1, hidden=(8,))
+        patch.setattr("s2e.pace.MOST_ROUNDS", 1)
+        patch.setattr("s2e.fitting.fit.MOST_MODELS", 1)
+        with pytest.warns(UserWarning, match="takes too long"):
+            clf.fit(*digits)
+    assert (clf.job_["audit"], clf.noise_rate_, clf.method_) == ({"n_rows": 0, "n_folds": 0}, 0.0, "coteaching")
+    assert clock.at == 140.0

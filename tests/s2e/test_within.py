@@ -12,9 +12,9 @@ import pytest
 import s2e
 from s2e.deadline import Deadline
 from s2e.door import parse_job, read_job
-from s2e.fitting.within import Within
 from s2e.jobs.loop import n_trials
 from s2e.parts import KINDS
+from s2e.within import Within
 from s2e.words import SPEC_VERSION, Round, SpecError, to_json
 
 TRAIN = {"network": "mlp_tabular", "network_params": {"hidden": [8]}, "n_epochs": 2, "batch_size": 100}
@@ -50,8 +50,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
         took(self, round_, seconds)
 
     monkeypatch.setattr(Within, "took", taking)
-    monkeypatch.setattr("s2e.fitting.within.guessed", lambda *_: 1.0)
-    monkeypatch.setattr("s2e.fitting.within.MOST_BUSY", 1.0)
+    monkeypatch.setattr("s2e.within.guessed", lambda *_: 1.0)
+    monkeypatch.setattr("s2e.within.MOST_BUSY", 1.0)
     monkeypatch.setattr("s2e.deadline.time.monotonic", clock)
     return clock
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from s2e.data.datasets import load_split
 from s2e.deadline import Deadline
 from s2e.door.overrides import merged
-from s2e.fitting.plan import MOST_BUSY, Pace, guessed, judged_in_time, queue
 from s2e.jobs import loop
+from s2e.pace import MOST_BUSY, Pace, guessed, judged_in_time, queue
 from s2e.parts import KINDS
 from s2e.prepare import N_FOLDS, needs_estimate, provisional
 from s2e.words import JobSpec, Population, Problem, Round, SpecError, to_json
