@@ -37,9 +37,10 @@ def write(folder: Path, gib: float) -> None:
     centre_CF = np.zeros((N_CLASSES, N_FEATURES), dtype=np.float32)
     centre_CF[:, ::10] = rng.normal(0, 0.3, (N_CLASSES, N_FEATURES // 10))
     x = np.lib.format.open_memmap(folder / "X.npy", mode="w+", dtype=np.float32, shape=(n_rows, N_FEATURES))
+    noise = rng.standard_normal((N_AT_ONCE, N_FEATURES), dtype=np.float32)  # its rows take turns, in another order
     for start in range(0, n_rows, N_AT_ONCE):
         part = y[start : start + N_AT_ONCE]
-        x[start : start + len(part)] = rng.standard_normal((len(part), N_FEATURES), dtype=np.float32) + centre_CF[part]
+        x[start : start + len(part)] = noise[rng.permutation(N_AT_ONCE)[: len(part)]] + centre_CF[part]
     x.flush()
     np.save(folder / "y.npy", y)
 

@@ -15,7 +15,7 @@ from s2e.data.rows import forget
 from s2e.words import DataError, read
 
 BATCH = 500
-MOST_BYTES = 256 * 2**20
+MOST_BYTES = 64 * 2**20
 """Of an array that is made into samples as a whole."""
 
 

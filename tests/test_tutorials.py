@@ -8,10 +8,33 @@ from typing import Any
 
 import pytest
 
+from s2e.data.torchvision_guard import models
+
 PAGES = Path(__file__).parents[1] / "docs" / "tutorials"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SAID = {"your-table": "accuracy against trusted labels", "your-images": "accuracy against the given labels"}
 """Title of the accuracy that the page promises."""
+
+
+@pytest.mark.others
+@pytest.mark.slow
+@pytest.mark.xdist_group("others")
+@pytest.mark.filterwarnings("ignore")  # of theirs, about torch and each other
+@pytest.mark.parametrize("package", ["lightning", "transformers"])
+def test_the_schedule_works_in_trainers_of_others(
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page's schedule and data, and its own lines for each of them."""
+    models()  # both import torchvision, which does not import beside every torch
+    pytest.importorskip(package)
+    monkeypatch.chdir(tmp_path)
+    text = (PAGES / "your-training-loop.md").read_text(encoding="utf-8")
+    (theirs,) = re.findall(rf"^```python {package}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+    for block in (BLOCK.findall(text)[0], theirs):
+        exec(compile(block, package, "exec"), names)
+    right = (names["net"](names["x"][1400:]).argmax(1) == names["truth"][1400:]).float().mean()
+    assert right > 0.8
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from s2e.data.torchvision_guard import models
 from s2e.ecosystem.curves import point_of_curve
 from s2e.ecosystem.torch import checked, keep_smallest
 from s2e.methods.selection import small_loss
@@ -60,8 +61,20 @@ def test_a_curve_finds_its_point() -> None:
         point_of_curve(S2E, [1.0], 12)
 
 
-def test_lightning_trains_under_the_schedule(tmp_path: Path) -> None:
-    pl = pytest.importorskip("pytorch_lightning")
+@pytest.fixture
+def torchvision_there() -> None:
+    """Both Trainers import torchvision, which does not import beside every torch."""
+    models()
+
+
+@pytest.mark.others
+@pytest.mark.slow
+@pytest.mark.xdist_group("others")
+@pytest.mark.filterwarnings("ignore")  # of Lightning, about torch and its own loaders
+@pytest.mark.parametrize("package", ["lightning.pytorch", "pytorch_lightning"])
+def test_lightning_trains_under_the_schedule(package: str, tmp_path: Path, torchvision_there: None) -> None:
+    """By either name of the one package."""
+    pl = pytest.importorskip(package)
     from s2e.ecosystem.lightning import KeepRate
 
     class Module(pl.LightningModule):  # type: ignore[misc, name-defined]
@@ -86,7 +99,11 @@ def test_lightning_trains_under_the_schedule(tmp_path: Path) -> None:
     assert module.seen == [1.0, 1.0, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25]
 
 
-def test_hugging_faces_trainer_trains_under_the_schedule(tmp_path: Path) -> None:
+@pytest.mark.others
+@pytest.mark.slow
+@pytest.mark.xdist_group("others")
+@pytest.mark.filterwarnings("ignore")
+def test_hugging_faces_trainer_trains_under_the_schedule(tmp_path: Path, torchvision_there: None) -> None:
     transformers = pytest.importorskip("transformers")
     pytest.importorskip("accelerate")
     from s2e.ecosystem.transformers import KeepRate

@@ -51,6 +51,7 @@ def test_the_layers_are_those_published() -> None:
     assert factors == {"repeat": 0.17, "repeat_1": 0.1, "repeat_2": 0.2, "block8": 1.0}
 
 
+@pytest.mark.others
 def test_it_computes_what_a_public_program_computes() -> None:
     models()  # lets torchvision, which the program imports, be imported
     program = pytest.importorskip("timm.models.inception_resnet_v2")
