@@ -69,6 +69,7 @@ bench-search: $(VENV)/.dev ## every search rule on recorded trainings, as JSON, 
 
 bench-gain: $(VENV)/.dev ## regret of choosing a method, cell by cell (S2E_DATA_ROOT; some ten CPU minutes for each of SEEDS=31,32)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bench_gain --seeds $(or $(SEEDS),31) --output benchmarks/results
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bench_trusted_jobs --output benchmarks/results
 
 bench-service: $(VENV)/.dev ## trials a second through the API on both databases, beside Optuna's storages; the cost of every view
 	@$(BIN)/python -m benchmarks.bench_service --claims 100000

@@ -43,7 +43,6 @@ from s2e.jobs import loop
 from s2e.jobs.auto import candidates, ranked, sizes, winner
 from s2e.jobs.compare import entries_of, keep_rate_of
 from s2e.jobs.trials import make_repeat
-from s2e.labels.evidence import blocks
 from s2e.model import Model
 from s2e.networks.build import build
 from s2e.prepare import prepared
@@ -260,7 +259,7 @@ def _looked_up(recorded: Recorded, trial: TrialSpec, seed: int, rows: NDArray[np
         return TrialResult(m, k, failed=True, reason="failed")
     kept = result.final.evidence if noisy else Evidence() if len(rows) else None
     if kept is not None and len(rows):
-        kept = replace(kept, right=blocks(right[rows]), n_right=len(rows))
+        kept = replace(kept, right=float(right[rows].mean()), n_right=len(rows))
     return replace(result, round=m, k=k, final=replace(result.final, evidence=kept))
 
 

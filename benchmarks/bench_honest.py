@@ -62,12 +62,12 @@ def job_of(seed: int, kind: str) -> dict[str, Any]:
     }
 
 
-def judged_job(kind: str, seed: int) -> dict[str, Any]:
-    """A job of a kind, and the truth about its numbers."""
+def judged_job(kind: str, seed: int, **changes: Any) -> dict[str, Any]:
+    """A job of a kind, and the truth about its numbers; ``changes`` are sections of it."""
     (x, given), true, (x_new, y_new) = digits(seed)
     with TemporaryDirectory() as folder:
         np.savez(Path(folder) / "given.npz", X=x.reshape(len(x), -1), y=given)
-        job = job_of(seed, kind)
+        job = {**job_of(seed, kind), **changes}
         history, report = run(spec_of(job, kind), data_root=folder, output=folder, progress=False, workers=1)
         content = json.loads((Path(folder) / kind / f"{kind}.json").read_text())
         last = "retrain" if kind == "search" else "compare"
@@ -120,6 +120,7 @@ def _row(
         "seeds": {label: len(by_seed) for label, by_seed in accuracy.items()},
         "fixed": fixed,
         "minus_fixed": round(fmean(pairs), 4) if pairs else None,
+        "half_95": difference(pairs)["half_95"] if pairs else None,
         "best": _best(mean, tuple(mean)),
     }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -18,18 +19,19 @@ from typing import TYPE_CHECKING, Any
 from s2e.artifacts import save_schedule
 from s2e.calibrate import chosen_plan, needs_plan
 from s2e.data.root import environment_root
+from s2e.deadline import Deadline
 from s2e.door import parse_job
 from s2e.extras import require
 from s2e.files import write_atomic
 from s2e.jobfile import read_job_file
-from s2e.jobs.loop import n_rounds, n_trials, run_search
+from s2e.jobs.loop import ended_after, n_rounds, n_trials, run_search
 from s2e.labels.kept import cross_fitted_path, save
 from s2e.local_pool import Ended, Kept, LocalPool, Rows
 from s2e.machine import usable_cores
 from s2e.own_files import root_of
 from s2e.parts import DATASETS, KINDS, METHODS, NETWORKS
 from s2e.parts.registry import Registry
-from s2e.prepare import needs_estimate, prepared
+from s2e.prepare import N_FOLDS, needs_estimate, prepared
 from s2e.words import (
     CompareReport,
     JobSpec,
@@ -45,6 +47,7 @@ from s2e.words import (
 )
 
 if TYPE_CHECKING:
+    from s2e.fitting.within import Within
     from s2e.progress import Listener
     from s2e.train.keep import Keeper
 
@@ -62,6 +65,7 @@ def search(
     output: str | Path | None = None,
     progress: bool = True,
     workers: int | None = None,
+    seconds: str | float | None = None,
 ) -> Report:
     """Run a whole search and return its report: the recommended R(t), and its comparison on fresh seeds.
 
@@ -70,13 +74,16 @@ def search(
 
     Data sets other than digits lie below ``data_root``, or below S2E_DATA_ROOT. ``output`` is a folder for models, the
     schedule and every round; without it nothing is written. ``workers`` is the number of processes that train: 1 for
-    this one, None for as many as there are cores, where the job is long enough for them. It changes no number. Raises
+    this one, None for as many as there are cores, where the job is long enough for them. It changes no number.
+
+    ``seconds`` (or "5 min") ends the job: where there is no time for all of it, rounds, trials and seeds become fewer
+    before the first round, and no further round begins that would end too late. ``output`` then holds the job that was
+    run, and running that one gives the same report. Its epochs stay as they are. Raises
     SpecError for a job that cannot be run, with every field at fault, DataError for data that are not there,
     MissingExtraError where torch is not installed.
     """
-    report = run(
-        spec_of(job, "search"), data_root=root_of(job, data_root), output=output, progress=progress, workers=workers
-    )[1]
+    spec, root = spec_of(job, "search"), root_of(job, data_root)
+    report = run(spec, data_root=root, output=output, progress=progress, workers=workers, seconds=seconds)[1]
     assert isinstance(report, Report)
     return report
 
@@ -88,14 +95,14 @@ def compare(
     output: str | Path | None = None,
     progress: bool = True,
     workers: int | None = None,
+    seconds: str | float | None = None,
 ) -> CompareReport:
     """Train every entry of a comparison on every seed and return the report; see :func:`search`.
 
     report = s2e.compare({"compare": {"entries": [{"method": "standard"}, {"method": "coteaching"}]}})
     """
-    report = run(
-        spec_of(job, "compare"), data_root=root_of(job, data_root), output=output, progress=progress, workers=workers
-    )[1]
+    spec, root = spec_of(job, "compare"), root_of(job, data_root)
+    report = run(spec, data_root=root, output=output, progress=progress, workers=workers, seconds=seconds)[1]
     assert isinstance(report, CompareReport)
     return report
 
@@ -107,6 +114,7 @@ def auto(
     output: str | Path | None = None,
     progress: bool = True,
     workers: int | None = None,
+    seconds: str | float | None = None,
 ) -> CompareReport:
     """Choose a method with its schedule among candidates, and return the winner beside its rivals on fresh seeds; see
     :func:`search`.
@@ -114,9 +122,8 @@ def auto(
     report = s2e.auto({"data": {"name": "csv", "csv": {"path": "mine.csv"}}})
     print(report.baseline, report.verdict)
     """
-    report = run(
-        spec_of(job, "auto"), data_root=root_of(job, data_root), output=output, progress=progress, workers=workers
-    )[1]
+    spec, root = spec_of(job, "auto"), root_of(job, data_root)
+    report = run(spec, data_root=root, output=output, progress=progress, workers=workers, seconds=seconds)[1]
     assert isinstance(report, CompareReport)
     return report
 
@@ -140,6 +147,7 @@ def run(
     output: str | Path | None = None,
     progress: bool | Listener = True,
     workers: int | None = None,
+    seconds: str | float | None = None,
 ) -> tuple[list[RoundRecord], Any]:
     """Every round of a job with its results, and the report. ``progress`` may be a listener of one's own."""
     root = environment_root() if data_root is None else str(data_root)
@@ -147,29 +155,57 @@ def run(
         allowed = "null outside of a service, which alone knows its places; wall_clock is looked at between rounds"
         raise SpecError(Problem("budget.device_hours", spec.budget.device_hours, allowed))
     require("train")
-    if needs_estimate(spec):
-        _say("Estimating how wrong the given labels are", progress)
-    if needs_plan(spec):
-        _say("Measuring how this machine trains the job fastest", progress)
-        spec = replace(spec, plan=chosen_plan(spec, root))
-    keep = None if output is None else partial(save, output, cross_fitted_path(spec.kind))
-    spec = prepared(spec, root, keep)
+    deadline = Deadline.of(seconds)
+    spec, within = _ready(spec, root, output, progress, partial(_within, workers=workers, deadline=deadline))
     with _listener(spec, progress) as listener, trainer(spec, output, root, workers) as train:
 
         def run_round(round_: Round, populations: tuple[Population, ...]) -> list[TrialResult]:
             if listener is not None:
                 listener.round(round_.index, round_.kind, len(round_.trials))
             ends: dict[int, tuple[TrialResult, ...]] = {}
+            began_s = time.monotonic()
             for step in train(populations):
                 _tell(listener, round_, step)
                 if isinstance(step, Ended):
                     ends[step.index] = step.results
+            if within is not None:
+                within.took(round_, time.monotonic() - began_s)
             return [result for _, results in sorted(ends.items()) for result in results]
 
-        history, report = run_search(spec, run_round)
+        limits = () if within is None else (within.may_begin,)
+        history, report = run_search(spec, run_round, *limits)
     if output is not None:
-        _write(spec, Path(output), history, report)
+        _write(spec if within is None else ended_after(spec, history), Path(output), history, report)
     return history, report
+
+
+def _ready(
+    spec: JobSpec,
+    root: str | None,
+    output: str | Path | None,
+    progress: bool | Listener,
+    within_of: Callable[[JobSpec, str | None], Within | None],
+) -> tuple[JobSpec, Within | None]:
+    """The job before its first round: with its plan, its estimate, and no larger than there is time for."""
+    if needs_estimate(spec):
+        _say("Estimating how wrong the given labels are", progress)
+    if needs_plan(spec):
+        _say("Measuring how this machine trains the job fastest", progress)
+        spec = replace(spec, plan=chosen_plan(spec, root))
+    keep = None if output is None else partial(save, output, cross_fitted_path(spec.kind))
+    within = within_of(spec, root)
+    spec = prepared(spec, root, keep, N_FOLDS if within is None else within.n_folds(spec))
+    if within is not None:
+        spec = within.planned(spec)
+    return spec, within
+
+
+def _within(spec: JobSpec, data_root: str | None, *, workers: int | None, deadline: Deadline | None) -> Within | None:
+    if deadline is None:
+        return None
+    from s2e.fitting.within import Within
+
+    return Within(spec, data_root, deadline, n_processes(spec) if workers is None else workers)
 
 
 def _say(text: str, progress: bool | Listener) -> None:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 BY_MATRIX = ("given", "corrected", "reweighted")
 """Values of a method's ``transition`` that need the noise's matrix."""
+N_FOLDS = 5
+"""Of the estimate, where time does not ask for fewer."""
 MOST = 0.999
 """tau stays below 1."""
 
@@ -55,7 +57,7 @@ Keep = Callable[["CrossFitted"], None]
 """Takes the verdict on every label by the fit behind an estimate."""
 
 
-def prepared(spec: JobSpec, data_root: str | None = None, keep: Keep | None = None) -> JobSpec:
+def prepared(spec: JobSpec, data_root: str | None = None, keep: Keep | None = None, n_folds: int = N_FOLDS) -> JobSpec:
     """The job with the noise of its given labels and the number of trusted ones, where it needs that: the same bits
     wherever the same machine asks.
 
@@ -66,7 +68,7 @@ def prepared(spec: JobSpec, data_root: str | None = None, keep: Keep | None = No
     if not needs_estimate(spec):
         return spec
     try:
-        noise = estimated(spec.data, spec.train, spec.plan, spec.seed, data_root, keep)
+        noise = estimated(spec.data, spec.train, spec.plan, spec.seed, data_root, keep, n_folds)
     except NoEstimateError as error:
         if not KINDS[spec.kind].goes_on_without_noise(spec):
             raise
@@ -130,7 +132,13 @@ def provisional(spec: JobSpec) -> JobSpec:
 
 
 def estimated(
-    data: DataSpec, train: TrainSpec, plan: PlanSpec, seed: int, data_root: str | None, keep: Keep | None = None
+    data: DataSpec,
+    train: TrainSpec,
+    plan: PlanSpec,
+    seed: int,
+    data_root: str | None,
+    keep: Keep | None = None,
+    n_folds: int = N_FOLDS,
 ) -> EstimatedNoise:
     """The noise of the labels of ``data``; see :func:`prepared`. Raises NoEstimateError where there is none."""
     import numpy as np
@@ -142,7 +150,8 @@ def estimated(
     job = job_samples(JobSpec(seed=seed, data=data, train=train, plan=plan), data_root)
     try:
         # a verdict on the rows that validate and test is wanted only where it is kept
-        fit = estimate_noise(job.samples, job.network, train, seed=seed, others=() if keep is None else job.others)
+        others = () if keep is None else job.others
+        fit = estimate_noise(job.samples, job.network, train, n_folds=n_folds, seed=seed, others=others)
     except DataError as error:
         raise NoEstimateError(
             f"{error}. With what you know of their noise rate as report.tau, no estimate is made"

@@ -60,3 +60,17 @@ def test_regret_is_the_loss_of_a_choice_against_the_best_on_the_seeds_it_has_not
 def test_a_training_that_failed_is_never_chosen(gain: ModuleType) -> None:
     failed = gain._replayed(recorded_of(gain, {}, failed="standard"), 300, False)
     assert failed["taken"] == {"selfteaching": 60}
+
+
+def test_whole_jobs_with_trusted_rows_are_summed_up_by_kind_of_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[1])
+    bench = importlib.import_module("benchmarks.bench_trusted_jobs")
+    runs = [
+        {"cell": "digits-pair45", "ours": 90.0, "alone": 80.0, "today": 70.0, "plain": 85.0},
+        {"cell": "mnist-pair45", "ours": 80.0, "alone": 76.0, "today": 78.0, "plain": 81.0},
+        {"cell": "mnist-sym50", "refused": "why"},
+    ]
+    summary = bench.summaries(runs)
+    assert list(summary) == ["pair45"]
+    assert summary["pair45"]["over_better_of_alone_and_today"]["mean"] == 6.0
+    assert summary["pair45"]["over_plain_best_by_test"]["mean"] == 2.0

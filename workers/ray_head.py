@@ -25,6 +25,8 @@ FILE = "file:"
 """An address that is not known yet: it is going to be in the file of this path."""
 WAIT_S = 120.0
 _LOOK_S = 0.2
+_ALIVE_S = 0.5
+"""Between two looks at Ray's processes."""
 
 
 class HeadAwayError(Exception):
@@ -50,7 +52,7 @@ def run_head(
         raise
     try:
         _leave(path, {"address": connection.ray.get_runtime_context().gcs_address, "pid": os.getpid()})
-        while not stop.wait(_LOOK_S):
+        while not stop.wait(_ALIVE_S):
             if dead := _dead(connection.ray):
                 log.error("Ray lost %s", dead)
                 path.unlink(missing_ok=True)

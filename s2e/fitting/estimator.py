@@ -196,7 +196,8 @@ def _run(
         return fit_again(job, spec.data, data_root, n_jobs)
     if deadline is not None:
         chooses = partial(with_race, names=clf.candidates) if clf.method == "auto" else None
-        return fit_within(spec, data_root, clf.noise_rate, deadline, n_jobs, chooses)
+        named = clf.candidates is not None
+        return fit_within(spec, data_root, clf.noise_rate, deadline, n_jobs, chooses, names_candidates=named)
     return fit_job(spec, data_root, clf.noise_rate, n_jobs)
 
 

@@ -36,6 +36,8 @@ class _Within:
     deadline: Deadline
     busy: float
     chooses: Chooses | None
+    is_blind: bool
+    """True if nobody knows anything of the noise but by an estimate, and nobody has named candidates."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,11 @@ def fit_within(
     deadline: Deadline,
     n_jobs: int = 1,
     chooses: Chooses | None = None,
+    *,
+    names_candidates: bool = False,
 ) -> Fit:
-    """As much of the job as the budget lets it have: of its search, or of the race that ``chooses`` makes of it.
+    """As much of the job as the budget lets it have: of its search, or of the race that ``chooses`` makes of it, where
+    something is known of the noise by which to choose, or ``names_candidates``.
 
     Raises SpecError for a budget that is too small for anything."""
     every = all_rows(spec.data, data_root)
@@ -93,7 +98,7 @@ def fit_within(
             text = f"noise_rate is taken as 0: no estimate of it fits into {deadline.seconds:g} s; say it, or give more"
             warnings.warn(text, UserWarning, stacklevel=6)
     planned_spec = planned(spec, pace, deadline, n_jobs)
-    within = _Within(deadline, pace.busy, chooses)
+    within = _Within(deadline, pace.busy, chooses, noise_rate is None and not names_candidates)
     return _fitted(planned_spec, data_root, asked, every, MOST_MODELS, n_jobs, within)
 
 
@@ -123,7 +128,8 @@ def _fitted(
     within: _Within | None,
 ) -> Fit:
     verdict, spec = _judged(spec, data_root, asked, every)
-    if within is not None and within.chooses is not None:
+    # without an estimate held-out labels would choose by agreement, and prefer what learns their noise
+    if within is not None and within.chooses is not None and (spec.data.estimate is not None or not within.is_blind):
         spec = within.chooses(spec)
     limits = () if within is None else (within.deadline, within.busy)
     run = trained(spec, data_root, n_models, n_jobs, *limits)

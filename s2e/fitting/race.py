@@ -15,7 +15,7 @@ from s2e.fitting.runs import SHARE_OF_MODELS, Choice, Run
 from s2e.jobs.auto import KIND, N_LAST, candidates, ranked, winner
 from s2e.jobs.compare import entries_of, keep_rate_of
 from s2e.jobs.loop import population_of, populations
-from s2e.jobs.trials import default_tau, make_repeat
+from s2e.jobs.trials import make_repeat
 from s2e.parts import KINDS, METHODS
 from s2e.words import (
     CompareSpec,
@@ -24,7 +24,6 @@ from s2e.words import (
     Population,
     Round,
     RoundRecord,
-    ScheduleSpec,
     TrialResult,
     TrialSpec,
     replace,
@@ -36,18 +35,14 @@ ORDER = (
     "svc, reweighted",
     "gce",
     "forward",
-    "coteaching, tau 0.2",
     "sce",
     "svc",
-    "coteaching, tau 0.4",
     "forest, reweighted",
     "standard",
     "coteaching, 1.2 tau",
     "dividemix",
 )
 """Candidates by label, those first that win often and train fast; the others follow as the portfolio has them."""
-GUESSED_TAUS = (0.2, 0.4)
-"""Of Co-teaching where nothing is known of the noise."""
 SHARE_OF_FIRST = 0.5
 """Of what is left of a budget, at most, until no further candidate is begun."""
 
@@ -55,16 +50,8 @@ SHARE_OF_FIRST = 0.5
 def with_race(spec: JobSpec, names: Sequence[str] | None) -> JobSpec:
     """The job with its candidates in the order of the race. Raises SpecError for names that are none of them."""
     spec = with_candidates(spec, names)
-    entries = entries_of(spec)
-    if names is None and not default_tau(spec):
-        guessed_taus = (
-            EntrySpec("coteaching", f"coteaching, tau {tau}", schedule=ScheduleSpec("tau", tau=tau))
-            for tau in GUESSED_TAUS
-        )
-        # what follows a tau of 0 keeps everything, as plain training does
-        entries = (*(entry for entry in entries if not METHODS[entry.method].scheduled), *guessed_taus)
     place = {label: i for i, label in enumerate(ORDER)}
-    entries = tuple(sorted(entries, key=lambda entry: place.get(entry.label, len(place))))
+    entries = tuple(sorted(entries_of(spec), key=lambda entry: place.get(entry.label, len(place))))
     # each trains alone: which of them share a stack would depend on how many there is time for
     plan = replace(spec.plan, population=1)
     return KINDS["auto"].check(replace(spec, compare=CompareSpec(entries=entries), plan=plan))

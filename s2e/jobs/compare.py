@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from s2e.jobs.trials import coteaching_schedule, default_keep_rate, default_tau, make_repeat
 from s2e.parts import METHODS
-from s2e.words import EntrySpec, JobSpec, Round, TrialSpec
+from s2e.words import EntrySpec, JobSpec, Round, TrialSpec, replace
 
 KIND = "compare"
+FEWEST_SEEDS = 2
+"""Of a comparison that has to end in time: with one there is no interval."""
 MOST_DROPPED = 0.95
 """Of tau where a factor is applied to it."""
 
@@ -23,6 +25,14 @@ def n_trials(spec: JobSpec) -> int:
     """Trials of the whole comparison."""
     assert spec.compare is not None
     return len(spec.compare.entries) * spec.compare.n_seeds
+
+
+def with_fewer_seeds(spec: JobSpec) -> Iterator[JobSpec]:
+    """The comparison itself, then on one seed less each, down to FEWEST_SEEDS."""
+    assert spec.compare is not None
+    yield spec
+    for n_seeds in range(spec.compare.n_seeds - 1, FEWEST_SEEDS - 1, -1):
+        yield replace(spec, compare=replace(spec.compare, n_seeds=n_seeds))
 
 
 def compare_round(spec: JobSpec) -> Round:

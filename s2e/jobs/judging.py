@@ -6,7 +6,7 @@ Expected accuracy is by the posterior of all trainings together (:mod:`s2e.label
 matrix and of predictions that are wrong together, does not shrink with the number of rows: so all noisy rows count as
 n0 right ones, however many they are. The numbers were chosen on recorded trainings (docs/methods.md).
 
-Legend: V noisy rows, B blocks of rows with right labels.
+Legend: V noisy rows.
 """
 
 from __future__ import annotations
@@ -31,12 +31,14 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """One training; empty arrays where there are no such labels."""
+    """One training."""
 
     round: int
-    right_B: Floats
+    right: float
     n_right: int
+    """Zero of both where no right labels are held out."""
     expected_V: Floats
+    """Empty where no noisy labels are."""
 
     @property
     def noisy_share(self) -> float:
@@ -49,8 +51,7 @@ class Judged:
     def worth(self) -> float:
         """Accuracy to expect."""
         w = self.noisy_share
-        right = (1 - w) * float(self.right_B.mean()) if len(self.right_B) else 0.0
-        return right + (w * float(self.expected_V.mean()) if w else 0.0)
+        return (1 - w) * self.right + (w * float(self.expected_V.mean()) if w else 0.0)
 
 
 Trainings = dict[str, list[Judged | None]]
@@ -77,7 +78,7 @@ def judged(history: Sequence[RoundRecord], kind: str) -> Trainings | None:
 
 
 def _judged(round_: int, one: Evidence, expected: Iterator[Floats]) -> Judged:
-    return Judged(round_, np.array(one.right), one.n_right, next(expected) if one.n_noisy else np.empty(0))
+    return Judged(round_, one.right or 0.0, one.n_right, next(expected) if one.n_noisy else np.empty(0))
 
 
 def worth(trainings: Sequence[Judged | None]) -> float:

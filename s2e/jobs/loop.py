@@ -100,15 +100,21 @@ def population_of(spec: JobSpec, round_: Round, trials: Sequence[TrialSpec]) -> 
 
 
 def run_search(
-    spec: JobSpec, run_round: Callable[[Round, tuple[Population, ...]], Sequence[TrialResult]]
+    spec: JobSpec,
+    run_round: Callable[[Round, tuple[Population, ...]], Sequence[TrialResult]],
+    may_begin: Callable[[Round], bool] = lambda _round: True,
 ) -> tuple[list[RoundRecord], Any]:
     """A whole job of any kind in this process, and its report; ``run_round`` trains the populations of a round.
 
-    Raises TrialError where nothing could be trained.
+    The job ends before a round but the first that ``may_begin`` forbids, as if its budget of trials ended it there
+    (:func:`ended_after`). Raises TrialError where nothing could be trained.
     """
     history, began_s, stop = list[RoundRecord](), time.monotonic(), ""
     while (round_ := next_round(spec, history)) is not None:
         if history and (stop := _out_of_time(spec, time.monotonic() - began_s)):
+            break
+        if history and not may_begin(round_):
+            spec = ended_after(spec, history)
             break
         results = sorted(run_round(round_, populations(spec, round_)), key=lambda result: result.k)
         history.append(RoundRecord(round_, tuple(results)))
@@ -117,6 +123,14 @@ def run_search(
     if reason := nothing_trained(history):
         raise TrialError(reason)
     return history, report_of(spec, history, stop)
+
+
+def ended_after(spec: JobSpec, history: Sequence[RoundRecord]) -> JobSpec:
+    """The job whose budget of trials ends it after these rounds; as it is where nothing would follow them."""
+    if next_round(spec, history) is None:
+        return spec
+    n_trained = sum(len(record.round.trials) for record in history)
+    return replace(spec, budget=replace(spec.budget, trials=n_trained))
 
 
 def _out_of_time(spec: JobSpec, took_s: float) -> str:

@@ -5,7 +5,7 @@ that i is the true class and the label is given: q_i T[i, y], with the predictio
 trainings and divided by the sum over classes, the joints are the posterior of the true class that all trainings hold
 together: what a jury says that no member can talk up for itself.
 
-Legend: V held-out samples, C classes, K trainings, B blocks.
+Legend: V held-out samples, C classes, K trainings.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ from s2e.labels.choice import noisy_score
 from s2e.labels.em import Array, Labels
 from s2e.words import Evidence
 
-N_BLOCKS = 20
-"""As many differences have a standard error that is off by a sixth."""
 MOST_ROWS, MOST_NUMBERS, FEWEST_ROWS = 1_000, 20_000, 100
 """Noisy rows that a result keeps: numbers are rows times classes, 40 kB of them."""
 
@@ -33,7 +31,7 @@ def evidence(right: tuple[Array, Labels] | None, noisy: tuple[Array, Labels] | N
     """
     if right is not None:
         p_VC, label_V = right
-        kept = Evidence(blocks(p_VC.argmax(1) == label_V), len(label_V))
+        kept = Evidence(float((p_VC.argmax(1) == label_V).mean()), len(label_V))
         return kept if noisy is None or T_CC is None else _with_noisy(kept, *noisy, T_CC)
     assert noisy is not None
     return _with_noisy(Evidence(), *noisy, np.eye(noisy[0].shape[1]) if T_CC is None else T_CC)
@@ -59,12 +57,6 @@ def expected_right(evidences: Sequence[Evidence]) -> NDArray[np.float64]:
     predicted_KV = np.stack([_numbers(one.predicted, "<u2") for one in evidences]).astype(int)
     right_KV: NDArray[np.float64] = posterior_VC[np.arange(len(posterior_VC)), predicted_KV]
     return right_KV
-
-
-def blocks(is_right_V: NDArray[np.bool_]) -> tuple[float, ...]:
-    """Means of every B-th row; rows in an order of classes are spread over all blocks."""
-    n_blocks = min(N_BLOCKS, len(is_right_V))
-    return tuple(float(is_right_V[b::n_blocks].mean()) for b in range(n_blocks))
 
 
 def _text(values: NDArray[np.generic]) -> str:

@@ -13,7 +13,7 @@ from s2e.networks.torchvision_classifier import StackedTorchvision
 class StackedInceptionResNetV2(StackedTorchvision):
     """55,843,464 parameters for C = 1,000. Weights may come from a file; grey images fill all three channels."""
 
-    params: declared.InceptionResNetV2
+    params: declared.InceptionResNetV2  # type: ignore[assignment]  # weights alone are asked of both
     n_blocks = (10, 20, 9)
     thin = 1
     """Divides the channels."""

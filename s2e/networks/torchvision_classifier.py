@@ -36,7 +36,7 @@ class StackedTorchvision(StackedNetwork):
     Dropout and stochastic depth draw by key, as everywhere in a stack.
     """
 
-    params: declared.Torchvision | declared.InceptionResNetV2
+    params: declared.Torchvision
 
     @property
     def name(self) -> str:

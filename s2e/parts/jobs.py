@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -87,6 +87,14 @@ class JobKind(ABC):
     @abstractmethod
     def n_trials(self, spec: JobSpec) -> int:
         """Most trials of the job."""
+
+    def smaller(self, spec: JobSpec) -> Iterator[JobSpec]:
+        """The job itself, then smaller ones, for a run that has to end in time."""
+        yield spec
+
+    def n_planned(self, spec: JobSpec) -> int:
+        """Trials that the job cannot do without: further looks at what is undecided left out."""
+        return self.n_trials(spec)
 
     def n_search_rounds(self, spec: JobSpec) -> int:  # noqa: ARG002
         """Rounds that train as the plan says, before those that are exact: ``search.n_trials`` trials in each."""

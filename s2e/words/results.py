@@ -86,11 +86,11 @@ class FinalAccuracy:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Held-out labels on a training after its last epoch, kept row by row or block by block, so that trainings on the
-    same split are compared in pairs."""
+    """Held-out labels on a training after its last epoch; noisy ones row by row, so that trainings are judged together
+    and compared in pairs."""
 
-    right: tuple[float, ...] = ()
-    """Of rows whose labels are right, the share predicted right, in blocks of as many rows (one more or less)."""
+    right: float | None = None
+    """Share predicted right, of rows whose labels are right."""
     n_right: int = 0
     n_noisy: int = 0
     """Rows whose labels may be wrong; of very many, some."""

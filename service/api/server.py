@@ -14,8 +14,8 @@ from service.api.protocol import protocol
 from service.settings import Settings
 
 GRACEFUL_S = 2
-TICK_S = 0.1
-"""Of uvicorn, which counts ten to a second."""
+TICK_S = 1.0
+"""Between two looks at the clock, for the date in the headers."""
 
 
 class Server(uvicorn.Server):
@@ -38,9 +38,7 @@ class Server(uvicorn.Server):
     async def main_loop(self) -> None:
         """As uvicorn's, but awake as soon as :meth:`handle_exit` was called."""
         self._loop = asyncio.get_running_loop()
-        counter = 0
-        while not await self.on_tick(counter):
-            counter = (counter + 1) % 864_000
+        while not await self.on_tick(0):  # of uvicorn's ten ticks a second, the one that looks
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._told.wait(), TICK_S)
 

@@ -30,6 +30,10 @@ def search(
     calibrated: Annotated[
         bool, typer.Option("--calibrate", help="Train by the plan that 's2e plan' finds fastest here.")
     ] = False,
+    seconds: Annotated[
+        str | None,
+        typer.Option(help='End after this time, such as 90 or "5 min", with fewer trials and seeds if need be.'),
+    ] = None,
 ) -> None:
     """Run a whole search or comparison in this process; the same job and seed give the same numbers as on the service.
 
@@ -44,7 +48,7 @@ def search(
     if calibrated:
         spec = replace(spec, plan=(measured := _calibrated(spec, data_root, fresh=False)).plan)
         console.print(_summary(measured), soft_wrap=True)
-    _, report = run(spec, data_root=data_root, output=output)
+    _, report = run(spec, data_root=data_root, output=output, seconds=seconds)
     draw_report(report, console)
     console.print()
     print_places(console, report_files(report, spec.kind, output))

@@ -16,6 +16,8 @@ from service.store.engine import Database
 from service.store.outage import OUTAGES
 
 LOOK_S = 1.0
+QUIET_S = 5.0
+"""Longest time without a look, where it can be seen that nobody writes: a message may be due again."""
 FORGET_S = 3600.0
 MOST_AT_ONCE = 16
 """Receivers that are sent something at the same time."""
@@ -81,14 +83,15 @@ class Courier:
                 self._busy.discard(message.webhook_id)
 
     def _run(self) -> None:
-        waited_s = FORGET_S
+        waited_s, quiet_s, watch = FORGET_S, QUIET_S, self._database.watch()
         while not self._stop.is_set():
             try:
                 if waited_s >= FORGET_S:
                     waited_s = 0.0
                     with self._database.write() as session:
                         stored.forget_old(session)
-                if self._is_due() and self._begin():
+                quiet_s = 0.0 if watch.changed() or quiet_s >= QUIET_S else quiet_s + LOOK_S
+                if quiet_s == 0.0 and self._is_due() and self._begin():
                     continue
             except OUTAGES as error:  # the messages wait in the database
                 log.warning("no webhooks are sent: %s", type(error).__name__)

@@ -47,6 +47,10 @@ SWEEP_S = 10.0
 """Seconds between two looks for trainings that no job wants any more."""
 WORKERS_S = 2.0
 """Seconds between two writings of the workers seen."""
+IDLE_S = 1.0
+"""Longest wait of a dispatcher that leads nothing, where it can see that nobody writes."""
+IDLE_WORKERS_S = 5.0
+"""The same as WORKERS_S, of one that leads nothing; ``no_place`` waits three times as long."""
 
 log = structlog.get_logger("s2e.dispatcher")
 
@@ -71,6 +75,7 @@ class Dispatcher:
         self.owner = owner or new_owner()
         self._keep_trainers = keep_trainers
         self._database = database
+        self._watch = database.watch()
         self._backend: TrialBackend = GuardedBackend(backend)
         self._lease_s = lease_s
         self._poll_s = poll_s
@@ -102,11 +107,19 @@ class Dispatcher:
                     self._wait_out(error, stop)
                     continue
                 if n_events == 0 and not self._turns.pressing:  # a backend that has nothing to wait for answers at once
-                    stop.wait(max(0.0, self._poll_s - (time.monotonic() - began_s)))
+                    self._wait(stop, began_s)
         finally:
             self.close()
             with suppress(*OUTAGES):
                 self.heartbeat.stop()
+
+    def _wait(self, stop: threading.Event, began_s: float) -> None:
+        """Until the next step: one that leads nothing has nothing to do before somebody writes."""
+        wait_s = max(0.0, self._poll_s - (time.monotonic() - began_s))
+        while not stop.wait(wait_s):
+            if self._led or self._watch.changed() or time.monotonic() - began_s >= IDLE_S:
+                return
+            wait_s = self._poll_s
 
     def _wait_out(self, error: Exception, stop: threading.Event) -> None:
         """While the database is away, what trains goes on and its events are kept; only an error of ours passes."""
@@ -275,7 +288,7 @@ class Dispatcher:
         with self._database.write() as session:
             quarantined = self._orchestrator.breaker.quarantined()
             leases.record_workers(session, self._backend.workers(), quarantined if self._led else None)
-        self._workers_at_s = time.monotonic() + WORKERS_S
+        self._workers_at_s = time.monotonic() + (WORKERS_S if self._led else IDLE_WORKERS_S)
 
 
 def new_owner() -> str:

@@ -18,6 +18,8 @@ from service.store.outage import OUTAGES
 
 STALL_S = 300.0
 LONGEST_BEAT_S = 2.0
+IDLE_BEAT_S = 5.0
+"""Of a dispatcher that leads nothing; one that is silent for three times as long is not counted on."""
 
 log = structlog.get_logger("s2e.dispatcher")
 
@@ -33,7 +35,8 @@ class Heartbeat:
         self._lost: set[str] = set()
         self._moved_s = self._next_s = time.monotonic()
         self._trouble = leases.STARTING
-        self._stop = threading.Event()
+        self._stopped = False
+        self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -43,7 +46,8 @@ class Heartbeat:
 
     def stop(self, trouble: str = "") -> None:
         """End the thread; leave ``trouble`` as the last word, or no trace."""
-        self._stop.set()
+        self._stopped = True
+        self._wake.set()
         if self._thread is not None:
             self._thread.join()
         if trouble:
@@ -64,8 +68,11 @@ class Heartbeat:
     def leads(self, job_ids: Collection[str]) -> None:
         """A step begins or ends, with these jobs led."""
         with self._lock:
+            began = bool(job_ids) and not self._led
             self._led = frozenset(job_ids)
             self._moved_s = time.monotonic()
+        if began:  # a lease is shorter than an idle beat
+            self._wake.set()
 
     def beat_if_due(self) -> None:
         """A beat in the calling thread, where no thread of its own beats."""
@@ -94,9 +101,10 @@ class Heartbeat:
             self._lost |= frozenset() if stalled else led - held
 
     def _run(self) -> None:
-        while not self._stop.is_set():
+        while not self._stopped:
+            self._wake.clear()
             try:
                 self.beat()
             except OUTAGES as error:  # it tries again; a lease that runs out meanwhile is noticed then
                 log.warning("no heartbeat", error=type(error).__name__, detail=str(error)[:400])
-            self._stop.wait(self._beat_s)
+            self._wake.wait(self._beat_s if self._led else max(self._beat_s, IDLE_BEAT_S))

@@ -125,10 +125,11 @@ class Quarantine:
 def record_workers(
     session: Session, workers: Sequence[WorkerInfo], quarantined: Mapping[str, Quarantine] | None = None
 ) -> None:
-    """Record the places that train, as just seen; those unseen for a minute are forgotten. A dispatcher that leads
-    nothing knows of no quarantine (None), and leaves the one that another has written."""
+    """Record the places that train, as just seen; places and dispatchers unseen for a minute are forgotten. A
+    dispatcher that leads nothing knows of no quarantine (None), and leaves the one that another has written."""
     at = database_now(session)
-    session.execute(delete(WorkerRow).where(WorkerRow.seen_at < at - timedelta(seconds=WORKER_FORGOTTEN_S)))
+    for table in (WorkerRow, DispatcherRow):
+        session.execute(delete(table).where(table.seen_at < at - timedelta(seconds=WORKER_FORGOTTEN_S)))
     for worker in sorted(workers, key=lambda worker: worker.name):
         values = {"cpus": worker.cpus, "gpus": worker.gpus, "busy": worker.busy, "seen_at": at}
         if quarantined is not None:
@@ -138,10 +139,9 @@ def record_workers(
 
 
 def record_dispatcher(session: Session, name: str, trouble: str = "") -> None:
-    """A dispatcher lives; ``trouble``: why it cannot work. Those unseen for a minute are forgotten."""
-    at = database_now(session)
-    session.execute(delete(DispatcherRow).where(DispatcherRow.seen_at < at - timedelta(seconds=WORKER_FORGOTTEN_S)))
-    session.execute(_upsert(session, DispatcherRow, name, {"trouble": clean(trouble), "seen_at": at}))
+    """A dispatcher lives; ``trouble``: why it cannot work."""
+    values = {"trouble": clean(trouble), "seen_at": database_now(session)}
+    session.execute(_upsert(session, DispatcherRow, name, values))
 
 
 def forget_dispatcher(session: Session, name: str) -> None:

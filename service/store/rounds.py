@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from s2e.door import read_job
@@ -70,18 +71,26 @@ def load_spec(session: Session, job_id: str) -> JobSpec:
 
 def job_status(session: Session, job_id: str) -> JobStatus:
     """State of a job and of the populations of its last round. Raises NotFound."""
-    query = select(Job.state, Job.estimate.is_not(None).label("checked"), Job.stop, Job.started_at, Job.device_s)
-    row = session.execute(query.where(Job.id == job_id)).one_or_none()
+    status, in_round = _status_queries()
+    row = session.execute(status, {"job": job_id}).one_or_none()
     if row is None:
         raise NotFound("job", job_id)
-    last = session.scalar(select(func.max(SearchRound.round)).where(SearchRound.job_id == job_id))
-    if last is None:
+    if row.last is None:
         return _status(row, 0, ())
-    rows = session.execute(
-        select(Trial.group, Trial.state, Trial.attempt).distinct().where(Trial.job_id == job_id, Trial.round == last)
-    )
+    rows = session.execute(in_round, {"job": job_id, "round": row.last})
     groups = {g: GroupStatus(g, "ended" if s in TRIAL_ENDED else s, attempt) for g, s, attempt in rows}
-    return _status(row, last + 1, tuple(groups[g] for g in sorted(groups)))
+    return _status(row, row.last + 1, tuple(groups[g] for g in sorted(groups)))
+
+
+@cache
+def _status_queries() -> tuple[Select[*tuple[Any, ...]], Select[int, str, int]]:
+    """Asked at every step of every job: put together once."""
+    job, round_ = bindparam("job", type_=Job.id.type), bindparam("round", type_=Trial.round.type)
+    last = select(func.max(SearchRound.round)).where(SearchRound.job_id == job).scalar_subquery()
+    checked = Job.estimate.is_not(None).label("checked")
+    status = select(Job.state, checked, Job.stop, Job.started_at, Job.device_s, last.label("last"))
+    in_round = select(Trial.group, Trial.state, Trial.attempt).distinct()
+    return status.where(Job.id == job), in_round.where(Trial.job_id == job, Trial.round == round_)
 
 
 def _status(row: Any, n_rounds: int, groups: tuple[GroupStatus, ...]) -> JobStatus:

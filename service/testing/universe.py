@@ -299,7 +299,7 @@ class Universe:
 
     def _run(self) -> int:
         for step in range(MOST_STEPS):
-            if self._job().state in ("completed", "failed", "cancelled"):
+            if self._state() in ("completed", "failed", "cancelled"):
                 return step
             self._step(self.rng.randrange(2))
             if self.rng.random() < self.rates.jump:
@@ -348,6 +348,10 @@ class Universe:
             self.time.now_s += self.rng.uniform(0.0, LEASE_S)
             self._step(1 - stands_still)
         self._stepping, self._frozen = stands_still, False
+
+    def _state(self) -> str | None:
+        with self.database.read() as session:
+            return session.scalar(select(Job.state).where(Job.id == self.job_id))
 
     def _job(self) -> Job:
         with self.database.read() as session:

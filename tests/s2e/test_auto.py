@@ -221,7 +221,7 @@ def kept(right: float, noisy: Sequence[int], n_right: int = 0) -> Evidence:
     """Evidence of a training that predicts class 1 on the noisy rows that say so, whose labels and jury say 1."""
     joint = np.tile(np.array([0.1, 0.9]), (len(noisy), 1))
     texts = (base64.b64encode(part.tobytes()).decode() for part in (np.array(noisy, "<u2"), joint.astype("<f2")))
-    return Evidence((right,) * 20 if n_right else (), n_right, len(noisy), *texts)
+    return Evidence(right if n_right else None, n_right, len(noisy), *texts)
 
 
 def judged_as(spec: JobSpec, evidence: dict[str, Evidence]) -> list[RoundRecord]:
@@ -255,5 +255,5 @@ def test_the_job_s_own_method_is_left_only_where_noisy_labels_show_more_than_cha
     assert winner(spec, history).label == "coteaching" == finalists(spec, history)[0].label
     much = {"standard": kept(0, [1] * 39 + [0]), "coteaching": kept(0, [0] * 10 + [1] * 30)}
     assert winner(spec, judged_as(spec, much)).label == "standard"
-    by_right = {"standard": Evidence((0.6,), 40), "coteaching": Evidence((0.5,), 40)}
+    by_right = {"standard": Evidence(0.6, 40), "coteaching": Evidence(0.5, 40)}
     assert winner(spec, judged_as(spec, by_right)).label == "standard"  # as far as right labels go, the better mean

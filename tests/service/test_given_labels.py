@@ -137,6 +137,41 @@ def check_audit(
     assert "labels is injected" in assert_problem(http.get(f"/jobs/{other}/labels"), 404, "not_found")["detail"]
 
 
+NEEDS_TRUTH = {"label_precision", "label_recall", "clean_correct", "wrong_correct", "wrong_memorised"}
+
+
+def known(answer: Any) -> set[str]:
+    """Names of numbers in an answer that nobody can know, where they are not null."""
+    if isinstance(answer, dict):
+        own = {name for name, value in answer.items() if name in NEEDS_TRUTH and value not in (None, [], {})}
+        return own.union(*map(known, answer.values()))
+    return set().union(*map(known, answer)) if isinstance(answer, list) else set()
+
+
+def check_nothing_needs_the_truth(http: httpx.Client, job_id: str, capsys: Any) -> None:
+    """No number and no word on any surface rests on labels that nobody knows to be right."""
+    trials = http.get(f"/jobs/{job_id}/trials").json()["items"]
+    epochs = [http.get(f"/trials/{trial['id']}/epochs").json() for trial in trials]
+    for answer in (trials, *(http.get(f"/jobs/{job_id}{path}").json() for path in ("", "/report", "/rounds"))):
+        assert known(answer) == set()
+    for series in (each["series"] for each in epochs):
+        assert {name for name in NEEDS_TRUTH if any(value is not None for value in series.get(name) or ())} == set()
+    for name in NEEDS_TRUTH:
+        curves = http.get(f"/jobs/{job_id}/curves", params={"metric": name}).json()
+        assert all(value is None for item in curves["items"] for value in item["mean"])
+    exported = http.get(f"/trials/{trials[0]['id']}/epochs", params={"format": "csv"}).text.splitlines()
+    columns = [i for i, name in enumerate(exported[0].split(",")) if name in NEEDS_TRUTH]
+    assert all(row.split(",")[i] == "" for row in exported[1:] for i in columns)
+    url = str(http.base_url).removesuffix("/api/v1/")
+    for words in (["report", job_id], ["show", job_id]):
+        with pytest.raises(SystemExit, match="0"):
+            main([*words, "--url", url])
+        text = capsys.readouterr().out
+        assert "precision" not in text.lower()
+    report = http.get(f"/jobs/{job_id}/report").json()
+    assert "precision" not in f"{report['verdict']} {report['basis']}".lower()
+
+
 def test_a_worker_estimates_the_noise_of_given_labels_before_the_first_round(
     database: Database, http: httpx.Client, assert_problem: Any, root: Path, capsys: Any
 ) -> None:
@@ -154,6 +189,7 @@ def test_a_worker_estimates_the_noise_of_given_labels_before_the_first_round(
     assert replace(report, **without_models) == replace(ours, **without_models)
     assert all(row.label_precision is None for row in report.rows)
     assert report.accuracy == "accuracy against the given labels"
+    check_nothing_needs_the_truth(http, job_id, capsys)
     check_audit(database, job_id, http, assert_problem, root, capsys)
 
 

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import select, text, update
 
 from service.dispatch import dispatcher as dispatcher_module
+from service.dispatch import heartbeat as heartbeat_module
 from service.dispatch.dispatcher import Dispatcher
 from service.dispatch.heartbeat import Heartbeat
 from service.dispatch.orchestrator import Orchestrator
@@ -23,7 +24,7 @@ from service.store import changes, leases, repository
 from service.store.engine import Database
 from service.store.models import DispatcherRow, Job
 from workers.backend import WorkerInfo
-from workers.simulated import SimulatedBackend
+from workers.simulated import SimulatedBackend, SimulatedTrial
 
 
 def submit(database: Database, quick_search: Any) -> str:
@@ -185,3 +186,55 @@ def test_a_dispatcher_that_runs_makes_the_service_ready(
     while readyz().status_code != 200:
         assert time.monotonic() < deadline_s
         time.sleep(0.05)
+
+
+def test_an_idle_dispatcher_sees_a_submission_before_it_would_have_looked(
+    database: Database, quick_search: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would look once in an hour by itself, and its heart would beat as slowly; both wake up for a job."""
+    monkeypatch.setattr(dispatcher_module, "IDLE_S", 3600.0)
+    monkeypatch.setattr(heartbeat_module, "IDLE_BEAT_S", 3600.0)
+    backend = SimulatedBackend(lambda trial: SimulatedTrial.constant(0.5, len(trial.keep_rate)))
+    dispatcher, stop = Dispatcher(database, backend, poll_s=0.01, lease_s=0.3), threading.Event()
+    running = threading.Thread(target=dispatcher.run, args=(stop,))
+    running.start()
+    try:
+        while not seen(database):
+            time.sleep(0.01)
+        time.sleep(0.1)  # it has nothing to do, and waits
+        job_id = submit(database, quick_search)
+        while owner_of(database, job_id) is None:
+            time.sleep(0.01)
+        first = lease_until(database, job_id)
+        while lease_until(database, job_id) in (first, None):  # renewed, or let go at the job's end
+            time.sleep(0.01)
+            with database.read() as session:
+                if session.get_one(Job, job_id).state == "completed":
+                    break
+    finally:
+        stop.set()
+        running.join()
+
+
+def test_what_is_written_shows_from_outside(database: Database) -> None:
+    watch = database.watch()
+    for _ in range(2):  # the first to open the database makes the file that is looked at
+        watch.changed()
+        with database.read() as session:
+            session.scalars(select(Job)).all()
+    assert not watch.changed()
+    with database.write() as session:
+        leases.record_dispatcher(session, "another")
+    assert watch.changed()
+    assert not watch.changed()
+    assert Database("sqlite://").watch().changed()  # that has no file: look
+
+
+def seen(database: Database) -> bool:
+    with database.read() as session:
+        return session.scalar(select(DispatcherRow.name)) is not None
+
+
+def lease_until(database: Database, job_id: str) -> datetime | None:
+    with database.read() as session:
+        return session.get_one(Job, job_id).lease_until

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,14 @@ def test_a_head_that_listens_no_more_is_noticed() -> None:
         assert not gone.wait(0.2)
     assert gone.wait(10)
     assert told == [f"Ray's head at {address} is gone"]
+
+
+@pytest.mark.ray
+@pytest.mark.xdist_group("ray")
+def test_a_cluster_of_our_own_has_no_process_that_nobody_asks(ray_cluster: Any) -> None:
+    processes = set(ray_cluster._private.worker._global_node.all_processes)
+    assert {"gcs_server", "raylet"} <= processes
+    assert not processes & {"monitor", "log_monitor", "dashboard"}
 
 
 def test_events_are_kept_until_they_are_acknowledged() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -36,13 +35,8 @@ WIDE = PopulationKey("wide", 0, 0, 1)
 
 
 @pytest.fixture
-def namespace() -> str:
-    return f"programs-{secrets.token_hex(4)}"
-
-
-@pytest.fixture
-def backend(ray_cluster: Any, tmp_path: Path, namespace: str) -> Iterator[RayBackend]:
-    made = RayBackend(tmp_path, namespace=namespace, program_trials=12)
+def backend(ray_cluster: Any, tmp_path: Path) -> Iterator[RayBackend]:
+    made = RayBackend(tmp_path, linger=True, program_trials=12)
     yield made
     made.close()
 
@@ -60,15 +54,15 @@ def of_jobs(make_population: MakePopulation, *names: str, n_epochs: int) -> dict
 def begin(backend: RayBackend, make_population: MakePopulation, jobs: dict[PopulationKey, Population]) -> list[Event]:
     """Start all jobs while something wide holds every CPU, and let it go; the events up to the first epoch of each."""
     backend.start(WIDE, make_population(n_epochs=5_000, plan=PlanSpec(threads=2)))
+    until_s = time.monotonic() + 60
     while not any(isinstance(event, EpochReported) for event in backend.poll(1.0)):
-        pass
+        assert time.monotonic() < until_s
     for key, population in jobs.items():
         backend.start(key, population)
     backend.poll(0.1)
     assert len(backend.riders()) == len(jobs) - 1
     backend.cancel(WIDE)
     events: list[Event] = []
-    until_s = time.monotonic() + 60
     while {event.key for event in events if isinstance(event, EpochReported)} != set(jobs):
         assert time.monotonic() < until_s, events
         events += backend.poll(1.0)
@@ -96,8 +90,9 @@ def test_jobs_that_wait_train_as_one_program_with_the_numbers_that_each_has_alon
         assert tuple(replace(result, model=None) for result in mine[-1].results) == end.results
 
 
+@pytest.mark.slow
 def test_one_is_cancelled_one_changes_hands_and_a_crash_loses_each_once(
-    backend: RayBackend, tmp_path: Path, namespace: str, make_population: MakePopulation, collect: Collect
+    backend: RayBackend, tmp_path: Path, make_population: MakePopulation, collect: Collect
 ) -> None:
     jobs = of_jobs(make_population, "a", "b", "c", n_epochs=5_000)
     a, b, c = jobs
@@ -105,7 +100,7 @@ def test_one_is_cancelled_one_changes_hands_and_a_crash_loses_each_once(
     worker = next(event.worker for event in events if isinstance(event, PopulationStarted))
     backend.cancel(a)
     assert backend.running() == {b, c}
-    other = RayBackend(tmp_path, namespace=namespace, program_trials=12)
+    other = RayBackend(tmp_path, linger=True, program_trials=12)
     backend.leave("b")
     assert list(other.attach("b")) == [b]
     for driver, key in ((backend, c), (other, b)):
@@ -118,9 +113,9 @@ def test_one_is_cancelled_one_changes_hands_and_a_crash_loses_each_once(
         assert isinstance(lost, PopulationLost)
         assert (lost.key, lost.retryable) == (key, True)
         assert driver.running() == frozenset()
-        again = replace(key, attempt=2)
-        driver.start(again, jobs[key])
-        while not any(isinstance(event, EpochReported) for event in driver.poll(1.0)):
-            assert driver.riders() == frozenset()
-        driver.cancel(again)
+    again = replace(c, attempt=2)
+    backend.start(again, jobs[c])
+    while not any(isinstance(event, EpochReported) for event in backend.poll(1.0)):
+        assert backend.riders() == frozenset()
+    backend.cancel(again)
     other.close()

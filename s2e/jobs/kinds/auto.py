@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from s2e.jobs.auto import candidates, final_round, finalists, halved, halving_round, n_most_trials, refitted, sizes
 from s2e.jobs.auto_report import make_auto_report
+from s2e.jobs.compare import FEWEST_SEEDS, with_fewer_seeds
 from s2e.jobs.entries import completed, first_entry, resolved
 from s2e.jobs.methods_tried import portfolio
 from s2e.parts import KINDS, JobKind, Lookup
@@ -58,6 +59,14 @@ class Auto(JobKind):
 
     def n_trials(self, spec: JobSpec) -> int:
         return n_most_trials(spec)
+
+    def smaller(self, spec: JobSpec) -> Iterator[JobSpec]:
+        """Fewer fresh seeds, then fewer candidates: the last ones go first."""
+        yield from with_fewer_seeds(spec)
+        assert spec.compare is not None
+        for n in range(len(spec.compare.entries) - 1, 1, -1):
+            compare = replace(spec.compare, n_seeds=FEWEST_SEEDS, entries=spec.compare.entries[:n])
+            yield replace(spec, compare=compare)
 
     def next_round(self, spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
         if history and history[-1].round.kind == "compare":

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from s2e.jobs.compare import compare_round, n_trials
+from s2e.jobs.compare import compare_round, n_trials, with_fewer_seeds
 from s2e.jobs.compare_report import make_compare_report
 from s2e.jobs.entries import completed, first_entry, resolved
 from s2e.parts import KINDS, JobKind, Lookup
@@ -45,6 +45,10 @@ class Compare(JobKind):
 
     def n_trials(self, spec: JobSpec) -> int:
         return n_trials(spec)
+
+    def smaller(self, spec: JobSpec) -> Iterator[JobSpec]:
+        """Fewer seeds."""
+        yield from with_fewer_seeds(spec)
 
     def next_round(self, spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
         return None if history else compare_round(spec)

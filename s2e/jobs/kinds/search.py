@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from s2e.door.overrides import overridden
@@ -13,6 +14,11 @@ from s2e.jobs.trusted_rows import refitted
 from s2e.parts import KINDS, SEARCHERS, JobKind, Lookup
 from s2e.search.parameters import as_overrides, parse_parameters
 from s2e.words import DataSpec, EarlierTrials, JobSpec, Problem, Report, Round, RoundRecord, SpecError, replace
+
+SHARES = (0.8, 0.6, 0.45, 0.3, 0.2, 0.12, 0.07, 0.04)
+"""Of a job's trainings, tried in turn where there is no time for all."""
+FEWEST_WITH_CHOICE = 0.45
+"""Below, fresh seeds compare, and none are left to choose among candidates."""
 
 
 class Search(JobKind):
@@ -56,6 +62,19 @@ class Search(JobKind):
     def n_trials(self, spec: JobSpec) -> int:
         return sum(sizes(spec)) + n_final_trials(spec)
 
+    def smaller(self, spec: JobSpec) -> Iterator[JobSpec]:
+        """Fewer rounds of fewer trials, a rival that is tuned as much, and fewer fresh seeds at the first look."""
+        yield spec
+        for share in SHARES:
+            with suppress(SpecError):  # a rule that needs more rounds or trials
+                smaller = _shrunk(spec, share)
+                sizes(smaller)
+                yield smaller
+
+    def n_planned(self, spec: JobSpec) -> int:
+        report = replace(spec.report, max_seeds=spec.report.n_seeds)
+        return self.n_trials(replace(spec, report=report))
+
     def n_search_rounds(self, spec: JobSpec) -> int:
         return spec.search.n_rounds
 
@@ -81,6 +100,26 @@ class Search(JobKind):
 
 
 KINDS.add(Search.name, Search(), __name__)
+
+
+def _shrunk(spec: JobSpec, share: float) -> JobSpec:
+    search, report = spec.search, spec.report
+    n_rounds, n_trials = (max(2, round(n * share**0.5)) for n in (search.n_rounds, search.n_trials))
+    tuned = (
+        None if report.taus is not None or report.tuned_trials is None else max(1, round(report.tuned_trials * share))
+    )
+    n_seeds = max(2, round(report.n_seeds * share))
+    return replace(
+        spec,
+        search=replace(search, n_rounds=min(n_rounds, search.n_rounds), n_trials=min(n_trials, search.n_trials)),
+        report=replace(
+            report,
+            tuned_trials=tuned,
+            n_candidates=report.n_candidates if share >= FEWEST_WITH_CHOICE else 1,
+            n_seeds=n_seeds,
+            max_seeds=None if report.max_seeds is None else max(n_seeds, round(report.max_seeds * share)),
+        ),
+    )
 
 
 def _trials_of(lookup: Lookup, job_id: str) -> EarlierTrials:
