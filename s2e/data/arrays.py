@@ -10,14 +10,16 @@ import torch
 from numpy.typing import NDArray
 
 from s2e.data.datasets import Dataset
+from s2e.data.encoder import is_missing
 from s2e.data.encoders import NumberEncoder
 from s2e.data.own.array_files import read_arrays
 from s2e.data.own.assemble import largest_pixel, test_rows_of
+from s2e.data.own.labels import N_FOR_ID, require_classes
 from s2e.data.own.tables import path_below
 from s2e.data.own.trusted import dealt
 from s2e.data.root import required_root
 from s2e.data.rows import Samples, joined, not_finite, samples
-from s2e.words import MAX_CLASSES, DataError, TrustedSpec
+from s2e.words import DataError, TrustedSpec
 
 Labelled = tuple[NDArray[Any], NDArray[np.int64]]
 
@@ -128,8 +130,18 @@ def _labels(y: NDArray[Any], at: str) -> tuple[NDArray[Any], NDArray[np.int64]]:
     if y.ndim != 1 or y.dtype.kind not in "biuSU":
         raise DataError(f"{at} has shape {y.shape} of {y.dtype}: one whole number or text for each row")
     classes, label_S = np.unique(y, return_inverse=True)
-    if not 2 <= len(classes) <= MAX_CLASSES:
-        raise DataError(f"{at}: {len(classes)} different labels, 2 to {MAX_CLASSES} are allowed")
+    require_classes(len(classes), len(y), at)
+    count_C = np.bincount(label_S)
+    empty = [name for name in classes.tolist() if isinstance(name, str) and is_missing(name)]
+    if empty:
+        row = int((y == empty[0]).argmax())
+        raise DataError(f"{at}, row {row} has no label ({int((y == empty[0]).sum())} such rows): leave them out")
+    if len(y) >= N_FOR_ID and (count_C == 1).any():
+        c = int((count_C == 1).argmax())
+        raise DataError(
+            f"{at}, row {int((label_S == c).argmax())}: the only one of class {classes[c]!s:.40} "
+            f"({int((count_C == 1).sum())} such classes): add rows of it, mend the label, or leave the row out"
+        )
     return classes, label_S.astype(np.int64)
 
 

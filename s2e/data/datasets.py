@@ -19,7 +19,7 @@ from s2e.data.encoding import Encoder
 from s2e.data.human import human_labels
 from s2e.data.instance import Rows
 from s2e.data.noise import draw
-from s2e.data.own.files import require_unchanged
+from s2e.data.own.files import State, require_unchanged, state_of
 from s2e.data.root import environment_root
 from s2e.data.rows import Samples, in_memory
 from s2e.data.splits import split
@@ -111,6 +111,7 @@ class SplitData:
 
 def load_split(spec: DataSpec, data_root: str | None = None) -> SplitData:
     """The samples a job trains, validates and tests on; kept in the process for the next population."""
+    _forget_changed(spec, data_root or environment_root())
     return _load_split(
         replace(
             spec,
@@ -163,6 +164,7 @@ def _ids(ids: NDArray[Any] | None, index: NDArray[np.int64]) -> NDArray[Any] | N
 
 def load_whole(spec: DataSpec, data_root: str | None) -> Dataset:
     """The whole data set, unsplit; kept in the process."""
+    _forget_changed(spec, data_root)
     asked = replace(spec.trusted, counted=None, refit=False, fold=None)
     only = DataSpec(
         name=spec.name,
@@ -173,6 +175,23 @@ def load_whole(spec: DataSpec, data_root: str | None) -> Dataset:
         fingerprint=spec.fingerprint,
     )
     return _load(only, data_root)
+
+
+_states: dict[tuple[str, str | None], State] = {}
+"""The files of one's own behind what is kept, as they were when they were last asked for."""
+
+
+def _forget_changed(spec: DataSpec, data_root: str | None) -> None:
+    """Nothing is kept of files that somebody has changed since they were read."""
+    part = DATASETS.find(spec.name, "data.name")
+    if part.labels != "given" or data_root is None:
+        return
+    key, now = (repr((spec.name, spec.params, spec.csv, spec.trusted.path)), data_root), state_of(part, spec, data_root)
+    if _states.setdefault(key, now) != now:
+        for kept in (_load, _load_split, noisy_labels, noisy_validation_labels):
+            kept.cache_clear()
+        _states.clear()
+        _states[key] = now
 
 
 @lru_cache(maxsize=2)

@@ -185,6 +185,12 @@ def not_finite(x: NDArray[Any]) -> NDArray[np.int64]:
     return np.concatenate(bad) if bad else np.arange(0)
 
 
+def all_alike(x: NDArray[Any]) -> bool:
+    """True if every row of an array [S, F] is the same; it stops reading at the first that is not."""
+    most = max(1, BLOCK_BYTES // max(1, x[:1].nbytes))
+    return all(bool((x[start : start + most] == x[:1]).all()) for start in range(0, len(x), most))
+
+
 def is_mapped(array: NDArray[Any]) -> bool:
     """True if the array's numbers are in a file."""
     return _mapping(array) is not None

@@ -7,7 +7,10 @@ from pathlib import Path
 from s2e.data.own.cache import files_below, fingerprint
 from s2e.data.root import leaves_root, not_found, required_root
 from s2e.parts import DatasetPart
-from s2e.words import DataError, DataSpec
+from s2e.words import DataError, DataSpec, S2EError
+
+State = tuple[tuple[str, int, int], ...]
+MOST_LOOKED_AT = 2_000
 
 
 def fingerprint_of(part: DatasetPart, data: DataSpec, data_root: str | None) -> str:
@@ -19,6 +22,20 @@ def fingerprint_of(part: DatasetPart, data: DataSpec, data_root: str | None) -> 
 def n_bytes_of(part: DatasetPart, data: DataSpec, data_root: str) -> int:
     """Of all files of the data."""
     return sum(file.stat().st_size for file in _files(part, data, Path(data_root)))
+
+
+def state_of(part: type[DatasetPart], data: DataSpec, data_root: str) -> State:
+    """Sizes and times of change of the files that the data's settings name, and of folders two levels deep: a look
+    that costs nothing, and sees a file that was written anew and one that was added or removed."""
+    try:
+        named = [Path(data_root) / path for path in part.stored(data.params).paths(data, Path(data_root))]
+    except S2EError:  # reading says what is wrong
+        return ()
+    every = named[:MOST_LOOKED_AT]
+    for folder in [one for one in every if one.is_dir()]:
+        every += [*folder.glob("*"), *folder.glob("*/*")][:MOST_LOOKED_AT]
+    states = [(str(one), one.stat()) for one in every if one.exists()]
+    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in states)
 
 
 def require_unchanged(part: DatasetPart, data: DataSpec, data_root: str | None) -> None:

@@ -22,16 +22,21 @@ def classes_of(source: Source) -> dict[str, int]:
     """Class number of each label: whole numbers in their order, text in alphabetical order. Raises DataError."""
     labels, distinct, at = source.labels, set(source.labels), f"{source.file}, {source.label}"
     _require_labels(source)
-    if len(labels) >= N_FOR_ID and len(distinct) > LOOKS_LIKE_AN_ID * len(labels):
-        raise DataError(
-            f"{at}: {len(distinct)} different labels in {len(labels)} rows look like an id or a measurement; say which "
-            "column holds the class"
-        )
-    if not 2 <= len(distinct) <= MAX_CLASSES:
-        raise DataError(f"{at}: {len(distinct)} different labels, 2 to {MAX_CLASSES} are allowed")
+    require_classes(len(distinct), len(labels), at)
     _require_rows_of_each(source)
     whole = all(label.isdecimal() for label in distinct)
     return {label: c for c, label in enumerate(sorted(distinct, key=(lambda s: (int(s), s)) if whole else None))}
+
+
+def require_classes(n_classes: int, n_rows: int, at: str) -> None:
+    """Raises DataError for labels that look like an id, for too many classes, and for one class only."""
+    if n_rows >= N_FOR_ID and n_classes > LOOKS_LIKE_AN_ID * n_rows:
+        raise DataError(
+            f"{at}: {n_classes} different labels in {n_rows} rows look like an id or a measurement; say which "
+            "column holds the class"
+        )
+    if not 2 <= n_classes <= MAX_CLASSES:
+        raise DataError(f"{at}: {n_classes} different labels, 2 to {MAX_CLASSES} are allowed")
 
 
 def codes_among(source: Source, classes: dict[str, int]) -> NDArray[np.int64]:

@@ -17,7 +17,7 @@ from s2e.data.own.assemble import Asked, own_dataset
 from s2e.data.own.source import Indices, Source
 from s2e.data.own.tables import Frame, path_below, read_frame, splits_of
 from s2e.data.root import required_root
-from s2e.data.rows import Samples, not_finite, samples
+from s2e.data.rows import Samples, all_alike, not_finite, samples
 from s2e.data.tabular import Table, table_of
 from s2e.words import DataError, TrustedSpec, replace
 
@@ -169,6 +169,9 @@ class Vectors(Source):
         x = self.frame.columns[self.frame.at(self.column_, "data.params.column")]
         if not isinstance(x, np.ndarray):
             raise DataError(f"data.params.column = {self.column_!r}: {self.file} holds no vectors there")
+        if not x.shape[1] or all_alike(x):
+            what = "no numbers" if not x.shape[1] else "the same numbers in all rows"
+            raise DataError(f"{self.file}, column {self.column_} holds {what}: there is nothing to tell classes apart")
         bad = not_finite(x)
         if len(bad):
             row = self.where(int(bad[0]))

@@ -1,0 +1,95 @@
+"""Slips in arrays and vectors that were taken for data, and files that change while a process runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+import torch
+from PIL import Image
+
+from s2e.data.datasets import load_split, load_whole, noisy_labels
+from s2e.data.own import cache
+from s2e.door import parse_job
+from s2e.words import DataError, DataSpec
+
+X = np.random.default_rng(0).normal(size=(40, 3))
+Y = np.array(["a", "b"] * 20)
+
+
+@pytest.fixture
+def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path / "cache"))
+
+    def load(name: str, **params: Any) -> Any:
+        return load_whole(spec_of(name, **params), str(tmp_path))
+
+    return load
+
+
+def spec_of(name: str, **params: Any) -> DataSpec:
+    return parse_job({"data": {"name": name, "params": params, "n_validation": 4}, "report": {"tau": 0.1}}).data
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.arange(40), r"a\.npz, y: 40 different labels in 40 rows look like an id"),
+        (np.array([*Y[:39], "z"]), r"a\.npz, y, row 39: the only one of class z \(1 such classes\)"),
+        (np.array([*Y[:38], "", ""]), r"a\.npz, y, row 38 has no label \(2 such rows\)"),
+        (np.zeros(40, dtype=int), "1 different labels, 2 to 1000"),
+        (np.repeat(np.arange(1_200), 3), "1200 different labels, 2 to 1000"),
+    ],
+)
+def test_labels_of_arrays_are_looked_at_as_those_of_tables(
+    labels: Any, message: str, tmp_path: Path, read: Callable[..., Any]
+) -> None:
+    np.savez(tmp_path / "a.npz", X=np.resize(X, (len(labels), 3)), y=labels)
+    with pytest.raises(DataError, match=message):
+        read("arrays", path="a.npz")
+
+
+@pytest.mark.parametrize(
+    ("vectors", "message"), [([[]] * 40, "holds no numbers"), ([[1.0, 2.0]] * 40, "holds the same numbers in all rows")]
+)
+def test_vectors_that_say_nothing_are_refused(
+    vectors: Any, message: str, tmp_path: Path, read: Callable[..., Any]
+) -> None:
+    table = pa.table({"embedding": pa.array(vectors, pa.list_(pa.float32())), "label": Y})
+    pa.parquet.write_table(table, tmp_path / "v.parquet")
+    with pytest.raises(DataError, match=message):
+        read("embeddings", path="v.parquet")
+
+
+def test_a_file_that_was_mended_is_read_again(tmp_path: Path, read: Callable[..., Any]) -> None:
+    """In one process, as somebody at a notebook does it."""
+    np.savez(tmp_path / "a.npz", X=X, y=Y)
+    data = spec_of("arrays", path="a.npz")
+    before, labels = load_split(data, str(tmp_path)), noisy_labels(data, 1, str(tmp_path))
+    assert load_split(data, str(tmp_path)) is before
+    np.savez(tmp_path / "a.npz", X=2 * X, y=Y)
+    assert torch.equal(load_split(data, str(tmp_path)).train.images, 2 * before.train.images)
+    np.savez(tmp_path / "a.npz", X=X, y=Y[::-1])
+    load_split(data, str(tmp_path))
+    assert not torch.equal(noisy_labels(data, 1, str(tmp_path)), labels)
+
+
+def test_a_folder_that_got_an_unreadable_image_is_read_again(tmp_path: Path, read: Callable[..., Any]) -> None:
+    for kind, value in (("cat", 10), ("dog", 200)):
+        (tmp_path / "pets" / kind).mkdir(parents=True)
+        for i in range(6):
+            pixels = np.full((8, 9, 3), value + i, dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "pets" / kind / f"{i}.png")
+    assert read("images", path="pets", size=8).n_classes == 2
+    (tmp_path / "pets" / "cat" / "x.png").write_text("no image")
+    with pytest.raises(DataError, match=r"pets/cat/x\.png"):
+        read("images", path="pets", size=8)
+    (tmp_path / "pets" / "cat" / "x.png").unlink()
+    (tmp_path / "pets" / "cow").mkdir()
+    with pytest.raises(DataError, match="pets/cow holds no image"):
+        read("images", path="pets", size=8)
