@@ -194,7 +194,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         from s2e.door import parse_job
 
         n_validation = min(max(n_classes, round(SHARE_VALIDATED * n_rows)), max(1, n_rows // 2))
-        data = {"name": "arrays", "params": {"path": FILE}, "n_validation": n_validation}
+        data = {"name": "arrays", "params": {"path": FILE, "rare": "keep"}, "n_validation": n_validation}
         train = {
             "method": "coteaching" if self.method == "auto" else self.method,
             "network": "mlp_tabular",

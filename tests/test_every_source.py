@@ -252,6 +252,7 @@ def assert_right(said: dict[str, list[str]], sources: dict[str, Case]) -> None:
     assert not wrong, json.dumps(wrong)
 
 
+@pytest.mark.slow
 def test_the_estimator_learns_from_every_source(sources: dict[str, Case], home: Path) -> None:
     files = {}
     for name, case in sources.items():

@@ -18,6 +18,7 @@ from packaging.utils import canonicalize_name
 from s2e.extras import EXTRAS
 from service.cli.options import BAD_INPUT, UNREACHABLE
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 MODULES = {  # distribution -> module, where they are called differently
     "pillow": "PIL",

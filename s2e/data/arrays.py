@@ -25,13 +25,18 @@ Labelled = tuple[NDArray[Any], NDArray[np.int64]]
 
 
 def load_arrays(
-    data_root: str | None, path: str, test_share: float, scale: str = "none", trusted: TrustedSpec | None = None
+    data_root: str | None,
+    path: str,
+    test_share: float,
+    scale: str = "none",
+    rare: str = "refuse",
+    trusted: TrustedSpec | None = None,
 ) -> Dataset:
     """The arrays of the file, or of the files of a folder. Raises DataError, with array and row, for arrays that are
     not samples with labels."""
     root, asked = required_root(data_root, "arrays", f"the file {path!r}"), trusted or TrustedSpec()
     name, arrays = read_arrays(path_below(root, path, "data.params.path"), asked.column)
-    classes, label_S = _labels(arrays["y"], f"{name}, y")
+    classes, label_S = _labels(arrays["y"], f"{name}, y", keeps_single=rare == "keep")
     parts = [_require_samples(arrays["X"], len(label_S), f"{name}, X")]
     mark_S = _marked(arrays, asked, len(label_S), name)
     if asked.path is not None:
@@ -126,7 +131,7 @@ def _require_samples(x: NDArray[Any], n_labels: int, at: str) -> NDArray[Any]:
     return x
 
 
-def _labels(y: NDArray[Any], at: str) -> tuple[NDArray[Any], NDArray[np.int64]]:
+def _labels(y: NDArray[Any], at: str, *, keeps_single: bool) -> tuple[NDArray[Any], NDArray[np.int64]]:
     if y.ndim != 1 or y.dtype.kind not in "biuSU":
         raise DataError(f"{at} has shape {y.shape} of {y.dtype}: one whole number or text for each row")
     classes, label_S = np.unique(y, return_inverse=True)
@@ -136,7 +141,7 @@ def _labels(y: NDArray[Any], at: str) -> tuple[NDArray[Any], NDArray[np.int64]]:
     if empty:
         row = int((y == empty[0]).argmax())
         raise DataError(f"{at}, row {row} has no label ({int((y == empty[0]).sum())} such rows): leave them out")
-    if len(y) >= N_FOR_ID and (count_C == 1).any():
+    if len(y) >= N_FOR_ID and (count_C == 1).any() and not keeps_single:
         c = int((count_C == 1).argmax())
         raise DataError(
             f"{at}, row {int((label_S == c).argmax())}: the only one of class {classes[c]!s:.40} "

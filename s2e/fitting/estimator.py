@@ -134,7 +134,7 @@ def _written(X: Any, label_S: NDArray[np.int64], folder: Path) -> Files:
     if not _is_frame(X):
         x = np.asarray(X)
         np.savez(folder / "rows.npz", X=x[:, None] if x.ndim == 3 else x, y=label_S)
-        return from_files("arrays", folder / "rows.npz", test_share=SMALLEST_SHARE)
+        return from_files("arrays", folder / "rows.npz", test_share=SMALLEST_SHARE, rare="keep")
     names = [str(name) for name in X.columns]
     with (folder / "rows.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)

@@ -88,6 +88,7 @@ def of_table(table: Any) -> NoisyLabelClassifier:
     return NoisyLabelClassifier(**QUICK).fit(*table)
 
 
+@pytest.mark.slow
 def test_another_process_predicts_raw_rows_from_a_pickle(
     of_texts: Any, of_photos: Any, of_table: Any, photos: Path, tmp_path: Path
 ) -> None:

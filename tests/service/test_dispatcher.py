@@ -386,6 +386,7 @@ def wait_for(condition: Callable[[], bool], limit_s: float = 60.0) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_a_process_killed_outright_is_replaced_and_one_told_to_stop_ends_in_order(
     database: Database, quick_search: Any, start_process: Callable[[], subprocess.Popen[bytes]]
 ) -> None:

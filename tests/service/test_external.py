@@ -512,6 +512,7 @@ os.kill(os.getpid(), 9)
 """
 
 
+@pytest.mark.slow
 def test_a_dead_loop_s_trial_is_taken_back_soon_and_a_slow_one_keeps_its_own(
     client: S2EClient, dispatching: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

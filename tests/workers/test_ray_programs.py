@@ -69,6 +69,7 @@ def begin(backend: RayBackend, make_population: MakePopulation, jobs: dict[Popul
     return events
 
 
+@pytest.mark.slow
 def test_jobs_that_wait_train_as_one_program_with_the_numbers_that_each_has_alone(
     backend: RayBackend, make_population: MakePopulation, collect: Collect
 ) -> None:

@@ -89,6 +89,7 @@ def short_folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.xdist_group("ray")
 def test_a_cluster_of_our_own_follows_no_stale_file_and_tells_trainers_no_secret(short_folder: Path) -> None:

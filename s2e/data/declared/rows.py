@@ -78,6 +78,7 @@ class Arrays(DatasetPart):
     scale: str = param(
         "none", choices=("none", "standardise"), doc="none: features as they are, with a deviation near 1 already"
     )
+    rare: str = param("refuse", choices=("refuse", "keep"), doc="classes of one row: named and refused, or trained on")
 
     def read(self, data: DataSpec, data_root: str | None) -> Any:
         return self.load()(data_root, **self.settings(), trusted=data.trusted)

@@ -318,6 +318,7 @@ for path in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_the_models_file_alone_predicts_new_rows_in_another_process(tmp_path: Path) -> None:
     (tmp_path / "hf").symlink_to(HUGGINGFACE)
     kinds = {

@@ -123,6 +123,7 @@ def test_a_trusted_row_is_its_label_and_nothing_else() -> None:
     assert told[1] < 0.75  # nothing is wrong: two of five rows are really of the other class
 
 
+@pytest.mark.slow
 def test_it_predicts_from_its_file_alone_in_another_process(tmp_path: Path) -> None:
     asked = population("forest", transition="corrected")
     *_, end = train_kept(asked, BelowRoot(tmp_path, "job", 1, None), None)

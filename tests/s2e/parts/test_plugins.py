@@ -434,6 +434,7 @@ def test_a_broken_declaration_is_named_with_the_reason(seen: dict[str, Any], kin
     assert f"s2e.parts {name} of " in seen["log"]
 
 
+@pytest.mark.slow
 def test_a_service_beside_broken_parts_answers_everybody(environment: dict[str, str], tmp_path: Path) -> None:
     """Nobody's lists and nobody's jobs: those that name no broken part, and those that do."""
     jobs = {name: JOBS[name] for name in ("neighbour", "quits_check", "shapeless", "wordy", "cannot_plan")}
