@@ -93,6 +93,19 @@ def test_an_epoch_is_measured_on_both_sides_and_reaches_the_same_accuracy(benchm
 
 
 @pytest.mark.slow
+def test_every_way_of_training_is_measured_on_the_same_seeds(benchmark: Any) -> None:
+    bench = benchmark("bench_seeds")
+    result = bench.study(benchmark("workload").build("digits", 12, tiny=True), 2, 12)
+    rows = result["rows"]
+    assert rows.keys() >= {"plain-float32", "torch-float32"}
+    assert {name: len(values) for name, values in result["accuracies"].items()} == dict.fromkeys(rows, 2)
+    assert rows["torch-float32"]["less_torch"] == 0
+    for row in rows.values():
+        assert row.keys() == {"accuracy", "half_width", "cpu_s", "less_torch", "less_torch_half_width"}
+        assert row["accuracy"] > 30
+
+
+@pytest.mark.slow
 def test_the_cost_of_a_method_stands_beside_what_its_passes_explain(benchmark: Any) -> None:
     bench = benchmark("bench_methods")
     arguments = ["--tiny", "--network", "mlp", "model1", "--method", "coteaching", "gce", "--repeats", "1"]
@@ -137,6 +150,7 @@ def test_the_gpu_benchmark_says_when_there_is_no_gpu(
     assert "no CUDA device" in printed.err
 
 
+@pytest.mark.slow
 def test_the_gpu_benchmark_imports_nothing_a_bare_machine_lacks() -> None:
     code = "import sys, benchmarks.gpu; print(sorted({'PIL', 'torchvision', 'sklearn', 'ray'} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

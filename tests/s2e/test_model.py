@@ -85,6 +85,7 @@ def test_a_model_encodes_the_rows_it_trained_on_as_its_training_did(trained: Any
     np.testing.assert_array_equal(np.unique(whole, axis=0), np.unique(stored, axis=0))
 
 
+@pytest.mark.slow
 def test_another_process_needs_the_model_files_alone(trained: Any, tmp_path: Path) -> None:
     path, _, new = trained
     for suffix in (".safetensors", ".json"):

@@ -128,9 +128,9 @@ def test_images_keep_their_layout_for_networks_that_look_at_them():
     """A network of the project by its name; colours first, as torch has them."""
     rng = np.random.default_rng(0)
     class_S = np.arange(90) % 3
-    X = rng.normal(size=(90, 1, 28, 28))
+    X = rng.normal(size=(90, 1, 12, 12))
     for c in range(3):
-        X[class_S == c, 0, 8 * c : 8 * c + 8] += 1.5
+        X[class_S == c, 0, 4 * c : 4 * c + 4] += 3
     y = corrupt(class_S, symmetric(3, 0.2), 5)
     train = TrainSpec(method="standard", network="mlp", batch_size=16)
     result = s2e.find_label_issues(X, y, train=train, n_folds=3)
