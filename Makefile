@@ -9,6 +9,8 @@ CONSTRAIN   := -c constraints.txt
 PYTHON := $(shell command -v $(PYTHON) 2>/dev/null || command -v python3)
 export RAY_USAGE_STATS_ENABLED = 0
 export RAY_ENABLE_UV_RUN_RUNTIME_ENV = 0
+# Tests start some hundred processes, and each would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help native setup demo serve check test drills numeric lowest bench bench-search bench-gain bench-service chaos universes fuzz openapi constraints clean
