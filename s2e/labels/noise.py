@@ -211,8 +211,13 @@ class _Course:
         n_epochs = max(4, -(-WARM_UP_STEPS // stack.n_steps))
         held_out = stack.run([Rule()] * len(stack.members), n_epochs, n_averaged=n_epochs // 2)
         self._count(stack, n_epochs)
-        self.progress(0.0)
+        self.progress(self._share)
         return first_guesses(self.folds.unknown(held_out.combined(len(self.folds.unknown_S))), self.folds.labels)
+
+    @property
+    def _share(self) -> float:
+        """Of the longest course, which begins with the warm-up; most end before."""
+        return (1 + self.n_fits) / (1 + MAX_FITS)
 
     def _fits(self, stack: Stack, T_by_start: Mapping[str, Array]) -> list[_Fit]:
         """Train on from every start under its T, then refit T to the predictions of its folds."""
@@ -223,7 +228,7 @@ class _Course:
         held_out = stack.run(rules, n_epochs, n_averaged=2)
         self._count(stack, n_epochs)
         self.n_fits += 1
-        self.progress(min(self.n_fits / MAX_FITS, 0.99))
+        self.progress(min(self._share, 0.99))
         fits = []
         for j, (start, T_CC) in enumerate(T_by_start.items()):
             members = slice(j * n_folds, (j + 1) * n_folds)

@@ -82,7 +82,7 @@ def test_a_seed_fixes_everything_and_progress_ends_at_one():
     half = seen[: len(seen) // 2]
     assert half == sorted(half)
     assert half[-1] == 1
-    assert 0 <= half[0] < 1
+    assert 0 < half[0] < 1
     assert estimate_noise(samples, network, TRAIN, n_folds=3, seed=6).estimate != one.estimate
 
 
