@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import FrameType
 
 import structlog
@@ -24,6 +25,7 @@ from service.dispatch.courier import Courier
 from service.dispatch.guarded import BackendAwayError, GuardedBackend
 from service.dispatch.heartbeat import Heartbeat
 from service.dispatch.orchestrator import STALL_S, Orchestrator
+from service.dispatch.rest import Rest, RestingBackend
 from service.dispatch.retention import Retention, Rules
 from service.dispatch.step import Step
 from service.dispatch.turns import Claim, Turns
@@ -33,7 +35,7 @@ from service.store.changes import LeaseLostError
 from service.store.engine import Database
 from service.store.outage import OUTAGES, reason_of
 from service.webhooks import networks
-from workers.backend import Event, TrialBackend
+from workers.backend import Event, TrialBackend, WorkerInfo
 
 CLAIMS = 32
 """Most jobs taken in one pass; between two passes those that are led have their turns."""
@@ -71,6 +73,7 @@ class Dispatcher:
         keep_trainers: bool = False,
         owner: str = "",
         heartbeat: Heartbeat | None = None,
+        rest: Rest | None = None,
     ) -> None:
         self.owner = owner or new_owner()
         self._keep_trainers = keep_trainers
@@ -89,17 +92,23 @@ class Dispatcher:
         """Events that the backend told and the database does not have yet."""
         self._away = False
         self._errors: Counter[str] = Counter()
+        self._rest = rest
+        self._led_s = time.monotonic()
+        """Time at which it last led a job."""
+        self.places: list[WorkerInfo] = []
+        """Those of the backend, as last recorded."""
         self._workers_at_s = 0.0
         self._visit_at_s = 0.0
         self._sweep_at_s = time.monotonic() + SWEEP_S
 
-    def run(self, stop: threading.Event) -> None:
-        """Work until ``stop`` is set; then let go of everything in order."""
+    def run(self, stop: threading.Event) -> bool:
+        """Work until ``stop`` is set, or until the backend may rest: True then. Let go of everything in order."""
+        rests = False
         log.info("dispatcher started", owner=self.owner)
         self.heartbeat.works()
         self.heartbeat.start()
         try:
-            while not stop.is_set():
+            while not (stop.is_set() or rests):
                 began_s = time.monotonic()
                 try:
                     n_events = self.step()
@@ -108,10 +117,19 @@ class Dispatcher:
                     continue
                 if n_events == 0 and not self._turns.pressing:  # a backend that has nothing to wait for answers at once
                     self._wait(stop, began_s)
+                rests = self._may_rest()
         finally:
             self.close()
             with suppress(*OUTAGES):
-                self.heartbeat.stop()
+                self.heartbeat.stop(comes_back=rests)
+        return rests
+
+    def _may_rest(self) -> bool:
+        """True if there was nothing to do for as long as the backend waits for work."""
+        if self._led:
+            self._led_s = time.monotonic()
+        rest = self._rest
+        return rest is not None and time.monotonic() - self._led_s >= rest.after_s and not rest.is_on()
 
     def _wait(self, stop: threading.Event, began_s: float) -> None:
         """Until the next step: one that leads nothing has nothing to do before somebody writes."""
@@ -285,9 +303,10 @@ class Dispatcher:
     def _record_workers(self) -> None:
         if time.monotonic() < self._workers_at_s:
             return
+        self.places = self._backend.workers()
         with self._database.write() as session:
             quarantined = self._orchestrator.breaker.quarantined()
-            leases.record_workers(session, self._backend.workers(), quarantined if self._led else None)
+            leases.record_workers(session, self.places, quarantined if self._led else None)
         self._workers_at_s = time.monotonic() + (WORKERS_S if self._led else IDLE_WORKERS_S)
 
 
@@ -334,7 +353,8 @@ def run(settings: Settings) -> None:
     owner = new_owner()
     heartbeat = Heartbeat(database, owner, settings.lease_s)
     try:
-        backend = _backend_or_trouble(settings, heartbeat)
+        rest = Rest.of(settings.rest_s)
+        backend = _backend_or_trouble(settings, heartbeat, rest)
         dispatcher = Dispatcher(
             database,
             backend,
@@ -346,20 +366,24 @@ def run(settings: Settings) -> None:
             keep_trainers=settings.keep_trainers,
             owner=owner,
             heartbeat=heartbeat,
+            rest=rest,
         )
         courier = Courier(database, networks(settings.webhook_networks))
         keeps = Retention(database, settings.artifacts, Rules.of(settings), owner)
         courier.start()
         keeps.start()
-        dispatcher.run(stop)
+        rests = dispatcher.run(stop)
         keeps.stop()
         courier.stop()
+        if rest is not None and rests:
+            rest.begin(dispatcher.places)
+            log.info("nothing to train: Ray rests until a job comes", after_s=rest.after_s)
     finally:
         database.close()
 
 
-def _backend_or_trouble(settings: Settings, heartbeat: Heartbeat) -> TrialBackend:
-    """The backend; where it cannot be had, the reason is left for ``/readyz`` and the process ends."""
+def _backend_or_trouble(settings: Settings, heartbeat: Heartbeat, rest: Rest | None = None) -> TrialBackend:
+    """The backend, at rest or not; where it cannot be had, the reason is left for ``/readyz`` and the process ends."""
 
     def gone(reason: str) -> None:
         """A wait for the backend cannot be interrupted, so this process ends and another one starts over."""
@@ -368,9 +392,16 @@ def _backend_or_trouble(settings: Settings, heartbeat: Heartbeat) -> TrialBacken
             heartbeat.last_word(reason)
         os._exit(1)
 
+    def woken(rest: Rest) -> TrialBackend:
+        log.info("a job has come: Ray starts")
+        rest.end()
+        return make_backend(settings, gone)
+
     try:
         with suppress(*OUTAGES):
             heartbeat.beat()
+        if rest is not None and rest.is_on():
+            return RestingBackend(rest.places(), partial(woken, rest))
         return make_backend(settings, gone)
     except Exception as error:
         log.exception("no backend", backend=settings.backend)
