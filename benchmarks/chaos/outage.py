@@ -20,7 +20,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -177,8 +176,8 @@ def main() -> None:
     job = JOB | {"train": JOB["train"] | {"n_epochs": args.epochs}}
     place, violations = Place(1.0, Path(__file__).parent / "witness"), ["it did not come to its end"]
     try:
-        with ProcessPoolExecutor(1, get_context("spawn"), os.nice, (args.nice,)) as beside:
-            calm = beside.submit(check.undisturbed, job)
+        with get_context("spawn").Pool(1, os.nice, (args.nice,)) as beside:
+            calm = beside.apply_async(check.undisturbed, (job,))
             keep_low(place, args.nice)
             while place.client.not_ready():
                 time.sleep(0.5)
@@ -189,7 +188,7 @@ def main() -> None:
                     break
                 rows.append(run.through(outage, args.seconds))
                 print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
-            run.check(calm.result())
+            run.check(calm.get())
             told = {"benchmark": "outage", "machine": machine(), "epochs": run.trained().total(), "outages": rows}
         violations = run.violations + [f"still running: {line}" for line in place.stop()]
         print(json.dumps(told | {"violations": violations}, indent=1))
