@@ -36,13 +36,13 @@ class Clock:
     ("budget", "seconds"), [(90, 90), ("90", 90), ("90 s", 90), ("5 min", 300), ("1.5h", 5400), ("2 Minutes", 120)]
 )
 def test_a_budget_is_seconds_or_words(budget: Any, seconds: float) -> None:
-    assert seconds_of(budget) == seconds
+    assert seconds_of(budget, "budget") == seconds
 
 
 @pytest.mark.parametrize("budget", [0, -3, "soon", "5 days", True, "nan"])
 def test_another_budget_is_refused(budget: Any) -> None:
     with pytest.raises(SpecError, match="budget"):
-        Deadline.of(budget)
+        Deadline.of(budget, "budget")
 
 
 def test_what_fits_ends_nearer_to_the_deadline_than_now() -> None:
