@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -103,7 +104,7 @@ def estimate_noise(
     unknown_S = np.ones(len(label_S), dtype=bool)
     if trusted is not None:
         unknown_S[trusted] = False
-    _require_rows(label_S[unknown_S], n_folds)
+    _require_rows(label_S[unknown_S], n_folds, samples.class_names)
     weight_decay = max(train.weight_decay, WEIGHT_DECAY)
     train = replace(train, lr_schedule="constant", beta1_decay=None, weight_decay=weight_decay)
     folds = _Folds(samples, network, train, n_folds, seed, unknown_S, others)
@@ -309,10 +310,15 @@ def _others(
     return named_FHC.mean(0), np.asarray(posterior_HC)
 
 
-def _require_rows(label_S: Labels, n_folds: int) -> None:
+def _require_rows(label_S: Labels, n_folds: int, class_names: Sequence[Any]) -> None:
     count_C = np.bincount(label_S)
-    scarce = [f"{c} ({n})" for c, n in enumerate(count_C) if 0 < n < n_folds]
+    names = class_names if len(class_names) else range(len(count_C))
+    scarce = [f"{name!s:.40} ({n})" for name, n in zip(names, count_C, strict=False) if 0 < n < n_folds]
     if scarce:
-        raise DataError(f"a class needs at least {n_folds} labels, one for each fold: {', '.join(scarce[:5])}")
+        more = f" and {len(scarce) - 5} more classes" if len(scarce) > 5 else ""
+        raise DataError(
+            f"a class needs at least {n_folds} labels, one for each fold: {', '.join(scarce[:5])}{more}: add rows, "
+            "mend the labels, or leave these rows out"
+        )
     if (count_C > 0).sum() < 2:
         raise DataError("all labels are the same: there is nothing to tell apart")
