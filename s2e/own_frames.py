@@ -1,4 +1,4 @@
-"""Data frames with text, dates or categories, written as a table of one's own, and verdicts on it brought back."""
+"""Data frames with text, dates or categories, written as a table of one's own."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from s2e.own_files import Files, from_files
 from s2e.words import DataError
-
-if TYPE_CHECKING:
-    from s2e.labels.issues import LabelIssues
 
 LABEL = "label of the row"
 """Column of a table that a data frame was written as."""
@@ -51,15 +48,3 @@ def as_handed_over() -> Iterator[None]:
         text = _ROW.sub(lambda row: f"X, row {int(row[1]) - 2}", str(error))
         text = _LEAVE_OUT.sub(r"X.drop(columns=\1)", text.replace("rows.csv", "X"))
         raise type(error)(re.sub(r"\b(rows|arrays)\.npz, ", "", text)) from error
-
-
-def by_row(verdict: LabelIssues, classes: NDArray[Any]) -> LabelIssues:
-    """The verdict on rows that were given in an order of their own, and on labels with names of their own."""
-    from s2e.labels.issues import LabelIssues
-
-    assert verdict.id is not None
-    order = np.argsort(np.array([int(row) for row in verdict.id]), kind="stable")
-    columns = {name: value[order] for name, value in verdict.columns().items() if name != "id"}
-    for name in ("given_label", "predicted_label"):
-        columns[name] = classes[columns[name].astype(np.int64)]
-    return LabelIssues(**columns, noise=verdict.noise)

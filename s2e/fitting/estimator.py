@@ -35,7 +35,7 @@ from s2e.labels.issues import LabelIssues
 from s2e.labels.whole import read_whole, train_of
 from s2e.machine import usable_cores
 from s2e.own_files import Files, from_files, is_files
-from s2e.own_frames import SMALLEST_SHARE, as_handed_over, by_row, is_frame, written
+from s2e.own_frames import SMALLEST_SHARE, as_handed_over, is_frame, written
 from s2e.words import DataError, JobSpec
 
 MOST_VALIDATE = 5_000
@@ -63,7 +63,7 @@ def fit_beyond(
             X, label_S = _numbers(clf, X, y)
         files = _written(X, label_S, Path(folder))
         fit = _run(clf, *_spec_of(clf, files, may_choose=deadline is not None), deadline, job)
-    _take(clf, fit, by_row(fit.issues, clf.classes_), numbers=not is_more)
+    _take(clf, fit, fit.issues.by_row(clf.classes_), numbers=not is_more)
     return None
 
 

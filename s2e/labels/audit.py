@@ -19,7 +19,7 @@ from s2e.handed import moments, slip_of_labels, slip_of_rows
 from s2e.labels.issues import LabelIssues
 from s2e.labels.judged import judged
 from s2e.own_files import is_files
-from s2e.own_frames import as_handed_over, by_row, is_frame, written
+from s2e.own_frames import as_handed_over, is_frame, written
 from s2e.words import DataError, TrainSpec, replace
 
 TRAIN = TrainSpec(method="standard", network="mlp_tabular", network_params={"hidden": [256]}, batch_size=64)
@@ -87,7 +87,7 @@ def _of_frame(
     trusted = {"rows": known.tolist()} if len(known) else None
     with TemporaryDirectory(prefix="s2e-") as folder, as_handed_over():
         files = written(X, label_S, Path(folder), trusted)
-        return by_row(_of_files(files, train, n_folds, seed, progress), classes)
+        return _of_files(files, train, n_folds, seed, progress).by_row(classes)
 
 
 def _of_files(

@@ -51,6 +51,16 @@ class LabelIssues:
             del named["split"]
         return named if self.id is None else {"id": self.id, **named}
 
+    def by_row(self, classes: Values) -> LabelIssues:
+        """The verdict on rows that have numbers as their ids, in the order of these, and with labels that were given
+        as numbers of ``classes``."""
+        assert self.id is not None
+        order = np.argsort(np.array([int(row) for row in self.id]), kind="stable")
+        columns = {name: value[order] for name, value in self.columns().items() if name != "id"}
+        for name in ("given_label", "predicted_label"):
+            columns[name] = classes[columns[name].astype(np.int64)]
+        return LabelIssues(**columns, noise=self.noise)
+
     def worst(self, n: int | None = None) -> NDArray[np.int64]:
         """Indices of the n rows whose labels are most likely wrong, or of all issues, the worst first."""
         n = int(self.is_label_issue.sum()) if n is None else n
