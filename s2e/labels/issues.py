@@ -25,7 +25,8 @@ class LabelIssues:
     """The worst rows by ``label_quality``, as many as labels are estimated to be wrong."""
     label_quality: Numbers
     """Rank among the rows: near 0 the label that is most likely wrong, 1 the one that is most likely right. The mean
-    rank of ``probability_wrong`` and of the margin with which networks learned the label."""
+    rank of ``probability_wrong`` and of the margin with which networks learned the label; where plain networks predict
+    labels as well, those have a say too (the alarm ``plain_as_good``)."""
     given_label: Values
     predicted_label: Values
     """The most probable class by networks that did not train on the row; the given label is not used."""
@@ -73,6 +74,13 @@ def label_quality(probability_wrong_S: Numbers, margin_S: Numbers) -> Numbers:
 
     ranks_S = rankdata(-probability_wrong_S) + rankdata(margin_S)
     return np.asarray(ranks_S / (2 * len(ranks_S)))
+
+
+def ranks(score_S: Numbers) -> Numbers:
+    """The rank of each number in (0, 1]: equal numbers have equal ranks, and 1 is the largest."""
+    from scipy.stats import rankdata
+
+    return np.asarray(rankdata(score_S) / len(score_S))
 
 
 def issues(quality_S: Numbers, n_wrong: int) -> NDArray[np.bool_]:

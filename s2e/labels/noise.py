@@ -24,7 +24,15 @@ from numpy.typing import NDArray
 
 from s2e.labels.em import Array, Labels, TransitionFit, fit_transition
 from s2e.labels.starts import dominant, first_guesses, naming
-from s2e.labels.verdict import NoiseEstimate, alarms, cross_halves, interval, jackknife, require_identified
+from s2e.labels.verdict import (
+    NoiseEstimate,
+    alarms,
+    cross_halves,
+    interval,
+    jackknife,
+    over_plain,
+    require_identified,
+)
 from s2e.networks.base import StackedNetwork
 from s2e.train.crossfit import Member, Rule, Samples, Stack, fold_members, stratified_folds
 from s2e.words import DataError, TrainSpec, replace
@@ -67,6 +75,19 @@ class LabelFit:
     """P(class) of rows that were only looked at, the mean over the networks of all folds."""
     others_posterior_HC: Array
     """The same given their labels."""
+    plain: Plain
+    over_plain: float
+    """Standard errors by which labels are likelier under ``p_SC`` and the matrix than under the plain networks."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plain:
+    """The networks that were trained on the labels as given, at the end of the warm-up."""
+
+    p_SC: Array
+    """P(given label) from those that did not train on the row; a trusted row has its label's numbers."""
+    margin_S: NDArray[np.float32]
+    """As :attr:`LabelFit.margin_S`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +131,7 @@ def estimate_noise(
     folds = _Folds(samples, network, train, n_folds, seed, unknown_S, others)
     course = _Course(folds, progress or _unseen)
     best, rates = course.run()
-    return _judged(best, rates, folds, course.n_epochs)
+    return _judged(best, rates, folds, course)
 
 
 def _unseen(_share: float) -> None:
@@ -213,7 +234,8 @@ class _Course:
         held_out = stack.run([Rule()] * len(stack.members), n_epochs, n_averaged=n_epochs // 2)
         self._count(stack, n_epochs)
         self.progress(self._share)
-        return first_guesses(self.folds.unknown(held_out.combined(len(self.folds.unknown_S))), self.folds.labels)
+        self.plain = Plain(held_out.combined(len(self.folds.unknown_S)), _mean_margins(stack, slice(None)))
+        return first_guesses(self.folds.unknown(self.plain.p_SC), self.folds.labels)
 
     @property
     def _share(self) -> float:
@@ -266,7 +288,7 @@ def _mean_margins(stack: Stack, members: slice) -> NDArray[np.float32]:
     return np.asarray((total_S / max(n_visits, 1)).cpu().numpy())
 
 
-def _judged(best: _Fit, rates: Mapping[str, float], folds: _Folds, n_epochs: float) -> LabelFit:
+def _judged(best: _Fit, rates: Mapping[str, float], folds: _Folds, course: _Course) -> LabelFit:
     """Names, the kind of the matrix, its interval and alarms, and every row's numbers under it."""
     label_S, unknown_S, seed = folds.samples.label_S, folds.unknown_S, folds.seed
     order_C = naming(best.fit.T_CC, best.fit.class_share_C)
@@ -278,6 +300,7 @@ def _judged(best: _Fit, rates: Mapping[str, float], folds: _Folds, n_epochs: flo
     if symmetric:
         fit = fit_transition(known_p_SC, given_S, symmetric=True, start_exponent=fit.exponent)
     error = jackknife(known_p_SC, given_S, fit, seed, symmetric=symmetric)
+    gain = over_plain(known_p_SC, fit.T_CC, folds.unknown(course.plain.p_SC), given_S)
     certain_SC = np.eye(len(order_C))[label_S]
     posterior_SC = certain_SC.copy()
     posterior_SC[unknown_S] = fit.posterior(known_p_SC, given_S)
@@ -290,12 +313,14 @@ def _judged(best: _Fit, rates: Mapping[str, float], folds: _Folds, n_epochs: flo
         agreement=float((known_p_SC.argmax(1) == given_S).mean()),
         exponent=fit.exponent,
         log_likelihood=fit.log_likelihood,
-        alarms=alarms(fit, given_S, rates, is_full=len(order_C) > 2 and not symmetric),
+        alarms=alarms(fit, given_S, rates, is_full=len(order_C) > 2 and not symmetric, over_plain=gain),
         starts=rates,
-        n_epochs=round(n_epochs, 1),
+        n_epochs=round(course.n_epochs, 1),
     )
     others = _others(best.p_FHC, order_C, fit, folds.other_labels)
-    return LabelFit(estimate, np.where(unknown_S[:, None], p_SC, certain_SC), posterior_SC, best.margin_S, *others)
+    plain = replace(course.plain, p_SC=np.where(unknown_S[:, None], course.plain.p_SC, certain_SC))
+    p_SC = np.where(unknown_S[:, None], p_SC, certain_SC)
+    return LabelFit(estimate, p_SC, posterior_SC, best.margin_S, *others, plain, gain)
 
 
 def _others(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from s2e.labels.choice import noisy_score
 from s2e.labels.em import Array, Labels, TransitionFit, fit_transition, tempered
 from s2e.words import DataError, derive_seed
 
@@ -26,6 +27,8 @@ WEAK_DIAGONAL = 0.45
 DISAGREEMENT = 0.05
 IDENTIFIED = 3.0
 """Standard errors by which the matrix has to beat the label shares on labels it was not fitted to."""
+BETTER = 3.0
+"""Standard errors by which networks under the matrix have to beat plain ones before they alone rank labels."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,14 @@ def cross_halves(p_SC: Array, label_S: Labels, fit: TransitionFit, seed: int) ->
     return Halves(gain, gain / error, float((full_S - symmetric_S).mean()) / N_SPLITS)
 
 
+def over_plain(p_SC: Array, T_CC: Array, plain_p_SC: Array, label_S: Labels) -> float:
+    """Standard errors by which labels are likelier under held-out predictions of the true class and T than under plain
+    ones, which predict the label itself; both at their best temperature."""
+    robust, plain = noisy_score(p_SC, label_S, T_CC), noisy_score(plain_p_SC, label_S, np.eye(len(T_CC)))
+    gain_S = _log(robust.joint_VC.sum(1)) - _log(plain.joint_VC.sum(1))
+    return float(gain_S.mean()) / max(float(gain_S.std()) / math.sqrt(len(gain_S)), 1e-12)
+
+
 def jackknife(p_SC: Array, label_S: Labels, fit: TransitionFit, seed: int, *, symmetric: bool) -> float:
     """Standard error of the noise rate: the fit without each of ``N_GROUPS`` random groups of rows."""
     group_S = np.random.default_rng(derive_seed(seed, "jackknife")).permutation(len(label_S)) % N_GROUPS
@@ -125,7 +136,9 @@ def require_identified(halves: Halves, n_rows: int) -> None:
         )
 
 
-def alarms(fit: TransitionFit, label_S: Labels, starts: Mapping[str, float], *, is_full: bool) -> tuple[Alarm, ...]:
+def alarms(
+    fit: TransitionFit, label_S: Labels, starts: Mapping[str, float], *, is_full: bool, over_plain: float = math.inf
+) -> tuple[Alarm, ...]:
     """Everything that a reader of the estimate has to know, in words."""
     raised = []
     if is_full:
@@ -158,6 +171,14 @@ def alarms(fit: TransitionFit, label_S: Labels, starts: Mapping[str, float], *, 
     if len(fit.T_CC) == 2:
         raised.append(
             Alarm("binary", "with two classes, noise and classes that overlap look alike: rates may be off by .1")
+        )
+    if over_plain < BETTER:
+        raised.append(
+            Alarm(
+                "plain_as_good",
+                "networks that take the labels as they are predict those of other rows about as well as networks under "
+                f"the matrix ({over_plain:+.1f} standard errors): both rank the labels, and the matrix may be wrong",
+            )
         )
     return tuple(raised)
 
