@@ -258,12 +258,12 @@ def field_lines(cls: type) -> list[tuple[str, Any, str, str]]:
 
 def conditions(cls: type) -> dict[str, Condition]:
     """The condition of each field that has one."""
-    return {name: Condition(*f.metadata["where"]) for name, f in _fields(cls).items() if "where" in f.metadata}
+    return {f.name: Condition(*f.metadata["where"]) for f in dataclasses.fields(cls) if "where" in f.metadata}
 
 
 def idle(cls: type, settings: Mapping[str, Any]) -> dict[str, Condition]:
     """The fields that have no effect beside these settings; what is left out of them has its default."""
-    fields = _fields(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}
     return {
         name: condition
         for name, condition in conditions(cls).items()
