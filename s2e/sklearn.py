@@ -128,7 +128,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         Raises ValueError for data that are no rows of numbers with two classes or more, SpecError for settings out of
         their range, MissingExtraError where torch is not installed.
         """
-        deadline = Deadline.of(self.budget if seconds is None else seconds)
+        deadline = Deadline.of(self.budget, "budget") if seconds is None else Deadline.of(seconds, "seconds")
         with needs("train"):
             from s2e.fitting.estimator import fit_beyond
 

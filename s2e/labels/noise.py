@@ -5,7 +5,7 @@
        predictions for the rows they do not train on, and training goes on under the new T.
     3. After two such fits the start whose labels are likelier goes on alone, until their likelihood stops growing.
     4. Latent classes get the names under which most labels are right; a symmetric matrix replaces T where T predicts
-       labels of other rows no better.
+       labels of other rows no better, or stands beside it where that is not decided (``settled``).
 
 The likelihood of labels that were not trained on decides everything, and no truth is looked at.
 
@@ -22,8 +22,9 @@ import torch
 from numpy.typing import NDArray
 
 from s2e.labels.em import Array, Labels, TransitionFit, fit_transition
+from s2e.labels.settled import settled
 from s2e.labels.starts import dominant, first_guesses, naming
-from s2e.labels.verdict import NoiseEstimate, alarms, cross_halves, interval, jackknife, require_identified
+from s2e.labels.verdict import NoiseEstimate
 from s2e.networks.base import StackedNetwork
 from s2e.train.crossfit import Member, Rule, Samples, Stack, fold_members, stratified_folds
 from s2e.words import DataError, TrainSpec, replace
@@ -271,25 +272,21 @@ def _judged(best: _Fit, rates: Mapping[str, float], folds: _Folds, n_epochs: flo
     order_C = naming(best.fit.T_CC, best.fit.class_share_C)
     fit, p_SC = best.fit.named(order_C), best.p_SC[:, order_C]
     known_p_SC, given_S = p_SC[unknown_S], label_S[unknown_S]
-    halves = cross_halves(known_p_SC, given_S, fit, seed)
-    require_identified(halves, len(given_S))
-    symmetric = len(order_C) > 2 and halves.over_symmetric <= 0
-    if symmetric:
-        fit = fit_transition(known_p_SC, given_S, symmetric=True, start_exponent=fit.exponent)
-    error = jackknife(known_p_SC, given_S, fit, seed, symmetric=symmetric)
+    verdict = settled(known_p_SC, given_S, fit, rates, seed)
+    fit = verdict.fit
     certain_SC = np.eye(len(order_C))[label_S]
     posterior_SC = certain_SC.copy()
     posterior_SC[unknown_S] = fit.posterior(known_p_SC, given_S)
     estimate = NoiseEstimate(
         n_rows=len(given_S),
         noise_rate=fit.noise_rate,
-        interval=interval(fit.noise_rate, error),
+        interval=verdict.interval,
         transition=tuple(map(tuple, fit.T_CC.tolist())),
-        kind="symmetric" if symmetric else "full",
-        agreement=float((known_p_SC.argmax(1) == given_S).mean()),
+        kind=verdict.kind,
+        agreement=verdict.agreement,
         exponent=fit.exponent,
         log_likelihood=fit.log_likelihood,
-        alarms=alarms(fit, given_S, rates, is_full=len(order_C) > 2 and not symmetric),
+        alarms=verdict.alarms,
         starts=rates,
         n_epochs=round(n_epochs, 1),
     )
