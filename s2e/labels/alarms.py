@@ -46,6 +46,8 @@ class Findings:
     """Noise rates under one rate for all classes and under a full matrix."""
     agreement: float
     """Share of labels that held-out predictions agree with."""
+    plain_as_good: bool = False
+    """True if networks that take labels as they are predict those of other rows about as well."""
 
     @property
     def n_classes(self) -> int:
@@ -59,7 +61,7 @@ class Findings:
 
 def alarms(of: Findings) -> tuple[Alarm, ...]:
     """All that there are."""
-    checks = (_undecided, _uneven, _hard, _weak, _exchanged, _starts, _few, _binary)
+    checks = (_undecided, _uneven, _hard, _weak, _exchanged, _starts, _few, _binary, _plain)
     return tuple(alarm for check in checks for alarm in check(of))
 
 
@@ -136,6 +138,15 @@ def _binary(of: Findings) -> Iterator[Alarm]:
         yield Alarm(
             "binary",
             f"with two classes, noise and classes that overlap look alike: rates may be off by {OVERLAP:g}",
+        )
+
+
+def _plain(of: Findings) -> Iterator[Alarm]:
+    if of.plain_as_good:
+        yield Alarm(
+            "plain_as_good",
+            "networks that take the labels as they are predict those of other rows about as well as networks under the "
+            "matrix: both rank the labels, and the matrix may be wrong",
         )
 
 

@@ -97,7 +97,7 @@ def api(host: Host = None, port: Port = None) -> None:
 def dispatcher() -> None:
     """Start a dispatcher alone: it advances jobs and leads the trainers. More than one may run; each job has one."""
     with needs("worker"):
-        from service.dispatch.dispatcher import run
+        from service.dispatch.process import run
         from service.dispatch.supervisor import end_with_parent
 
         settings = _settings()
