@@ -147,7 +147,9 @@ def _fit_column(name: str, cells: Cells, at: str) -> EncodedColumn:
         return EncodedColumn(name, "number", float(numbers.mean()) if len(numbers) else 0.0, deviation or 1.0)
     categories = sorted(set(cells))
     if len(categories) > MAX_CATEGORIES:
-        raise DataError(f"{at}column {name}: {len(categories)} different texts, at most {MAX_CATEGORIES} are encoded")
+        remedy = f'data.params.exclude = ["{name}"] leaves it out, data.params.id_column = "{name}" takes it for ids'
+        said = f"{len(categories)} different texts, at most {MAX_CATEGORIES} are encoded; {remedy}"
+        raise DataError(f"{at}column {name}: {said}")
     return EncodedColumn(name, "text", categories=tuple(categories))
 
 

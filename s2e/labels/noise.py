@@ -5,7 +5,7 @@
        predictions for the rows they do not train on, and training goes on under the new T.
     3. After two such fits the start whose labels are likelier goes on alone, until their likelihood stops growing.
     4. Latent classes get the names under which most labels are right; a symmetric matrix replaces T where T predicts
-       labels of other rows no better.
+       labels of other rows no better, or stands beside it where that is not decided (``settled``).
 
 The likelihood of labels that were not trained on decides everything, and no truth is looked at.
 
@@ -23,16 +23,9 @@ import torch
 from numpy.typing import NDArray
 
 from s2e.labels.em import Array, Labels, TransitionFit, fit_transition
+from s2e.labels.settled import settled
 from s2e.labels.starts import dominant, first_guesses, naming
-from s2e.labels.verdict import (
-    NoiseEstimate,
-    alarms,
-    cross_halves,
-    interval,
-    jackknife,
-    over_plain,
-    require_identified,
-)
+from s2e.labels.verdict import NoiseEstimate
 from s2e.networks.base import StackedNetwork
 from s2e.train.crossfit import Member, Rule, Samples, Stack, fold_members, stratified_folds
 from s2e.words import DataError, TrainSpec, replace
@@ -294,33 +287,28 @@ def _judged(best: _Fit, rates: Mapping[str, float], folds: _Folds, course: _Cour
     order_C = naming(best.fit.T_CC, best.fit.class_share_C)
     fit, p_SC = best.fit.named(order_C), best.p_SC[:, order_C]
     known_p_SC, given_S = p_SC[unknown_S], label_S[unknown_S]
-    halves = cross_halves(known_p_SC, given_S, fit, seed)
-    require_identified(halves, len(given_S))
-    symmetric = len(order_C) > 2 and halves.over_symmetric <= 0
-    if symmetric:
-        fit = fit_transition(known_p_SC, given_S, symmetric=True, start_exponent=fit.exponent)
-    error = jackknife(known_p_SC, given_S, fit, seed, symmetric=symmetric)
-    gain = over_plain(known_p_SC, fit.T_CC, folds.unknown(course.plain.p_SC), given_S)
+    verdict = settled(known_p_SC, given_S, fit, rates, seed, folds.unknown(course.plain.p_SC))
+    fit = verdict.fit
     certain_SC = np.eye(len(order_C))[label_S]
     posterior_SC = certain_SC.copy()
     posterior_SC[unknown_S] = fit.posterior(known_p_SC, given_S)
     estimate = NoiseEstimate(
         n_rows=len(given_S),
         noise_rate=fit.noise_rate,
-        interval=interval(fit.noise_rate, error),
+        interval=verdict.interval,
         transition=tuple(map(tuple, fit.T_CC.tolist())),
-        kind="symmetric" if symmetric else "full",
-        agreement=float((known_p_SC.argmax(1) == given_S).mean()),
+        kind=verdict.kind,
+        agreement=verdict.agreement,
         exponent=fit.exponent,
         log_likelihood=fit.log_likelihood,
-        alarms=alarms(fit, given_S, rates, is_full=len(order_C) > 2 and not symmetric, over_plain=gain),
+        alarms=verdict.alarms,
         starts=rates,
         n_epochs=round(course.n_epochs, 1),
     )
     others = _others(best.p_FHC, order_C, fit, folds.other_labels)
     plain = replace(course.plain, p_SC=np.where(unknown_S[:, None], course.plain.p_SC, certain_SC))
     p_SC = np.where(unknown_S[:, None], p_SC, certain_SC)
-    return LabelFit(estimate, p_SC, posterior_SC, best.margin_S, *others, plain, gain)
+    return LabelFit(estimate, p_SC, posterior_SC, best.margin_S, *others, plain, verdict.over_plain)
 
 
 def _others(
