@@ -78,7 +78,7 @@ class Run:
         self._met: set[tuple[str, int]] = set()
 
     def trained(self) -> Counter[Epoch]:
-        """How often each epoch was trained, by the account of the training processes."""
+        """Times that each epoch was trained, by the account of the training processes."""
         lines = (self.place.folder / "trained").read_text().splitlines()
         told = (line.split() for line in lines)
         return Counter((job, int(m), int(k), int(attempt), int(epoch)) for job, m, k, attempt, epoch in told)

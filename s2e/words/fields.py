@@ -45,20 +45,31 @@ class Names:
         return f"{names}; {value} cannot be used: {reason}" if reason else names
 
 
+class Condition(typing.NamedTuple):
+    """Of a field that has an effect only beside some values of another."""
+
+    other: str
+    values: tuple[Any, ...]
+
+    def __str__(self) -> str:
+        return f"{self.other} {' or '.join(map(str, self.values))}"
+
+
 NAMES: dict[str, Names] = {}
 """Names by key. The registries enter themselves: the vocabulary imports none of them."""
 
 
 def param(default: Any = dataclasses.MISSING, *, doc: str, **rules: Any) -> Any:
-    """A dataclass field with its documentation and rules: ``ge gt le lt choices names or_pattern max_length``.
+    """A dataclass field with its documentation and rules: ``ge gt le lt choices names or_pattern max_length where``.
 
     ``choices`` is a sequence of names, ``names`` the key of a registry in :data:`NAMES` that is asked late;
     ``or_pattern`` is a regular expression for further names.
+    ``where`` is the :class:`Condition` under which the field has an effect.
     A mutable or dataclass default is given as a zero-argument callable. ``kw_only`` is dataclasses' own, ``number`` is
     for :mod:`s2e.words.numbers`.
     """
     kw_only = rules.pop("kw_only", dataclasses.MISSING)
-    unknown = set(rules) - set(_BOUNDS) - {"choices", "names", "or_pattern", "max_length", "number"}
+    unknown = set(rules) - set(_BOUNDS) - {"choices", "names", "or_pattern", "max_length", "number", "where"}
     if unknown:
         raise TypeError(f"unknown rules {sorted(unknown)}")
     more: dict[str, Any] = {"metadata": {"doc": doc, **rules}, "kw_only": kw_only}
@@ -242,10 +253,27 @@ def _short(value: Any) -> Any:
 def field_lines(cls: type) -> list[tuple[str, Any, str, str]]:
     """Name, default, what is allowed and documentation of each field of a flat dataclass made with :func:`param`."""
     hints = _hints(cls)
-    return [
-        (f.name, _default_of(f), _describe(hints[f.name], f.metadata), f.metadata.get("doc", ""))
-        for f in dataclasses.fields(cls)
-    ]
+    return [(f.name, _default_of(f), _describe(hints[f.name], f.metadata), _doc_of(f)) for f in dataclasses.fields(cls)]
+
+
+def conditions(cls: type) -> dict[str, Condition]:
+    """The condition of each field that has one."""
+    return {f.name: Condition(*f.metadata["where"]) for f in dataclasses.fields(cls) if "where" in f.metadata}
+
+
+def idle(cls: type, settings: Mapping[str, Any]) -> dict[str, Condition]:
+    """The fields that have no effect beside these settings; what is left out of them has its default."""
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    return {
+        name: condition
+        for name, condition in conditions(cls).items()
+        if settings.get(condition.other, _default_of(fields[condition.other])) not in condition.values
+    }
+
+
+def _doc_of(field: dataclasses.Field[Any]) -> str:
+    doc: str = field.metadata.get("doc", "")
+    return f"{doc}; only with {Condition(*field.metadata['where'])}" if "where" in field.metadata else doc
 
 
 def _default_of(field: dataclasses.Field[Any]) -> Any:
@@ -260,7 +288,7 @@ def json_schema(cls: type) -> dict[str, Any]:
     hints = _hints(cls)
     required, properties = [], {}
     for f in dataclasses.fields(cls):
-        properties[f.name] = {**_field_schema(hints[f.name], f.metadata), "description": f.metadata.get("doc", "")}
+        properties[f.name] = {**_field_schema(hints[f.name], f.metadata), "description": _doc_of(f)}
         if f.default is not dataclasses.MISSING:
             properties[f.name]["default"] = to_json(f.default)
         elif f.default_factory is not dataclasses.MISSING:
