@@ -162,7 +162,7 @@ def digits(seed: int) -> Source:
     return Source(x[train], y[train], x[test], y[test])
 
 
-def _uci(path: str, n_train: int, n_test: int) -> Callable[[int], Source]:
+def uci(path: str, n_train: int, n_test: int) -> Callable[[int], Source]:
     def load(seed: int) -> Source:
         x, y = _numbers(path)
         train, test = _take(y, n_train, n_test, seed)
@@ -309,8 +309,8 @@ SOURCES: dict[str, Callable[[int], Source]] = {
     "mnist": mnist,
     "cifar": cifar,
     "news": news,
-    "phoneme": _uci("phoneme.csv", 3_000, 2_000),
-    "banknote": _uci("banknote_authentication.csv", 900, 472),
+    "phoneme": uci("phoneme.csv", 3_000, 2_000),
+    "banknote": uci("banknote_authentication.csv", 900, 472),
     "fashion": fashion,
     "adult": adult,
 }
