@@ -107,7 +107,7 @@ def alone(command: Sequence[str]) -> dict[str, Any]:
 
 def compare(name: str, args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Both sides on one cell, and the truth about them."""
-    cell, path = make_cell(name, args.seed), folder / f"{name}.npz"
+    cell, path = make_cell(name, args.seed, {**SOURCES, **TABLES}), folder / f"{name}.npz"
     np.savez(path, x=cell.x_SF, given=cell.given_S, test_x=cell.test_x_SF)
     common = [str(path), "{seconds}", str(args.seed), str(args.n_jobs)]
     sides = {
@@ -159,7 +159,6 @@ def main() -> None:
         print(write_result(args.output, "automl", content))
 
 
-SOURCES.update(TABLES)
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--one"]:
         print(json.dumps(ours(Path(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]))))

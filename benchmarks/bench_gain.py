@@ -23,7 +23,7 @@ import json
 import math
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from benchmarks.label_cells import Cell, make_cell
-from benchmarks.measure import machine, write_result
+from benchmarks.measure import logged, machine, write_result
 from s2e.door import parse_job
 from s2e.fitted_model import FittedNetwork, is_fitted
 from s2e.jobs import loop
@@ -88,22 +88,10 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="folder of <date>-gain.json")
     parser.add_argument("--log", type=Path, help="a file of runs, a JSON line each; those in it are not run again")
     args = parser.parse_args()
-    runs = list(_runs(args.cells.split(","), [int(seed) for seed in args.seeds.split(",")], args.log))
+    cells = [(name, seed) for seed in map(int, args.seeds.split(",")) for name in args.cells.split(",")]
+    runs = logged(cells, args.log, lambda name, seed: one_run(make_cell(name, seed), seed))
     result = {"machine": machine(), "runs": runs, **summaries(runs)}
     print(write_result(args.output, "gain", result) if args.output else json.dumps(result, indent=1))
-
-
-def _runs(names: Sequence[str], seeds: Sequence[int], log: Path | None) -> Iterator[Run]:
-    done = [json.loads(line) for line in log.read_text().splitlines()] if log and log.exists() else []
-    by_key = {(run["cell"], run["seed"]): run for run in done}
-    for seed in seeds:
-        for name in names:
-            if (name, seed) not in by_key:
-                by_key[name, seed] = one_run(make_cell(name, seed), seed)
-                if log:
-                    with log.open("a") as file:
-                        file.write(json.dumps(by_key[name, seed]) + "\n")
-            yield by_key[name, seed]
 
 
 def one_run(cell: Cell, seed: int) -> Run:

@@ -6,12 +6,14 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
+
+Run = dict[str, Any]
 
 
 def machine() -> dict[str, Any]:
@@ -57,6 +59,21 @@ def write_result(folder: Path, name: str, result: dict[str, Any]) -> Path:
     path = folder / f"{datetime.now(UTC):%Y-%m-%d}-{name}.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
     return path
+
+
+def logged(cells: Sequence[tuple[str, int]], log: Path | None, run: Callable[[str, int], Run]) -> list[Run]:
+    """The run of every (cell, seed), printed and added to ``log`` as a JSON line; those in it are not run again."""
+    lines = log.read_text().splitlines() if log and log.exists() else []
+    done = {(one["cell"], one["seed"]): one for one in map(json.loads, lines)}
+    for name, seed in cells:
+        if (name, seed) not in done:
+            done[name, seed] = run(name, seed)
+            line = json.dumps(done[name, seed])
+            print(line, flush=True)
+            if log:
+                with log.open("a") as file:
+                    file.write(line + "\n")
+    return [done[cell] for cell in cells]
 
 
 def _cpu_model() -> str:

@@ -16,8 +16,9 @@ REMEMBERED = 3
 """The slowest of as many counts: a machine that others use is slow for a while."""
 
 
-def seconds_of(budget: str | float | None, field: str = "budget") -> float | None:
-    """A budget in seconds: a number of them, or words such as "90 s", "5 min" and "1.5 h". Raises SpecError."""
+def seconds_of(budget: str | float | None, field: str) -> float | None:
+    """A budget in seconds: a number of them, or words such as "90 s", "5 min" and "1.5 h". Raises SpecError, which
+    names ``field``."""
     if budget is None:
         return None
     matched = _BUDGET.fullmatch(str(budget).lower()) if not isinstance(budget, bool) else None
@@ -37,9 +38,9 @@ class Deadline:
         self._took: dict[str, deque[float]] = {}
 
     @classmethod
-    def of(cls, budget: str | float | None) -> Self | None:
-        """From a budget as people write it; None for none. Raises SpecError."""
-        seconds = seconds_of(budget)
+    def of(cls, budget: str | float | None, field: str) -> Self | None:
+        """From a budget as people write it; None for none. Raises SpecError, which names ``field``."""
+        seconds = seconds_of(budget, field)
         return None if seconds is None else cls(seconds)
 
     @property

@@ -155,7 +155,7 @@ def run(
         allowed = "null outside of a service, which alone knows its places; wall_clock is looked at between rounds"
         raise SpecError(Problem("budget.device_hours", spec.budget.device_hours, allowed))
     require("train")
-    deadline = Deadline.of(seconds)
+    deadline = Deadline.of(seconds, "seconds")
     spec, within = _ready(spec, root, output, progress, partial(_within, workers=workers, deadline=deadline))
     with _listener(spec, progress) as listener, trainer(spec, output, root, workers) as train:
 

@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     idle_s: float = Field(default=60.0, gt=0)
     """A trainer without work ends itself after this on a cluster that was given, where others may want its place."""
 
+    rest_s: float = Field(default=600.0, ge=0)
+    """Ray of ``s2e serve``'s own ends after so long without a job, and starts again with the next one. 0: never."""
+
     worker_env: str = ""
     """Names of environment variables, with commas between, that trainers see beside those they need anyway."""
 

@@ -25,8 +25,9 @@ def program_of(population: Population) -> str:
     fresh = all(trial.fidelity == FULL for trial in population.trials)
     if not native or not fresh or data.validation_labels != "clean" or not data.truth_is_known:
         return ""
-    ranks = train.method in METHODS and METHODS[train.method].ranks
-    if not ranks or train.network not in NETWORKS or not NETWORKS[train.network].dense:
+    if train.method not in METHODS or not METHODS[train.method].stored(train.params, dataset=data.name).by_ranks():
+        return ""
+    if train.network not in NETWORKS or not NETWORKS[train.network].dense:
         return ""
     same = replace(population, trials=(), plan=replace(plan, population=1, chosen=None, auto=False))
     return hashlib.sha256(json.dumps(to_json(same), sort_keys=True).encode()).hexdigest()[:24]

@@ -16,7 +16,8 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -77,10 +78,11 @@ def clock_library(folder: Path) -> Path | None:
 
 class Place:
     """The service under test. ``database`` reaches the database past the proxy. ``hold``: the share of their longest
-    time that faults last."""
+    time that faults last. ``path``: further folders of every Python's path."""
 
-    def __init__(self, hold: float = 1.0) -> None:
-        self.hold = hold
+    def __init__(self, hold: float = 1.0, *path: Path) -> None:
+        self.hold, self._path = hold, path
+        self._down: frozenset[str] = frozenset()
         self.folder = Path(tempfile.mkdtemp(prefix="s2e-c-", dir="/tmp"))
         self.folder.chmod(0o755)
         self.postgres = Postgres(self.folder)
@@ -104,6 +106,18 @@ class Place:
         """The process of a role: ``api``, ``first``, ``second`` (dispatchers), ``head`` or ``node``."""
         process = self._children[name].process
         return None if process is None or process.poll() is not None else process.pid
+
+    @contextmanager
+    def kept_down(self, *names: str) -> Iterator[None]:
+        """Roles killed, and not started again before the end of this."""
+        self._down = frozenset(names)
+        for name in names:
+            if (pid := self.pid(name)) is not None:
+                os.kill(pid, signal.SIGKILL)
+        try:
+            yield
+        finally:
+            self._down = frozenset()
 
     @property
     def has_clock(self) -> bool:
@@ -195,7 +209,7 @@ class Place:
         stale.mkdir()
         (stale / "ray_current_cluster").write_text("127.0.0.1:1")
         environment = FOREIGN | {
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join(map(str, (*self._path, ROOT))),
             "TMPDIR": str(self.folder),
             "S2E_HOME": str(self.folder / "home"),
             "S2E_PORT": str(self.port),
@@ -220,7 +234,8 @@ class Place:
 
         while not self._stop.wait(0.2):
             for child in self._children.values():
-                child.check(say)
+                if child.name not in self._down:
+                    child.check(say)
 
     def _below(self, name: str, binary: str) -> int | None:
         with suppress(psutil.Error):

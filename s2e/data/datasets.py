@@ -19,7 +19,7 @@ from s2e.data.encoding import Encoder
 from s2e.data.human import human_labels
 from s2e.data.instance import Rows
 from s2e.data.noise import draw
-from s2e.data.own.files import State, require_unchanged, state_of
+from s2e.data.own.files import Looks, require_unchanged, state_of
 from s2e.data.root import environment_root
 from s2e.data.rows import Samples, in_memory
 from s2e.data.splits import split
@@ -177,8 +177,8 @@ def load_whole(spec: DataSpec, data_root: str | None) -> Dataset:
     return _load(only, data_root)
 
 
-_states: dict[tuple[str, str | None], State] = {}
-"""The files of one's own behind what is kept, as they were when they were last asked for."""
+_looks = Looks()
+"""At the files of one's own behind what is kept."""
 
 
 def _forget_changed(spec: DataSpec, data_root: str | None) -> None:
@@ -186,12 +186,10 @@ def _forget_changed(spec: DataSpec, data_root: str | None) -> None:
     part = DATASETS.find(spec.name, "data.name")
     if part.labels != "given" or data_root is None:
         return
-    key, now = (repr((spec.name, spec.params, spec.csv, spec.trusted.path)), data_root), state_of(part, spec, data_root)
-    if _states.setdefault(key, now) != now:
+    key = repr((spec.name, spec.params, spec.csv, spec.trusted.path)), data_root
+    if _looks.saw_change(key, lambda: state_of(part, spec, data_root)):
         for kept in (_load, _load_split, noisy_labels, noisy_validation_labels):
             kept.cache_clear()
-        _states.clear()
-        _states[key] = now
 
 
 @lru_cache(maxsize=2)

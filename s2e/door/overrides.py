@@ -7,7 +7,7 @@ from typing import Any
 
 from s2e.door.train import train_problems
 from s2e.parts import DATASETS, METHODS, NETWORKS
-from s2e.words import JobSpec, Problem, SpecError, TrainSpec, parse, read, replace, to_json
+from s2e.words import JobSpec, Problem, SpecError, TrainSpec, idle, parse, read, replace, to_json
 
 _OWNED = {"method": "params", "network": "network_params"}
 """Field that names a part -> field of its settings."""
@@ -17,7 +17,8 @@ def merged(train: TrainSpec, overrides: Mapping[str, Any]) -> TrainSpec:
     """``train`` with the fields of ``overrides`` in their place.
 
     Settings of the method and of the network are merged by name; where the method or network is another, they are the
-    override's alone. Nothing is judged: a stored job's overrides were, at submission.
+    override's alone. A setting of the job that has no effect beside the override's falls back to its default. Nothing
+    is judged: a stored job's overrides were, at submission.
     """
     return read(TrainSpec, _laid_over(train, overrides)) if overrides else train
 
@@ -28,7 +29,16 @@ def _laid_over(train: TrainSpec, overrides: Mapping[str, Any]) -> dict[str, Any]
         kept = getattr(train, field) if overrides.get(choice, getattr(train, choice)) == getattr(train, choice) else {}
         own = overrides.get(field, {})
         owned[field] = {**kept, **own} if isinstance(own, Mapping) else own
+    if isinstance(own := overrides.get("params"), Mapping) and overrides.get("method", train.method) == train.method:
+        owned["params"] = _with_effect(train, own)
     return {**to_json(train), **overrides, **owned}
+
+
+def _with_effect(train: TrainSpec, own: Mapping[str, Any]) -> dict[str, Any]:
+    """The job's settings of its method and an override's own, but for those that these have robbed of their effect."""
+    part, params = METHODS.get(train.method), {**train.params, **own}
+    robbed = set() if part is None else set(idle(part, params)) - set(idle(part, train.params)) - set(own)
+    return {name: value for name, value in params.items() if name not in robbed}
 
 
 def overridden(job: JobSpec, overrides: Mapping[str, Any]) -> TrainSpec:

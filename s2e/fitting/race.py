@@ -74,10 +74,13 @@ class Race(Run):
     """The rounds of a race, then models of the winner."""
 
     def search(self) -> None:
-        self._first_round()
+        self._untried, self._own_s = list(candidates(self.spec)), dict[str, float]()
+        self._try_candidates(0.0 if self.deadline is None else (1 - SHARE_OF_FIRST) * self.deadline.left)
         while len(self.history) < self.spec.search.n_rounds and (round_ := race_round(self.spec, self.history)):
             units = -(-len(round_.trials) // self.n_jobs)
             if not self._fits("trial", self._reserve(), units):
+                if self._goes_on():
+                    continue
                 return
             may_end = self.n_jobs == 1
             wave = populations(self.spec, round_)
@@ -97,28 +100,47 @@ class Race(Run):
         """One of a model that is fitted in one go: others of it would hardly differ."""
         return 1 if self._is_fitted() else most
 
-    def _first_round(self) -> None:
-        """Every candidate once, as far as that ends in time; those that were not trained are no candidates."""
-        waiting, entries, results = list(candidates(self.spec)), list[EntrySpec](), list[TrialResult]()
-        ends = 0.0 if self.deadline is None else (1 - SHARE_OF_FIRST) * self.deadline.left
-        while waiting:
+    def _goes_on(self) -> bool:
+        """Try further candidates in the first round where there is no time for another; True if some were tried. Models
+        of a network would fill the rest of a budget, but of a model that is fitted in one go there is only one."""
+        return len(self.history) == 1 and self._is_fitted() and self._try_candidates(self._reserve())
+
+    def _try_candidates(self, ends: float) -> bool:
+        """Those of the first round, once each, as far as that ends with ``ends`` seconds left; at least one at first.
+        Those that were not trained are no candidates. True if some were."""
+        entries, results = self._tried()
+        n_before, left_out = len(entries), list[EntrySpec]()
+        while self._untried:
             is_first, wave = not results, list[tuple[EntrySpec, Population]]()
-            while waiting and len(wave) < self.n_jobs:
-                entry = waiting.pop(0)
+            while self._untried and len(wave) < self.n_jobs:
+                entry = self._untried.pop(0)
                 run = self._alone(entry, len(entries) + len(wave))
                 if is_first or self._may_begin(run, ends):
                     wave.append((entry, run))
+                else:
+                    left_out.append(entry)
             may_end = not is_first and self.n_jobs == 1
+            began = self._clock()
             ended = self._timed("trial", [run for _, run in wave], ends if may_end else None) if wave else []
             if ended is None:
                 break
             results += ended
             entries += [entry for entry, _ in wave]
+            self._own_s |= {entry.label: self._clock() - began for entry, _ in wave}
+        self._untried = left_out + self._untried
+        self._have_tried(entries, results)
+        return len(entries) > n_before
+
+    def _tried(self) -> tuple[list[EntrySpec], list[TrialResult]]:
+        """The candidates of the first round so far, and their results."""
+        return (list(candidates(self.spec)), list(self.history[0].results)) if self.history else ([], [])
+
+    def _have_tried(self, entries: Sequence[EntrySpec], results: Sequence[TrialResult]) -> None:
         assert self.spec.compare is not None
         self.spec = replace(self.spec, compare=replace(self.spec.compare, entries=tuple(entries)))
         whole = race_round(self.spec, ())
         assert whole is not None
-        self.history.append(RoundRecord(whole, tuple(results)))
+        self.history = [RoundRecord(whole, tuple(results))]
 
     def _alone(self, entry: EntrySpec, k: int) -> Population:
         trial = _trial(self.spec, 0, k, entry)
@@ -134,8 +156,9 @@ class Race(Run):
         """Seconds for models: of networks a share of the budget, of a model that is fitted in one go its own time."""
         if self.deadline is None:
             return 0.0
-        one = self.deadline.needs("trial")
-        return one if self._is_fitted() else max(SHARE_OF_MODELS * self.deadline.seconds, one)
+        if self._is_fitted():
+            return self._own_s[winner(self.spec, self.history).label]
+        return max(SHARE_OF_MODELS * self.deadline.seconds, self.deadline.needs("trial"))
 
     def _is_fitted(self) -> bool:
         return METHODS.find(winner(self.spec, self.history).method, "method").fitted

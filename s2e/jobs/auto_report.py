@@ -18,7 +18,13 @@ def make_auto_report(spec: JobSpec, history: Sequence[RoundRecord], finalists: S
     if history[-1].round.kind != "compare":
         return _leading(spec, history[-1], finalists[0])
     compared = make_compare_report(spec, history[-1], finalists)
-    return replace(compared, verdict=f"{_choice(spec, history, finalists[0])} {compared.verdict}")
+    won = finalists[0]
+    claim = f"“{won.label}” was chosen among {len(candidates(spec))} candidates; what is not separated from it is tied."
+    return replace(
+        compared,
+        verdict=f"{claim} {compared.verdict}{_without_noise(spec)}",
+        basis=f"{_choice(spec, history, won)} {compared.basis}",
+    )
 
 
 def _leading(spec: JobSpec, last: RoundRecord, leader: EntrySpec) -> CompareReport:
@@ -32,9 +38,8 @@ def _leading(spec: JobSpec, last: RoundRecord, leader: EntrySpec) -> CompareRepo
 def _choice(spec: JobSpec, history: Sequence[RoundRecord], won: EntrySpec) -> str:
     n_trained = " + ".join(map(str, sizes(len(candidates(spec)))))
     return (
-        f"“{won.label}” was chosen among {len(candidates(spec))} candidates by {_basis(spec, history)} ({n_trained} "
-        f"trainings).{_kept(spec, history, won)} On fresh seeds it stands beside the best candidate of every other "
-        f"method; one that is not separated from it is tied with it.{_without_noise(spec)}{_refit(spec)}"
+        f"The choice was made by {_basis(spec, history)} ({n_trained} trainings).{_kept(spec, history, won)} On fresh "
+        f"seeds the winner stands beside the best candidate of every other method.{_refit(spec)}"
     )
 
 

@@ -51,18 +51,15 @@ def make_compare_report(spec: JobSpec, record: RoundRecord, among: Sequence[Entr
         )
         for entry in entries
     )
-    verdict = " ".join(
-        filter(
-            None,
-            (
-                _verdict(rows, spec.data.accuracy_title),
-                accuracy_warning(spec.data),
-                estimate_words(spec.data),
-                audit_words(spec.data),
-            ),
-        )
+    said = (_verdict(rows), accuracy_warning(spec.data), audit_words(spec.data))
+    return CompareReport(
+        rows,
+        " ".join(filter(None, said)),
+        baseline,
+        n_seeds,
+        spec.data.accuracy_title,
+        " ".join(filter(None, (_basis(rows, spec.data.accuracy_title), estimate_words(spec.data)))),
     )
-    return CompareReport(rows, verdict, baseline, n_seeds, spec.data.accuracy_title)
 
 
 def audit_words(data: DataSpec) -> str:
@@ -87,7 +84,15 @@ def _paired(mine: Sequence[float | None], theirs: Sequence[float | None]) -> lis
     return [a - b for a, b in zip(mine, theirs, strict=True) if a is not None and b is not None]
 
 
-def _verdict(rows: Sequence[CompareRow], accuracy: str) -> str:
+def _basis(rows: Sequence[CompareRow], accuracy: str) -> str:
+    """The meaning of the differences, in words; empty where there is none."""
+    n = len(rows) - 1
+    together = f"all {n} differences together" if n > 1 else "the difference"
+    basis = f"{accuracy.capitalize()} of the last ten epochs, mean over the networks, paired by seed"
+    return f"{basis}; {100 * CONFIDENCE:.0f} % for {together}." if n else ""
+
+
+def _verdict(rows: Sequence[CompareRow]) -> str:
     """The claim that the paired differences of the last ten epochs support, all of them together (Bonferroni)."""
     baseline, rivals = rows[0], rows[1:]
     if not rivals:
@@ -103,9 +108,7 @@ def _verdict(rows: Sequence[CompareRow], accuracy: str) -> str:
     ]
     if sorted_["unknown"]:
         parts.append(f"No seed trained both {_quoted(baseline)} and {_listed(sorted_['unknown'])} to the end.")
-    together = f"all {len(rivals)} differences together" if len(rivals) > 1 else "the difference"
-    basis = f"{accuracy.capitalize()} of the last ten epochs, mean over the networks, paired by seed"
-    return " ".join(parts) + f" ({basis}; {CONFIDENCE:.0%} for {together}.)"
+    return " ".join(parts)
 
 
 def _place(row: CompareRow, baseline: CompareRow, n_rivals: int) -> tuple[str, str]:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from s2e.door.overrides import merged
-from s2e.search.parameters import features_of, parse_parameters
+from s2e.jobs.trials import searched
+from s2e.search.parameters import features_of
 from s2e.search.surrogate import NO_ROUND, CurveSurrogate, lowest
 from s2e.words import JobSpec, RoundRecord, TrialSpec, of_highest_fidelity, to_json
 
@@ -64,10 +65,10 @@ def best_bets(spec: JobSpec, tried: Sequence[Tried], n: int = 1, beside: Sequenc
 
 def _setting_features(spec: JobSpec, tried: Sequence[Tried]) -> list[list[float]] | None:
     """Features of the searched training parameters of each trial, the job's own value where it has none of its own."""
-    parameters = parse_parameters(spec.search.parameters)
+    parameters, conditions = searched(spec)
     if not parameters:
         return None
-    return [features_of(parameters, to_json(merged(spec.train, one.train))) for one in tried]
+    return [features_of(parameters, to_json(merged(spec.train, one.train)), conditions) for one in tried]
 
 
 def _key(one: Tried) -> tuple[tuple[float, ...], str]:

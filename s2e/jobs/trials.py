@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from s2e.data.transition import noise_rate
-from s2e.parts import SPACES
+from s2e.parts import METHODS, SPACES
 from s2e.schedule import coteaching_keep_rate
-from s2e.search.parameters import parse_parameters
+from s2e.search.parameters import Parameter, parse_parameters, searched_conditions
 from s2e.search.space import Space
 from s2e.search.spaces import COTEACHING, fixed
-from s2e.words import JobSpec, TrialSpec, derive_seed
+from s2e.words import Condition, JobSpec, TrialSpec, conditions, derive_seed
 
 UNKNOWN_TAU = 0.2
 """Of labels whose noise cannot be estimated: a guess, and reports say so."""
@@ -24,12 +24,18 @@ def make_space(spec: JobSpec) -> Space:
     space: Space = SPACES.find(spec.search.space, "search.space").stored(spec.search.space_params).make()
     if not space.blocks:
         space = fixed(default_keep_rate(spec))
-    return space.with_parameters(parse_parameters(spec.search.parameters))
+    return space.with_parameters(*searched(spec))
+
+
+def searched(spec: JobSpec) -> tuple[dict[str, Parameter], dict[str, Condition]]:
+    """The training parameters that a job searches, and under which values of others some of them count."""
+    parameters = parse_parameters(spec.search.parameters)
+    return parameters, searched_conditions(parameters, conditions(METHODS[spec.train.method])) if parameters else {}
 
 
 def make_rival_space(spec: JobSpec) -> Space:
     """The space of the rival: eq. (1), with the same training parameters beside it."""
-    return COTEACHING.with_parameters(parse_parameters(spec.search.parameters))
+    return COTEACHING.with_parameters(*searched(spec))
 
 
 def default_tau(spec: JobSpec) -> float:

@@ -40,6 +40,8 @@ class TransitionFit:
     """Shares of the true classes: mean posterior of all samples. The label shares are ``class_share_C @ T_CC``."""
     log_likelihood: float
     """Mean over samples of ln P(given label)."""
+    is_symmetric: bool = False
+    """One number was fitted, not a matrix."""
 
     def posterior(self, p_SC: Array, label_S: Labels) -> Array:
         """P(true class | predictions, given label) -> [S, C]."""
@@ -64,6 +66,7 @@ def fit_transition(
     symmetric: bool = False,
     exponent: float | None = None,
     start_exponent: float = 1.0,
+    prior_rows: float = 0.0,
     max_rounds: int = 200,
     tolerance: float = 1e-7,
 ) -> TransitionFit:
@@ -71,6 +74,8 @@ def fit_transition(
 
     ``symmetric`` fits the one number of T = (1 - tau) 1 + tau / (C - 1) elsewhere. A class that no sample belongs to
     keeps its row of the start. ``start_CC`` is mixed with 5 % of the uniform matrix, for EM cannot leave a zero.
+    ``prior_rows`` of every class count as labelled by the symmetric matrix of the same rate: few rows of a class fit a
+    row of T to their own scatter.
     """
     n_classes = p_SC.shape[1]
     log_p_SC = np.log(np.clip(p_SC, SMALLEST, 1))
@@ -82,7 +87,7 @@ def fit_transition(
     for _ in range(max_rounds):
         before = value
         for _ in range(STEPS_PER_ROUND):
-            T_CC = em_step(q_SC, T_CC, label_S, symmetric=symmetric)
+            T_CC = em_step(q_SC, T_CC, label_S, symmetric=symmetric, prior_rows=prior_rows)
         value = log_likelihood(q_SC, T_CC, label_S)
         if exponent is None:
             uphill = slope(log_p_SC, q_SC, T_CC, label_S) > 0
@@ -96,7 +101,7 @@ def fit_transition(
         if value - before < tolerance and (exponent is not None or step < FINE_STEP):
             break
     share_C = responsibilities(q_SC, T_CC, label_S).mean(0)
-    return TransitionFit(T_CC, a, share_C, value)
+    return TransitionFit(T_CC, a, share_C, value, symmetric)
 
 
 def tempered(log_p_SC: Array, exponent: float) -> Array:
@@ -117,18 +122,23 @@ def log_likelihood(q_SC: Array, T_CC: Array, label_S: Labels) -> float:
     return float(np.log(np.einsum("sc,sc->s", q_SC, T_CC.T[label_S])).mean())
 
 
-def em_step(q_SC: Array, T_CC: Array, label_S: Labels, *, symmetric: bool = False) -> Array:
+def em_step(q_SC: Array, T_CC: Array, label_S: Labels, *, symmetric: bool = False, prior_rows: float = 0.0) -> Array:
     """T[i, j] = sum of the posteriors of class i over the samples labelled j, over their sum over all samples."""
     n_classes = len(T_CC)
     r_SC = responsibilities(q_SC, T_CC, label_S)
     count_CC = np.stack([r_SC[label_S == j].sum(0) for j in range(n_classes)], axis=1)
+    alike_CC = _symmetric(float(1 - np.trace(count_CC) / count_CC.sum()), n_classes)
     if symmetric:
-        wrong = 1 - np.trace(count_CC) / count_CC.sum()
-        T_CC = np.full((n_classes, n_classes), wrong / (n_classes - 1))
-        np.fill_diagonal(T_CC, 1 - wrong)
-        return T_CC
+        return alike_CC
+    count_CC += prior_rows * alike_CC
     total_C1 = count_CC.sum(1, keepdims=True)
     return np.where(total_C1 > SMALLEST, count_CC / np.maximum(total_C1, SMALLEST), T_CC)
+
+
+def _symmetric(rate: float, n_classes: int) -> Array:
+    T_CC = np.full((n_classes, n_classes), rate / (n_classes - 1))
+    np.fill_diagonal(T_CC, 1 - rate)
+    return T_CC
 
 
 def slope(log_p_SC: Array, q_SC: Array, T_CC: Array, label_S: Labels) -> float:

@@ -44,7 +44,7 @@ def job_samples(spec: JobSpec, data_root: str | None = None) -> JobSamples:
     every_row = torch.arange(len(data.train.labels))
     seen = see(spec.data, data, every_row, [derive_seed(spec.seed, "noise")], data_root, device)
     read, label_S = partial(held.scaled, dtype=dtype), seen.label_KS[0].cpu().numpy()
-    samples = Samples(held.train.images, label_S, read, _row_of(seen))
+    samples = Samples(held.train.images, label_S, read, _row_of(seen), data.class_names)
     others = tuple(Samples(part.images, part.labels.cpu().numpy(), read) for part in (held.validation, held.test))
     return JobSamples(samples, network, seen.true_label_KS[0].cpu().numpy(), others)
 

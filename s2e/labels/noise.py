@@ -5,7 +5,7 @@
        predictions for the rows they do not train on, and training goes on under the new T.
     3. After two such fits the start whose labels are likelier goes on alone, until their likelihood stops growing.
     4. Latent classes get the names under which most labels are right; a symmetric matrix replaces T where T predicts
-       labels of other rows no better.
+       labels of other rows no better, or stands beside it where that is not decided (``settled``).
 
 The likelihood of labels that were not trained on decides everything, and no truth is looked at.
 
@@ -16,14 +16,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from s2e.labels.em import Array, Labels, TransitionFit, fit_transition
+from s2e.labels.settled import settled
 from s2e.labels.starts import dominant, first_guesses, naming
-from s2e.labels.verdict import NoiseEstimate, alarms, cross_halves, interval, jackknife, require_identified
+from s2e.labels.verdict import NoiseEstimate
 from s2e.networks.base import StackedNetwork
 from s2e.train.crossfit import Member, Rule, Samples, Stack, fold_members, stratified_folds
 from s2e.words import DataError, TrainSpec, replace
@@ -66,6 +68,19 @@ class LabelFit:
     """P(class) of rows that were only looked at, the mean over the networks of all folds."""
     others_posterior_HC: Array
     """The same given their labels."""
+    plain: Plain
+    over_plain: float
+    """Standard errors by which labels are likelier under ``p_SC`` and the matrix than under the plain networks."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plain:
+    """The networks that were trained on the labels as given, at the end of the warm-up."""
+
+    p_SC: Array
+    """P(given label) from those that did not train on the row; a trusted row has its label's numbers."""
+    margin_S: NDArray[np.float32]
+    """As :attr:`LabelFit.margin_S`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,13 +118,13 @@ def estimate_noise(
     unknown_S = np.ones(len(label_S), dtype=bool)
     if trusted is not None:
         unknown_S[trusted] = False
-    _require_rows(label_S[unknown_S], n_folds)
+    _require_rows(label_S[unknown_S], n_folds, samples.class_names)
     weight_decay = max(train.weight_decay, WEIGHT_DECAY)
     train = replace(train, lr_schedule="constant", beta1_decay=None, weight_decay=weight_decay)
     folds = _Folds(samples, network, train, n_folds, seed, unknown_S, others)
     course = _Course(folds, progress or _unseen)
     best, rates = course.run()
-    return _judged(best, rates, folds, course.n_epochs)
+    return _judged(best, rates, folds, course)
 
 
 def _unseen(_share: float) -> None:
@@ -212,7 +227,8 @@ class _Course:
         held_out = stack.run([Rule()] * len(stack.members), n_epochs, n_averaged=n_epochs // 2)
         self._count(stack, n_epochs)
         self.progress(self._share)
-        return first_guesses(self.folds.unknown(held_out.combined(len(self.folds.unknown_S))), self.folds.labels)
+        self.plain = Plain(held_out.combined(len(self.folds.unknown_S)), _mean_margins(stack, slice(None)))
+        return first_guesses(self.folds.unknown(self.plain.p_SC), self.folds.labels)
 
     @property
     def _share(self) -> float:
@@ -265,36 +281,34 @@ def _mean_margins(stack: Stack, members: slice) -> NDArray[np.float32]:
     return np.asarray((total_S / max(n_visits, 1)).cpu().numpy())
 
 
-def _judged(best: _Fit, rates: Mapping[str, float], folds: _Folds, n_epochs: float) -> LabelFit:
+def _judged(best: _Fit, rates: Mapping[str, float], folds: _Folds, course: _Course) -> LabelFit:
     """Names, the kind of the matrix, its interval and alarms, and every row's numbers under it."""
     label_S, unknown_S, seed = folds.samples.label_S, folds.unknown_S, folds.seed
     order_C = naming(best.fit.T_CC, best.fit.class_share_C)
     fit, p_SC = best.fit.named(order_C), best.p_SC[:, order_C]
     known_p_SC, given_S = p_SC[unknown_S], label_S[unknown_S]
-    halves = cross_halves(known_p_SC, given_S, fit, seed)
-    require_identified(halves, len(given_S))
-    symmetric = len(order_C) > 2 and halves.over_symmetric <= 0
-    if symmetric:
-        fit = fit_transition(known_p_SC, given_S, symmetric=True, start_exponent=fit.exponent)
-    error = jackknife(known_p_SC, given_S, fit, seed, symmetric=symmetric)
+    verdict = settled(known_p_SC, given_S, fit, rates, folds.unknown(course.plain.p_SC), seed)
+    fit = verdict.fit
     certain_SC = np.eye(len(order_C))[label_S]
     posterior_SC = certain_SC.copy()
     posterior_SC[unknown_S] = fit.posterior(known_p_SC, given_S)
     estimate = NoiseEstimate(
         n_rows=len(given_S),
         noise_rate=fit.noise_rate,
-        interval=interval(fit.noise_rate, error),
+        interval=verdict.interval,
         transition=tuple(map(tuple, fit.T_CC.tolist())),
-        kind="symmetric" if symmetric else "full",
-        agreement=float((known_p_SC.argmax(1) == given_S).mean()),
+        kind=verdict.kind,
+        agreement=verdict.agreement,
         exponent=fit.exponent,
         log_likelihood=fit.log_likelihood,
-        alarms=alarms(fit, given_S, rates, is_full=len(order_C) > 2 and not symmetric),
+        alarms=verdict.alarms,
         starts=rates,
-        n_epochs=round(n_epochs, 1),
+        n_epochs=round(course.n_epochs, 1),
     )
     others = _others(best.p_FHC, order_C, fit, folds.other_labels)
-    return LabelFit(estimate, np.where(unknown_S[:, None], p_SC, certain_SC), posterior_SC, best.margin_S, *others)
+    plain = replace(course.plain, p_SC=np.where(unknown_S[:, None], course.plain.p_SC, certain_SC))
+    p_SC = np.where(unknown_S[:, None], p_SC, certain_SC)
+    return LabelFit(estimate, p_SC, posterior_SC, best.margin_S, *others, plain, verdict.over_plain)
 
 
 def _others(
@@ -309,10 +323,15 @@ def _others(
     return named_FHC.mean(0), np.asarray(posterior_HC)
 
 
-def _require_rows(label_S: Labels, n_folds: int) -> None:
+def _require_rows(label_S: Labels, n_folds: int, class_names: Sequence[Any]) -> None:
     count_C = np.bincount(label_S)
-    scarce = [f"{c} ({n})" for c, n in enumerate(count_C) if 0 < n < n_folds]
+    names = class_names if len(class_names) else range(len(count_C))
+    scarce = [f"{name!s:.40} ({n})" for name, n in zip(names, count_C, strict=False) if 0 < n < n_folds]
     if scarce:
-        raise DataError(f"a class needs at least {n_folds} labels, one for each fold: {', '.join(scarce[:5])}")
+        more = f" and {len(scarce) - 5} more classes" if len(scarce) > 5 else ""
+        raise DataError(
+            f"a class needs at least {n_folds} labels, one for each fold: {', '.join(scarce[:5])}{more}: add rows, "
+            "mend the labels, or leave these rows out"
+        )
     if (count_C > 0).sum() < 2:
         raise DataError("all labels are the same: there is nothing to tell apart")

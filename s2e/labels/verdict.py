@@ -1,4 +1,4 @@
-"""A verdict on an estimate of the noise: is it identified, is it symmetric, how exact, and what speaks against it.
+"""A verdict on an estimate of the noise: is it identified, is it symmetric, and how exact.
 
 Numpy alone. Legend: S samples, C classes.
 """
@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from s2e.labels.alarms import Alarm
+from s2e.labels.choice import noisy_score
 from s2e.labels.em import Array, Labels, TransitionFit, fit_transition, tempered
 from s2e.words import DataError, derive_seed
 
@@ -20,20 +22,13 @@ N_SPLITS = 4
 N_GROUPS = 10
 SMALLEST_LIKELIHOOD = 1e-4
 """A label that one half never shows may still be in the other."""
-FEW_ROWS = 50
-"""Rows of a class below which its row of T is off by .1 and more (total variation), calibrated predictions or not."""
-WEAK_DIAGONAL = 0.45
-DISAGREEMENT = 0.05
+PRIOR_ROWS = 5.0
+"""Rows of every class that a full matrix of half the rows takes to be labelled as by a symmetric one: it is fitted to
+the scatter of few rows, and would lose where it is right."""
 IDENTIFIED = 3.0
 """Standard errors by which the matrix has to beat the label shares on labels it was not fitted to."""
-
-
-@dataclass(frozen=True)
-class Alarm:
-    """Something about an estimate that its reader has to know."""
-
-    code: str
-    text: str
+BETTER = 3.0
+"""Standard errors by which networks under the matrix have to beat plain ones before they alone rank labels."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +38,13 @@ class NoiseEstimate:
     n_rows: int
     noise_rate: float
     interval: tuple[float, float]
-    """95 %, by a jackknife over rows: blind to a bias of the predictions, which is often the larger error."""
+    """95 % by a jackknife over rows, blind to a bias of the predictions. Where the kind is not decided it reaches over
+    both, and where predictions miss many labels that are not taken to be wrong, up to all that they miss."""
     transition: tuple[tuple[float, ...], ...]
     """T[i][j] = P(given label j | class i)."""
     kind: str
-    """symmetric: one number, because a matrix predicts labels of other rows no better; or full."""
+    """symmetric: one number, because a matrix predicts labels of other rows no better; full; or between, where that
+    is not decided and the two differ."""
     agreement: float
     """Share of rows whose held-out prediction is the given label."""
     exponent: float
@@ -71,36 +68,63 @@ class Halves:
     """The same, in its standard errors."""
     over_symmetric: float
     """Of the full matrix over the symmetric one."""
+    errors_over_symmetric: float
+    """The same, in its standard errors."""
 
 
-def cross_halves(p_SC: Array, label_S: Labels, fit: TransitionFit, seed: int) -> Halves:
-    """The exponent is that of the fit; the matrices are refitted on each half of ``N_SPLITS`` random cuts."""
-    n_rows = len(label_S)
+def cross_halves(p_SC: Array, label_S: Labels, full: TransitionFit, symmetric: TransitionFit, seed: int) -> Halves:
+    """Each fit keeps its exponent; its matrix is refitted on each half of ``N_SPLITS`` random cuts."""
+    full_S, symmetric_S = (_across(p_SC, label_S, fit, seed) for fit in (full, symmetric))
+    # Shares of all rows: those of one half would lose to anything that is nearer to even, for the halves of a cut are
+    # as far from even as each other, on opposite sides.
+    share_C = np.bincount(label_S, minlength=len(full.T_CC)) / len(label_S)
+    better_S = symmetric_S if symmetric_S.sum() > full_S.sum() else full_S
+    return Halves(*_mean_in_errors(better_S - _log(share_C[label_S])), *_mean_in_errors(full_S - symmetric_S))
+
+
+def _across(p_SC: Array, label_S: Labels, fit: TransitionFit, seed: int) -> Array:
+    """ln P of every label by the other halves, the mean over cuts."""
     q_SC = tempered(np.log(np.clip(p_SC, SMALLEST_LIKELIHOOD, 1)), fit.exponent)
-    full_S, symmetric_S = np.zeros((2, n_rows))
+    n_rows, total_S = len(label_S), np.zeros(len(label_S))
     for cut in range(N_SPLITS):
         shuffled = np.random.default_rng(derive_seed(seed, "halves", cut)).permutation(n_rows)
         halves = shuffled[: n_rows // 2], shuffled[n_rows // 2 :]
         for one, other in (halves, halves[::-1]):
-            for total_S, symmetric in ((full_S, False), (symmetric_S, True)):
-                T_CC = fit_transition(q_SC[one], label_S[one], fit.T_CC, symmetric=symmetric, exponent=1.0).T_CC
-                total_S[other] += _log(np.einsum("sc,sc->s", q_SC[other], T_CC.T[label_S[other]]))
-    # Shares of all rows: those of one half would lose to anything that is nearer to even, for the halves of a cut are
-    # as far from even as each other, on opposite sides.
-    share_C = np.bincount(label_S, minlength=len(fit.T_CC)) / n_rows
-    gain_S = (symmetric_S if symmetric_S.sum() > full_S.sum() else full_S) / N_SPLITS - _log(share_C[label_S])
-    error = max(float(gain_S.std()) / math.sqrt(n_rows), 1e-12)
-    gain = float(gain_S.mean())
-    return Halves(gain, gain / error, float((full_S - symmetric_S).mean()) / N_SPLITS)
+            T_CC = fit_transition(
+                q_SC[one],
+                label_S[one],
+                fit.T_CC,
+                symmetric=fit.is_symmetric,
+                exponent=1.0,
+                prior_rows=PRIOR_ROWS,
+            ).T_CC
+            total_S[other] += _log(np.einsum("sc,sc->s", q_SC[other], T_CC.T[label_S[other]]))
+    return total_S / N_SPLITS
 
 
-def jackknife(p_SC: Array, label_S: Labels, fit: TransitionFit, seed: int, *, symmetric: bool) -> float:
+def _mean_in_errors(value_S: Array) -> tuple[float, float]:
+    mean = float(value_S.mean())
+    return mean, mean / max(float(value_S.std()) / math.sqrt(len(value_S)), 1e-12)
+
+
+def over_plain(p_SC: Array, T_CC: Array, plain_p_SC: Array, label_S: Labels) -> float:
+    """Standard errors by which labels are likelier under held-out predictions of the true class and T than under plain
+    ones, which predict the label itself; both at their best temperature."""
+    robust, plain = noisy_score(p_SC, label_S, T_CC), noisy_score(plain_p_SC, label_S, np.eye(len(T_CC)))
+    return _mean_in_errors(_log(robust.joint_VC.sum(1)) - _log(plain.joint_VC.sum(1)))[1]
+
+
+def jackknife(p_SC: Array, label_S: Labels, fit: TransitionFit, seed: int) -> float:
     """Standard error of the noise rate: the fit without each of ``N_GROUPS`` random groups of rows."""
     group_S = np.random.default_rng(derive_seed(seed, "jackknife")).permutation(len(label_S)) % N_GROUPS
     rates = np.array(
         [
             fit_transition(
-                p_SC[group_S != g], label_S[group_S != g], fit.T_CC, symmetric=symmetric, start_exponent=fit.exponent
+                p_SC[group_S != g],
+                label_S[group_S != g],
+                fit.T_CC,
+                symmetric=fit.is_symmetric,
+                start_exponent=fit.exponent,
             ).noise_rate
             for g in range(N_GROUPS)
         ]
@@ -123,49 +147,6 @@ def require_identified(halves: Halves, n_rows: int) -> None:
             f"{halves.standard_errors:.1f} standard errors). Either the features say nothing about the classes, or the "
             "labels are noise: give features that predict better, more rows, or some trusted labels"
         )
-
-
-def alarms(fit: TransitionFit, label_S: Labels, starts: Mapping[str, float], *, is_full: bool) -> tuple[Alarm, ...]:
-    """Everything that a reader of the estimate has to know, in words."""
-    raised = []
-    if is_full:
-        i, j = _largest_confusion(fit)
-        raised.append(
-            Alarm(
-                "asymmetric",
-                f"classes are confused unevenly: {fit.T_CC[i, j]:.0%} of class {i} are labelled {j}. Agreement with "
-                "the given labels may prefer a model that repeats this",
-            )
-        )
-    weakest = int(np.diag(fit.T_CC).argmin())
-    if fit.T_CC[weakest, weakest] < WEAK_DIAGONAL:
-        raised.append(
-            Alarm(
-                "weak_diagonal",
-                f"only {fit.T_CC[weakest, weakest]:.0%} of class {weakest} seem to carry its label: two classes may "
-                "have changed places in the estimate",
-            )
-        )
-    spread = max(starts.values()) - min(starts.values())
-    if spread > DISAGREEMENT:
-        listed = ", ".join(f"{name} {rate:.3f}" for name, rate in starts.items())
-        raised.append(Alarm("starts_disagree", f"the noise rate depends on where the search starts: {listed}"))
-    count_C = np.bincount(label_S, minlength=len(fit.T_CC))
-    few = np.flatnonzero(count_C < FEW_ROWS)
-    if len(few):
-        named = ", ".join(f"{c} ({count_C[c]})" for c in few[:5])
-        raised.append(Alarm("few_rows", f"{len(few)} classes have fewer than {FEW_ROWS} labels: {named}"))
-    if len(fit.T_CC) == 2:
-        raised.append(
-            Alarm("binary", "with two classes, noise and classes that overlap look alike: rates may be off by .1")
-        )
-    return tuple(raised)
-
-
-def _largest_confusion(fit: TransitionFit) -> tuple[int, int]:
-    off_CC = fit.class_share_C[:, None] * fit.T_CC * (1 - np.eye(len(fit.T_CC)))
-    i, j = np.unravel_index(off_CC.argmax(), off_CC.shape)
-    return int(i), int(j)
 
 
 def _log(p_S: NDArray[np.float64]) -> NDArray[np.float64]:

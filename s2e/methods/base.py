@@ -147,7 +147,11 @@ class Method(ABC):
 
 def cross_entropy(logits_KNBC: torch.Tensor, label_KB: torch.Tensor) -> torch.Tensor:
     """Per-sample cross entropy -> loss_KNB."""
-    label_KNB = label_KB[:, None].expand(logits_KNBC.shape[:3])
+    return cross_entropy_with(logits_KNBC, label_KB[:, None].expand(logits_KNBC.shape[:3]))
+
+
+def cross_entropy_with(logits_KNBC: torch.Tensor, label_KNB: torch.Tensor) -> torch.Tensor:
+    """:func:`cross_entropy` with labels of each network's own."""
     loss = F.cross_entropy(logits_KNBC.flatten(0, 2), label_KNB.flatten(), reduction="none")
     return loss.view(logits_KNBC.shape[:3])
 

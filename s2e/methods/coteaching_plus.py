@@ -8,13 +8,13 @@ from __future__ import annotations
 import torch
 
 from s2e.methods.base import Batch
-from s2e.methods.coteaching import CoTeaching
+from s2e.methods.coteaching import Exchange
 from s2e.methods.declared import selection
 from s2e.methods.engine import Engine, MiniBatch
 from s2e.methods.selection import disagreement
 
 
-class CoTeachingPlus(CoTeaching):
+class CoTeachingPlus(Exchange):
     """Co-teaching on the samples D where the two networks disagree: each learns from the floor(R |D|) (at least one) of
     smallest loss that the other selects in D. Plain Co-teaching while warming up, and on a batch whose D is empty.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from s2e.methods.base import Method
+from s2e.methods.declared import selection
 from s2e.methods.selection import share_of_kept
 
 
@@ -15,6 +16,7 @@ class SelfTeaching(Method):
     """
 
     n_networks = 1
+    params: selection.SelfTeaching
 
     def by_rank(self, keep_K: torch.Tensor, batch_size: int, dtype: torch.dtype) -> torch.Tensor:
         return share_of_kept(keep_K, batch_size, dtype)

@@ -11,6 +11,7 @@ from s2e.methods.base import Batch, Method, Setup, cross_entropy, pick
 from s2e.methods.correction import Forward
 from s2e.methods.coteaching import CoTeaching
 from s2e.methods.declared import trusted as declared
+from s2e.methods.dropped import TeachingDropped
 from s2e.methods.engine import State
 from s2e.methods.selection import small_loss
 from s2e.schedule import ROUNDING
@@ -23,7 +24,7 @@ def trusted_rows(setup: Setup) -> torch.Tensor:
     return setup.trusted_S.expand(setup.n_trials, -1).clone()
 
 
-class Anchored(CoTeaching):
+class Anchored(TeachingDropped, CoTeaching):
     """Of a batch with a trusted and b other samples count the a, and the floor(R(t) b) smallest losses of the b."""
 
     params: declared.Anchored

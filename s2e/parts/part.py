@@ -25,7 +25,7 @@ from typing import Any, ClassVar, Self
 
 from s2e.parts.facts import set_facts
 from s2e.words.errors import Problem, S2EError, SpecError, UnreadableError
-from s2e.words.fields import field_lines, json_schema, parse, to_json
+from s2e.words.fields import field_lines, idle, json_schema, parse, to_json
 from s2e.words.job import JobSpec
 from s2e.words.reading import read
 
@@ -134,6 +134,15 @@ class Part:
     def settings(self) -> dict[str, Any]:
         """The settings by name, as plain values."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+
+    def without_effect(self, dataset: str) -> list[Problem]:
+        """Settings that differ from their default and change nothing beside the others."""
+        settings, default = self.settings(), self.of({}, dataset=dataset).settings()
+        return [
+            Problem(f"{self.section}.{name}", settings[name], f"{default[name]}, its default: only {condition} uses it")
+            for name, condition in idle(type(self), settings).items()
+            if settings[name] != default[name]
+        ]
 
     def problems(self, job: JobSpec) -> list[Problem]:
         """Everything about ``job`` that this part refuses; a check of another package that fails is a refusal too."""

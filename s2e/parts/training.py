@@ -45,7 +45,11 @@ class MethodPart(Part):
         return self.built(self)
 
     def rules(self, job: JobSpec) -> list[Problem]:
-        return [*self.missing(job), *self.check(job)]
+        return [*self.without_effect(job.data.name), *self.missing(job), *self.check(job)]
+
+    def by_ranks(self) -> bool:
+        """True if it still does with these settings (:attr:`ranks`)."""
+        return self.ranks
 
     def suits(self, data: DataSpec) -> bool:  # noqa: ARG002
         """False where it could be trained, but is worth no training that nobody asked for."""

@@ -8,6 +8,9 @@ A parameter is one block of a Space, and a map from its coordinates to values:
     choice    the value of the largest weight                   weights ~ Dirichlet
     simplex   total x weights, one weight for each field        weights ~ Dirichlet
 
+A parameter may count only beside some values of another one, a choice (``train.params.dropped_weight`` only where
+dropped samples are used): elsewhere it sets nothing, and all its features are 0.
+
 The density is over the coordinates, never over the rounded values, so score, Fisher matrix, divergence and whitening
 are those of Beta and Dirichlet, exactly, for every search rule; theta = 1 is uniform over bins and over values.
 
@@ -23,9 +26,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from s2e.search.distributions import Array, Beta, Block, Dirichlet
-from s2e.words import Problem, SpecError, param, parse
+from s2e.words import Condition, Problem, SpecError, param, parse
 
 PREFIX = "train."
 FIXED_FIELDS = ("method", "network", "n_epochs", "params")
@@ -152,6 +156,10 @@ class Choice:
     def features_of(self, values: Sequence[Any]) -> list[float]:
         return [float(value == values[0]) / math.sqrt(2) for value in self.values]
 
+    def is_among(self, x_SX: Array, values: Sequence[Any]) -> NDArray[np.bool_]:
+        """True where a point takes one of ``values``: (S,)."""
+        return np.isin(np.argmax(x_SX, axis=1), [i for i, value in enumerate(self.values) if value in values])
+
     def extremes(self) -> list[tuple[Any, ...]]:
         return [(value,) for value in self.values]
 
@@ -257,13 +265,30 @@ def as_overrides(values: Mapping[str, Any]) -> dict[str, Any]:
     return overrides
 
 
-def features_of(parameters: Mapping[str, Parameter], train: Mapping[str, Any]) -> list[float]:
+def searched_conditions(
+    parameters: Mapping[str, Parameter], of_settings: Mapping[str, Condition]
+) -> dict[str, Condition]:
+    """The conditions that a search moves, by the name of a parameter: ``of_settings`` are the method's, by setting."""
+    of_fields = {
+        f"{PREFIX}params.{name}": Condition(f"{PREFIX}params.{on}", v) for name, (on, v) in of_settings.items()
+    }
+    return {name: of_fields[name] for name in parameters if name in of_fields and of_fields[name].other in parameters}
+
+
+def features_of(
+    parameters: Mapping[str, Parameter], train: Mapping[str, Any], conditions: Mapping[str, Condition] | None = None
+) -> list[float]:
     """Features of the training settings of one trial, TrainSpec as JSON: all parameters' in their order."""
+
+    def value_of(field: str) -> Any:
+        key = field.removeprefix(PREFIX)
+        return train["params"][key.removeprefix("params.")] if key.startswith("params.") else train[key]
+
     features: list[float] = []
     for name, parameter in parameters.items():
-        keys = [field.removeprefix(PREFIX) for field in parameter.sets(name)]
-        values = [
-            train["params"][key.removeprefix("params.")] if key.startswith("params.") else train[key] for key in keys
-        ]
-        features += parameter.features_of(values)
+        condition = (conditions or {}).get(name)
+        if condition is None or value_of(condition.other) in condition.values:
+            features += parameter.features_of([value_of(field) for field in parameter.sets(name)])
+        else:
+            features += [0.0] * parameter.block(name).n_x
     return features

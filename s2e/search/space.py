@@ -14,15 +14,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import block_diag, solve_triangular
 
 from s2e import schedule
 from s2e.search import distributions
 from s2e.search.distributions import Array, Beta, Block, Dirichlet
-from s2e.search.parameters import Parameter, as_overrides
+from s2e.search.parameters import Choice, Parameter, as_overrides
 from s2e.search.surrogate import segment_epochs
-from s2e.words import Point, SearchError
+from s2e.words import Condition, Point, SearchError
 
 THETA_MIN = 1.0
 """theta starts at 1 (uniform) and can only concentrate: below 1 the densities pile up at the borders of the space."""
@@ -42,11 +42,20 @@ class Space:
     blocks: tuple[Block, ...]
     family: Callable[[Array, Array, int], Array]
     parameters: Mapping[str, Parameter] = field(default_factory=dict, hash=False)
+    conditions: Mapping[str, Condition] = field(default_factory=dict, hash=False)
+    """Of the parameters that count only beside some values of another one, a choice."""
 
-    def with_parameters(self, parameters: Mapping[str, Parameter]) -> Space:
+    def with_parameters(
+        self, parameters: Mapping[str, Parameter], conditions: Mapping[str, Condition] | None = None
+    ) -> Space:
         """This space with training parameters searched beside its schedule."""
         blocks = tuple(parameter.block(name) for name, parameter in parameters.items())
-        return replace(self, blocks=(*self.blocks, *blocks), parameters={**self.parameters, **parameters})
+        return replace(
+            self,
+            blocks=(*self.blocks, *blocks),
+            parameters={**self.parameters, **parameters},
+            conditions={**self.conditions, **(conditions or {})},
+        )
 
     @property
     def n_theta(self) -> int:
@@ -131,8 +140,10 @@ class Space:
     def overrides(self, point: Point) -> dict[str, Any]:
         """The training settings a point asks for, as fields of TrainSpec that a trial has different."""
         values: dict[str, Any] = {}
-        for name, parameter, x_1X in self._of_parameters(self.vectors([point])):
-            values |= zip(parameter.sets(name), parameter.at(x_1X[0]), strict=True)
+        x_1X = self.vectors([point])
+        for name, parameter, part_1X in self._of_parameters(x_1X):
+            if self._counts(name, x_1X)[0]:
+                values |= zip(parameter.sets(name), parameter.at(part_1X[0]), strict=True)
         return as_overrides(values)
 
     def features(self, x_SX: ArrayLike, n_epochs: int) -> Array:
@@ -145,7 +156,8 @@ class Space:
         epochs_E, starts_G = segment_epochs(n_epochs)
         count_G = np.diff([*starts_G, len(epochs_E)])
         mean_SG = np.add.reduceat(self._curves_at(x, epochs_E, n_epochs), starts_G, axis=1) / count_G
-        return np.concatenate([mean_SG, *(p.features(part) for _, p, part in self._of_parameters(x))], axis=1)
+        of_parameters = [p.features(part) * self._counts(name, x)[:, None] for name, p, part in self._of_parameters(x)]
+        return np.concatenate([mean_SG, *of_parameters], axis=1)
 
     def fan(
         self, theta_D: ArrayLike, n_epochs: int, n_draws: int = 400, max_points: int = 60
@@ -174,6 +186,15 @@ class Space:
             end = start + parameter.block(name).n_x
             yield name, parameter, x_SX[:, start:end]
             start = end
+
+    def _counts(self, name: str, x_SX: Array) -> NDArray[np.bool_]:
+        """True where a parameter has an effect: (S,)."""
+        if name not in self.conditions:
+            return np.ones(len(x_SX), dtype=bool)
+        other, values = self.conditions[name]
+        decides, part_SX = next((p, part) for of, p, part in self._of_parameters(x_SX) if of == other)
+        assert isinstance(decides, Choice)  # the door refuses any other
+        return decides.is_among(part_SX, values)
 
     def _parts(self, theta_D: ArrayLike) -> Iterator[tuple[Block, Array]]:
         """Each block with its entries of theta."""

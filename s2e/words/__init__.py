@@ -32,7 +32,7 @@ from s2e.words.errors import (
 )
 from s2e.words.estimate import Estimate
 from s2e.words.fidelity import FULL, Fidelity, of_highest_fidelity
-from s2e.words.fields import field_lines, json_schema, param, parse, to_json
+from s2e.words.fields import Condition, conditions, field_lines, idle, json_schema, param, parse, to_json
 from s2e.words.job import SPEC_VERSION, BudgetSpec, JobSpec, PlanChoice, PlanSpec
 from s2e.words.numbers import Number, number, numbers_of, value_at
 from s2e.words.reading import read
@@ -58,13 +58,13 @@ from s2e.words.trial import Observation, PlanWanted, Point, Population, Round, R
 __all__ = [
     "FULL", "MAX_CLASSES", "MOST_ENTRIES", "MOST_LABEL", "MOST_TRIALS", "SPEC_VERSION",
     "AuditSpec", "BudgetSpec",
-    "CompareReport", "CompareRow", "CompareSpec", "Compared", "CsvSpec", "DataError", "DataSpec", "EarlierTrials",
-    "EntrySpec", "EpochMetrics", "EpochNumbers", "Estimate", "EstimatedNoise", "Evidence", "Fidelity",
+    "CompareReport", "CompareRow", "CompareSpec", "Compared", "Condition", "CsvSpec", "DataError", "DataSpec",
+    "EarlierTrials", "EntrySpec", "EpochMetrics", "EpochNumbers", "Estimate", "EstimatedNoise", "Evidence", "Fidelity",
     "FinalAccuracies", "FinalAccuracy", "JobSpec",
     "MissingExtraError", "NoiseSpec", "Number", "Observation", "PlanChoice", "PlanSpec",
     "PlanWanted", "Point", "Population", "Problem", "Report",
     "ReportRow", "ReportSpec", "Round", "RoundRecord", "S2EError", "ScheduleSpec", "SearchError", "SearchSpec",
     "SearchState", "SpecError", "TrainSpec", "TrialError", "TrialNumbers", "TrialResult", "TrialSpec",
-    "TrustedRows", "TrustedSpec", "UnreadableError", "derive_seed", "field_lines", "json_schema", "number",
-    "numbers_of", "of_highest_fidelity", "param", "parse", "read", "replace", "to_json", "value_at",
+    "TrustedRows", "TrustedSpec", "UnreadableError", "conditions", "derive_seed", "field_lines", "idle", "json_schema",
+    "number", "numbers_of", "of_highest_fidelity", "param", "parse", "read", "replace", "to_json", "value_at",
 ]  # fmt: skip

@@ -99,11 +99,15 @@ class EstimatedNoise:
 
     noise_rate: float = param(ge=0, lt=1, doc="share of wrong labels")
     low: float = param(ge=0, le=1, doc="95 % interval of noise_rate")
-    high: float = param(ge=0, le=1, doc="95 % interval of noise_rate")
+    high: float = param(ge=0, le=1, doc="95 % interval of noise_rate; up to all labels that predictions miss, in doubt")
     transition: tuple[tuple[float, ...], ...] = param(
         max_length=MAX_CLASSES, ge=0, le=1, doc="T, one row per class, T[i][j] = P(label j | class i)"
     )
-    kind: str = param("full", choices=("symmetric", "full"), doc="symmetric: one rate stands for the whole matrix")
+    kind: str = param(
+        "full",
+        choices=("symmetric", "full", "between"),
+        doc="symmetric: one rate stands for the whole matrix; between: halfway, where labels decide for neither",
+    )
     n_rows: int = param(0, ge=0, doc="labels the estimate rests on")
     alarms: tuple[str, ...] = param((), max_length=20, doc="what speaks against the estimate, in words")
 

@@ -318,4 +318,6 @@ class CompareReport:
     n_seeds: int
     accuracy: str = "test accuracy"
     """As in Report."""
+    basis: str = ""
+    """The evidence behind the verdict, in words: how a winner was chosen, what the differences are of."""
     kind: Literal["compare"] = "compare"

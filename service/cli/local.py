@@ -123,6 +123,7 @@ def list_names(
     kind: Annotated[
         str | None, typer.Argument(metavar="[KIND]", help="Only names of this kind, such as methods.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """List the names a job may use, and what is installed and broken. With a KIND, every setting of each name too.
 
@@ -133,6 +134,9 @@ def list_names(
 
     if kind is not None and kind not in REGISTRIES:
         raise typer.BadParameter(f"{kind!r}; one of {', '.join(REGISTRIES)}")
+    if as_json:
+        print_json(listing(kind))
+        return
     for table, names in listing(kind).items():
         typer.echo(table)
         for line in part_lines(names, with_settings=kind is not None):

@@ -67,12 +67,14 @@ def _children(settings: Settings, folder: Path) -> list[Child]:
     api = Child("api", command("api"))
     if settings.backend != "ray" or settings.ray_address is not None:
         return [api, Child("dispatcher", command("dispatcher"))]
+    from service.dispatch.rest import NOTE
     from workers.ray_head import FILE, share_token
 
     token: dict[str, str] = {name: os.environ[name] for name in os.environ if name.startswith("RAY_AUTH_")}
     share_token(token)
-    shared = token | {"S2E_RAY_ADDRESS": f"{FILE}{folder / 'ray.json'}"}
-    ray = Child("ray", command("ray-head"), shared)
+    note = folder / "ray-rests.json"
+    shared = token | {"S2E_RAY_ADDRESS": f"{FILE}{folder / 'ray.json'}", NOTE: str(note)}
+    ray = Child("ray", command("ray-head"), shared, unwanted=note)
     return [api, ray, Child("dispatcher", command("dispatcher"), shared, needs=ray)]
 
 
@@ -95,7 +97,7 @@ def api(host: Host = None, port: Port = None) -> None:
 def dispatcher() -> None:
     """Start a dispatcher alone: it advances jobs and leads the trainers. More than one may run; each job has one."""
     with needs("worker"):
-        from service.dispatch.dispatcher import run
+        from service.dispatch.process import run
         from service.dispatch.supervisor import end_with_parent
 
         settings = _settings()

@@ -48,6 +48,8 @@ def print_comparison(report: CompareReport, console: Console | None = None) -> N
     console.print()
     console.print(comparison(report.rows, report.accuracy))
     console.print(report.verdict, markup=False)
+    if report.basis:
+        console.print(f"\n{report.basis}", markup=False)
     console.print("\nSchedules")
     for row in report.rows:
         console.print(f"  {row.label}: {row.schedule}", markup=False, soft_wrap=True)

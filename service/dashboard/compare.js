@@ -25,10 +25,10 @@ export class ComparePanel extends EndPanel {
 
   reportParts(report) {
     const href = `/api/v1/jobs/${this.model.id}/report`;
-    const { accuracy = "test accuracy" } = report;
+    const { accuracy = "test accuracy", basis = "" } = report;
     return [h("p", { class: "verdict", id: "compare-verdict" }, report.verdict),
       h("p", { class: "muted small" }, `${capital(accuracy)}, mean over the networks of a training, on ${report.n_seeds} seeds that all entries share: initial weights, data order and noise draw. `
-        + "The columns are different kinds of figures and not to be compared with one another; the best of all epochs is chosen on the test set and flatters."),
+        + `The columns are different kinds of figures and not to be compared with one another; the best of all epochs is chosen on the test set and flatters. ${basis}`),
       this.table(report),
       h("p", { class: "links" }, h("a", { href, download: `report-${this.model.id}.json` }, "Whole report as JSON")), ...labelsSection(this.model)];
   }

@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import secrets
-import signal
 import socket
-import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from types import FrameType
 
 import structlog
 
 from s2e.words import S2EError
-from service import logs
-from service.dispatch.backends import make_backend
-from service.dispatch.courier import Courier
 from service.dispatch.guarded import BackendAwayError, GuardedBackend
 from service.dispatch.heartbeat import Heartbeat
 from service.dispatch.orchestrator import STALL_S, Orchestrator
-from service.dispatch.retention import Retention, Rules
+from service.dispatch.rest import Rest
 from service.dispatch.step import Step
 from service.dispatch.turns import Claim, Turns
-from service.settings import Settings
 from service.store import leases
 from service.store.changes import LeaseLostError
 from service.store.engine import Database
 from service.store.outage import OUTAGES, reason_of
-from service.webhooks import networks
-from workers.backend import Event, TrialBackend
+from workers.backend import Event, TrialBackend, WorkerInfo
 
 CLAIMS = 32
 """Most jobs taken in one pass; between two passes those that are led have their turns."""
@@ -71,6 +62,7 @@ class Dispatcher:
         keep_trainers: bool = False,
         owner: str = "",
         heartbeat: Heartbeat | None = None,
+        rest: Rest | None = None,
     ) -> None:
         self.owner = owner or new_owner()
         self._keep_trainers = keep_trainers
@@ -89,17 +81,23 @@ class Dispatcher:
         """Events that the backend told and the database does not have yet."""
         self._away = False
         self._errors: Counter[str] = Counter()
+        self._rest = rest
+        self._led_s = time.monotonic()
+        """Time at which it last led a job."""
+        self.places: list[WorkerInfo] = []
+        """Those of the backend, as last recorded."""
         self._workers_at_s = 0.0
         self._visit_at_s = 0.0
         self._sweep_at_s = time.monotonic() + SWEEP_S
 
-    def run(self, stop: threading.Event) -> None:
-        """Work until ``stop`` is set; then let go of everything in order."""
+    def run(self, stop: threading.Event) -> bool:
+        """Work until ``stop`` is set, or until the backend may rest: True then. Let go of everything in order."""
+        rests = False
         log.info("dispatcher started", owner=self.owner)
         self.heartbeat.works()
         self.heartbeat.start()
         try:
-            while not stop.is_set():
+            while not (stop.is_set() or rests):
                 began_s = time.monotonic()
                 try:
                     n_events = self.step()
@@ -108,10 +106,19 @@ class Dispatcher:
                     continue
                 if n_events == 0 and not self._turns.pressing:  # a backend that has nothing to wait for answers at once
                     self._wait(stop, began_s)
+                rests = self._may_rest()
         finally:
             self.close()
             with suppress(*OUTAGES):
-                self.heartbeat.stop()
+                self.heartbeat.stop(comes_back=rests)
+        return rests
+
+    def _may_rest(self) -> bool:
+        """True if there was nothing to do for as long as the backend waits for work."""
+        if self._led:
+            self._led_s = time.monotonic()
+        rest = self._rest
+        return rest is not None and time.monotonic() - self._led_s >= rest.after_s and not rest.is_on()
 
     def _wait(self, stop: threading.Event, began_s: float) -> None:
         """Until the next step: one that leads nothing has nothing to do before somebody writes."""
@@ -285,9 +292,10 @@ class Dispatcher:
     def _record_workers(self) -> None:
         if time.monotonic() < self._workers_at_s:
             return
+        self.places = self._backend.workers()
         with self._database.write() as session:
             quarantined = self._orchestrator.breaker.quarantined()
-            leases.record_workers(session, self._backend.workers(), quarantined if self._led else None)
+            leases.record_workers(session, self.places, quarantined if self._led else None)
         self._workers_at_s = time.monotonic() + (WORKERS_S if self._led else IDLE_WORKERS_S)
 
 
@@ -302,78 +310,3 @@ def _by_job(events: Iterable[Event]) -> dict[str, list[Event]]:
     for event in events:
         by_job.setdefault(event.key.job_id, []).append(event)
     return by_job
-
-
-def configure_logging() -> None:
-    """One JSON object a line, on standard error."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
-    )
-
-
-def run(settings: Settings) -> None:
-    """A dispatcher in this process, until SIGTERM or SIGINT."""
-    configure_logging()
-    logs.configure()
-    stop = threading.Event()
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
-    database = Database(settings.database_url, pool=settings.database_pool, wait_s=settings.database_wait_s)
-    owner = new_owner()
-    heartbeat = Heartbeat(database, owner, settings.lease_s)
-    try:
-        backend = _backend_or_trouble(settings, heartbeat)
-        dispatcher = Dispatcher(
-            database,
-            backend,
-            lease_s=settings.lease_s,
-            poll_s=settings.poll_s,
-            max_attempts=settings.max_attempts,
-            stall_s=settings.stall_s,
-            owner_trials=settings.owner_trials,
-            keep_trainers=settings.keep_trainers,
-            owner=owner,
-            heartbeat=heartbeat,
-        )
-        courier = Courier(database, networks(settings.webhook_networks))
-        keeps = Retention(database, settings.artifacts, Rules.of(settings), owner)
-        courier.start()
-        keeps.start()
-        dispatcher.run(stop)
-        keeps.stop()
-        courier.stop()
-    finally:
-        database.close()
-
-
-def _backend_or_trouble(settings: Settings, heartbeat: Heartbeat) -> TrialBackend:
-    """The backend; where it cannot be had, the reason is left for ``/readyz`` and the process ends."""
-
-    def gone(reason: str) -> None:
-        """A wait for the backend cannot be interrupted, so this process ends and another one starts over."""
-        log.error("backend gone", reason=reason)
-        with suppress(*OUTAGES):
-            heartbeat.last_word(reason)
-        os._exit(1)
-
-    try:
-        with suppress(*OUTAGES):
-            heartbeat.beat()
-        return make_backend(settings, gone)
-    except Exception as error:
-        log.exception("no backend", backend=settings.backend)
-        with suppress(*OUTAGES):
-            heartbeat.stop(f"backend {settings.backend}: {type(error).__name__}: {str(error)[:500]}")
-        raise SystemExit(1) from error

@@ -44,15 +44,21 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._thread.start()
 
-    def stop(self, trouble: str = "") -> None:
-        """End the thread; leave ``trouble`` as the last word, or no trace."""
+    def stop(self, trouble: str = "", *, comes_back: bool = False) -> None:
+        """End the thread; leave ``trouble`` as the last word, or no trace. One that ``comes_back`` at once stays:
+        a service that rests is ready all the time."""
         self._stopped = True
         self._wake.set()
         if self._thread is not None:
             self._thread.join()
         if trouble:
             self.last_word(trouble)
-            return
+        elif comes_back:
+            self.beat()
+        else:
+            self._forget()
+
+    def _forget(self) -> None:
         with self._database.write() as session:
             leases.forget_dispatcher(session, self._owner)
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 
 PARENT_PID = "S2E_PARENT_PID"
@@ -31,6 +32,8 @@ class Child:
     """Variables beside those of this process."""
     needs: Child | None = None
     """A process that this one depends on: it restarts when that one died, and ends before it."""
+    unwanted: Path | None = None
+    """While this file is there, the process is not to run."""
     process: subprocess.Popen[bytes] | None = None
     n_failures: int = 0
     started_s: float = 0.0
@@ -45,13 +48,18 @@ class Child:
 
     def check(self, say: Callable[[str], None]) -> bool:
         """Start again once the back-off is over; whether it was seen to have died."""
+        if self.unwanted is not None and self.unwanted.exists():
+            self.rest()
+            return False
         now_s, died = time.monotonic(), False
         if self.process is not None and (code := self.process.poll()) is not None:
-            self.n_failures = 0 if now_s - self.started_s > HEALTHY_S else self.n_failures + 1
+            went_well = code == 0 or now_s - self.started_s > HEALTHY_S
+            self.n_failures = 0 if went_well else self.n_failures + 1
             wait_s = BACK_OFF_S[min(self.n_failures, len(BACK_OFF_S) - 1)]
             self.end_group()
             self.process, self.restart_s, died = None, now_s + wait_s, True
-            say(f"{self.name} ended with code {code}; it starts again in {wait_s:g} s")
+            if code:  # one that ended in order has said why
+                say(f"{self.name} ended with code {code}; it starts again in {wait_s:g} s")
         if self.process is None and now_s >= self.restart_s:
             self.start()
         return died
@@ -63,6 +71,12 @@ class Child:
             self.process.wait()
             self.end_group()
         self.process, self.restart_s = None, 0.0
+
+    def rest(self) -> None:
+        """End until it is wanted."""
+        if self.process is not None:
+            _end([self])
+            self.process, self.restart_s, self.n_failures = None, 0.0, 0
 
     def end_group(self) -> None:
         """End the processes that a dead one has left in its group."""

@@ -131,7 +131,8 @@ def test_parts_are_listed_with_their_package_and_broken_ones_with_their_reason(e
 
 @pytest.fixture
 def client(environment: Path, tmp_path: Path) -> Iterator[S2EClient]:
-    """A service, started from the environment, in a folder with a ``service/`` and a ``workers.py`` of one's own."""
+    """A service, started from the environment, in a folder with a ``service/`` and a ``workers.py`` of one's own. Its
+    Ray rests before the first job comes."""
     for own in (tmp_path / "service" / "__init__.py", tmp_path / "workers.py"):
         own.parent.mkdir(exist_ok=True)
         own.write_text("raise RuntimeError('the user\\'s own module was imported')\n")
@@ -141,19 +142,21 @@ def client(environment: Path, tmp_path: Path) -> Iterator[S2EClient]:
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(
             [environment / "env" / "bin" / "s2e", "serve"], cwd=tmp_path, stdout=log, stderr=log,
-            env=surroundings(S2E_HOME=str(tmp_path / "home"), S2E_PORT=str(port)),
+            env=surroundings(S2E_HOME=str(tmp_path / "home"), S2E_PORT=str(port), S2E_REST_S="0.5"),
         )  # fmt: skip
         try:
             with S2EClient(f"http://127.0.0.1:{port}") as client:
                 deadline_s = time.monotonic() + PATIENCE_S
-                while not client.ready():
+                while "Ray rests" not in (tmp_path / "log").read_text():
                     assert time.monotonic() < deadline_s, (tmp_path / "log").read_text()[-4000:]
                     time.sleep(0.1)
+                assert client.ready()
                 yield client
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(30)
     said = (tmp_path / "log").read_text()
+    assert "a job has come: Ray starts" in said
     assert "starts again" not in said
     assert "own module" not in said
 

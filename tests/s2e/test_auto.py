@@ -97,9 +97,8 @@ def test_candidates_are_halved_over_seeds_and_every_method_s_best_is_in_the_repo
     assert [len(of) for of in seeds] == [1, 1, 1, 3]
     assert len(set.union(*seeds)) == 6  # nothing that was chosen by a training is judged by it
     assert (report.baseline, [row.label for row in report.rows]) == ("more", ["more", "elr", "standard", "sce"])
-    assert report.verdict.startswith(
-        "“more” was chosen among 5 candidates by validation accuracy (5 + 3 + 2 trainings)"
-    )
+    assert report.verdict.startswith("“more” was chosen among 5 candidates; ")
+    assert report.basis.startswith("The choice was made by validation accuracy (5 + 3 + 2 trainings).")
     assert report.rows[0].balanced is not None
     assert report.rows[0].balanced.mean == pytest.approx(0.401)
     assert loop.n_trials(job()) == sum(len(record.round.trials) for record in history)
@@ -110,7 +109,7 @@ def test_trainings_that_were_not_judged_are_ranked_by_the_likelihood_of_noisy_la
     likelihood = {"standard": -2.0, "coteaching": -1.5, "more": -1.4, "elr": -1.8, "sce": -1.2}
     history, report = walked(job(), VALUES, likelihood=likelihood)
     assert report.baseline == "sce"
-    assert "by the likelihood of noisy validation labels" in report.verdict
+    assert "by the likelihood of noisy validation labels" in report.basis
     assert [entry.label for entry in finalists(job(), history)] == ["sce", "more", "elr", "standard"]
     assert ranked(job(), history)[0].label == "sce"
 
@@ -165,7 +164,7 @@ def test_it_runs_in_one_call_and_replays() -> None:
     body |= {"kind": "auto", "compare": {"n_seeds": 2, "entries": entries}}
     report = s2e.auto(body, progress=False, workers=1)
     assert len(report.rows) == 3
-    assert "by the accuracy to expect from 60 noisy labels" in report.verdict
+    assert "by the accuracy to expect from 60 noisy labels" in report.basis
     assert all(row.balanced is not None and row.balanced.mean is not None for row in report.rows)
     body["plan"] = {"population": 1}
     assert s2e.auto(body, progress=False, workers=1).baseline == report.baseline

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,12 @@ import pytest
 from sklearn.datasets import load_digits
 
 from s2e.deadline import Deadline, seconds_of
+from s2e.fitting.race import Race, with_race
 from s2e.fitting.runs import Run
+from s2e.local_pool import Ended
 from s2e.pace import MOST_MODELS, MOST_ROUNDS, Pace, judged_in_time, planned
 from s2e.sklearn import NoisyLabelClassifier
-from s2e.words import DataError, JobSpec, SpecError, TrainSpec
+from s2e.words import DataError, JobSpec, Population, SpecError, TrainSpec, TrialResult
 
 QUICK: dict[str, Any] = {"n_epochs": 5, "noise_rate": 0.2, "budget": "60 s", "random_state": 1}
 
@@ -33,13 +36,13 @@ class Clock:
     ("budget", "seconds"), [(90, 90), ("90", 90), ("90 s", 90), ("5 min", 300), ("1.5h", 5400), ("2 Minutes", 120)]
 )
 def test_a_budget_is_seconds_or_words(budget: Any, seconds: float) -> None:
-    assert seconds_of(budget) == seconds
+    assert seconds_of(budget, "budget") == seconds
 
 
 @pytest.mark.parametrize("budget", [0, -3, "soon", "5 days", True, "nan"])
 def test_another_budget_is_refused(budget: Any) -> None:
     with pytest.raises(SpecError, match="budget"):
-        Deadline.of(budget)
+        Deadline.of(budget, "budget")
 
 
 def test_what_fits_ends_nearer_to_the_deadline_than_now() -> None:
@@ -266,3 +269,21 @@ def test_an_estimate_that_takes_too_long_is_given_up_as_if_it_had_not_been_begun
             clf.fit(*digits)
     assert (clf.job_["audit"], clf.noise_rate_, clf.method_) == ({"n_rows": 0, "n_folds": 0}, 0.0, "coteaching")
     assert clock.at == 140.0
+
+
+def test_what_a_slow_moment_leaves_of_a_budget_goes_to_further_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is one model of a winner that is fitted in one go, so nothing else could fill the rest."""
+    clock = Clock()
+
+    def train(wave: Sequence[Population]) -> Iterator[Ended]:
+        for i, population in enumerate(wave):
+            (trial,) = population.trials
+            clock.at += 5.0 if trial.k == 9 else 1.0
+            accuracy = 0.9 if population.train.method == "svc" else 0.5
+            yield Ended(i, (TrialResult(round=trial.round, k=trial.k, validation_accuracy=accuracy),))
+
+    monkeypatch.setattr("s2e.fitting.race.guessed", lambda *_: 1.0)
+    race = Race(with_race(JobSpec(), None), None, train, 1, Deadline(20, clock))
+    race.search()
+    assert len(race.spec.compare.entries) == len(race.history[0].results) > 10
+    assert race.deadline.left <= 2.0  # one of them for the model

@@ -14,6 +14,7 @@ from s2e.deadline import Deadline
 from s2e.door import parse_job, read_job
 from s2e.jobs.loop import n_trials
 from s2e.parts import KINDS
+from s2e.sklearn import NoisyLabelClassifier
 from s2e.within import Within
 from s2e.words import SPEC_VERSION, Round, SpecError, to_json
 
@@ -113,5 +114,14 @@ def test_what_needs_an_estimate_that_does_not_fit_is_refused_with_the_way_out(tm
     job = {**SEARCH, "data": {"name": "arrays", "params": {"path": "a.npz"}, "n_validation": 60}}
     with pytest.raises(SpecError, match=r"seconds = '30 s': .*report\.tau"):
         s2e.search(job, seconds=30, data_root=tmp_path, progress=False, workers=1)
-    with pytest.raises(SpecError, match="budget = 'soon'"):
-        s2e.search(job, seconds="soon", data_root=tmp_path, progress=False)
+
+
+@pytest.mark.parametrize("seconds", ["soon", -1, 0])
+def test_seconds_that_are_none_are_refused_by_their_name(seconds: Any) -> None:
+    with pytest.raises(SpecError, match=f"^seconds = '{seconds}': seconds > 0"):
+        s2e.search({}, seconds=seconds, progress=False)
+    rows, labels = np.zeros((4, 2)), [0, 1, 0, 1]
+    with pytest.raises(SpecError, match=f"^seconds = '{seconds}': seconds > 0"):
+        NoisyLabelClassifier().fit(rows, labels, seconds=seconds)
+    with pytest.raises(SpecError, match=f"^budget = '{seconds}': seconds > 0"):
+        NoisyLabelClassifier(budget=seconds).fit(rows, labels)

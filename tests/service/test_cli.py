@@ -234,6 +234,8 @@ def test_names_are_listed(s2e: Run) -> None:
     methods = s2e("list", "methods").out
     assert "q = 0.7 (a finite number, > 0 and <= 1): exponent" in methods
     assert "official_double_softmax = False (true or false)" in methods
+    told = {one["name"]: one for one in json.loads(s2e("list", "methods", "--json").out)["methods"]}
+    assert {"name": "q", "default": 0.7}.items() <= told["gce"]["settings"][0].items()
 
 
 def test_the_openapi_document_is_printed(s2e: Run) -> None:

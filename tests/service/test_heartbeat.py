@@ -15,6 +15,7 @@ from sqlalchemy import select, text, update
 
 from service.dispatch import dispatcher as dispatcher_module
 from service.dispatch import heartbeat as heartbeat_module
+from service.dispatch import process
 from service.dispatch.dispatcher import Dispatcher
 from service.dispatch.heartbeat import Heartbeat
 from service.dispatch.orchestrator import Orchestrator
@@ -161,10 +162,10 @@ def test_a_backend_that_cannot_be_had_is_told_until_one_works(
     def refuse(_: Settings, *_more: object) -> None:
         raise ConnectionError("could not find any running Ray instance at 127.0.0.1:1")
 
-    monkeypatch.setattr(dispatcher_module, "make_backend", refuse)
+    monkeypatch.setattr(process, "make_backend", refuse)
     for owner in ("first", "second"):
         with pytest.raises(SystemExit):
-            dispatcher_module._backend_or_trouble(settings, Heartbeat(database, owner, 5))
+            process._backend_or_trouble(settings, Heartbeat(database, owner, 5))
     Heartbeat(database, "third", 5).beat()
     detail = readyz().json()["detail"]
     assert detail == (

@@ -14,11 +14,13 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PARENT = """
-import sys
+import pathlib, sys
 from service.dispatch import supervisor
 supervisor.BACK_OFF_S = (0.05,)
 command = [sys.executable, "-c", open(sys.argv[1]).read()]
 first = supervisor.Child("a", [*command, "a", sys.argv[2]])
+if "rests" in sys.argv[3:]:
+    first.unwanted = pathlib.Path(sys.argv[2]) / "note"
 children = [first, supervisor.Child("b", [*command, "b", sys.argv[2]], needs=first if sys.argv[3:] else None)]
 supervisor.supervise(children, say=lambda text: print(text, flush=True), poll_s=0.02)
 print("over", flush=True)
@@ -115,3 +117,17 @@ def test_who_needs_a_dead_child_begins_anew_and_what_it_left_is_ended(tmp_path: 
     printed, _ = family.parent.communicate(timeout=30)
     assert printed == "a ended with code -9; it starts again in 0.05 s\nover\n"
     until(lambda: not any(map(alive, family.all_pids() + family.pids("left-b"))))
+
+
+def test_one_that_is_not_wanted_ends_and_begins_again_and_who_needs_it_goes_on(tmp_path: Path) -> None:
+    family = Family(tmp_path, CHILD, "rests")
+    (first,) = family.pids("a")
+    (tmp_path / "note").touch()
+    until(lambda: not alive(first))
+    (tmp_path / "note").unlink()
+    until(lambda: len(family.pids("a")) == 2)
+    family.parent.terminate()
+    printed, _ = family.parent.communicate(timeout=30)
+    assert printed == "over\n"  # it was asked to end
+    assert len(family.pids("b")) == 1
+    assert not any(map(alive, family.all_pids()))

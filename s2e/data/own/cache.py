@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+from s2e.words import DataError
 
 CACHE_VARIABLE = "S2E_CACHE_ROOT"
 CHUNK = 2**20
@@ -44,14 +46,41 @@ def fingerprint(paths: Iterable[Path], below: Path) -> str:
 
 
 def files_below(path: Path) -> list[Path]:
-    """A file itself, or all files of a folder but hidden ones."""
-    if path.is_file():
-        return [path]
-    return [
-        one
-        for one in sorted(path.rglob("*"))
-        if one.is_file() and not any(part.startswith(".") for part in one.relative_to(path).parts)
-    ]
+    """A file itself, or all files of a folder but hidden ones, sorted. Raises DataError for a folder that cannot be
+    read."""
+    return [path] if path.is_file() else [Path(one.path) for one in entries_below(path) if one.is_file()]
+
+
+def entries_below(folder: Path | str, above: tuple[tuple[int, int], ...] = ()) -> Iterator[os.DirEntry[str]]:
+    """Files and folders at any depth but hidden ones, in the order of their paths; links are followed, but never in a
+    circle.
+
+    ``above``: the folders, by device and number, that this one lies in. Raises DataError as :func:`files_below`.
+    """
+    try:
+        state = Path(folder).stat()
+        with os.scandir(folder) as opened:
+            entries = sorted(opened, key=lambda entry: entry.name)
+    except OSError as error:
+        raise DataError(f"the folder {str(folder)!r} cannot be read: {error.strerror}") from error
+    here = (state.st_dev, state.st_ino)
+    if here in above:
+        return
+    for entry in entries:
+        if not entry.name.startswith("."):
+            _require_utf8(entry)
+            yield entry
+            if entry.is_dir():
+                yield from entries_below(entry.path, (*above, here))
+
+
+def _require_utf8(entry: os.DirEntry[str]) -> None:
+    """No table, answer or database could hold another name."""
+    try:
+        entry.name.encode()
+    except UnicodeEncodeError as error:
+        shown = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
+        raise DataError(f"the name {shown!r} of a file or folder is not UTF-8: rename it") from error
 
 
 def place(name: str) -> Path | None:

@@ -11,9 +11,21 @@ from s2e.jobs.final import final_round, n_final_rounds, n_final_trials
 from s2e.jobs.search import make_searcher, recommend_from, search_round, sizes
 from s2e.jobs.search_report import make_report
 from s2e.jobs.trusted_rows import refitted
-from s2e.parts import KINDS, SEARCHERS, JobKind, Lookup
-from s2e.search.parameters import as_overrides, parse_parameters
-from s2e.words import DataSpec, EarlierTrials, JobSpec, Problem, Report, Round, RoundRecord, SpecError, replace
+from s2e.parts import KINDS, METHODS, SEARCHERS, JobKind, Lookup
+from s2e.search.parameters import Choice, Parameter, as_overrides, parse_parameters, searched_conditions
+from s2e.words import (
+    Condition,
+    DataSpec,
+    EarlierTrials,
+    JobSpec,
+    Problem,
+    Report,
+    Round,
+    RoundRecord,
+    SpecError,
+    conditions,
+    replace,
+)
 
 SHARES = (0.8, 0.6, 0.45, 0.3, 0.2, 0.12, 0.07, 0.04)
 """Of a job's trainings, tried in turn where there is no time for all."""
@@ -155,9 +167,12 @@ def _parameter_problems(spec: JobSpec) -> list[Problem]:
     problems: list[Problem] = []
     if not _is_sound(spec):  # which is refused by itself
         return problems
+    of_settings = searched_conditions(parameters, conditions(METHODS[spec.train.method]))
     for name, parameter in parameters.items():
-        for values in parameter.extremes():
-            asked = as_overrides(dict(zip(parameter.sets(name), values, strict=True)))
+        beside, wrong = _beside(name, parameters, of_settings)
+        problems += wrong
+        for values in () if wrong else parameter.extremes():
+            asked = as_overrides({**beside, **dict(zip(parameter.sets(name), values, strict=True))})
             try:
                 overridden(spec, asked)
             except SpecError as error:
@@ -165,6 +180,23 @@ def _parameter_problems(spec: JobSpec) -> list[Problem]:
     if not parameters and spec.search.space == "fixed":
         problems.append(Problem("search.parameters", "{}", "at least one: the space fixed has nothing else to search"))
     return problems
+
+
+def _beside(
+    name: str, parameters: Mapping[str, Parameter], of_settings: Mapping[str, Condition]
+) -> tuple[dict[str, Any], list[Problem]]:
+    """A value of another searched parameter beside which this one counts, by its field; or the refusal."""
+    if name not in of_settings:
+        return {}, []
+    condition = of_settings[name]
+    decides = parameters[condition.other]
+    if not isinstance(decides, Choice):
+        return {}, [Problem(f"search.parameters.{condition.other}", type(decides).__name__.lower(), "kind choice")]
+    for value in decides.values:
+        if value in condition.values:
+            return {condition.other: value}, []
+    allowed = f"{' or '.join(map(str, condition.values))} among them: else {name} has no effect"
+    return {}, [Problem(f"search.parameters.{condition.other}.values", list(decides.values), allowed)]
 
 
 def _is_sound(spec: JobSpec) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from s2e.methods.declared.dropped import TeachesDropped, TeachesItself
 from s2e.parts import MethodPart, method, param
+from s2e.parts.data import settings
 from s2e.words import JobSpec, Problem
 
 
@@ -11,8 +13,8 @@ class Standard(MethodPart):
     """Cross entropy on every sample."""
 
 
-@method("selfteaching", rule="s2e.methods.selfteaching:SelfTeaching", scheduled=True, ranks=True)
-class SelfTeaching(MethodPart):
+@method("selfteaching", rule="s2e.methods.dropped:selfteaching", scheduled=True, ranks=True)
+class SelfTeaching(TeachesItself):
     """One network, trained on its own small-loss samples (self-paced MentorNet, Jiang et al. 2018)."""
 
 
@@ -30,9 +32,9 @@ class Decoupling(MethodPart):
     )
 
 
-@method("coteaching", rule="s2e.methods.coteaching:CoTeaching", scheduled=True, ranks=True)
-class CoTeaching(MethodPart):
-    """Two networks, each trained on the small-loss samples the other selects (Han et al. 2018)."""
+@settings
+class Exchange(MethodPart):
+    """Two networks, each trained on samples that the other selects."""
 
     official_double_division: bool = param(
         False,
@@ -41,13 +43,18 @@ class CoTeaching(MethodPart):
     )
 
 
+@method("coteaching", rule="s2e.methods.dropped:coteaching", scheduled=True, ranks=True)
+class CoTeaching(TeachesDropped, Exchange):
+    """Two networks, each trained on the small-loss samples the other selects (Han et al. 2018)."""
+
+
 @method(
     "coteaching_plus",
     rule="s2e.methods.coteaching_plus:CoTeachingPlus",
     scheduled=True,
     per_dataset={"mnist": {"warm_up_epochs": 0}, "digits": {"warm_up_epochs": 0}},
 )
-class CoTeachingPlus(CoTeaching):
+class CoTeachingPlus(Exchange):
     """Co-teaching on the samples where the two networks disagree, after a warm-up (Yu et al. 2019).
 
     Defaults from its official program.

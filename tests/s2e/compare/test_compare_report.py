@@ -83,10 +83,12 @@ BASIS = "Test accuracy of the last ten epochs, mean over the networks, paired by
 
 def test_the_verdict_says_what_the_differences_support() -> None:
     entries = {"base": BASE, "up": shifted(0.02, 0.002), "down": shifted(-0.03), "same": shifted(0.001, 0.02)}
-    assert report_of(entries).verdict == (
+    report = report_of(entries)
+    assert report.verdict == (
         "“up” (+2.0 points) is better than “base”. “down” (-3.0 points) is worse than “base”. "
-        f"“same” is not separated from “base”. ({BASIS}; 95% for all 3 differences together.)"
+        "“same” is not separated from “base”."
     )
+    assert report.basis == f"{BASIS}; 95 % for all 3 differences together."
 
 
 def test_many_differences_need_more_than_one_does() -> None:

@@ -223,5 +223,5 @@ def test_a_choice_with_trusted_rows_is_judged_by_both_and_trains_on_all_in_the_e
     kept = [result.final.evidence for record in history[:-1] for result in record.results]
     assert {(one.n_right, one.n_noisy) for one in kept} == {(100, 60)}
     assert all(result.final.evidence is None for result in history[-1].results)
-    assert "validation accuracy on 100 right labels in each round and the accuracy to expect from 60" in report.verdict
-    assert "also trains on the 100 trusted rows" in report.verdict
+    assert "validation accuracy on 100 right labels in each round and the accuracy to expect from 60" in report.basis
+    assert "also trains on the 100 trusted rows" in report.basis

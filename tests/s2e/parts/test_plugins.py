@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from s2e.methods.declared.selection import CoTeaching
+
 GOOD = '''
 from s2e.parts import *
 
@@ -395,7 +397,7 @@ def test_a_refusal_names_the_field_and_the_reason(seen: dict[str, Any], job: str
 
 
 def test_a_taken_name_stays_whose_it_was(seen: dict[str, Any]) -> None:
-    assert seen["jobs"]["taken"]["train"]["params"] == {"official_double_division": False}
+    assert seen["jobs"]["taken"]["train"]["params"] == CoTeaching().settings()
     assert seen["broken"]["methods"]["coteaching"].startswith("the name is taken by s2e ")
     assert seen["broken"]["methods"]["quiet"] == "the name is taken by outside-parts 1.2 (z-late 3)"
 

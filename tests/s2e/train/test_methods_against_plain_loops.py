@@ -57,6 +57,33 @@ def coteaching_plus_as_published(logits, labels, keep_rate, t):
     return [loss / keep for loss in coteaching_plus(outputs, labels, keep_rate, t)]
 
 
+def taught(logits, labels, keep_rate, t, *, term, weight, peer):
+    """The mean over the kept samples, and ``weight`` / keep times the sum of ``term`` over the others."""
+    keep = math.floor(keep_rate * len(labels) + 1e-9)
+    total = []
+    for n, z in enumerate(logits):
+        p_BC, q_BC = z.softmax(-1), logits[peer(n)].detach().softmax(-1)
+        kept = smallest(F.cross_entropy(logits[peer(n)], labels, reduction="none"), keep)
+        loss = sum(F.cross_entropy(z[i], labels[i]) for i in kept) / keep
+        left = [i for i in range(len(labels)) if i not in kept]
+        total.append(loss + weight * sum(term(p_BC[i], q_BC[i]) for i in left) / keep)
+    return total
+
+
+def pseudo_label(p_C, q_C, confidence=0.3):
+    return -torch.log(p_C[q_C.argmax()]) if q_C.max() >= confidence else 0.0
+
+
+def disagreement(p_C, q_C):
+    return sum((p - q) ** 2 for p, q in zip(p_C, q_C, strict=True))
+
+
+coteaching_pseudo = partial(taught, term=pseudo_label, weight=0.7, peer=lambda n: 1 - n)
+selfteaching_pseudo = partial(taught, term=pseudo_label, weight=0.7, peer=lambda n: n)
+coteaching_consistent = partial(taught, term=disagreement, weight=2.0, peer=lambda n: 1 - n)
+PSEUDO = {"dropped": "pseudo_labels", "dropped_weight": 0.7, "dropped_confidence": 0.3}
+
+
 def sigua_sl(logits, labels, keep_rate, t, gamma=0.1, fraction=0.5):
     (loss_B,) = (F.cross_entropy(z, labels, reduction="none") for z in logits)
     n_good = math.floor(keep_rate * len(labels) + 1e-9)
@@ -170,6 +197,9 @@ CASES = {
     "sigua_sl, few": (partial(sigua_sl, fraction=0.05), {"gamma": 0.1, "fraction": 0.05}),
     "decoupling": (decoupling, {}),
     "coteaching_plus": (coteaching_plus, {"warm_up_epochs": 1}),
+    "coteaching, pseudo-labels": (coteaching_pseudo, PSEUDO),
+    "selfteaching, pseudo-labels": (selfteaching_pseudo, PSEUDO),
+    "coteaching, consistency": (coteaching_consistent, {"dropped": "consistency", "dropped_weight": 2.0}),
     "coteaching_plus, official": (coteaching_plus_as_published, PUBLISHED),
 }
 

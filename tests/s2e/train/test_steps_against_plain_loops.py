@@ -140,6 +140,28 @@ class PlainElrPlus(PlainMixup):
                 mean.data = gamma * mean.data + (1 - gamma) * weight.data
 
 
+class PlainConsistent(PlainLoop):
+    """Self-teaching, and the squared error of dropped samples from the mean of their earlier predictions."""
+
+    def start(self):
+        self.earlier = {}
+
+    def step(self, m, index, one_hot):
+        keep = math.floor(self.population.trials[0].keep_rate[self.engine.t] * len(index) + 1e-9)
+        p_BC = self.modules[0](self.images[index]).softmax(-1)
+        losses = [-torch.log(p_BC[b, self.labels[i]]) for b, i in enumerate(index.tolist())]
+        order = sorted(range(len(index)), key=lambda b: losses[b].item())
+        total = sum(losses[b] for b in order[:keep])
+        for b in order[keep:]:
+            if earlier := self.earlier.get(index[b].item()):
+                share = [0.4 * 0.6**age for age in range(len(earlier))]
+                mean_C = sum(w * q for w, q in zip(share, reversed(earlier), strict=True)) / sum(share)
+                total = total + 1.5 * (p_BC[b] - mean_C).square().sum()
+        for b, i in enumerate(index.tolist()):
+            self.earlier.setdefault(i, []).append(p_BC[b].detach())
+        return [total / keep]
+
+
 class PlainReweight(PlainLoop):
     """The second-order form: a virtual step whose graph is kept, and the trusted loss's derivative by e at e = 0."""
 
@@ -179,6 +201,7 @@ CASES = {
     "elr_kl": (PlainElrKl, {}),
     "mixup": (PlainMixup, {}),
     "elr_plus": (PlainElrPlus, PLUS),
+    "selfteaching": (PlainConsistent, {"dropped": "consistency", "dropped_weight": 1.5}),
     "reweight": (PlainReweight, {"clean_batch_size": 8}),
 }
 
