@@ -75,10 +75,10 @@ class Source:
     human: Mapping[str, Labels] = field(default_factory=dict)
 
 
-def make_cell(name: str, seed: int) -> Cell:
-    """The cell called ``<data set>-<noise>``, such as ``mnist-pair45``."""
+def make_cell(name: str, seed: int, sources: Mapping[str, Callable[[int], Source]] | None = None) -> Cell:
+    """The cell called ``<data set>-<noise>``, such as ``mnist-pair45``; of :data:`SOURCES`, or of others."""
     dataset, noise = name.split("-")
-    source = SOURCES[dataset](seed)
+    source = (sources or SOURCES)[dataset](seed)
     n_classes = int(source.label_S.max()) + 1
     T_CC = noise_matrix(dataset, noise, n_classes)
     if T_CC is None:
@@ -168,7 +168,7 @@ def digits(seed: int) -> Source:
     return Source(x[train], y[train], x[test], y[test])
 
 
-def _uci(path: str, n_train: int, n_test: int) -> Callable[[int], Source]:
+def uci(path: str, n_train: int, n_test: int) -> Callable[[int], Source]:
     def load(seed: int) -> Source:
         x, y = _numbers(path)
         train, test = _take(y, n_train, n_test, seed)
@@ -353,8 +353,8 @@ SOURCES: dict[str, Callable[[int], Source]] = {
     "mnist": mnist,
     "cifar": cifar,
     "news": news,
-    "phoneme": _uci("phoneme.csv", 3_000, 2_000),
-    "banknote": _uci("banknote_authentication.csv", 900, 472),
+    "phoneme": uci("phoneme.csv", 3_000, 2_000),
+    "banknote": uci("banknote_authentication.csv", 900, 472),
     "breast": _bundled("breast_cancer", 450, 119),
     "marital": _adult_by(5),
     "occupation": _adult_by(6),
