@@ -389,3 +389,18 @@ def test_differences_of_labels_by_hand(benchmark: Any) -> None:
     wrong_S = np.array([True, True, False, False])
     assert bench.calibration_error(np.array([1.0, 1.0, 0.0, 0.0]), wrong_S) == 0
     assert bench.calibration_error(np.array([0.95, 0.95, 0.95, 0.95]), wrong_S) == pytest.approx(0.45)
+
+
+def test_dropped_samples_are_compared_on_the_same_seeds(benchmark: Any) -> None:
+    """Two epochs of two seeds; R(1) = 0.9 drops little, so only that both sides train is seen."""
+    bench = benchmark("bench_dropped")
+    work = replace(bench.WORKS["digits"], n_epochs=2)
+    noise, tau = bench.noises("digits")["asym40"]
+    for params in (bench.NOTHING, bench.consistent(1.0)):
+        run = bench.trained(work, "selfteaching", params, noise, tau, 2)
+        assert len(run["accuracies"]) == 2
+        assert all(5 < accuracy < 100 for accuracy in run["accuracies"])
+    row = {"method": "coteaching", "noise": "sym50", "factor": 1.2, "params": bench.pseudo(3.0, 0.8), "x_cpu": 1.5}
+    line = bench.table_line(row | {"accuracy": 71.0, "half_width": 2.6, "more": -7.3, "more_half_width": 2.4})
+    use = "pseudo_labels, weight 3.0, confidence 0.8"
+    assert line == f"| coteaching | sym50 | 1.2 tau | {use} | 71.0 ± 2.6 | -7.3 ± 2.4 | 1.5 |"

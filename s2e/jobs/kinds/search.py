@@ -195,8 +195,8 @@ def _beside(
     for value in decides.values:
         if value in condition.values:
             return {condition.other: value}, []
-    allowed = f"nothing, unless the values of {condition.other} hold one of {', '.join(map(str, condition.values))}"
-    return {}, [Problem(f"search.parameters.{name}"[:200], name, allowed)]
+    allowed = f"{' or '.join(map(str, condition.values))} among them: else {name} has no effect"
+    return {}, [Problem(f"search.parameters.{condition.other}.values", list(decides.values), allowed)]
 
 
 def _is_sound(spec: JobSpec) -> bool:

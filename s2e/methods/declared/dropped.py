@@ -28,11 +28,11 @@ class TeachesDropped(MethodPart):
         doc="what a dropped sample counts beside a kept one",
     )
     dropped_confidence: float = param(
-        0.95,
+        0.8,
         ge=0,
         lt=1,
         where=("dropped", ("pseudo_labels",)),
-        doc="probability from which a prediction becomes a label (FixMatch 0.95); 0: every one",
+        doc="probability from which a prediction becomes a label (0.8 of digits; FixMatch 0.95); 0: every one",
     )
 
     def by_ranks(self) -> bool:
