@@ -87,6 +87,7 @@ def _resident_mb() -> float:
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     """All sweeps as one JSON object."""
     prepare_process(PlanSpec(threads=1))
+    torch.set_flush_denormal(True)  # as the engine does around each epoch
     sweeps = TINY if args.tiny else SWEEPS
     result = {name: sweep(name, values, args.dtype, args.repeats) for name, values in sweeps.items()}
     if not args.tiny:
