@@ -45,6 +45,14 @@ CELLS = {
         *("cifar-human", "news-sym50", "news-pair40", "phoneme-sym30"),
     ],
     "untouched": ["fashion-sym40", "fashion-pair45", "fashion-asym40", "adult-sym30"],
+    "tables": [
+        *("phoneme-sym20", "phoneme-sym30", "phoneme-asym30", "banknote-sym30", "banknote-asym30"),
+        *("breast-sym20", "breast-asym30", "marital-sym30", "marital-pair40", "occupation-sym30"),
+    ],
+    "untouched-tables": [
+        *("adult-sym20", "adult-sym30", "adult-asym30", "ionosphere-sym20", "ionosphere-asym30"),
+        *("wine-sym30", "relationship-sym30", "relationship-pair40"),
+    ],
 }
 N_FOLDS, N_EPOCHS, N_INITS = 5, 30, 2
 Matrix = NDArray[np.float64]
@@ -55,29 +63,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", default="developed", help="developed, untouched, or names with commas")
     parser.add_argument("--seeds", default="11,12,13")
+    parser.add_argument("--without-forward", action="store_true")
     parser.add_argument("--output", type=Path, help="folder of <date>-labels-<cells>.json")
     args = parser.parse_args()
     names = CELLS.get(args.cells, args.cells.split(","))
-    result = measured(names, [int(seed) for seed in args.seeds.split(",")])
+    result = measured(names, [int(seed) for seed in args.seeds.split(",")], with_forward=not args.without_forward)
     if args.output:
         print(write_result(args.output, f"labels-{args.cells if args.cells in CELLS else 'some'}", result))
     else:
         print(json.dumps(result, indent=1))
 
 
-def measured(names: Sequence[str], seeds: Sequence[int]) -> dict[str, Any]:
+def measured(names: Sequence[str], seeds: Sequence[int], *, with_forward: bool = True) -> dict[str, Any]:
     """Every run, and a summary for each cell."""
     prepare_process(PlanSpec())
     runs = []
     for seed in seeds:
         for name in names:
-            runs.append(one_run(name, seed))
+            runs.append(one_run(name, seed, with_forward=with_forward))
             print(json.dumps(runs[-1]), flush=True)
     return summarised(runs)
 
 
-def one_run(name: str, seed: int) -> dict[str, Any]:
-    """The three comparisons on one cell."""
+def one_run(name: str, seed: int, *, with_forward: bool = True) -> dict[str, Any]:
+    """The comparisons on one cell."""
     cell = make_cell(name, seed)
     train = TRAIN if len(cell.given_S) >= SMALL else replace(TRAIN, batch_size=SMALL_BATCH)
     samples, network = arranged(cell.x_SF, cell.given_S, train, cell.n_classes)
@@ -103,6 +112,7 @@ def one_run(name: str, seed: int) -> dict[str, Any]:
     audit = judged(fit, cell.given_S, np.arange(cell.n_classes), np.empty(0, dtype=np.int64))
     rival, p_SC = cleanlabs(cell, samples, train, seed, estimate.n_epochs)
     row["audit"] = {
+        "over_plain": round(fit.over_plain, 2),
         "ap": precision(wrong_S, -audit.label_quality),
         "ap_probability": precision(wrong_S, audit.probability_wrong),
         "ap_margin": precision(wrong_S, -fit.margin_S),
@@ -115,9 +125,9 @@ def one_run(name: str, seed: int) -> dict[str, Any]:
         "rate_error": round(noise_rate_of(confident_CC, cell.given_S) - cell.noise_rate, 4),
         "tv": total_variation(confident_CC, cell),
     }
-    row["forward"] = forward(
-        cell, samples, train, seed, {"estimated": T_CC, "true": cell.T_CC, "confident": confident_CC}
-    )
+    if with_forward:
+        matrices = {"estimated": T_CC, "true": cell.T_CC, "confident": confident_CC}
+        row["forward"] = forward(cell, samples, train, seed, matrices)
     return row
 
 
@@ -198,6 +208,7 @@ def _summary(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     kept = [run for run in runs if "refused" not in run]
     if not kept:
         return {"n_refused": len(runs)}
+    forward = [run["forward"] for run in kept if "forward" in run]
     rate_errors = [abs(run["noise"]["rate_error"]) for run in kept]
     return {
         "n_refused": len(runs) - len(kept),
@@ -211,9 +222,13 @@ def _summary(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "cleanlab_ap": _mean([run["audit"]["cleanlab"]["ap"] for run in kept]),
         "ap_minus_cleanlab": difference([run["audit"]["ap"] - run["audit"]["cleanlab"]["ap"] for run in kept]),
         "calibration_error": _mean([run["audit"]["calibration_error"] for run in kept]),
-        "forward_minus_true": difference([run["forward"]["estimated"] - run["forward"]["true"] for run in kept]),
-        "forward_minus_confident": difference(
-            [run["forward"]["estimated"] - run["forward"]["confident"] for run in kept]
+        **(
+            {
+                f"forward_minus_{other}": difference([each["estimated"] - each[other] for each in forward])
+                for other in ("true", "confident")
+            }
+            if forward
+            else {}
         ),
     }
 

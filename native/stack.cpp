@@ -95,6 +95,15 @@ template <class T> struct Optimize {
 };
 
 #if defined(S2E_PAIRS)
+// The product itself, in rows that are full vectors long.
+struct Keep {
+  typedef Vec<float> V;
+  float* to;
+  int64_t row;
+  template <int n> void prefetch(int64_t, int, int64_t) {}
+  void operator()(int64_t m, int64_t n, int, typename V::type x) { V::store(to + m * row + n, x); }
+};
+
 // The same, and the weight's copy in bfloat16 moves along.
 struct OptimizeBoth : Optimize<float> {
   uint16_t* half;
@@ -203,6 +212,7 @@ template <class T> class Stack {
   char* scratch;
 #if defined(S2E_PAIRS)
   Pair *pairs_of_inputs, *pairs_of_samples, *half_gradient, *half_weight;
+  float* some_rows;  // of a weight's gradient: moved row by row, the moments come from memory as fast as it gives them
 
   Pair* half_weight_of(int32_t g) const { return half_weight + g * tiled(sizes[1]) * tiled(sizes[0]) / 2; }
 
@@ -257,8 +267,16 @@ template <class T> class Stack {
     const Optimize<float> whole(optimizer, (float*)tensor(s.weight, 0, g, n_out * n_in),
                                 (float*)tensor(s.weight_first, 0, g, n_out * n_in),
                                 (float*)tensor(s.weight_second, 0, g, n_out * n_in), n_in);
-    gemm_pairs(n_out, n_in, deep / 2, half_gradient, deep / 2, pairs_of_samples + order_index(g) * deep / 2 * wide, wide,
-               OptimizeBoth(whole, (uint16_t*)half_weight_of(g), wide));
+    const Pair* input = pairs_of_samples + order_index(g) * deep / 2 * wide;
+    OptimizeBoth optimize(whole, (uint16_t*)half_weight_of(g), wide);
+    constexpr int width = Vec<float>::width;
+    for (int64_t m0 = 0; m0 < n_out; m0 += TILE) {
+      const int64_t rows = n_out - m0 < TILE ? n_out - m0 : TILE;
+      gemm_pairs(rows, n_in, deep / 2, half_gradient + m0 * deep / 2, deep / 2, input, wide, Keep{some_rows, wide});
+      for (int64_t m = 0; m < rows; m++)
+        for (int64_t n = 0; n < n_in; n += width)
+          optimize(m0 + m, n, n_in - n < width ? (int)(n_in - n) : width, Vec<float>::load(some_rows + m * wide + n));
+    }
   }
 #endif
 
@@ -306,6 +324,7 @@ template <class T> class Stack {
       pairs_of_inputs = (Pair*)take(s.n_orders * wide / 2 * deep);
       pairs_of_samples = (Pair*)take(s.n_orders * deep / 2 * wide);
       half_gradient = (Pair*)take(tiled(sizes[1]) * deep / 2);
+      some_rows = (float*)take(TILE * wide);
       half_weight = (Pair*)take((int64_t)s.n_trials * s.n_networks * tiled(sizes[1]) * wide / 2);
     }
 #endif

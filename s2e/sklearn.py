@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from s2e.deadline import Deadline
 from s2e.extras import needs
+from s2e.handed import moments, slip_of_labels, slip_of_rows
+from s2e.own_frames import as_handed_over
 from s2e.words import DataError, JobSpec, Population, Round, RoundRecord, replace
 
 with needs("train"):
@@ -129,6 +131,8 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         their range, MissingExtraError where torch is not installed.
         """
         deadline = Deadline.of(self.budget, "budget") if seconds is None else Deadline.of(seconds, "seconds")
+        if slip := slip_of_rows(X) or slip_of_labels(y):
+            raise ValueError(slip)
         with needs("train"):
             from s2e.fitting.estimator import fit_beyond
 
@@ -142,12 +146,12 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         if len(self.classes_) < 2:
             raise ValueError("Classifier can't train when only one class is present.")
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        self._mean_, deviation = X.mean(0), X.std(0)
+        self._mean_, deviation = moments(X)
         self._scale_ = np.where(deviation > 0, deviation, 1.0)
         scaled = self._scaled(X)
         spec = self._spec(len(label_S), len(self.classes_), seed)
         self.label_issues_, spec = self._with_noise(scaled, label_S, spec, seed)
-        with TemporaryDirectory(prefix="s2e-") as root:
+        with TemporaryDirectory(prefix="s2e-") as root, as_handed_over():
             _write(Path(root), scaled, label_S)
             outcome = self._outcome(spec, root)
             if self.label_issues_ is None:
@@ -216,7 +220,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         from s2e.prepare import in_words
 
         try:
-            issues = find_label_issues(x, label_S, train=spec.train, seed=seed)
+            issues = find_label_issues(x, self.classes_[label_S], train=spec.train, seed=seed)
         except DataError as error:
             warnings.warn(f"noise_rate is taken as 0: {error}", UserWarning, stacklevel=3)
             return None, spec
@@ -227,8 +231,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             data=replace(spec.data, estimate=estimate),
             report=replace(spec.report, tau=estimate.noise_rate),
         )
-        given, predicted = (self.classes_[codes] for codes in (issues.given_label, issues.predicted_label))
-        return replace(issues, given_label=given, predicted_label=predicted), spec
+        return issues, spec
 
     def _free_issues(self, outcome: _Outcome, n_rows: int, spec: JobSpec, root: str) -> LabelIssues:
         """The audit by the search's own trainings; of the rows that validated by networks that did not see them."""

@@ -14,11 +14,11 @@ from s2e.data.encoder import is_missing
 from s2e.data.encoders import NumberEncoder
 from s2e.data.own.array_files import read_arrays
 from s2e.data.own.assemble import largest_pixel, test_rows_of
-from s2e.data.own.labels import N_FOR_ID, require_classes
+from s2e.data.own.slips import N_FOR_ID, require_classes, written_twice
 from s2e.data.own.tables import path_below
 from s2e.data.own.trusted import dealt
 from s2e.data.root import required_root
-from s2e.data.rows import Samples, joined, not_finite, samples
+from s2e.data.rows import Samples, all_alike, joined, not_finite, samples
 from s2e.words import DataError, TrustedSpec
 
 Labelled = tuple[NDArray[Any], NDArray[np.int64]]
@@ -121,22 +121,26 @@ def _require_samples(x: NDArray[Any], n_labels: int, at: str) -> NDArray[Any]:
         raise DataError(f"{at} has {len(x)} rows, but there are {n_labels} labels")
     if x.ndim > 2 and x.dtype != np.uint8:
         raise DataError(f"{at} holds {x.dtype}: images are uint8")
-    if x.ndim > 2:
-        return x
     if x.dtype.kind not in "biuf":
         raise DataError(f"{at} holds {x.dtype}: features are numbers")
+    if len(x) > 1 and all_alike(x):
+        raise DataError(f"{at}: all {len(x)} samples are the same: there is nothing to tell classes apart")
+    if x.ndim > 2:
+        return x
     bad = not_finite(x)
     if len(bad):
-        raise DataError(f"{at}, row {int(bad[0])} ({len(bad)} such rows): not finite numbers")
+        raise DataError(f"{at}, row {int(bad[0])} ({len(bad)} such rows): not finite numbers of float32")
     return x
 
 
 def _labels(y: NDArray[Any], at: str, *, keeps_single: bool) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    if y.ndim != 1 or y.dtype.kind not in "biuSU":
-        raise DataError(f"{at} has shape {y.shape} of {y.dtype}: one whole number or text for each row")
+    y = _plain(y, at)
     classes, label_S = np.unique(y, return_inverse=True)
     require_classes(len(classes), len(y), at)
     count_C = np.bincount(label_S)
+    if (pair := written_twice(map(str, classes.tolist()))) and y.dtype.kind == "U":
+        row = int((y == pair[1]).argmax())
+        raise DataError(f"{at}, row {row}: label {pair[1][:40]!r} is {pair[0][:40]!r}, written in another way")
     empty = [name for name in classes.tolist() if isinstance(name, str) and is_missing(name)]
     if empty:
         row = int((y == empty[0]).argmax())
@@ -150,8 +154,20 @@ def _labels(y: NDArray[Any], at: str, *, keeps_single: bool) -> tuple[NDArray[An
     return classes, label_S.astype(np.int64)
 
 
+def _plain(y: NDArray[Any], at: str) -> NDArray[Any]:
+    """Labels [S] of whole numbers, true and false, or text; bytes are text in UTF-8."""
+    if y.ndim != 1 or y.dtype.kind not in "biuSU":
+        hint = "; of one-hot rows write y.argmax(1)" if y.ndim == 2 and y.shape[1] > 1 else ""
+        raise DataError(f"{at} has shape {y.shape} of {y.dtype}: one whole number or text for each row{hint}")
+    try:
+        return np.char.decode(y, "utf-8") if y.dtype.kind == "S" else y
+    except UnicodeDecodeError as error:
+        raise DataError(f"{at} holds bytes that are not text in UTF-8: {error}") from error
+
+
 def _labels_among(y: NDArray[Any], classes: NDArray[Any], at: str) -> NDArray[np.int64]:
+    y = _plain(y, at)
     unknown_S = ~np.isin(y, classes)
-    if y.ndim != 1 or unknown_S.any():
+    if unknown_S.any():
         raise DataError(f"{at}, row {int(unknown_S.argmax())}: a label that is not among those of y")
     return np.searchsorted(classes, y).astype(np.int64)

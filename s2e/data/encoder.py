@@ -19,6 +19,8 @@ from s2e.words import DataError
 MAX_FEATURES = 10_000
 MAX_CATEGORIES = 200
 MAX_PIXEL = 255
+LARGEST = 1e30
+"""Of a number, so that squares of numbers can be added: standardising ends there."""
 MISSING = frozenset({"", "?", "na", "nan", "null"})
 Cells = Sequence[str]
 
@@ -63,7 +65,7 @@ class TableEncoder:
             bad_S = ~((number_S >= 0) & (number_S <= MAX_PIXEL) & (number_S == np.floor(number_S)))
             wanted = f"a whole number from 0 to {MAX_PIXEL}, a pixel"
         else:
-            bad_S, wanted = np.isinf(number_S), "a finite number"
+            bad_S, wanted = np.isinf(number_S), f"a finite number of at most {LARGEST:g}"
         if bad_S.any():
             i = int(bad_S.argmax())
             raise DataError(f"{at}row {first + i}, column {column.name}: {cells[i][:40]!r} is not {wanted}")
@@ -140,7 +142,7 @@ def _fit_column(name: str, cells: Cells, at: str) -> EncodedColumn:
     if all(is_number(cell) for cell in known):
         # NaN and infinity are named, with their row, where the cells are encoded
         numbers = np.array([float(cell) for cell in known])
-        numbers = numbers[np.isfinite(numbers)]
+        numbers = numbers[np.abs(numbers) <= LARGEST]
         deviation = float(numbers.std()) if len(numbers) else 0.0
         return EncodedColumn(name, "number", float(numbers.mean()) if len(numbers) else 0.0, deviation or 1.0)
     categories = sorted(set(cells))
@@ -152,11 +154,11 @@ def _fit_column(name: str, cells: Cells, at: str) -> EncodedColumn:
 
 
 def _number(cell: str) -> float:
-    """NaN for a missing cell, infinity for one that is not a finite number."""
+    """NaN for a missing cell, infinity for one that is not a number, or too large a one."""
     if is_missing(cell):
         return math.nan
     value = float(cell) if is_number(cell) else math.inf
-    return value if math.isfinite(value) else math.inf
+    return value if abs(value) <= LARGEST else math.inf
 
 
 def _text(cell: Any) -> str:

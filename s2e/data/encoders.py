@@ -129,7 +129,7 @@ class ImageEncoder:
     def encode_one(self, file: Any) -> NDArray[np.uint8]:
         """Pixels [D, H, W] of a path, bytes of a file, or one of Pillow's images. Raises OSError and ValueError."""
         with needs("data"):
-            from PIL import Image
+            from PIL import Image, UnidentifiedImageError
         if isinstance(file, Image.Image):
             return self._pixels(file)
         try:
@@ -137,6 +137,8 @@ class ImageEncoder:
                 return self._pixels(image)
         except Image.DecompressionBombError as error:
             raise ValueError(str(error)) from error
+        except UnidentifiedImageError as error:  # its text is a path of this machine, or an address in memory
+            raise ValueError(f"not a {', '.join(FORMATS)} file") from error
 
     def _pixels(self, image: Any) -> NDArray[np.uint8]:
         from PIL import Image, ImageOps

@@ -7,6 +7,7 @@ Means, standard deviations and categories are fitted on the training rows alone,
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from s2e.data.datasets import Dataset
 from s2e.data.encoder import TableEncoder, fit_encoder, is_missing, is_number
 from s2e.data.own.assemble import Asked, own_dataset
+from s2e.data.own.slips import LOOKS_LIKE_AN_ID, N_FOR_ID
 from s2e.data.own.source import Indices, Source
 from s2e.data.root import file_below, required_root
 from s2e.words import CsvSpec, DataError, TrustedSpec
@@ -26,6 +28,7 @@ MAX_BYTES = 256 * 2**20
 MAX_CELLS = 10_000_000
 N_FOR_MISTAKE = 100
 """Numbers of a column for each cell that is none, from which on that cell is a mistake and the column no text."""
+DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
 MOST_NAMED = 8
 """Columns that an error shows with their value."""
 OTHER_FORMATS = {
@@ -80,6 +83,7 @@ class Table(Source):
     def fit(self, rows: Indices) -> TableEncoder:
         if self.is_strict:
             _require_variety(self)
+            _require_no_ids(self)
         return fit_encoder([self.rows[i] for i in rows], self.names, self.image, self.file)
 
     def encode(self, fitted: TableEncoder) -> NDArray[Any]:
@@ -128,7 +132,7 @@ def table_of(
 ) -> Table:
     """The table, with its label at column ``at`` and the marks of trusted rows moved out of its cells."""
     aside = [j for j, name in enumerate(names) if name == trusted and j != at]
-    _require_clean_numbers(rows, names, {at, *aside}, file, first)
+    _require_clean_numbers(rows, names, {at, *aside}, file, first, is_strict=is_strict)
     kept = [j for j in range(len(names)) if j != at and j not in aside]
     labels, columns = [row[at] for row in rows], {names[j]: [row[j] for row in rows] for j in aside}
     rows = [[row[j] for j in kept] for row in rows]
@@ -150,8 +154,12 @@ def read_table(path: Path, spec: CsvSpec, n_columns: int | None = None) -> tuple
                     raise DataError(f"{path.name}, row {len(rows) + 1}: {len(row)} columns instead of {n_columns}")
                 if (len(rows) + 1) * n_columns > MAX_CELLS:
                     raise DataError(f"{path.name} has more than {MAX_CELLS} cells")
+                if any("\0" in cell for cell in row):
+                    raise DataError(f"{path.name}, row {len(rows) + 1} holds a NUL byte: it is not a table of text")
                 rows.append([cell.strip() for cell in row])
-    except (csv.Error, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path.name}, after row {len(rows)}: it is not UTF-8, save it as such ({error})") from error
+    except csv.Error as error:
         raise DataError(f"{path.name}, after row {len(rows)}: {error}") from error
     header = rows.pop(0) if spec.header and rows else None
     if len(rows) < 2 or n_columns is None or n_columns < 2:
@@ -185,17 +193,26 @@ def _require_no_header(rows: Sequence[Row], file: str) -> None:
         )
 
 
-def _require_clean_numbers(rows: Sequence[Row], names: Sequence[str], aside: set[int], file: str, first: int) -> None:
+def _require_clean_numbers(
+    rows: Sequence[Row], names: Sequence[str], aside: set[int], file: str, first: int, *, is_strict: bool
+) -> None:
     """A column of numbers in which a few cells are none: mistakes, which would turn all of it into categories."""
     for j, name in enumerate(names):
         if j in aside:
             continue
         known = [(i, row[j]) for i, row in enumerate(rows) if not is_missing(row[j])]
         odd = [(i, cell) for i, cell in known if not is_number(cell)]
-        if odd and (len(known) - len(odd)) >= N_FOR_MISTAKE * len(odd):
+        if is_strict and odd and all(DECIMAL_COMMA.fullmatch(cell) for _, cell in known):
+            raise DataError(
+                f"{file}, column {name}: {odd[0][1][:40]!r} is a number with a decimal comma: write points, or leave "
+                f"the column out: data.params.exclude = [{name!r}]"
+            )
+        numbers = [cell for _, cell in known if is_number(cell)]
+        measured = is_strict and len(set(numbers)) > max(N_FOR_ID, len(numbers) / 2) and len(numbers) >= 10 * len(odd)
+        if odd and (measured or len(numbers) >= N_FOR_MISTAKE * len(odd)):
             i, cell = odd[0]
             raise DataError(
-                f"{file}, row {first + i}, column {name}: {cell[:40]!r} among {len(known) - len(odd)} numbers "
+                f"{file}, row {first + i}, column {name}: {cell[:40]!r} among {len(numbers)} numbers "
                 f"({len(odd)} such cells): mend them, or empty them to count as missing"
             )
 
@@ -225,6 +242,18 @@ def _require_variety(table: Table) -> None:
         f"{table.file}, {columns} {shown}{more}: one value in all {len(table.rows)} rows; leave out what says nothing: "
         f"data.params.exclude = {list(constant)}"
     )
+
+
+def _require_no_ids(table: Table) -> None:
+    """Texts, most of which no other row has, tell rows apart and not classes: a name, a date, a key."""
+    for j, name in enumerate(table.names):
+        known = [row[j] for row in table.rows if not is_missing(row[j])]
+        n_texts = len(set(known))
+        if len(known) >= N_FOR_ID and n_texts > LOOKS_LIKE_AN_ID * len(known) and not all(map(is_number, known)):
+            raise DataError(
+                f"{table.file}, column {name}: {n_texts} different texts in {len(known)} rows look like an id or a "
+                f"date; leave it out: data.params.exclude = [{name!r}], or say data.params.id_column = {name!r}"
+            )
 
 
 def _only_value(table: Table, j: int) -> str | None:

@@ -11,7 +11,6 @@ Legend: S rows, F features.
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Mapping
 from functools import partial
@@ -31,14 +30,14 @@ from s2e.door import parse_job
 from s2e.fitting.fit import Fit, fit_again, fit_job, fit_within
 from s2e.fitting.model import Networks
 from s2e.fitting.race import with_race
+from s2e.handed import moments
 from s2e.labels.issues import LabelIssues
-from s2e.labels.whole import SMALLEST_SHARE, read_whole, train_of
+from s2e.labels.whole import read_whole, train_of
 from s2e.machine import usable_cores
 from s2e.own_files import Files, from_files, is_files
+from s2e.own_frames import SMALLEST_SHARE, as_handed_over, is_frame, written
 from s2e.words import DataError, JobSpec
 
-LABEL = "label of the row"
-"""Column of a table that a data frame was written as."""
 MOST_VALIDATE = 5_000
 
 
@@ -55,16 +54,16 @@ def fit_beyond(
         return None
     if is_torch_dataset(X):
         X, y = arrays_of(X)
-    is_more = _is_frame(X) or getattr(X, "ndim", 0) > 2
+    is_more = is_frame(X) or getattr(X, "ndim", 0) > 2
     if not is_more and deadline is None and job is None:
         return X, y
     label_S = _labels(clf, X, y) if is_more else None
-    with TemporaryDirectory(prefix="s2e-") as folder:
+    with TemporaryDirectory(prefix="s2e-") as folder, as_handed_over():
         if label_S is None:
             X, label_S = _numbers(clf, X, y)
         files = _written(X, label_S, Path(folder))
         fit = _run(clf, *_spec_of(clf, files, may_choose=deadline is not None), deadline, job)
-    _take(clf, fit, _by_row(fit.issues, clf.classes_), numbers=not is_more)
+    _take(clf, fit, fit.issues.by_row(clf.classes_), numbers=not is_more)
     return None
 
 
@@ -72,7 +71,7 @@ def rows_of(rows: Any) -> Any:
     """New rows as a model reads them: images have channels, and a torch data set gives its samples."""
     if is_torch_dataset(rows):
         rows, _ = arrays_of(rows)
-    return np.asarray(rows)[:, None] if not _is_frame(rows) and getattr(rows, "ndim", 0) == 3 else rows
+    return np.asarray(rows)[:, None] if not is_frame(rows) and getattr(rows, "ndim", 0) == 3 else rows
 
 
 def is_torch_dataset(X: Any) -> bool:
@@ -104,11 +103,6 @@ def arrays_of(dataset: Any) -> tuple[NDArray[Any], NDArray[Any]]:
 # --- to files ---------------------------------------------------------------------------------------------------------
 
 
-def _is_frame(X: Any) -> bool:
-    """True for a data frame with something else than numbers."""
-    return hasattr(X, "columns") and hasattr(X, "dtypes") and any(dtype.kind not in "biuf" for dtype in X.dtypes)
-
-
 def _labels(clf: Any, X: Any, y: Any) -> NDArray[np.int64]:
     """Numbers of the classes, which ``clf`` gets."""
     if y is None:
@@ -124,24 +118,18 @@ def _numbers(clf: Any, X: Any, y: Any) -> tuple[NDArray[np.float32], NDArray[np.
     """Rows of numbers, scaled as ``clf`` scales new ones."""
     X, y = validate_data(clf, X, y, dtype=np.float64)
     label_S = _labels(clf, X, y)
-    clf._mean_, deviation = X.mean(0), X.std(0)
+    clf._mean_, deviation = moments(X)
     clf._scale_ = np.where(deviation > 0, deviation, 1.0)
     return np.asarray((X - clf._mean_) / clf._scale_, dtype=np.float32), label_S
 
 
 def _written(X: Any, label_S: NDArray[np.int64], folder: Path) -> Files:
     """Rows with their labels as files of one's own."""
-    if not _is_frame(X):
-        x = np.asarray(X)
-        np.savez(folder / "rows.npz", X=x[:, None] if x.ndim == 3 else x, y=label_S)
-        return from_files("arrays", folder / "rows.npz", test_share=SMALLEST_SHARE, rare="keep")
-    names = [str(name) for name in X.columns]
-    with (folder / "rows.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow([*names, LABEL])
-        for row, label in zip(X.itertuples(index=False, name=None), label_S.tolist(), strict=True):
-            table.writerow([*("" if cell is None or cell != cell else cell for cell in row), label])
-    return from_files("table", folder / "rows.csv", label=LABEL, test_share=SMALLEST_SHARE)
+    if is_frame(X):
+        return written(X, label_S, folder)
+    x = np.asarray(X)
+    np.savez(folder / "rows.npz", X=x[:, None] if x.ndim == 3 else x, y=label_S)
+    return from_files("arrays", folder / "rows.npz", test_share=SMALLEST_SHARE, rare="keep")
 
 
 # --- from a job and back ----------------------------------------------------------------------------------------------
@@ -216,13 +204,3 @@ def _take(clf: Any, fit: Fit, issues: LabelIssues, *, numbers: bool = False) -> 
         clf._networks_ = networks
         for name in ("n_features_in_", "feature_names_in_"):
             clf.__dict__.pop(name, None)
-
-
-def _by_row(verdict: LabelIssues, classes: NDArray[Any]) -> LabelIssues:
-    """The verdict on rows that were given in an order of their own, and on labels with names of their own."""
-    assert verdict.id is not None
-    order = np.argsort(np.array([int(row) for row in verdict.id]), kind="stable")
-    columns = {name: value[order] for name, value in verdict.columns().items() if name != "id"}
-    for name in ("given_label", "predicted_label"):
-        columns[name] = classes[columns[name].astype(np.int64)]
-    return LabelIssues(**columns, noise=verdict.noise)

@@ -21,6 +21,8 @@ TOLD_APART = 3.0
 """Standard errors by which more labels of two classes have to be right than exchanged."""
 OVERLAP = 0.1
 """Error of the rate of two classes that overlap: up to .12 in eight runs on phoneme."""
+BETTER = 3.0
+"""Standard errors by which networks under the matrix have to beat plain ones before they alone rank labels."""
 HARD = 0.15
 """Share of labels that predictions miss beyond the noise, from which on it is said."""
 
@@ -46,6 +48,8 @@ class Findings:
     """Noise rates under one rate for all classes and under a full matrix."""
     agreement: float
     """Share of labels that held-out predictions agree with."""
+    over_plain: float = math.inf
+    """Standard errors by which labels are likelier under the matrix than under plain networks."""
 
     @property
     def n_classes(self) -> int:
@@ -59,7 +63,7 @@ class Findings:
 
 def alarms(of: Findings) -> tuple[Alarm, ...]:
     """All that there are."""
-    checks = (_undecided, _uneven, _hard, _weak, _exchanged, _starts, _few, _binary)
+    checks = (_undecided, _uneven, _hard, _weak, _exchanged, _starts, _few, _binary, _plain)
     return tuple(alarm for check in checks for alarm in check(of))
 
 
@@ -136,6 +140,15 @@ def _binary(of: Findings) -> Iterator[Alarm]:
         yield Alarm(
             "binary",
             f"with two classes, noise and classes that overlap look alike: rates may be off by {OVERLAP:g}",
+        )
+
+
+def _plain(of: Findings) -> Iterator[Alarm]:
+    if of.over_plain < BETTER:
+        yield Alarm(
+            "plain_as_good",
+            "networks that take the labels as they are predict those of other rows about as well as networks under the "
+            f"matrix do ({of.over_plain:+.1f} standard errors): both rank the labels, and the matrix may be wrong",
         )
 
 

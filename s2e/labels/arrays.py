@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,7 +14,7 @@ from s2e.networks.base import StackedNetwork
 from s2e.networks.build import build
 from s2e.train.crossfit import Samples
 from s2e.train.runtime import prepare_process
-from s2e.words import PlanSpec, TrainSpec
+from s2e.words import PlanSpec, TrainSpec, replace
 
 
 def arranged(
@@ -31,6 +33,7 @@ def fit_arrays(
     x: NDArray[np.float32],
     label_S: Labels,
     train: TrainSpec,
+    classes: NDArray[Any],
     *,
     n_folds: int,
     seed: int,
@@ -39,5 +42,6 @@ def fit_arrays(
 ) -> LabelFit:
     """:func:`s2e.labels.noise.estimate_noise` of arrays, on one thread: how many there are would change the numbers."""
     prepare_process(PlanSpec())
-    samples, network = arranged(x, label_S, train, int(label_S.max()) + 1)
+    samples, network = arranged(x, label_S, train, len(classes))
+    samples = replace(samples, class_names=classes.tolist())
     return estimate_noise(samples, network, train, n_folds=n_folds, seed=seed, trusted=trusted, progress=progress)

@@ -25,7 +25,8 @@ class LabelIssues:
     """The worst rows by ``label_quality``, as many as labels are estimated to be wrong."""
     label_quality: Numbers
     """Rank among the rows: near 0 the label that is most likely wrong, 1 the one that is most likely right. The mean
-    rank of ``probability_wrong`` and of the margin with which networks learned the label."""
+    rank of ``probability_wrong`` and of the margin with which networks learned the label; where plain networks predict
+    labels as well, those have a say too (the alarm ``plain_as_good``)."""
     given_label: Values
     predicted_label: Values
     """The most probable class by networks that did not train on the row; the given label is not used."""
@@ -51,6 +52,16 @@ class LabelIssues:
             del named["split"]
         return named if self.id is None else {"id": self.id, **named}
 
+    def by_row(self, classes: Values) -> LabelIssues:
+        """The verdict on rows that have numbers as their ids, in the order of these, and with labels that were given
+        as numbers of ``classes``."""
+        assert self.id is not None
+        order = np.argsort(np.array([int(row) for row in self.id]), kind="stable")
+        columns = {name: value[order] for name, value in self.columns().items() if name != "id"}
+        for name in ("given_label", "predicted_label"):
+            columns[name] = classes[columns[name].astype(np.int64)]
+        return LabelIssues(**columns, noise=self.noise)
+
     def worst(self, n: int | None = None) -> NDArray[np.int64]:
         """Indices of the n rows whose labels are most likely wrong, or of all issues, the worst first."""
         n = int(self.is_label_issue.sum()) if n is None else n
@@ -63,6 +74,13 @@ def label_quality(probability_wrong_S: Numbers, margin_S: Numbers) -> Numbers:
 
     ranks_S = rankdata(-probability_wrong_S) + rankdata(margin_S)
     return np.asarray(ranks_S / (2 * len(ranks_S)))
+
+
+def ranks(score_S: Numbers) -> Numbers:
+    """The rank of each number in (0, 1]: equal numbers have equal ranks, and 1 is the largest."""
+    from scipy.stats import rankdata
+
+    return np.asarray(rankdata(score_S) / len(score_S))
 
 
 def issues(quality_S: Numbers, n_wrong: int) -> NDArray[np.bool_]:

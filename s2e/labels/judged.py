@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from s2e.labels.issues import LabelIssues, issues, label_quality
+from s2e.labels.alarms import BETTER
+from s2e.labels.issues import LabelIssues, issues, label_quality, ranks
 from s2e.labels.kept import CrossFitted
 
 if TYPE_CHECKING:
     from s2e.labels.noise import LabelFit
+
+PLAIN_WEIGHT = 2 / 3
+"""Of the plain networks' ranks, where those under the matrix are not clearly better."""
 
 
 def judged(fit: LabelFit, label_S: NDArray[np.int64], classes: NDArray[Any], known: NDArray[np.int64]) -> LabelIssues:
@@ -56,8 +60,17 @@ def _quality_among(wrong_H: NDArray[np.float64], wrong_S: NDArray[np.float64]) -
 def _wrong_and_quality(
     fit: LabelFit, label_S: NDArray[np.int64], known: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    wrong_S = np.asarray(1 - fit.posterior_SC[np.arange(len(label_S)), label_S])
-    margin_S = fit.margin_S.astype(np.float64)
-    # a trusted label is right, however it is learned
-    margin_S[known] = np.inf
-    return wrong_S, label_quality(wrong_S, margin_S)
+    row_S = np.arange(len(label_S))
+    wrong_S = np.asarray(1 - fit.posterior_SC[row_S, label_S])
+    quality_S = label_quality(wrong_S, _trusting(fit.margin_S, known))
+    if fit.over_plain < BETTER:
+        plain_S = label_quality(1 - fit.plain.p_SC[row_S, label_S], _trusting(fit.plain.margin_S, known))
+        quality_S = ranks(PLAIN_WEIGHT * ranks(plain_S) + (1 - PLAIN_WEIGHT) * ranks(quality_S))
+    return wrong_S, quality_S
+
+
+def _trusting(margin_S: NDArray[np.float32], known: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The margins; a trusted label is right, however it is learned."""
+    trusting_S: NDArray[np.float64] = margin_S.astype(np.float64)
+    trusting_S[known] = np.inf
+    return trusting_S

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -67,6 +68,19 @@ class LabelFit:
     """P(class) of rows that were only looked at, the mean over the networks of all folds."""
     others_posterior_HC: Array
     """The same given their labels."""
+    plain: Plain
+    over_plain: float
+    """Standard errors by which labels are likelier under ``p_SC`` and the matrix than under the plain networks."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plain:
+    """The networks that were trained on the labels as given, at the end of the warm-up."""
+
+    p_SC: Array
+    """P(given label) from those that did not train on the row; a trusted row has its label's numbers."""
+    margin_S: NDArray[np.float32]
+    """As :attr:`LabelFit.margin_S`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,13 +118,13 @@ def estimate_noise(
     unknown_S = np.ones(len(label_S), dtype=bool)
     if trusted is not None:
         unknown_S[trusted] = False
-    _require_rows(label_S[unknown_S], n_folds)
+    _require_rows(label_S[unknown_S], n_folds, samples.class_names)
     weight_decay = max(train.weight_decay, WEIGHT_DECAY)
     train = replace(train, lr_schedule="constant", beta1_decay=None, weight_decay=weight_decay)
     folds = _Folds(samples, network, train, n_folds, seed, unknown_S, others)
     course = _Course(folds, progress or _unseen)
     best, rates = course.run()
-    return _judged(best, rates, folds, course.n_epochs)
+    return _judged(best, rates, folds, course)
 
 
 def _unseen(_share: float) -> None:
@@ -213,7 +227,8 @@ class _Course:
         held_out = stack.run([Rule()] * len(stack.members), n_epochs, n_averaged=n_epochs // 2)
         self._count(stack, n_epochs)
         self.progress(self._share)
-        return first_guesses(self.folds.unknown(held_out.combined(len(self.folds.unknown_S))), self.folds.labels)
+        self.plain = Plain(held_out.combined(len(self.folds.unknown_S)), _mean_margins(stack, slice(None)))
+        return first_guesses(self.folds.unknown(self.plain.p_SC), self.folds.labels)
 
     @property
     def _share(self) -> float:
@@ -266,13 +281,13 @@ def _mean_margins(stack: Stack, members: slice) -> NDArray[np.float32]:
     return np.asarray((total_S / max(n_visits, 1)).cpu().numpy())
 
 
-def _judged(best: _Fit, rates: Mapping[str, float], folds: _Folds, n_epochs: float) -> LabelFit:
+def _judged(best: _Fit, rates: Mapping[str, float], folds: _Folds, course: _Course) -> LabelFit:
     """Names, the kind of the matrix, its interval and alarms, and every row's numbers under it."""
     label_S, unknown_S, seed = folds.samples.label_S, folds.unknown_S, folds.seed
     order_C = naming(best.fit.T_CC, best.fit.class_share_C)
     fit, p_SC = best.fit.named(order_C), best.p_SC[:, order_C]
     known_p_SC, given_S = p_SC[unknown_S], label_S[unknown_S]
-    verdict = settled(known_p_SC, given_S, fit, rates, seed)
+    verdict = settled(known_p_SC, given_S, fit, rates, seed, folds.unknown(course.plain.p_SC))
     fit = verdict.fit
     certain_SC = np.eye(len(order_C))[label_S]
     posterior_SC = certain_SC.copy()
@@ -288,10 +303,12 @@ def _judged(best: _Fit, rates: Mapping[str, float], folds: _Folds, n_epochs: flo
         log_likelihood=fit.log_likelihood,
         alarms=verdict.alarms,
         starts=rates,
-        n_epochs=round(n_epochs, 1),
+        n_epochs=round(course.n_epochs, 1),
     )
     others = _others(best.p_FHC, order_C, fit, folds.other_labels)
-    return LabelFit(estimate, np.where(unknown_S[:, None], p_SC, certain_SC), posterior_SC, best.margin_S, *others)
+    plain = replace(course.plain, p_SC=np.where(unknown_S[:, None], course.plain.p_SC, certain_SC))
+    p_SC = np.where(unknown_S[:, None], p_SC, certain_SC)
+    return LabelFit(estimate, p_SC, posterior_SC, best.margin_S, *others, plain, verdict.over_plain)
 
 
 def _others(
@@ -306,10 +323,15 @@ def _others(
     return named_FHC.mean(0), np.asarray(posterior_HC)
 
 
-def _require_rows(label_S: Labels, n_folds: int) -> None:
+def _require_rows(label_S: Labels, n_folds: int, class_names: Sequence[Any]) -> None:
     count_C = np.bincount(label_S)
-    scarce = [f"{c} ({n})" for c, n in enumerate(count_C) if 0 < n < n_folds]
+    names = class_names if len(class_names) else range(len(count_C))
+    scarce = [f"{name!s:.40} ({n})" for name, n in zip(names, count_C, strict=False) if 0 < n < n_folds]
     if scarce:
-        raise DataError(f"a class needs at least {n_folds} labels, one for each fold: {', '.join(scarce[:5])}")
+        more = f" and {len(scarce) - 5} more classes" if len(scarce) > 5 else ""
+        raise DataError(
+            f"a class needs at least {n_folds} labels, one for each fold: {', '.join(scarce[:5])}{more}: add rows, "
+            "mend the labels, or leave these rows out"
+        )
     if (count_C > 0).sum() < 2:
         raise DataError("all labels are the same: there is nothing to tell apart")

@@ -82,7 +82,8 @@ def _fit(
     scale = whole.max_value
     streamed = needs_stream(PlanSpec(), n_bytes(x))
     x = held(x, network.arrange, device, streamed=streamed)
-    samples = Samples(x, every.label_S[rows], lambda part: part.to(dtype) / scale)
+    labels, names = every.label_S[rows], every.classes.tolist()
+    samples = Samples(x, labels, lambda part: part.to(dtype) / scale, class_names=names)
     known = np.flatnonzero(np.isin(rows, every.trusted))
     fit = estimate_noise(samples, network, train, n_folds=n_folds, seed=seed, trusted=known, progress=progress)
     return fit, known

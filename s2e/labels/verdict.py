@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from s2e.labels.alarms import Alarm
+from s2e.labels.choice import noisy_score
 from s2e.labels.em import Array, Labels, TransitionFit, fit_transition, tempered
 from s2e.words import DataError, derive_seed
 
@@ -97,6 +98,13 @@ def _across(p_SC: Array, label_S: Labels, fit: TransitionFit, seed: int) -> Arra
             ).T_CC
             total_S[other] += _log(np.einsum("sc,sc->s", q_SC[other], T_CC.T[label_S[other]]))
     return total_S / N_SPLITS
+
+
+def over_plain(p_SC: Array, T_CC: Array, plain_p_SC: Array, label_S: Labels) -> float:
+    """Standard errors by which labels are likelier under held-out predictions of the true class and T than under plain
+    ones, which predict the label itself; both at their best temperature."""
+    robust, plain = noisy_score(p_SC, label_S, T_CC), noisy_score(plain_p_SC, label_S, np.eye(len(T_CC)))
+    return _mean_in_errors(_log(robust.joint_VC.sum(1)) - _log(plain.joint_VC.sum(1)))[1]
 
 
 def _mean_in_errors(value_S: Array) -> tuple[float, float]:

@@ -10,11 +10,9 @@ from s2e.data.own.propose import proposal
 from s2e.data.root import environment_root
 from s2e.door import parse_job
 from s2e.own_files import Files
+from s2e.own_frames import SMALLEST_SHARE
 from s2e.parts import DATASETS
 from s2e.words import DataSpec, TrainSpec
-
-SMALLEST_SHARE = 1e-9
-"""Of the rows, for those that test: one, where nobody brings test rows."""
 
 
 def read_whole(files: Mapping[str, Any]) -> tuple[DataSpec, str | None]:

@@ -19,7 +19,7 @@ INSTRUCTION_SETS = ("avx512", "avx2", "neon")
 """Best first. All of them compute the same bits."""
 HALF_SETS = ("amx", "avx512bf16")
 """Those with bfloat16 products, best first; each rounds sums in its own way."""
-_UP_TO = {"default": (), "avx2": ("avx2",)}
+UP_TO = {"default": (), "avx2": ("avx2",)}
 """The instruction sets that torch's ATEN_CPU_CAPABILITY leaves, to stand in for an older processor everywhere."""
 
 
@@ -124,7 +124,7 @@ def instruction_set(*, half: bool = False) -> str | None:
     """The instruction set the compiled step would use on this processor, ``half``: in bfloat16; None where there is
     none."""
     sets = HALF_SETS if half else INSTRUCTION_SETS
-    allowed = _UP_TO.get(os.environ.get("ATEN_CPU_CAPABILITY", ""), sets)
+    allowed = UP_TO.get(os.environ.get("ATEN_CPU_CAPABILITY", ""), sets)
     return next((name for name in sets if name in allowed and kernels_of(name) is not None), None)
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,6 +54,8 @@ class Samples:
     """None: ``x`` is read as it is."""
     row_S: torch.Tensor | None = None
     """The row of ``x`` that each sample is; None: they are in its order."""
+    class_names: Sequence[Any] = ()
+    """For people; none: their numbers."""
 
     def __len__(self) -> int:
         return len(self.label_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from functools import lru_cache
 
 import torch
 
+from s2e.networks.library import UP_TO
 from s2e.words import PlanSpec, Problem, SpecError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
@@ -47,7 +49,9 @@ def flushed_denormals() -> Iterator[None]:
 
 
 def has_fast_bfloat16() -> bool:
-    """True if this processor multiplies bfloat16 matrices in hardware."""
+    """True if this processor multiplies bfloat16 matrices in hardware, and does not stand in for an older one."""
+    if os.environ.get("ATEN_CPU_CAPABILITY") in UP_TO:
+        return False
     return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 

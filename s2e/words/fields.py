@@ -105,22 +105,36 @@ def parse(cls: type[T], data: Any, path: str = "") -> T:
 
 
 def _parse(kind: Any, rules: Mapping[str, Any], data: Any, path: str, problems: list[Problem]) -> Any:
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (typing.Union, types.UnionType):
-        if data is None and type(None) in args:
-            return None
-        return _parse(next(a for a in args if a is not type(None)), rules, data, path, problems)
-    if dataclasses.is_dataclass(kind):
-        return _parse_dataclass(typing.cast(type, kind), data, path, problems)
-    if origin is tuple:
-        return _parse_tuple(args, rules, data, path, problems)
-    if kind is Any:
+    form, inner, items, may_be_null = _shape(kind)
+    if data is None and may_be_null:
+        return None
+    if form == "dataclass":
+        return _parse_dataclass(inner, data, path, problems)
+    if form == "list":
+        return _parse_tuple(items, rules, data, path, problems)
+    if form == "anything":
         return data
-    if origin is dict or kind is dict:
+    if form == "object":
         if not isinstance(data, dict):
             problems.append(Problem(path, _short(data), "must be an object"))
         return data
-    return _parse_scalar(kind, rules, data, path, problems)
+    return _parse_scalar(inner, rules, data, path, problems)
+
+
+@functools.cache
+def _shape(kind: Any) -> tuple[str, Any, Any, bool]:
+    """The form of a type, the type without its null, the type of its items, and whether it may be null; cached, because
+    taking types apart is most of the time of a small parse."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return *_shape(next(a for a in args if a is not type(None)))[:3], type(None) in args
+    if dataclasses.is_dataclass(kind):
+        return "dataclass", kind, None, False
+    if origin is tuple:
+        return "list", kind, args[0], False
+    if kind is Any:
+        return "anything", kind, None, False
+    return "object" if origin is dict or kind is dict else "scalar", kind, None, False
 
 
 @functools.cache
@@ -130,35 +144,40 @@ def _hints(cls: type) -> dict[str, Any]:
 
 
 @functools.cache
-def _fields(cls: type) -> dict[str, dataclasses.Field[Any]]:
-    return {f.name: f for f in dataclasses.fields(cls)}
+def _fields(cls: type) -> dict[str, tuple[Any, Mapping[str, Any], bool]]:
+    """Type and rules of each field, and whether it is required."""
+    hints = _hints(cls)
+    return {
+        f.name: (hints[f.name], f.metadata, f.default is dataclasses.MISSING is f.default_factory)
+        for f in dataclasses.fields(cls)
+    }
 
 
 def _parse_dataclass(cls: type, data: Any, path: str, problems: list[Problem]) -> Any:
     if not isinstance(data, Mapping):
         problems.append(Problem(path or cls.__name__, _short(data), "must be an object"))
         return None
-    hints = _hints(cls)
     fields = _fields(cls)
     at = f"{path}." if path else ""
-    known = f"unknown field; known: {', '.join(fields) or 'none'}"
-    problems += [Problem(f"{at}{name}"[:200], _short(data[name]), known) for name in data if name not in fields]
+    if unknown := [name for name in data if name not in fields]:
+        known = f"unknown field; known: {', '.join(fields) or 'none'}"
+        problems += [Problem(f"{at}{name}"[:200], _short(data[name]), known) for name in unknown]
     values: dict[str, Any] = {}
     before = len(problems)
-    for name, f in fields.items():
+    for name, (kind, rules, is_required) in fields.items():
         if name in data:
-            values[name] = _parse(hints[name], f.metadata, data[name], at + name, problems)
-        elif f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+            values[name] = _parse(kind, rules, data[name], at + name, problems)
+        elif is_required:
             problems.append(Problem(at + name, None, "required"))
     return cls(**values) if len(problems) == before else None
 
 
-def _parse_tuple(args: tuple[Any, ...], rules: Mapping[str, Any], data: Any, path: str, problems: list[Problem]) -> Any:
+def _parse_tuple(items: Any, rules: Mapping[str, Any], data: Any, path: str, problems: list[Problem]) -> Any:
     limit = rules.get("max_length", _MAX_ITEMS)
     if not isinstance(data, list | tuple) or len(data) > limit:
         problems.append(Problem(path, _short(data), f"must be a list of at most {limit} items"))
         return ()
-    return tuple(_parse(args[0], rules, item, f"{path}[{i}]", problems) for i, item in enumerate(data))
+    return tuple(_parse(items, rules, item, f"{path}[{i}]", problems) for i, item in enumerate(data))
 
 
 def _parse_scalar(kind: Any, rules: Mapping[str, Any], data: Any, path: str, problems: list[Problem]) -> Any:
@@ -170,7 +189,10 @@ def _parse_scalar(kind: Any, rules: Mapping[str, Any], data: Any, path: str, pro
     elif not (kind in (str, bool) and isinstance(data, kind)):
         problems.append(Problem(path, _short(data), _describe(kind, rules)))
         return data
-    bad = any(not _BOUNDS[r][2](data, rules[r]) for r in _BOUNDS if r in rules)
+    bad = False
+    for rule, (_, _, holds) in _BOUNDS.items():
+        if rule in rules and not holds(data, rules[rule]):
+            bad = True
     if _is_named(rules) and data not in _choices(rules) and not _matches(rules, data):
         bad = True
     if kind is str and len(data) > rules.get("max_length", _MAX_TEXT):
@@ -236,12 +258,12 @@ def field_lines(cls: type) -> list[tuple[str, Any, str, str]]:
 
 def conditions(cls: type) -> dict[str, Condition]:
     """The condition of each field that has one."""
-    return {name: Condition(*f.metadata["where"]) for name, f in _fields(cls).items() if "where" in f.metadata}
+    return {f.name: Condition(*f.metadata["where"]) for f in dataclasses.fields(cls) if "where" in f.metadata}
 
 
 def idle(cls: type, settings: Mapping[str, Any]) -> dict[str, Condition]:
     """The fields that have no effect beside these settings; what is left out of them has its default."""
-    fields = _fields(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}
     return {
         name: condition
         for name, condition in conditions(cls).items()

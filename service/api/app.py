@@ -19,9 +19,10 @@ from service.api import openapi, problems
 from service.api.access import Access
 from service.api.auth import KeyRing, check_exposure
 from service.api.callers import Callers
+from service.api.direct import Direct
 from service.api.metrics import Metrics
 from service.api.middleware import BodyLimit, Compressed, Gate, HeaderLimit, SecurityHeaders
-from service.api.operations import MODULES, PREFIX, operations
+from service.api.operations import BUSIEST, MODULES, PREFIX, operations
 from service.api.routes import docs, health
 from service.api.scopes import check, undeclared
 from service.api.writer import Writer
@@ -81,6 +82,7 @@ def _routes() -> list[BaseRoute]:
     router, api = APIRouter(), APIRouter(prefix=PREFIX, dependencies=[Depends(check)])
     for module in MODULES:
         api.include_router(module.router)
+    router.routes.extend(Direct(route, PREFIX) for route in BUSIEST)
     router.include_router(api)
     router.include_router(health.router)
     router.include_router(docs.router)

@@ -15,16 +15,26 @@ from s2e.words import Problem
 from service.errors import BadRequest, UnsupportedMedia
 
 MAX_DEPTH = 16
+JSON = "application/json"
 
 
 async def json_body(request: Request) -> Any:
     """Dependency: the parsed body. Raises BadRequest, UnsupportedMedia, TooLarge."""
-    header = Message()
-    header["content-type"] = request.headers.get("content-type", "")
-    kind = header.get_content_type() if request.headers.get("content-type") else "nothing"
-    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
-        raise UnsupportedMedia(f"the body is declared as {kind[:80]!r}; allowed: application/json")
+    declared = request.headers.get("content-type", "")
+    if declared != JSON and not _is_json(kind := _kind_of(declared)):
+        raise UnsupportedMedia(f"the body is declared as {kind[:80]!r}; allowed: {JSON}")
     return strict_json(await request.body())
+
+
+def _kind_of(declared: str) -> str:
+    """The media type of a header, without its parameters."""
+    header = Message()
+    header["content-type"] = declared
+    return header.get_content_type() if declared else "nothing"
+
+
+def _is_json(kind: str) -> bool:
+    return kind == JSON or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 JsonBody = Annotated[Any, Depends(json_body)]
@@ -62,6 +72,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
+_WITH_TEXT = (dict, list, str)
+
+
 def _check(data: Any) -> None:
     """Depth and text of a parsed body, without recursion."""
     stack: list[tuple[Any, int, str]] = [(data, 1, "")]
@@ -72,9 +85,11 @@ def _check(data: Any) -> None:
         if isinstance(value, dict):
             for name, item in value.items():
                 _check_text(name, path)
-                stack.append((item, depth + 1, f"{path}.{name}".lstrip(".")))
+                if isinstance(item, _WITH_TEXT):
+                    stack.append((item, depth + 1, f"{path}.{name}".lstrip(".")))
         elif isinstance(value, list):
-            stack.extend((item, depth + 1, f"{path}[{i}]") for i, item in enumerate(value))
+            items = (pair for pair in enumerate(value) if isinstance(pair[1], _WITH_TEXT))
+            stack.extend((item, depth + 1, f"{path}[{i}]") for i, item in items)
         elif isinstance(value, str):
             _check_text(value, path)
 

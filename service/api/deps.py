@@ -65,11 +65,16 @@ ReadSession = Annotated[Session, Depends(_read, scope="function")]
 WriteSession = Annotated[Session, Depends(_write, scope="function")]
 
 
+def is_id(text: str) -> bool:
+    """True if something may have this id."""
+    return _ID.fullmatch(text) is not None
+
+
 def _id_of(what: str) -> AfterValidator:
     """Whatever cannot be an id is an address where nothing is, not a bad parameter; and no database sees it."""
 
     def check(text: str) -> str:
-        if not _ID.fullmatch(text):
+        if not is_id(text):
             raise NotFound(what, text)
         return text
 

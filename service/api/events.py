@@ -47,7 +47,7 @@ async def stream(
         for last_id, kind, data in batch:
             ended = ended or is_end(kind, data)
             yield ServerSentEvent(id=str(last_id), event=kind, data=data)
-        if len(batch) == BATCH:
+        if len(batch) >= BATCH:
             continue
         if ended:
             return

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -26,6 +26,7 @@ SECURITY_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+_SECURITY = {name.lower().encode(): value.encode() for name, value in SECURITY_HEADERS.items()}
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -42,22 +43,28 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(SECURITY_HEADERS)
+                message["headers"] = [header for header in message.get("headers", ()) if header[0] not in _SECURITY]
+                message["headers"] += _SECURITY.items()
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
 
 
+_MODEL = ("/model",)
+_PLAIN = {"POST": ("/epochs", "/result")}
+
+
 class Compressed:
-    """Text is sent compressed to who takes it; a model is sent as it is, so that its ranges are those of the file."""
+    """Text is sent compressed to who takes it; a model is sent as it is, so that its ranges are those of the file, as
+    are the few words that answer a report."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
         self.zipped = GZipMiddleware(app, minimum_size=1_000, compresslevel=4)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_file = scope["type"] == "http" and scope["path"].endswith("/model")
-        await (self.app if is_file else self.zipped)(scope, receive, send)
+        plain = scope["type"] == "http" and scope["path"].endswith(_PLAIN.get(scope["method"], _MODEL))
+        await (self.app if plain else self.zipped)(scope, receive, send)
 
 
 _ONCE = frozenset({b"authorization", b"content-length", b"content-type", b"host", b"idempotency-key", b"last-event-id"})

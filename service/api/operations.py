@@ -11,6 +11,10 @@ MODULES = (external, jobs, trials, catalog, datasets, workers, keys, webhooks, s
 PREFIX = "/api/v1"
 
 
+BUSIEST = tuple(route for route in external.router.routes if isinstance(route, APIRoute))
+"""Those that have a direct way (:mod:`service.api.direct`)."""
+
+
 def operations() -> list[APIRoute]:
     """The routes, without their common prefix."""
     return [route for module in MODULES for route in module.router.routes if isinstance(route, APIRoute)]

@@ -14,7 +14,8 @@ from sqlalchemy import Connection, Table, bindparam, select
 
 from service.store.changes import LIVE
 from service.store.many import insert_many
-from service.store.models import Base, Job, JobEvent, Transition
+from service.store.models import Base, Job, Transition
+from service.store.told import insert_events
 
 _LOCK = (
     select(Job.id, Job.state)
@@ -73,4 +74,4 @@ class Batch:
 
     def write(self, connection: Connection) -> None:
         insert_many(connection, table_of(Transition), self._transitions)
-        insert_many(connection, table_of(JobEvent), self._events)
+        insert_events(connection, self._events)

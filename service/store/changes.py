@@ -19,10 +19,9 @@ from s2e.words import TrialResult, numbers_of
 from s2e.words.states import JOB_ENDED, TRIAL_ENDED
 from service.errors import NotFound, ServiceError
 from service.lifecycle import check_job, check_trial
-from service.store.many import insert_many
-from service.store.models import Base, DeliveryRow, Job, JobEvent, Transition, Trial, WebhookRow
+from service.store.models import DeliveryRow, Job, Transition, Trial, WebhookRow
+from service.store.told import insert_events
 
-_EVENTS = Base.metadata.tables[JobEvent.__tablename__]
 LIVE = tuple(number.name for number in numbers_of(TrialResult) if number.live)
 """Numbers of a trial that its events carry."""
 
@@ -66,7 +65,7 @@ def emit(session: Session, job: Job, kind: str, *data: dict[str, Any]) -> None:
     """Write events of the job's stream."""
     at = utc_now()
     rows = [{"job_id": job.id, "kind": kind, "data": d, "at": at} for d in data]
-    insert_many(session.connection(), _EVENTS, rows)
+    insert_events(session.connection(), rows)
 
 
 def move_job(session: Session, job: Job, new: str, reason: str = "") -> None:

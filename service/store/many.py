@@ -13,11 +13,11 @@ from typing import Any
 
 import psycopg
 from psycopg.types.json import Json as PsycopgJson
-from sqlalchemy import Connection, Dialect, Table, TextClause, insert, text
+from sqlalchemy import Connection, CursorResult, Dialect, Table, TextClause, insert, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
-COPIED = 64
+COPIED = 8
 """Rows from which on COPY is faster."""
 Rows = Sequence[Mapping[str, Any]]
 
@@ -29,7 +29,7 @@ def insert_many(connection: Connection, table: Table, rows: Rows) -> None:
     if connection.dialect.name == "sqlite":
         connection.execute(insert(table), rows)
     elif len(rows) < COPIED:
-        connection.execute(_from_arrays(table, tuple(rows[0]), ""), _arrays(connection.dialect, table, rows))
+        _insert_arrays(connection, table, rows, "")
     else:
         _copy(connection, table, rows)
 
@@ -40,8 +40,14 @@ def insert_new(connection: Connection, table: Table, rows: Rows, returning: Sequ
         statement = sqlite.insert(table).on_conflict_do_nothing().returning(*(table.c[name] for name in returning))
         return [tuple(row) for row in connection.execute(statement, rows)]
     tail = f"ON CONFLICT DO NOTHING RETURNING {', '.join(returning)}"
-    statement_of_arrays = _from_arrays(table, tuple(rows[0]), tail)
-    return [tuple(row) for row in connection.execute(statement_of_arrays, _arrays(connection.dialect, table, rows))]
+    return [tuple(row) for row in _insert_arrays(connection, table, rows, tail)]
+
+
+def _insert_arrays(connection: Connection, table: Table, rows: Rows, tail: str) -> CursorResult[Any]:
+    """One array for each column that has a value anywhere; the others are null without being named."""
+    arrays = _arrays(connection.dialect, table, rows)
+    told = {name: values for name, values in arrays.items() if any(value is not None for value in values)}
+    return connection.execute(_from_arrays(table, tuple(told), tail), told)
 
 
 def _copy(connection: Connection, table: Table, rows: Rows) -> None:

@@ -274,7 +274,8 @@ class Transition(Base):
 class JobEvent(Base):
     """An entry of the event stream; ``id`` is the server-sent event's id, so a client resumes where it stopped.
 
-    An event of epochs says which they are; their numbers are in the table of epochs, once.
+    A row of epochs says which they are; their numbers are in the table of epochs, once. Several that follow one another
+    are one row (:mod:`service.store.told`).
     """
 
     __tablename__ = "job_events"

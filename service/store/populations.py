@@ -20,6 +20,7 @@ from s2e.words.states import TRIAL_IN_FLIGHT
 from service.store.changes import clean, emit, lock_job, move_job, move_trials, utc_now
 from service.store.many import insert_many
 from service.store.models import EPOCH_NUMBERS, TRIAL_NUMBERS, Attempt, Base, Epoch, Job, Trial
+from service.store.told import packed
 from workers.backend import (
     OUT_OF_MEMORY,
     PAUSED,
@@ -199,7 +200,7 @@ def _insert_epochs(
         told += _epoch_events(job, event.key, [row for _, row in new])
     if rows:
         insert_many(session.connection(), _EPOCHS, rows)
-        emit(session, job, "epochs", *told)
+        emit(session, job, "epochs", *packed(told))
 
 
 def _known_epochs(session: Session, ids: Sequence[str], events: Sequence[EpochReported]) -> set[tuple[str, int, int]]:

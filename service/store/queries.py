@@ -27,6 +27,7 @@ from service.store.models import (
     WorkerRow,
     share_of,
 )
+from service.store.told import apart
 
 Shown = TypeVar("Shown")
 _LIVE = tuple(number.name for number in numbers_of(EpochMetrics) if number.live)
@@ -321,9 +322,11 @@ def workers(session: Session) -> Sequence[WorkerRow]:
 def events_after(
     session: Session, job_id: str, last_id: int, limit: int = 500
 ) -> list[tuple[int, str, dict[str, Any]]]:
-    """(id, kind, data) of a job's events behind ``last_id``, in order; those of epochs with their numbers."""
+    """(id, kind, data) of a job's events behind ``last_id``, in order; those of epochs with their numbers. More than
+    ``limit`` where the last row holds several."""
     query = select(JobEvent.id, JobEvent.kind, JobEvent.data).where(JobEvent.job_id == job_id, JobEvent.id > last_id)
-    events = [(i, kind, data) for i, kind, data in session.execute(query.order_by(JobEvent.id).limit(limit))]
+    rows = [(i, kind, data) for i, kind, data in session.execute(query.order_by(JobEvent.id).limit(limit))]
+    events = apart(rows, last_id, limit)
     referring = [data for _, kind, data in events if kind == "epochs" and "trials" not in data]
     if not referring:
         return events

@@ -27,6 +27,7 @@ from service.store.many import insert_new
 from service.store.models import EPOCH_NUMBERS, TRIAL_NUMBERS, Attempt, Base, Epoch, Job, Trial, share_of
 from service.store.orders import Answer, End, Order, Report, metrics_of
 from service.store.populations import epoch_event, epoch_row, finite
+from service.store.told import packed
 
 GOES_ON = ("running", "paused", "cancelling")
 """States of a job whose trials may be reported on; that of a blocked one changes with it."""
@@ -188,10 +189,14 @@ def _add_epochs(connection: Connection, batch: Batch, reports: Sequence[Report],
     ]
     if not rows:
         return
+    told: dict[str, list[dict[str, Any]]] = {}
     for trial_id, attempt, epoch in sorted(insert_new(connection, _E, rows, ("trial_id", "attempt", "epoch"))):
         leased = of_trial[trial_id]
         about = epoch_event(leased.round, leased.group, attempt, leased.n_epochs, epoch, [leased.k])
-        batch.emit(leased.job_id, "epochs", about)
+        told.setdefault(leased.job_id, []).append(about)
+    for job_id, epochs in told.items():
+        for about in packed(epochs):
+            batch.emit(job_id, "epochs", about)
 
 
 def _prolong(

@@ -473,7 +473,7 @@ class StoreContract:
             stored = list(session.scalars(select(JobEvent.data).where(JobEvent.kind == "epochs").order_by(JobEvent.id)))
             sent = [data for _, kind, data in queries.events_after(session, job_id, 0) if kind == "epochs"]
             ids = dict(session.execute(select(Trial.k, Trial.id)).all())
-        assert ["trials" in data for data in stored] == [False, False, False, True]
+        assert ["trials" in data for data in stored] == [False, False, True]  # epochs 0 and 1 of a are one row
         assert [(data["group"], data["epoch"], data["n_epochs"]) for data in sent[:3]] == [
             (0, 0, 3),
             (0, 1, 3),
@@ -485,6 +485,26 @@ class StoreContract:
             [(ids[1], 0.8 + 1 / 100), (ids[3], 0.8 + 3 / 100)],
         ]
         assert sent[3] == old
+
+    def test_epochs_of_one_poll_are_one_row_and_a_reader_may_resume_between_any_two(self, database: Database) -> None:
+        job_id, other = lead(database), lead(database)
+        a, b = lease_groups(database, job_id)
+        (theirs,) = lease_groups(database, other, [0])
+        record(database, job_id, epochs(a, 0), epochs(b, 0, ks=[1, 3]), epochs(a, 1), epochs(a, 2))
+        record(database, other, epochs(theirs, 0), epochs(theirs, 1))
+        record(database, job_id, epochs(b, 1, ks=[1, 3]), epochs(b, 2, ks=[3]), finished(a))
+        with database.read() as session:
+            every = queries.events_after(session, job_id, 0)
+            ids = [i for i, _, _ in every]
+            told = [(data["group"], data["epoch"]) for _, kind, data in every if kind == "epochs"]
+            n_rows = len(session.scalars(select(JobEvent).where(JobEvent.job_id == job_id)).all())
+            for i in ids:
+                assert queries.events_after(session, job_id, i) == every[ids.index(i) + 1 :]
+            assert queries.events_after(session, job_id, 0, 1)[0] == every[0]
+            assert queries.last_events(session, [job_id])[job_id] == ids[-1]
+        assert told == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
+        assert ids == sorted(set(ids))
+        assert n_rows == len(every) - 2
 
     def test_nothing_is_leased_once_a_user_has_paused(self, database: Database) -> None:
         job_id = lead(database)

@@ -225,7 +225,7 @@ def test_classes_may_be_text_and_test_rows_the_users_own(tmp_path: Any) -> None:
     [
         ({"X": np.eye(4)}, "has no array 'y'"),
         ({"X": np.eye(4), "y": [0, 1, 0]}, "4 rows, but there are 3 labels"),
-        ({"X": np.eye(4), "y": [0, 0, 0, 0]}, "1 different labels"),
+        ({"X": np.eye(4), "y": [0, 0, 0, 0]}, "all 4 labels are the same"),
         ({"X": np.eye(4), "y": [0.5, 1, 0, 1]}, "one whole number or text for each row"),
         ({"X": np.diag([1, 2, np.nan, 4]), "y": [0, 1, 0, 1]}, r"X, row 2 \(1 such rows\): not finite numbers"),
         ({"X": np.ones((4, 2, 2)), "y": [0, 1, 0, 1]}, "images are uint8"),

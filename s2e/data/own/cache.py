@@ -68,9 +68,19 @@ def entries_below(folder: Path | str, above: tuple[tuple[int, int], ...] = ()) -
         return
     for entry in entries:
         if not entry.name.startswith("."):
+            _require_utf8(entry)
             yield entry
             if entry.is_dir():
                 yield from entries_below(entry.path, (*above, here))
+
+
+def _require_utf8(entry: os.DirEntry[str]) -> None:
+    """No table, answer or database could hold another name."""
+    try:
+        entry.name.encode()
+    except UnicodeEncodeError as error:
+        shown = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
+        raise DataError(f"the name {shown!r} of a file or folder is not UTF-8: rename it") from error
 
 
 def place(name: str) -> Path | None:

@@ -10,12 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2e.data.encoder import is_missing
+from s2e.data.own.slips import N_FOR_ID, require_classes, written_twice
 from s2e.data.own.source import Source
-from s2e.words import MAX_CLASSES, DataError
-
-LOOKS_LIKE_AN_ID = 0.5
-"""Largest share of distinct labels; above it the column looks like an id. Applies from N_FOR_ID rows on."""
-N_FOR_ID = 20
+from s2e.words import DataError
 
 
 def classes_of(source: Source) -> dict[str, int]:
@@ -23,20 +20,21 @@ def classes_of(source: Source) -> dict[str, int]:
     labels, distinct, at = source.labels, set(source.labels), f"{source.file}, {source.label}"
     _require_labels(source)
     require_classes(len(distinct), len(labels), at)
+    if pair := written_twice(distinct):
+        _refuse_written_twice(source, pair)
     _require_rows_of_each(source)
     whole = all(label.isdecimal() for label in distinct)
     return {label: c for c, label in enumerate(sorted(distinct, key=(lambda s: (int(s), s)) if whole else None))}
 
 
-def require_classes(n_classes: int, n_rows: int, at: str) -> None:
-    """Raises DataError for labels that look like an id, for too many classes, and for one class only."""
-    if n_rows >= N_FOR_ID and n_classes > LOOKS_LIKE_AN_ID * n_rows:
-        raise DataError(
-            f"{at}: {n_classes} different labels in {n_rows} rows look like an id or a measurement; say which "
-            "column holds the class"
-        )
-    if not 2 <= n_classes <= MAX_CLASSES:
-        raise DataError(f"{at}: {n_classes} different labels, 2 to {MAX_CLASSES} are allowed")
+def _refuse_written_twice(source: Source, pair: tuple[str, str]) -> None:
+    count = Counter(source.labels)
+    usual, rare = sorted(pair, key=lambda label: -count[label])
+    at = source.where(source.labels.index(rare))
+    raise DataError(
+        f"{at}, {source.label}: label {rare[:40]!r} ({count[rare]} rows) is {usual[:40]!r} ({count[usual]} rows), "
+        "written in another way: write a class alike in all rows"
+    )
 
 
 def codes_among(source: Source, classes: dict[str, int]) -> NDArray[np.int64]:

@@ -92,6 +92,7 @@ def with_splits(root: Path, path: str, test_path: str | None) -> tuple[str, str 
 
 def _cells_of(frame: Frame, label: str, aside: set[str], trusted: str | None) -> Table:
     at = _label_at(frame, label)
+    frame.cells(frame.names[at], "data.params.label")
     for name in sorted(aside):
         frame.at(name, "data.params.exclude")
     names = [name for name in frame.names if name not in aside]
@@ -111,6 +112,10 @@ def _require_no_id_twice(frame: Frame, name: str | None) -> None:
     if name is None:
         return
     cells = frame.cells(name, "data.params.id_column")
+    if "" in cells:
+        raise DataError(
+            f"{frame.where(cells.index(''))}, column {name}: no id ({cells.count('')} such rows): fill it in"
+        )
     twice = [cell for cell, n in Counter(cells).items() if n > 1]
     if twice:
         i, j = [i for i, cell in enumerate(cells) if cell == twice[0]][:2]

@@ -128,9 +128,9 @@ def _from_text(path: Path, header: bool, delimiter: str) -> Frame:
         raise DataError(f"{path.name} is not a readable table: {kinds}")
     chosen = _delimiter(path) if delimiter == "auto" else delimiter
     names, rows = read_table(path, CsvSpec(header=header, delimiter=chosen))
-    if names is not None:
-        _require_names(path.name, names)
     columns: list[list[str]] = [list(column) for column in zip(*rows, strict=True)]
+    if names is not None:
+        _require_names(path.name, names, columns)
     return Frame(path.name, names or [str(j) for j in range(len(columns))], columns, 1 if names is None else 2)
 
 
@@ -141,9 +141,15 @@ def _delimiter(path: Path) -> str:
     return max(DELIMITERS, key=lambda name: line.count(DELIMITERS[name]))
 
 
-def _require_names(file: str, names: Row) -> None:
+def _require_names(file: str, names: Row, columns: Sequence[Sequence[str]]) -> None:
+    """Raises DataError where the first row is one of the samples: every cell is a number, or is in its column again."""
     if all(is_number(name) or is_missing(name) for name in names):
         raise DataError(f"{file}, row 1 holds numbers, not names of columns; say header = false, or write the names")
+    if all(is_number(name) or name in column for name, column in zip(names, columns, strict=True)):
+        raise DataError(
+            f"{file}, row 1 ({', '.join(names)[:80]}) looks like a sample, not like names of columns; say header = "
+            "false, or write the names"
+        )
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise DataError(f"{file}, row 1: two columns are called {twice[0]!r}")

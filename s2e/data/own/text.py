@@ -71,6 +71,8 @@ class Texts(Source):
         empty = [i for i, text in enumerate(self.texts) if not text.strip()]
         if empty:
             raise DataError(f"{self.where(empty[0])}: no text ({len(empty)} such rows): fill it in, or leave it out")
+        if len(set(self.texts)) == 1:
+            raise DataError(f"{self.file}: all {len(self.texts)} texts are the same: there is nothing to tell apart")
         return fitted(self.file, [self.texts[i] for i in rows], self.settings, self.text_column)
 
     def encode(self, fitted: TextEncoder) -> NDArray[Any]:
@@ -124,7 +126,8 @@ def _folder(path: Path, settings: TextSettings, column: str) -> Texts:
     if long:
         raise DataError(f"{path.name}/{long[0].relative_to(path)} has more than {MAX_TEXT} bytes: no text to classify")
     names = [f"{path.name}/{file.relative_to(path).as_posix()}" for _, file in files]
-    labels, texts = [name for name, _ in files], [_decoded(file.read_bytes()) for _, file in files]
+    labels = [name for name, _ in files]
+    texts = [_decoded(file.read_bytes(), name) for (_, file), name in zip(files, names, strict=True)]
     return Texts(
         path.name,
         "its folder",
@@ -138,7 +141,9 @@ def _folder(path: Path, settings: TextSettings, column: str) -> Texts:
     )
 
 
-def _decoded(content: bytes) -> str:
+def _decoded(content: bytes, at: str) -> str:
+    if b"\0" in content:
+        raise DataError(f"{at} holds a NUL byte: it is not a text in UTF-8 or Latin-1")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:

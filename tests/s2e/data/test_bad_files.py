@@ -45,7 +45,7 @@ def spec_of(name: str, **params: Any) -> DataSpec:
         (np.arange(40), r"a\.npz, y: 40 different labels in 40 rows look like an id"),
         (np.array([*Y[:39], "z"]), r"a\.npz, y, row 39: the only one of class z \(1 such classes\)"),
         (np.array([*Y[:38], "", ""]), r"a\.npz, y, row 38 has no label \(2 such rows\)"),
-        (np.zeros(40, dtype=int), "1 different labels, 2 to 1000"),
+        (np.zeros(40, dtype=int), "all 40 labels are the same"),
         (np.repeat(np.arange(1_200), 3), "1200 different labels, 2 to 1000"),
     ],
 )

@@ -100,7 +100,37 @@ def test_a_table_is_the_same_in_every_format(tmp_path: Path, load: Any) -> None:
         ({"x": [7] * 20, "z": ["on"] * 20}, {"exclude": ["id"]}, r"columns x \('7'\), z \('on'\): .* = \['x', 'z'\]"),
         ({"x": [None] * 20}, {"exclude": ["id"]}, r"t\.csv, column x: every training cell is empty"),
         ({"kind": list("abcdefghijklmnopqrst")}, {}, "20 different labels in 20 rows look like an id"),
-        ({"kind": ["oak"] * 20}, {}, "1 different labels, 2 to 1000 are allowed"),
+        ({"kind": ["oak"] * 20}, {}, "all 20 labels are the same: there is nothing to tell apart"),
+        (
+            {"kind": ["1", "2", "1", "2.0", *["1", "2"] * 8]},
+            {},
+            r"row 5, column kind: label '2.0' \(1 rows\) is '2' \(9 r",
+        ),
+        (
+            {"id": ["r1", "r2", "", *"abcdefghijklmnopq"]},
+            {"id_column": "id"},
+            r"row 4, column id: no id \(1 such rows\)",
+        ),
+        (
+            {"x": [1e300, *range(19)]},
+            {"exclude": ["id"]},
+            r"row 2, column x: '1e\+300' is not a finite number of at most",
+        ),
+        (
+            {"x": [f'"{i},5"' for i in range(20)]},
+            {"exclude": ["id"]},
+            r"column x: '0,5' is a number with a decimal comma",
+        ),
+        (
+            {"x": [*range(22), "n/a?"], **{k: [*v, *v[:3]] for k, v in ROWS.items() if k != "x"}},
+            {"exclude": ["id"]},
+            r"row 24, column x: 'n/a\?' among 22 numbers",
+        ),
+        (
+            {},
+            {},
+            r"column id: 20 different texts in 20 rows look like an id or a date; leave it out: .*exclude = \['id'\]",
+        ),
         ({"kind": ["oak"] * 9 + ["elm"] + ["yew"] * 10}, {}, r"row 11: the only one of class 'elm'"),
         ({"kind": ["oak", None] * 10}, {}, r"row 3 has no label: '' in column kind \(10 such rows\): fill it in"),
         ({"x": [1.0] * 19 + [float("inf")]}, {"exclude": ["id"]}, r"row 21, column x: 'inf' is not a finite number"),
@@ -121,6 +151,12 @@ def test_a_slip_in_a_table_is_named(tmp_path: Path, load: Any, change: Any, para
         (b"PAR1 and no more", r"t\.any cannot be read"),
         (b"ARROW1 and no more", r"t\.any cannot be read"),
         (b"", "0 rows of 0 columns"),
+        (
+            b"0.5,a\n1.5,b\n2.5,a\n",
+            r"row 1 \(0\.5, a\) looks like a sample, not like names of columns; say header = false",
+        ),
+        ("x,y\n1,a\n2,b\n".encode("utf-16"), "it is not UTF-8, save it as such"),
+        (b"x,y\n1,a\n2,b\0\n", "row 3 holds a NUL byte"),
     ],
 )
 def test_a_file_that_is_no_table_is_refused(tmp_path: Path, load: Any, content: bytes, message: str) -> None:

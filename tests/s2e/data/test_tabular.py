@@ -70,7 +70,7 @@ def test_a_test_file_shares_classes_and_scaling(table):
         ("", {}, "0 rows of 0 columns"),
         ('1,"a\n2,b\n', {}, r"t\.csv, after row 0: unexpected end of data"),
         (b"1,\xff\n2,b\n", {}, "after row 0: .*utf-8"),
-        ("1,a\n2,a\n3,a\n", {}, "1 different labels, 2 to 1000 are allowed"),
+        ("1,a\n2,a\n3,a\n", {}, "all 3 labels are the same"),
         ("1,a\n2,?\n3,b\n", {}, r"row 2 has no label: '\?'"),
         ("1,a\n2,b\n", {"label_column": "2"}, r"label_column = '2': no such column; known: 0\.\.1"),
         ("x,y\n1,a\n2,b\n", {"header": True, "label_column": "z"}, "label_column = 'z': no such column; known: x, y"),

@@ -12,7 +12,7 @@ from s2e.train import fused
 from s2e.train.epoch import run_epoch
 from s2e.train.native import Images, Layer, Move, NativeStack
 from s2e.train.population import StackedTrials
-from s2e.train.runtime import DTYPES
+from s2e.train.runtime import DTYPES, has_fast_bfloat16
 from s2e.train.trial import PopulationEpoch, train_population
 from s2e.words import NoiseSpec, TrialError, replace
 
@@ -289,5 +289,6 @@ def test_the_door_settles_which_step_trains(plan, step):
 def test_an_older_processor_is_stood_in_for_as_torch_has_it(monkeypatch):
     monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")
     assert library.instruction_set() in ("avx2", None)
+    assert not has_fast_bfloat16()
     monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
     assert library.instruction_set() is None
