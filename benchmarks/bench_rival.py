@@ -3,9 +3,9 @@
 Both sides try 24 schedules on the same data under the same settings; the objective is the mean validation accuracy of
 the last epochs. The rival is :mod:`benchmarks.resident`, in the variant that was fastest in a few epochs of this work;
 it validates those last epochs only, never tests, and takes the best trial. The engine runs the search rounds of an
-ordinary job, six trials at a time, so it validates every epoch and tests the last ones for its curves, and takes the
-recommendation. Sides take turns, search by search, and are timed by the CPU time of the process: data are in memory
-before, the search rule is counted.
+ordinary job, six trials at a time, so it validates every epoch (``--equal-work``: but for the first, only those that
+the objective averages) and tests the last ones for its curves, and takes the recommendation. Sides take turns, search
+by search, and are timed by the CPU time of the process: data are in memory before, the search rule is counted.
 
 Every schedule found is then trained on the same fresh weights, data orders and noise draws by the engine in float32.
 The interval is over searches (Student t), each the mean over its fresh seeds. ``report`` is what the rest of the
@@ -59,10 +59,11 @@ WORKS: dict[str, dict[str, Any]] = {
 }
 
 
-def job(work: str, seed: int, dtype: str, tiny: bool) -> JobSpec:
+def job(work: str, seed: int, dtype: str, tiny: bool, equal_work: bool = False) -> JobSpec:
     """The engine's search; the noise draw is the seed's, for both sides."""
     body = WORKS[work] | {"seed": seed, "search": {"n_rounds": N_ROUNDS, "n_trials": N_TRIALS}}
-    spec = parse_job(body | {"plan": {"dtype": dtype, "population": N_TRIALS}})
+    every = WORKS[work]["train"]["n_epochs"] if equal_work else 1
+    spec = parse_job(body | {"plan": {"dtype": dtype, "population": N_TRIALS, "validate_every": every}})
     if not tiny:
         return spec
     train = replace(spec.train, n_epochs=6)
@@ -146,7 +147,7 @@ def fresh(spec: JobSpec, schedules: Sequence[Schedule], n_fresh: int) -> list[fl
 
 def compare(work: str, args: argparse.Namespace) -> dict[str, Any]:
     """Searches of both sides, their CPU seconds, and the accuracy of what each found."""
-    spec = job(work, 0, args.dtype, args.tiny)
+    spec = job(work, 0, args.dtype, args.tiny, args.equal_work)
     data = load_split(spec.data)
     dtypes = ("float32", "bfloat16") if has_fast_bfloat16() else ("float32",)
     epoch_s = {
@@ -158,7 +159,7 @@ def compare(work: str, args: argparse.Namespace) -> dict[str, Any]:
     seconds: dict[str, list[float]] = {"rival": [], "engine": [], "report": []}
     accuracy: list[list[float]] = []
     for seed in range(args.searches):
-        spec = job(work, seed, args.dtype, args.tiny)
+        spec = job(work, seed, args.dtype, args.tiny, args.equal_work)
         start_s = time.process_time()
         rival = Rival(spec, data, VARIANTS[fastest]).search()
         seconds["rival"].append(time.process_time() - start_s)
@@ -194,6 +195,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--work", nargs="+", choices=list(WORKS), default=list(WORKS))
     options.add_argument("--searches", type=int, default=10)
     options.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the engine's search")
+    options.add_argument("--equal-work", action="store_true", help="the engine validates only the last epochs too")
     options.add_argument("--report", action="store_true", help="the report of the engine's job too")
     options.add_argument("--tiny", action="store_true", help="three short trials: checks the path, not the speed")
     options.add_argument("--out", type=Path, help="write the result there as JSON")
@@ -209,6 +211,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "benchmark": "rival",
         "machine": machine(),
         "dtype": args.dtype,
+        "equal_work": args.equal_work,
         "works": {work: compare(work, args) for work in args.work},
     }
 

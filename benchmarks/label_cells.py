@@ -12,7 +12,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -36,6 +36,8 @@ FASHION = Path("/usr/share/datasets/fashion-mnist")
 """Folder into which Debian's package dataset-fashion-mnist puts the four files."""
 FASHION_MAP = {0: 6, 2: 4, 4: 2, 5: 7, 9: 7}
 """t-shirt -> shirt, pullover <-> coat, sandal -> sneaker, ankle boot -> sneaker."""
+HUMAN = {"human": "cifar10_worse_label", "random": "cifar10_random_label1", "aggre": "cifar10_aggre_label"}
+"""CIFAR-10N: the worse of three people's labels, the first one's, and their majority's."""
 NEWS_MAP = {3: 4, 4: 3, 0: 19, 17: 18, 10: 9}
 """pc.hardware <-> mac.hardware, atheism -> religion.misc, politics.mideast -> politics.misc, hockey -> baseball."""
 
@@ -64,19 +66,19 @@ class Cell:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Features and labels of training and test rows; ``human_S`` are noisy labels that people gave."""
+    """Features and labels of training and test rows; ``human`` are noisy labels that people gave, by name."""
 
     x_SF: Array
     label_S: Labels
     test_x_SF: Array
     test_S: Labels
-    human_S: Labels | None = None
+    human: Mapping[str, Labels] = field(default_factory=dict)
 
 
-def make_cell(name: str, seed: int) -> Cell:
-    """The cell called ``<data set>-<noise>``, such as ``mnist-pair45``."""
+def make_cell(name: str, seed: int, sources: Mapping[str, Callable[[int], Source]] | None = None) -> Cell:
+    """The cell called ``<data set>-<noise>``, such as ``mnist-pair45``; of :data:`SOURCES`, or of others."""
     dataset, noise = name.split("-")
-    source = SOURCES[dataset](seed)
+    source = (sources or SOURCES)[dataset](seed)
     n_classes = int(source.label_S.max()) + 1
     T_CC = noise_matrix(dataset, noise, n_classes)
     if T_CC is None:
@@ -94,9 +96,8 @@ def make_cell(name: str, seed: int) -> Cell:
 def _of_rows(source: Source, name: str, seed: int) -> Labels:
     """Labels that people gave, or that depend on the features."""
     noise = name.split("-")[1]
-    if noise == "human":
-        assert source.human_S is not None
-        return source.human_S
+    if noise in source.human:
+        return source.human[noise]
     make = {"part": part_dependent, "margin": polynomial_margin}[noise.rstrip("0123456789")]
     rows, rate = Rows(source.x_SF, source.label_S), int(noise[-2:]) / 100
     own = derive_seed("cell", name, seed)
@@ -104,10 +105,13 @@ def _of_rows(source: Source, name: str, seed: int) -> Labels:
 
 
 def noise_matrix(dataset: str, noise: str, n_classes: int) -> NDArray[np.float64] | None:
-    """The matrix of ``sym20``, ``pair45``, ``asym40`` ...; None for ``human``, ``part40`` and ``margin30``."""
+    """The matrix of ``clean``, ``sym20``, ``pair45``, ``asym40`` ...; None for labels that people gave, ``part40`` and
+    ``margin30``."""
     kind, rate = noise.rstrip("0123456789"), int("".join(filter(str.isdigit, noise)) or 0) / 100
-    if kind in ("human", "part", "margin"):
+    if kind in (*HUMAN, "part", "margin"):
         return None
+    if kind == "clean":
+        return np.eye(n_classes)
     if kind == "sym":
         return symmetric(n_classes, rate)
     if kind == "pair":
@@ -164,7 +168,7 @@ def digits(seed: int) -> Source:
     return Source(x[train], y[train], x[test], y[test])
 
 
-def _uci(path: str, n_train: int, n_test: int) -> Callable[[int], Source]:
+def uci(path: str, n_train: int, n_test: int) -> Callable[[int], Source]:
     def load(seed: int) -> Source:
         x, y = _numbers(path)
         train, test = _take(y, n_train, n_test, seed)
@@ -261,18 +265,19 @@ def fashion(seed: int) -> Source:
 
 
 @lru_cache
-def _cifar() -> tuple[NDArray[np.uint8], Labels, Labels]:
+def _cifar() -> tuple[NDArray[np.uint8], Labels, dict[str, Labels]]:
     data = torchvision_datasets().CIFAR10(str(ROOT), train=True, download=False)
-    worse_S = np.load(ROOT / "cifar-n" / "cifar-n-labels.npz")["cifar10_worse_label"]
-    return data.data, np.array(data.targets), worse_S.astype(np.int64)
+    given = np.load(ROOT / "cifar-n" / "cifar-n-labels.npz")
+    return data.data, np.array(data.targets), {name: given[key].astype(np.int64) for name, key in HUMAN.items()}
 
 
 def cifar(seed: int) -> Source:
-    """4,000 of 12,000 images as random patches, 128 components; 2,000 test. Human labels: worse."""
+    """4,000 of 12,000 images as random patches, 128 components; 2,000 test. With the labels of CIFAR-10N."""
     images, y, human = _cifar()
     train, test = _take(y[:12_000], 4_000, 2_000, seed)
     features = _kept("cifar-patches", lambda: _patches(images[:12_000]))
-    return Source(*_pairs(_components(features[train], features[test], 128), y[train], y[test]), human_S=human[train])
+    own = {name: label_S[train] for name, label_S in human.items()}
+    return Source(*_pairs(_components(features[train], features[test], 128), y[train], y[test]), human=own)
 
 
 def _kept(name: str, make: Callable[[], Array]) -> Array:
@@ -348,8 +353,8 @@ SOURCES: dict[str, Callable[[int], Source]] = {
     "mnist": mnist,
     "cifar": cifar,
     "news": news,
-    "phoneme": _uci("phoneme.csv", 3_000, 2_000),
-    "banknote": _uci("banknote_authentication.csv", 900, 472),
+    "phoneme": uci("phoneme.csv", 3_000, 2_000),
+    "banknote": uci("banknote_authentication.csv", 900, 472),
     "breast": _bundled("breast_cancer", 450, 119),
     "marital": _adult_by(5),
     "occupation": _adult_by(6),

@@ -151,7 +151,9 @@ def estimated(
     try:
         # a verdict on the rows that validate and test is wanted only where it is kept
         others = () if keep is None else job.others
-        fit = estimate_noise(job.samples, job.network, train, n_folds=n_folds, seed=seed, others=others)
+        fit = estimate_noise(
+            job.samples, job.network, train, n_folds=n_folds, seed=seed, trusted=job.trusted, others=others
+        )
     except DataError as error:
         raise NoEstimateError(
             f"{error}. With what you know of their noise rate as report.tau, no estimate is made"

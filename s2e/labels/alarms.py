@@ -21,6 +21,8 @@ TOLD_APART = 3.0
 """Standard errors by which more labels of two classes have to be right than exchanged."""
 OVERLAP = 0.1
 """Error of the rate of two classes that overlap: up to .12 in eight runs on phoneme."""
+BETTER = 3.0
+"""Standard errors by which networks under the matrix have to beat plain ones before they alone rank labels."""
 HARD = 0.15
 """Share of labels that predictions miss beyond the noise, from which on it is said."""
 
@@ -46,8 +48,8 @@ class Findings:
     """Noise rates under one rate for all classes and under a full matrix."""
     agreement: float
     """Share of labels that held-out predictions agree with."""
-    plain_as_good: bool = False
-    """True if networks that take labels as they are predict those of other rows about as well."""
+    over_plain: float = math.inf
+    """Standard errors by which labels are likelier under the matrix than under plain networks."""
 
     @property
     def n_classes(self) -> int:
@@ -142,11 +144,11 @@ def _binary(of: Findings) -> Iterator[Alarm]:
 
 
 def _plain(of: Findings) -> Iterator[Alarm]:
-    if of.plain_as_good:
+    if of.over_plain < BETTER:
         yield Alarm(
             "plain_as_good",
             "networks that take the labels as they are predict those of other rows about as well as networks under the "
-            "matrix: both rank the labels, and the matrix may be wrong",
+            f"matrix do ({of.over_plain:+.1f} standard errors): both rank the labels, and the matrix may be wrong",
         )
 
 

@@ -21,6 +21,14 @@ def cross_fitted_audit(
     """
     noise_rate_of(spec)
     job = job_samples(spec, data_root)
-    fit = estimate_noise(job.samples, job.network, spec.train, seed=spec.seed, others=job.others, progress=progress)
+    fit = estimate_noise(
+        job.samples,
+        job.network,
+        spec.train,
+        seed=spec.seed,
+        trusted=job.trusted,
+        others=job.others,
+        progress=progress,
+    )
     labels = given_labels(spec.data, data_root)
     return audit(labels, fit.estimate.noise_rate, fitted=cross_fitted(fit, labels.label_S))

@@ -30,6 +30,8 @@ class JobSamples:
     true_label_S: NDArray[np.int64]
     others: tuple[Samples, ...]
     """Rows that validate, and rows that test, with the labels they came with."""
+    trusted: NDArray[np.int64]
+    """Those of ``samples`` whose label is known to be right."""
 
 
 def job_samples(spec: JobSpec, data_root: str | None = None) -> JobSamples:
@@ -46,7 +48,8 @@ def job_samples(spec: JobSpec, data_root: str | None = None) -> JobSamples:
     read, label_S = partial(held.scaled, dtype=dtype), seen.label_KS[0].cpu().numpy()
     samples = Samples(held.train.images, label_S, read, _row_of(seen), data.class_names)
     others = tuple(Samples(part.images, part.labels.cpu().numpy(), read) for part in (held.validation, held.test))
-    return JobSamples(samples, network, seen.true_label_KS[0].cpu().numpy(), others)
+    trusted = np.empty(0, dtype=np.int64) if data.trusted is None else np.flatnonzero(data.trusted.numpy())
+    return JobSamples(samples, network, seen.true_label_KS[0].cpu().numpy(), others, trusted)
 
 
 def _resident(

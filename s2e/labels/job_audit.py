@@ -133,14 +133,19 @@ def _of_folds(labels: GivenLabels, noise_rate: float, fitted: CrossFitted) -> _V
     n_wrong = {split: round(float(wrong_S[labels.split_S == split].sum())) for split in SPLITS[1:]}
     # of two classes the number would not be a probability
     shown_S = wrong_S if len(labels.name_C) > 2 else np.full(len(wrong_S), np.nan)
-    n_wrong[SPLITS[0]] = round(noise_rate * labels.n_train)
+    n_wrong[SPLITS[0]] = round(noise_rate * _n_doubtful(labels))
     return _Verdict(fitted.score_S, fitted.likely_S, fitted.other_S, shown_S, n_wrong)
+
+
+def _n_doubtful(labels: GivenLabels) -> int:
+    """Rows that train with labels that may be wrong: those that a noise rate is of."""
+    return int(((labels.split_S == SPLITS[0]) & ~labels.is_trusted_S).sum())
 
 
 def _of_trainings(labels: GivenLabels, noise_rate: float, trainings: Sequence[TrialMargins]) -> _Verdict:
     n, n_classes = labels.n_train, len(labels.name_C)
     parts = [free_scores(trainings, labels.label_S[:n], n_classes)]
-    n_wrong = {SPLITS[0]: round(noise_rate * n)}
+    n_wrong = {SPLITS[0]: round(noise_rate * _n_doubtful(labels))}
     if len(labels) > n:
         others = labels.split_S[n:]
         # validation rows are drawn from those that train, so their share of wrong labels is known; if all are trusted,

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from s2e.labels.alarms import BETTER
 from s2e.labels.issues import LabelIssues, issues, label_quality, ranks
 from s2e.labels.kept import CrossFitted
-from s2e.labels.verdict import BETTER
 
 if TYPE_CHECKING:
     from s2e.labels.noise import LabelFit

@@ -9,6 +9,7 @@ Numpy alone. Legend: S samples, C classes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,7 +27,7 @@ from s2e.labels.em import (
     responsibilities,
     tempered,
 )
-from s2e.labels.verdict import BETTER, Halves, cross_halves, interval, jackknife, over_plain, require_identified
+from s2e.labels.verdict import Halves, cross_halves, interval, jackknife, over_plain, require_identified
 
 CLOSE = 0.05
 """Difference of the two rates up to which it does not matter which is right."""
@@ -45,14 +46,18 @@ class Settled:
     alarms: tuple[Alarm, ...]
     agreement: float
     over_plain: float
-    """As :func:`s2e.labels.verdict.over_plain` has it."""
+    """As :func:`s2e.labels.verdict.over_plain` says; infinite where no plain predictions are at hand."""
 
 
 def settled(
-    p_SC: Array, label_S: Labels, full: TransitionFit, starts: Mapping[str, float], plain_p_SC: Array, seed: int
+    p_SC: Array,
+    label_S: Labels,
+    full: TransitionFit,
+    starts: Mapping[str, float],
+    seed: int,
+    plain_p_SC: Array | None = None,
 ) -> Settled:
-    """From held-out predictions and the full fit to them, beside those of plain networks. Raises DataError where the
-    noise cannot be identified."""
+    """From held-out predictions and the full fit to them. Raises DataError where the noise cannot be identified."""
     alike = fit_transition(p_SC, label_S, symmetric=True, start_exponent=full.exponent)
     halves = cross_halves(p_SC, label_S, full, alike, seed)
     require_identified(halves, len(label_S))
@@ -61,10 +66,10 @@ def settled(
     chosen = possible[0] if len(possible) == 1 else _between(p_SC, label_S, full, alike)
     agreement = float((p_SC.argmax(1) == label_S).mean())
     bounds = alike.noise_rate, full.noise_rate
-    gain = over_plain(p_SC, chosen.T_CC, plain_p_SC, label_S)
-    of = Findings(chosen, label_S, starts, kind, (min(bounds), max(bounds)), agreement, gain < BETTER)
+    lead = math.inf if plain_p_SC is None else over_plain(p_SC, chosen.T_CC, plain_p_SC, label_S)
+    of = Findings(chosen, label_S, starts, kind, (min(bounds), max(bounds)), agreement, lead)
     edges = [interval(fit.noise_rate, jackknife(p_SC, label_S, fit, seed)) for fit in possible]
-    return Settled(chosen, kind, _in_doubt(of, edges), alarms(of), agreement, gain)
+    return Settled(chosen, kind, _in_doubt(of, edges), alarms(of), agreement, lead)
 
 
 def _in_doubt(of: Findings, edges: Sequence[tuple[float, float]]) -> tuple[float, float]:

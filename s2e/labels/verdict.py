@@ -27,8 +27,6 @@ PRIOR_ROWS = 5.0
 the scatter of few rows, and would lose where it is right."""
 IDENTIFIED = 3.0
 """Standard errors by which the matrix has to beat the label shares on labels it was not fitted to."""
-BETTER = 3.0
-"""Standard errors by which networks under the matrix have to beat plain ones before they alone rank labels."""
 
 
 @dataclass(frozen=True)
@@ -102,16 +100,16 @@ def _across(p_SC: Array, label_S: Labels, fit: TransitionFit, seed: int) -> Arra
     return total_S / N_SPLITS
 
 
-def _mean_in_errors(value_S: Array) -> tuple[float, float]:
-    mean = float(value_S.mean())
-    return mean, mean / max(float(value_S.std()) / math.sqrt(len(value_S)), 1e-12)
-
-
 def over_plain(p_SC: Array, T_CC: Array, plain_p_SC: Array, label_S: Labels) -> float:
     """Standard errors by which labels are likelier under held-out predictions of the true class and T than under plain
     ones, which predict the label itself; both at their best temperature."""
     robust, plain = noisy_score(p_SC, label_S, T_CC), noisy_score(plain_p_SC, label_S, np.eye(len(T_CC)))
     return _mean_in_errors(_log(robust.joint_VC.sum(1)) - _log(plain.joint_VC.sum(1)))[1]
+
+
+def _mean_in_errors(value_S: Array) -> tuple[float, float]:
+    mean = float(value_S.mean())
+    return mean, mean / max(float(value_S.std()) / math.sqrt(len(value_S)), 1e-12)
 
 
 def jackknife(p_SC: Array, label_S: Labels, fit: TransitionFit, seed: int) -> float:

@@ -52,6 +52,7 @@ def estimate(
             spec.train,
             n_folds=folds,
             seed=spec.seed,
+            trusted=job.trusted,
             progress=lambda share: bar.update(task, completed=share),
         )
     known = spec.data.truth_is_known and spec.data.noise.kind != "none"

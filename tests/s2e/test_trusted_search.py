@@ -15,6 +15,10 @@ from s2e.jobs import loop
 from s2e.jobs import trusted_rows as rows_of_trust
 from s2e.jobs.search_report import TITLES
 from s2e.jobs.trusted_rows import refitted, trusted_rows
+from s2e.labels.given import given_labels
+from s2e.labels.job_audit import audit
+from s2e.labels.kept import CrossFitted
+from s2e.prepare import prepared
 from s2e.words import EstimatedNoise, JobSpec, SpecError, TrustedRows, replace, to_json
 
 TRUSTED = {"rows": list(range(60)), "n_validation": 30, "n_test": 0}
@@ -82,3 +86,17 @@ def test_asked_for_without_rows_or_for_a_program_of_one_s_own_it_is_refused(more
         assert parse_job({**job, "report": {"tau": 0.2}}).report.trusted is False
     with pytest.raises(SpecError, match=r"report\.trusted"):
         parse_job(job)
+
+
+def test_trusted_rows_do_not_dilute_the_noise_of_the_others(root: str) -> None:
+    """30 of 60 trusted rows train beside 180 whose labels may be wrong: the estimate is of those alone, and the audit
+    names as many of those as it says."""
+    spec = prepared(parse_job({**body(), "report": {}}), root, n_folds=2)
+    estimate = spec.data.estimate
+    assert estimate is not None
+    assert estimate.n_rows == 180
+    labels = given_labels(spec.data, root)
+    nothing = np.zeros(len(labels))
+    fitted = CrossFitted(nothing, np.arange(len(labels)) / len(labels), labels.label_S, labels.label_S)
+    named = audit(labels, 0.25, fitted=fitted)
+    assert named.is_label_issue.sum() == 45

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
+from s2e.labels.alarms import BETTER
 from s2e.labels.issues import label_quality
 from s2e.labels.judged import PLAIN_WEIGHT, judged
 from s2e.labels.noise import LabelFit, Plain
-from s2e.labels.verdict import BETTER, NoiseEstimate, over_plain
+from s2e.labels.verdict import NoiseEstimate, over_plain
 from s2e.words import replace
 
 RNG = np.random.default_rng(0)

@@ -121,7 +121,7 @@ def overlapping(T_CC, n, seed, sharpness):
 
 
 def verdict_on(p_SC, label_S, seed=0):
-    return settled(p_SC, label_S, fit_transition(p_SC, label_S), {"a": 0.2}, p_SC, seed)
+    return settled(p_SC, label_S, fit_transition(p_SC, label_S), {"a": 0.2}, seed)
 
 
 def test_right_labels_of_classes_that_overlap_are_no_confident_noise():
