@@ -117,15 +117,16 @@ def memory(gib: float, limit_mib: int, folder: str | None) -> dict[str, Any]:
     return told
 
 
-def speed(n_epochs: int, n_trials: int) -> dict[str, Any]:
-    """Median CPU and wall seconds of an epoch on MNIST, resident and streamed taking turns."""
+def speed(n_epochs: int, n_trials: int, programs: list[str]) -> dict[str, Any]:
+    """Median CPU and wall seconds of an epoch on MNIST, resident and streamed taking turns, and their ratio in each
+    turn."""
     from s2e.train.epoch import run_epoch
     from s2e.train.population import StackedTrials
     from s2e.train.runtime import flushed_denormals, prepare_process
     from s2e.words import DataSpec, NoiseSpec, PlanSpec, Population, TrainSpec, TrialSpec
 
     told: dict[str, Any] = {}
-    for step_, network in (("native", "mlp"), ("torch", "mlp"), ("torch", "model1")):
+    for network, step_ in (program.split(":") for program in programs):
         pair, cpu, wall = {}, dict[str, list[float]](), dict[str, list[float]]()
         for samples in ("resident", "streamed"):
             plan = PlanSpec(step=step_, samples=samples)
@@ -147,6 +148,8 @@ def speed(n_epochs: int, n_trials: int) -> dict[str, Any]:
         told[f"{network}, {step_} step"] = {
             **{f"{samples}_cpu_s": round(statistics.median(of), 3) for samples, of in cpu.items()},
             **{f"{samples}_wall_s": round(statistics.median(of), 3) for samples, of in wall.items()},
+            "cpu_ratio": [round(s / r, 3) for s, r in zip(cpu["streamed"], cpu["resident"], strict=True)],
+            "wall_ratio": [round(s / r, 3) for s, r in zip(wall["streamed"], wall["resident"], strict=True)],
             "test_accuracy": accuracy["streamed"],
             "same": accuracy["resident"] == accuracy["streamed"],
         }
@@ -165,11 +168,12 @@ def main() -> None:
     parser.add_argument("--folder", help="on the disk to measure")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--trials", type=int, default=3)
+    parser.add_argument("--programs", default="mlp:native,mlp:torch,model1:torch", help="network:step, with commas")
     asked = parser.parse_args()
     figures = (
         memory(asked.gib, asked.limit_mib, asked.folder)
         if asked.what == "memory"
-        else speed(asked.epochs, asked.trials)
+        else speed(asked.epochs, asked.trials, asked.programs.split(","))
     )
     print(json.dumps({"machine": machine(), asked.what: figures}, indent=2))
 

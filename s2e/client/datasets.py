@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
+from s2e.data.own.cache import files_below
 from s2e.words.answers import Items, NamedDataset
 from s2e.words.datasets import RegisteredSet, Upload
 
@@ -63,14 +64,17 @@ class DatasetCalls:
                 Upload, "POST", "/uploads", params={"name": file.name}, content=_chunks(file), timeout=LOOK_S
             )
 
+    def remove_upload(self, path: str) -> None:
+        """Delete what was sent, by its path, before a set is made of it. Raises Conflict if one is already."""
+        self._request("DELETE", "/uploads", params={"path": path})
+
 
 def _packed(folder: Path, below: Path) -> Path:
-    """A folder as a zip file: images are compressed already."""
+    """A folder as a zip file: images are compressed already. Raises DataError as :func:`files_below`."""
     archive = below / f"{folder.resolve().name}.zip"
     with zipfile.ZipFile(archive, "w") as packed:
-        for file in sorted(folder.rglob("*")):
-            if file.is_file():
-                packed.write(file, file.relative_to(folder))
+        for file in files_below(folder):
+            packed.write(file, file.relative_to(folder))
     return archive
 
 

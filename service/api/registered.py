@@ -119,6 +119,16 @@ def remove(session: Session, name: str, owner: str, *, any_owner: bool) -> list[
     return sorted(sent)
 
 
+def unused(session: Session, path: str) -> str:
+    """The folder of a file that was sent. Raises SpecError for any other path, Conflict where a set or a job has it."""
+    sent = _SENT.match(path)
+    if sent is None or ".." in path:
+        raise SpecError(Problem("path", path[:80], f"a path that an upload answered, {UPLOADS}/..."))
+    if any(sent[0] in used for used in datasets.paths_in_use(session)):
+        raise Conflict(f"{sent[0]} is used by a registered data set or a job: remove that")
+    return sent[0]
+
+
 def delete_uploads(settings: Settings, folders: Sequence[str]) -> None:
     """Delete files that were sent; what a person has deleted already is no error."""
     for folder in folders:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +15,7 @@ from rich.table import Table
 
 from s2e.address import DEFAULT_URL
 from s2e.data.root import DATA_ROOT_VARIABLE
-from s2e.words import Problem, SpecError, to_json
+from s2e.words import Problem, S2EError, SpecError, to_json
 from s2e.words.datasets import RegisteredSet
 from service.cli.options import AsJson, Key, Url, out, service_at
 
@@ -51,13 +53,28 @@ def add(
     Example: s2e data add flowers ~/flowers --kind images --set size=64
     """
     settings = dict(map(_setting, setting or ()))
-    with service_at(url, key) as client:
-        paths = [_place(client, one, upload) for one in (path, trusted_path) if one is not None]
+    with service_at(url, key) as client, _sent_or_nothing(client) as sent:
+        paths = [_place(client, one, upload, sent) for one in (path, trusted_path) if one is not None]
         trusted = {"column": trusted_column, "path": paths[1] if trusted_path is not None else None}
         trusted = {field: value for field, value in trusted.items() if value is not None}
         section = {_section_of(kind): {"path": paths[0], **settings}}
         kept = client.register(name, kind, **section, trusted=trusted)
     _print(kept, as_json)
+
+
+@contextmanager
+def _sent_or_nothing(client: S2EClient) -> Iterator[list[str]]:
+    """Paths of files that are sent; they are deleted again where no set comes of them."""
+    from s2e.client.errors import ClientError
+
+    sent: list[str] = []
+    try:
+        yield sent
+    except Exception:
+        for path in sent:
+            with suppress(S2EError, ClientError):  # the first error is the one to read
+                client.remove_upload(path)
+        raise
 
 
 @app.command("show")
@@ -120,7 +137,7 @@ def _section_of(kind: str) -> str:
     return DATASETS.get(kind, DatasetPart).own_section()
 
 
-def _place(client: S2EClient, path: str, upload: bool | None) -> str:
+def _place(client: S2EClient, path: str, upload: bool | None, into: list[str]) -> str:
     """The path below the service's data root; what is elsewhere is sent first."""
     local, root = Path(path).expanduser(), os.environ.get(DATA_ROOT_VARIABLE)
     if upload is not True:
@@ -131,6 +148,7 @@ def _place(client: S2EClient, path: str, upload: bool | None) -> str:
     if not local.exists():
         raise SpecError(Problem("PATH", path, "a file or folder that is here, to be sent"))
     sent = client.upload(local)
+    into.append(sent.path)
     typer.echo(f"sent {sent.n_files} files, {sent.n_bytes} bytes", err=True)
     return sent.path
 

@@ -94,10 +94,10 @@ def test_a_set_is_added_shown_listed_and_named_by_a_job(
         run(spec, data_root=root, progress=False, workers=1)
 
 
-def main_ends(arguments: list[str]) -> None:
+def main_ends(arguments: list[str], code: int = 0) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
-    assert ended.value.code == 0
+    assert ended.value.code == code
 
 
 def test_what_was_read_before_is_refused_too_once_it_changed(root: Path) -> None:
@@ -235,6 +235,32 @@ def test_only_its_owner_replaces_a_set(root: Path, quick_look: None, settings: S
             assert client.register("mine", "table", {"path": "t.csv"}).owner == "ada"
         with S2EClient(running.url, bob) as client, pytest.raises(ApiError, match="data set mine is ada's"):
             client.register("mine", "table", {"path": "t.csv"})
+
+
+def test_what_is_refused_after_it_was_sent_is_deleted_again(
+    root: Path, service: Any, quick_look: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("S2E_URL", service.url)
+    mine = tmp_path / "mine.csv"
+    mine.write_text((root / "t.csv").read_text().replace(",a\n", ",\n"))
+    main_ends(["data", "add", "mine", str(mine)], 2)
+    assert "has no label" in capsys.readouterr().err
+    assert list((root / registered.UPLOADS).iterdir()) == []
+    mine.write_text((root / "t.csv").read_text())
+    main_ends(["data", "add", "mine", str(mine)])
+    with S2EClient(service.url) as client:
+        path = client.dataset("mine").data["params"]["path"]
+        for other, status in (
+            (path, 409),
+            ("t.csv", 422),
+            ("uploads/../t.csv", 422),
+            (path[:23] + "/../../t.csv", 422),
+        ):
+            with pytest.raises(ApiError) as refused:
+                client.remove_upload(other)
+            assert refused.value.status == status
+        client.remove_upload(client.upload(mine).path)
+    assert [path.startswith(f"uploads/{one.name}/") for one in (root / registered.UPLOADS).iterdir()] == [True]
 
 
 # --- removed ----------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from service.store import datasets
 router = APIRouter(tags=["datasets"])
 SetName = Annotated[str, Path(pattern=f"^{REGISTERED_NAME}$", description="name of a registered data set")]
 FileName = Annotated[str, Query(min_length=1, max_length=120, description="name of the file, such as flowers.zip")]
+SentPath = Annotated[str, Query(min_length=1, max_length=500, description="as the upload was answered")]
 _FILE = {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 
 
@@ -87,3 +88,13 @@ async def upload(request: Request, settings: SettingsDep, name: FileName) -> Upl
     except BaseException:  # a client that hangs up leaves nothing behind either
         shutil.rmtree(file.parent, ignore_errors=True)
         raise
+
+
+@router.delete("/uploads", operation_id="delete_upload", status_code=204)
+@needs(SUBMIT)
+def delete_upload(request: Request, database: DatabaseDep, settings: SettingsDep, path: SentPath) -> None:
+    """Delete what was sent, by the path that sending it answered, before a set is made of it. 409 if one is already."""
+    request.state.target = path
+    with database.write() as session:
+        sent = registered.unused(session, path)
+    registered.delete_uploads(settings, [sent])
