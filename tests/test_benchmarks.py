@@ -445,3 +445,14 @@ def test_an_automl_tool_sees_no_truth_and_the_truth_counts(
     assert row["flaml"]["accuracy"] == 0
     assert row["ours"]["accuracy"] == row["gain"] > 40
     assert row["ours"]["cpu_s"] >= 0
+
+
+def test_forks_share_their_beginning_and_its_seeds(benchmark: Any) -> None:
+    """Of eight trainings of 40 epochs, 20 pay for the beginning and 15 x 20 for tails."""
+    bench = benchmark("bench_fork")
+    assert bench.n_tails(40) == 15
+    forked, tails = (bench.Search(bench.job("sym50", 0, 40), rule, 40).ask() for rule in ("forked", "tails"))
+    for trials in (forked, tails):
+        assert len({trial.keep_rate[:20] for trial in trials}) == 1
+        assert len({trial.keep_rate for trial in trials}) == len(trials) == 4
+    assert [len({trial.init_seed for trial in trials}) for trials in (forked, tails)] == [1, 4]

@@ -66,3 +66,28 @@ def test_a_prefix_leaves_a_checkpoint_and_its_continuation_starts_there(
         assert isinstance(end, PopulationFinished)
         assert isinstance(expected, PopulationFinished)
         assert [r.objective for r in end.results] == [r.objective for r in expected.results]
+
+
+def test_two_schedules_that_begin_alike_go_on_from_one_checkpoint_with_the_bits_of_whole_trainings(
+    tmp_path: Path, make_population: MakePopulation
+) -> None:
+    """A fork: the same weights, order and noise draw, and another R(t) from its epoch on."""
+    made = make_population(ks=(0, 1), n_epochs=4)
+    first = made.trials[0]
+    whole = tuple(replace(first, k=k, keep_rate=(1.0, 0.8, *tail)) for k, tail in enumerate([(0.9, 0.3), (0.5, 1.0)]))
+    beginning = replace(whole[0], fidelity=Fidelity(n_epochs_run=2))
+    forks = tuple(replace(t, round=1, fidelity=Fidelity(resume=(0, 0), resumed_epochs=2)) for t in whole)
+    events_of(replace(made, trials=(beginning,)), tmp_path)
+    *epochs, forked = events_of(replace(made, trials=forks), tmp_path, round_=1)
+    *expected, alone = events_of(replace(made, trials=whole), tmp_path / "whole")
+    rows, rows_alone = ([e.epochs for e in es if isinstance(e, EpochReported)] for es in (epochs, expected))
+    assert rows == rows_alone[2:]
+    assert rows[1][0].loss != rows[1][1].loss
+    assert isinstance(forked, PopulationFinished)
+    assert isinstance(alone, PopulationFinished)
+    for one, two in zip(forked.results, alone.results, strict=True):
+        tensors, tensors_alone = (
+            s2e.load_model(root / str(result.model)).state_dict()
+            for root, result in ((tmp_path, one), (tmp_path / "whole", two))
+        )
+        assert all(torch.equal(tensors[name], tensors_alone[name]) for name in tensors_alone)
