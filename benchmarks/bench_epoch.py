@@ -8,6 +8,7 @@ is the ratio to the fastest way of writing the plain loop (:data:`benchmarks.res
 arithmetic, ``x_any_resident`` to the fastest in any.
 
     python -m benchmarks.bench_epoch [--network digits mlp model1 resnet18] [--repeats 5] [--late-epochs 30] [--tiny]
+                                     [--n-train 128 --n-evaluated 128 --cases resident engine-float32-own-K1]
 
 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 let another processor be stood in for.
 """
@@ -28,7 +29,7 @@ from benchmarks.measure import machine, summary
 from benchmarks.official import OfficialTrial
 from benchmarks.resident import IMAGE_VARIANTS, VARIANTS, ResidentTrial
 from benchmarks.stacked import EngineTrials
-from benchmarks.workload import WORKS, Workload, build
+from benchmarks.workload import N_EVALUATED, N_TRAIN, WORKS, Workload, build
 from s2e.networks.library import instruction_set
 from s2e.train.runtime import has_fast_bfloat16, prepare_process
 from s2e.words import PlanSpec
@@ -60,9 +61,12 @@ def cases(work: Workload, populations: list[int], *, official: bool) -> dict[str
     return contestants
 
 
-def compare(work: Workload, populations: list[int], repeats: int, *, official: bool) -> dict[str, Any]:
+def compare(
+    work: Workload, populations: list[int], repeats: int, *, official: bool, only: list[str] | None = None
+) -> dict[str, Any]:
     """CPU seconds of a trial-epoch for every case, with ratios to the rivals and the accuracy reached."""
-    contestants = {name: make() for name, make in cases(work, populations, official=official).items()}
+    every = cases(work, populations, official=official)
+    contestants = {name: make() for name, make in every.items() if only is None or name in only}
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for epoch in range(1 + repeats):
         for name, contestant in contestants.items():
@@ -118,7 +122,7 @@ def measure_network(network: str, args: argparse.Namespace) -> dict[str, Any]:
     """All figures of one network, or why there are none."""
     repeats, late_epochs, tiny = args.repeats, args.late_epochs, args.tiny
     populations = [1, 2] if tiny else args.population
-    work = build(network, max(20, repeats + 1), tiny=tiny)
+    work = build(network, max(20, repeats + 1), tiny=tiny, n_train=args.n_train, n_evaluated=args.n_evaluated)
     if work is None:
         return {"skipped": "no S2E_DATA_ROOT, and digits are too small for this network"}
     result: dict[str, Any] = {
@@ -127,7 +131,7 @@ def measure_network(network: str, args: argparse.Namespace) -> dict[str, Any]:
         "n_evaluated": len(work.data.validation.labels) + len(work.data.test.labels),
         "epochs_trained": repeats + 1,
         "compiled_step": {dtype: instruction_set(half=dtype == "bfloat16") for dtype in ("float32", "bfloat16")},
-        "cases": compare(work, populations, repeats, official=not args.no_official),
+        "cases": compare(work, populations, repeats, official=not args.no_official, only=args.cases),
     }
     if late_epochs:
         long_work = build(network, late_epochs, tiny=tiny)
@@ -151,6 +155,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--network", nargs="+", choices=list(WORKS), default=["digits", "mlp", "model1"])
     options.add_argument("--population", nargs="+", type=int, default=[1, 4, 8], help="K of the engine's cases")
     options.add_argument("--no-official", action="store_true", help="leave the original program's structure out")
+    options.add_argument("--cases", nargs="+", help="only these, a plain loop of each arithmetic among them")
+    options.add_argument("--n-train", type=int, default=N_TRAIN, help="most samples of an epoch")
+    options.add_argument("--n-evaluated", type=int, default=N_EVALUATED, help="most samples evaluated after it")
     options.add_argument("--repeats", type=int, default=5, help="timed epochs of every case, after one that warms up")
     options.add_argument("--late-epochs", type=int, default=30, help="length of the late/early run; 0 leaves it out")
     options.add_argument(

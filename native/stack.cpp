@@ -208,7 +208,7 @@ template <class T> class Stack {
   int64_t* sizes = nullptr;
   T* memory = nullptr;
   T *x, *x_transposed, *units, *gradient, *next_gradient, *transposed, *bias_gradient, *loss, *best;
-  int32_t *order, *label, *argbest;
+  int32_t *order, *label, *argbest, *inputs_k, *inputs_count, *samples_k, *samples_count;
   char* scratch;
 #if defined(S2E_PAIRS)
   Pair *pairs_of_inputs, *pairs_of_samples, *half_gradient, *half_weight;
@@ -317,6 +317,12 @@ template <class T> class Stack {
     order = (int32_t*)take(s.batch);
     label = (int32_t*)take(s.batch);
     argbest = (int32_t*)take(s.batch);
+    const int64_t batch_tiles = s.n_orders * (batch_row / Vec<T>::width);
+    const int64_t input_tiles = s.n_orders * (padded(sizes[0]) / Vec<T>::width);
+    inputs_k = (int32_t*)take(batch_tiles * sizes[0]);
+    inputs_count = (int32_t*)take(batch_tiles);
+    samples_k = (int32_t*)take(input_tiles * s.batch);
+    samples_count = (int32_t*)take(input_tiles);
     scratch = (char*)take(3 * s.batch);
 #if defined(S2E_PAIRS)
     if (s.is_half) {
@@ -355,7 +361,21 @@ template <class T> class Stack {
     if (s.is_half) return pair_up(o, count);
 #endif
     const int64_t n_inputs = sizes[0], x_row = padded(n_inputs);
-    transpose(x + o * s.batch * x_row, count, n_inputs, x_row, x_transposed + o * n_inputs * batch_row, batch_row);
+    const T* mine = x + o * s.batch * x_row;
+    T* turned = x_transposed + o * n_inputs * batch_row;
+    transpose(mine, count, n_inputs, x_row, turned, batch_row);
+    list_terms(batch_row, n_inputs, turned, batch_row, inputs_of(o));
+    list_terms(n_inputs, s.batch, mine, x_row, samples_of(o));
+  }
+
+  // Inputs and samples of a data order that are not zero, in each tile of the first layer's two products.
+  Terms inputs_of(int32_t o) const {
+    const int64_t n_tiles = batch_row / Vec<T>::width;
+    return {inputs_k + o * n_tiles * sizes[0], inputs_count + o * n_tiles};
+  }
+  Terms samples_of(int32_t o) const {
+    const int64_t n_tiles = padded(sizes[0]) / Vec<T>::width;
+    return {samples_k + o * n_tiles * s.batch, samples_count + o * n_tiles};
   }
 
   void gather_from(int64_t first, int64_t count) {
@@ -396,11 +416,19 @@ template <class T> class Stack {
       }
 #endif
       if (l + 1 < s.n_layers)
-        gemm(n_out, batch_row, n_in, weight, n_in, (int64_t)1, input, batch_row, Activate<T, true>{bias, to, batch_row});
+        activate(l, g, input, weight, Activate<T, true>{bias, to, batch_row});
       else
-        gemm(n_out, batch_row, n_in, weight, n_in, (int64_t)1, input, batch_row, Activate<T, false>{bias, to, batch_row});
+        activate(l, g, input, weight, Activate<T, false>{bias, to, batch_row});
       input = to;
     }
+  }
+
+  template <class Epilogue> void activate(int l, int32_t g, const T* input, const T* weight, Epilogue epilogue) {
+    const int64_t n_in = sizes[l], n_out = sizes[l + 1], one = 1;
+    if (l == 0)
+      gemm(n_out, batch_row, n_in, inputs_of(order_index(g)), weight, n_in, one, input, batch_row, epilogue);
+    else
+      gemm(n_out, batch_row, n_in, weight, n_in, one, input, batch_row, epilogue);
   }
 
   void trial(int32_t k, const s2e_optimizer& optimizer, const s2e_epoch& e, const int64_t* label_B, int64_t at) {
@@ -526,10 +554,13 @@ template <class T> class Stack {
 #if defined(S2E_PAIRS)
     if (s.is_half && l == 0) return move_first_half(g, optimizer);
 #endif
-    const int64_t n_in = sizes[l], n_out = sizes[l + 1], size = n_in * n_out;
-    gemm(n_out, n_in, s.batch, gradient, batch_row, (int64_t)1, input_BI, padded(n_in),
-         Optimize<T>(optimizer, tensor(s.weight, l, g, size), tensor(s.weight_first, l, g, size),
-                     tensor(s.weight_second, l, g, size), n_in));
+    const int64_t n_in = sizes[l], n_out = sizes[l + 1], size = n_in * n_out, one = 1;
+    const Optimize<T> optimize(optimizer, tensor(s.weight, l, g, size), tensor(s.weight_first, l, g, size),
+                               tensor(s.weight_second, l, g, size), n_in);
+    if (l == 0)
+      gemm(n_out, n_in, s.batch, samples_of(order_index(g)), gradient, batch_row, one, input_BI, padded(n_in), optimize);
+    else
+      gemm(n_out, n_in, s.batch, gradient, batch_row, one, input_BI, padded(n_in), optimize);
   }
 
   void move_bias(int l, int32_t g, const s2e_optimizer& optimizer) {

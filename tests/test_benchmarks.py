@@ -404,3 +404,44 @@ def test_dropped_samples_are_compared_on_the_same_seeds(benchmark: Any) -> None:
     line = bench.table_line(row | {"accuracy": 71.0, "half_width": 2.6, "more": -7.3, "more_half_width": 2.4})
     use = "pseudo_labels, weight 3.0, confidence 0.8"
     assert line == f"| coteaching | sym50 | 1.2 tau | {use} | 71.0 ± 2.6 | -7.3 ± 2.4 | 1.5 |"
+
+
+def test_what_a_size_costs_is_measured_and_drawn(benchmark: Any) -> None:
+    bench = benchmark("bench_cost")
+    result = json.loads(json.dumps(bench.measure(bench.parser().parse_args(["--tiny", "--repeats", "1"]))))
+    for name, rows in result["sweeps"].items():
+        assert [row[name] for row in rows] == list(bench.TINY[name])
+        assert all(row["trial_epoch_ms"] > 0 for row in rows)
+    texts = [text.text for text in ElementTree.fromstring(bench.plot(result["sweeps"])).iter() if text.text]
+    assert set(bench.TITLES.values()) < set(texts)
+
+
+def test_an_automl_tool_sees_no_truth_and_the_truth_counts(
+    benchmark: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bench = benchmark("bench_automl")
+    asked: list[tuple[str, str]] = []
+    alone = bench.alone
+    program = (
+        "import json, sys, numpy as np\n"
+        "cell = np.load(sys.argv[1])\n"
+        "assert set(cell) == {'x', 'given', 'test_x'}\n"
+        "near = ((cell['test_x'][:, None] - cell['x']) ** 2).sum(-1).argmin(1)\n"
+        "print('noise'); print(json.dumps({'predicted': cell['given'][near].tolist()}))\n"
+    )
+
+    def nearest(command: list[str]) -> dict[str, Any]:
+        """The label of the nearest row, by a process of its own; of the rival a class that no row has."""
+        side, (path, seconds) = "ours" if "--one" in command else "flaml", command[-4:-2]
+        asked.append((side, seconds))
+        row: dict[str, Any] = alone([sys.executable, "-c", program, path])
+        return {**row, "predicted": [-1] * len(row["predicted"])} if side == "flaml" else row
+
+    monkeypatch.setattr(bench, "alone", nearest)
+    args = bench.parser().parse_args(["--seconds", "2", "--rival-python", "python"])
+    row = json.loads(json.dumps(bench.compare("iris-pair20", args, tmp_path)))
+    assert asked == [("ours", "2.0"), ("flaml", "8.0")]
+    assert 0.15 < row["wrong"] < 0.45
+    assert row["flaml"]["accuracy"] == 0
+    assert row["ours"]["accuracy"] == row["gain"] > 40
+    assert row["ours"]["cpu_s"] >= 0

@@ -241,7 +241,7 @@ def _outcome(row: ReportRow) -> str:
 
 def _basis(spec: JobSpec, history: Sequence[RoundRecord]) -> str:
     """The basis of the numbers, in words."""
-    searched = sum(trial.share for trial, _ in _pairs(history, "search"))
+    searched = sum(trial.fidelity.price(len(trial.keep_rate)) for trial, _ in _pairs(history, "search"))
     n_tuned, seeds = len(_pairs(history, "tune")), looks(spec.report)
     fewer = " (fewer: a quick look, not an even contest)" if n_tuned < searched else ""
     parts = [

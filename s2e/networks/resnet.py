@@ -39,6 +39,7 @@ class StackedResNet34(StackedSequential):
     """ResNet-34 (He et al. 2016) with a 3x3 stem of stride 1 and no first pooling, as ELR and GCE train it on CIFAR
     (21,282,122 parameters for 3 channels, C = 10)."""
 
+    is_wide = True
     width = 64
     """Channels of the stem; each later stage doubles them and halves the image."""
     n_blocks: Sequence[int] = (3, 4, 6, 3)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import singledispatch
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -49,9 +50,28 @@ class Pass:
 class StackedSequential(StackedNetwork):
     """A network whose plain form is made of the layers that have a rule here."""
 
+    is_wide: ClassVar[bool] = False
+    """True if on a CPU its networks run one after another: a grouped convolution of many channels takes longer than its
+    parts."""
+
     def forward(self, tensors: Mapping[str, torch.Tensor], x: torch.Tensor, *, train: bool) -> torch.Tensor:
         n_stacked = next(iter(tensors.values())).shape[0]
+        if self.is_wide and n_stacked > 1 and x.device.type == "cpu":
+            return self._one_by_one(tensors, x, n_stacked, train=train)
         return stacked(self.template, "", self._enter(x), Pass(tensors, n_stacked, train, self.compiled)).x.mT
+
+    def _one_by_one(
+        self, tensors: Mapping[str, torch.Tensor], x: torch.Tensor, n_stacked: int, *, train: bool
+    ) -> torch.Tensor:
+        parts = {name: tensor.split(1) for name, tensor in tensors.items()}
+        batches = [x] if x.dim() == 4 else list(x.unbind(0))
+        n_networks = n_stacked // len(batches)
+        return torch.cat(
+            [
+                self.forward({name: part[g] for name, part in parts.items()}, batches[g // n_networks], train=train)
+                for g in range(n_stacked)
+            ]
+        )
 
     def _enter(self, x: torch.Tensor) -> Signal:
         x_BCHW, groups = image_batch(x)

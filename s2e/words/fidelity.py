@@ -33,6 +33,10 @@ class Fidelity:
         """Share of a full training that the result rests on, in (0, 1]."""
         return self.data_share * self.epochs_of(n_epochs) / n_epochs
 
+    def price(self, n_epochs: int) -> float:
+        """Share of a full training that it trains itself: without the epochs of the trial that it continues."""
+        return self.data_share * (self.epochs_of(n_epochs) - self.resumed_epochs) / n_epochs
+
 
 FULL = Fidelity()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from fastapi.concurrency import run_in_threadpool
@@ -41,17 +42,25 @@ async def stream(
 ) -> AsyncIterator[ServerSentEvent]:
     """Events behind ``last_id``, each once and in order; ends after the job's end, when the server stops, or with the
     key it was opened with."""
-    ended = False
-    while not stopping.is_set() and await _may(still_may):
-        batch = await run_in_threadpool(_fetch, database, job_id, last_id)
-        for last_id, kind, data in batch:
-            ended = ended or is_end(kind, data)
-            yield ServerSentEvent(id=str(last_id), event=kind, data=data)
-        if len(batch) >= BATCH:
-            continue
-        if ended:
-            return
-        await asyncio.sleep(POLL_S)
+    ended, loop, told = False, asyncio.get_running_loop(), asyncio.Event()
+
+    def tell() -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(told.set)
+
+    with database.watch().calling(tell):
+        while not stopping.is_set() and await _may(still_may):
+            told.clear()
+            batch = await run_in_threadpool(_fetch, database, job_id, last_id)
+            for last_id, kind, data in batch:
+                ended = ended or is_end(kind, data)
+                yield ServerSentEvent(id=str(last_id), event=kind, data=data)
+            if len(batch) >= BATCH:
+                continue
+            if ended:
+                return
+            with suppress(TimeoutError):
+                await asyncio.wait_for(told.wait(), POLL_S)
 
 
 async def _may(still_may: Callable[[], Awaitable[bool]]) -> bool:

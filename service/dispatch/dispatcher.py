@@ -123,7 +123,7 @@ class Dispatcher:
     def _wait(self, stop: threading.Event, began_s: float) -> None:
         """Until the next step: one that leads nothing has nothing to do before somebody writes."""
         wait_s = max(0.0, self._poll_s - (time.monotonic() - began_s))
-        while not stop.wait(wait_s):
+        while not self._watch.wait(wait_s, stop):
             if self._led or self._watch.changed() or time.monotonic() - began_s >= IDLE_S:
                 return
             wait_s = self._poll_s

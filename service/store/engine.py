@@ -12,7 +12,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,13 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from service.store.outage import WritersWaitError
+from service.store.watch import Bell, Watch
 
 _READ_ONLY = "s2e_read_only"
 _SQLITE_PRAGMAS = ("synchronous=NORMAL", "foreign_keys=ON")
@@ -70,28 +71,6 @@ class WriteQueue:
                     self._queue[0].set()
 
 
-class Watch:
-    """Says if a database may have changed, without a question to it where that can be seen from outside: SQLite writes
-    into a file, and the time and size of that cost two microseconds. It may miss a change (two within one tick of the
-    file system's clock), so it is a reason to look at once and none to never look."""
-
-    def __init__(self, url: URL) -> None:
-        is_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
-        self._log = Path(f"{url.database}-wal") if is_file else None
-        self._seen: object = None
-
-    def changed(self) -> bool:
-        """True if something may have been written since this was asked last."""
-        if self._log is None:
-            return True
-        seen = None
-        with suppress(FileNotFoundError):  # nobody has written since the last one who had it open closed it
-            about = self._log.stat()
-            seen = about.st_mtime_ns, about.st_size, about.st_ino
-        before, self._seen = self._seen, seen
-        return before != seen
-
-
 class Database:
     """An engine and its two kinds of session. ``write`` commits at its end unless an exception passes."""
 
@@ -103,6 +82,7 @@ class Database:
         self._writers = WriteQueue(WRITERS, wait_s) if self.engine.dialect.name == "sqlite" else None
         self._reader = sessionmaker(reader, expire_on_commit=False)
         self._writer = sessionmaker(self.engine, expire_on_commit=False)
+        self._bell = None if self.engine.dialect.name == "sqlite" else Bell(self.engine.url)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -119,13 +99,15 @@ class Database:
 
     def watch(self) -> Watch:
         """A look at whether anything was written."""
-        return Watch(self.engine.url)
+        return Watch(self.engine.url, self._bell)
 
     def at_head(self) -> bool:
         """True if the schema is the one this program was written for."""
         return at_head(self.engine)
 
     def close(self) -> None:
+        if self._bell is not None:
+            self._bell.close()
         self.engine.dispose()
 
 

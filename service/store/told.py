@@ -14,6 +14,7 @@ from sqlalchemy import Connection, bindparam, text
 
 from service.store.many import Rows, insert_many
 from service.store.models import Base, JobEvent
+from service.store.watch import KINDS, ring
 
 Event = tuple[int, str, dict[str, Any]]
 """Id, kind, data."""
@@ -48,6 +49,8 @@ def insert_events(connection: Connection, rows: Rows) -> None:
     if rows and ends[-1] > len(rows):
         rows = [{**row, "id": i} for row, i in zip(rows, _draw(connection, ends), strict=True)]
     insert_many(connection, _EVENTS, rows)
+    if any(row["kind"] in KINDS for row in rows):
+        ring(connection)
 
 
 def apart(rows: Sequence[Event], last_id: int, most: int) -> list[Event]:

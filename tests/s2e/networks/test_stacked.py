@@ -109,6 +109,28 @@ def test_a_layer_without_a_stacked_form_is_named():
         network.forward(network.init([0], 1), torch.zeros(3, 4), train=True)
 
 
+@pytest.mark.parametrize("name", ["resnet34", "preact_resnet18"])
+@pytest.mark.parametrize("shares_batch", [True, False])
+def test_wide_networks_compute_one_after_another_what_they_do_side_by_side(name, shares_batch, monkeypatch):
+    """Logits, gradients and running statistics; a GPU trains them side by side."""
+    network = THIN[name]((3, 16, 16), 5)
+    images = torch.rand(12, 3, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    x = network.arrange(images)
+    x = x if shares_batch else torch.stack([x, x.flip(0)])
+
+    def trained():
+        tensors = {name: tensor.double() for name, tensor in network.init([1, 2], 2).items()}
+        learned = {name: t.requires_grad_() for name, t in tensors.items() if name not in network.buffer_names}
+        logits = network.forward(tensors, x, train=True)
+        logits.square().sum().backward()
+        return [logits, *(t.grad for t in learned.values()), *(tensors[name] for name in sorted(network.buffer_names))]
+
+    one_by_one = trained()
+    monkeypatch.setattr(type(network), "is_wide", False)
+    for mine, theirs in zip(one_by_one, trained(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize("name", ["model1", "model2", "cnn9"])
 def test_a_smaller_image_would_not_work(name):
     size = NETWORKS[name].min_size - 1

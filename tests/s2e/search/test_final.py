@@ -184,6 +184,16 @@ def test_the_budget_of_eq_1_may_be_smaller_or_larger(asked: int | None, n: int) 
     assert report.basis.startswith(f"The search spent 12 full trainings, tuning eq. (1) {n}")
 
 
+def test_a_trial_that_goes_on_costs_its_own_epochs_only() -> None:
+    """The rungs of Hyperband train what is new to them, all together no more than the budget."""
+    history, report = run(job({"searcher": "hyperband", "n_rounds": 1, "n_trials": 10}, tuned_trials=1))
+    trials = trials_of(history, "search")
+    epochs = sum(t.fidelity.epochs_of(T) - t.fidelity.resumed_epochs for t in trials)
+    assert any(t.fidelity.resume for t in trials)
+    assert report.basis.startswith(f"The search spent {epochs / T:.4g} full trainings, ")
+    assert epochs / T <= 10
+
+
 def test_values_of_tau_may_be_given_instead() -> None:
     history, _ = run(job(taus=[0.2, 0.4, 0.2]))
     assert [trial.label for trial in trials_of(history, "tune")] == ["tau=0.2", "tau=0.4", "tau=0.5"]

@@ -182,6 +182,33 @@ def one_layer(n_inputs=5, n_classes=3, batch_size=7, dtype=torch.float32, looks_
     return weight, bias, x, stack
 
 
+@pytest.mark.parametrize("n_lit", [0, 1, 40])
+def test_inputs_that_are_zero_are_left_out_without_a_bit(n_lit):
+    """Wide inputs most of which are zero, whole columns and corners of them, beside the others alone."""
+    generator = torch.Generator().manual_seed(5)
+    lit_I = torch.randperm(130, generator=generator)[:n_lit].sort().values
+    x_BI = torch.zeros(37, 130)
+    x_BI[:, lit_I] = torch.rand(37, n_lit, generator=generator)
+    x_BI[:, 60:] *= torch.arange(37)[:, None] > 20
+    weight_GOI = torch.randn(2, 9, 130, generator=generator)
+    row, label = torch.arange(37).view(1, 1, 37), (torch.arange(37) % 9).view(1, 1, 37)
+
+    def trained(x, weight):
+        layer = Layer(weight, torch.zeros(2, 9), (None, None), (None, None))
+        with NativeStack([layer], Images(x, 1.0), n_trials=1, batch_size=37, n_orders=1) as stack:
+            result = stack.epoch(Move(0.1, 0.0, 0), row, label, torch.ones(1, 37), exchanges=False)
+            return result.loss_MKN, weight, stack.predict(37)[0]
+
+    kept = lit_I if n_lit else torch.tensor([0])  # a stack has one input at least
+    loss, weight, predicted = trained(x_BI, weight_GOI.clone())
+    others = trained(x_BI[:, kept].contiguous(), weight_GOI[..., kept].contiguous())
+    assert torch.equal(loss, others[0])
+    assert torch.equal(weight[..., kept], others[1])
+    assert torch.equal(predicted, others[2])
+    dark = torch.ones(130, dtype=torch.bool).index_fill_(0, kept, 0)
+    assert torch.equal(weight[..., dark], weight_GOI[..., dark])
+
+
 @pytest.mark.parametrize("scale", [0.0, 1e-3, 1.0, 30.0, 1e4])
 def test_cross_entropy_is_as_exact_as_float32_allows(scale):
     """Against float64; the loss of a sample with probability near 0 or 1 included."""
