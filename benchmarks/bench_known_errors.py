@@ -31,7 +31,7 @@ from s2e.local import run
 from s2e.train.crossfit import Rule, Stack, fold_members, stratified_folds
 from s2e.words import derive_seed, replace
 
-N_FOLDS, N_EPOCHS, LOOKED_AT = 5, 20, (20, 100, 500)
+N_FOLDS, LOOKED_AT = 5, (20, 100, 500)
 Scores = NDArray[np.float64]
 
 
@@ -40,10 +40,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", default="1,2")
     parser.add_argument("--rows", type=int, default=2_000)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--output", type=Path, help="folder of <date>-known-errors.json")
     args = parser.parse_args()
-    runs = [one_run(int(seed), args.rows) for seed in args.seeds.split(",")]
-    result = {"machine": machine(), "n_rows": args.rows, "runs": runs}
+    runs = [one_run(int(seed), args.rows, args.epochs) for seed in args.seeds.split(",")]
+    result = {"machine": machine(), "n_rows": args.rows, "n_epochs": args.epochs, "runs": runs}
     print(write_result(args.output, "known-errors", result) if args.output else json.dumps(result, indent=1))
 
 
@@ -53,7 +54,7 @@ def known_errors() -> NDArray[np.int64]:
     return np.array([entry["id"] for entry in entries if entry["mturk"]["given"] < 3])
 
 
-def one_run(seed: int, n_rows: int) -> dict[str, Any]:
+def one_run(seed: int, n_rows: int, n_epochs: int) -> dict[str, Any]:
     """A job on some training rows, and where each score puts the known errors among all test rows."""
     x, y = _mnist()
     tested = torchvision_datasets().MNIST(str(ROOT), train=False, download=False)
@@ -64,22 +65,24 @@ def one_run(seed: int, n_rows: int) -> dict[str, Any]:
     with TemporaryDirectory() as folder:
         root = Path(folder)
         np.savez(root / "a.npz", X=train_x, y=y[rows], X_test=test_x, y_test=test_y)
-        history, report = run(parse_job(_job(seed, n_rows)), data_root=root, output=root, progress=False, workers=1)
+        history, report = run(
+            parse_job(_job(seed, n_rows, n_epochs)), data_root=root, output=root, progress=False, workers=1
+        )
         models = [result.model for record in history for result in record.results if result.model]
         scores = {score: _of_test(root, models, score) for score in ("free", "cross_fitted")}
-    scores["cleanlab"] = _cleanlabs(train_x, y[rows], test_x, test_y, seed)
-    accuracy = round(100 * max(row.last_ten.mean for row in report.rows), 2)
+    scores["cleanlab"] = _cleanlabs(train_x, y[rows], test_x, test_y, seed, n_epochs)
+    accuracy = max(row.last_ten for row in report.rows)
     return {"seed": seed, "test_accuracy": accuracy} | {name: verdict(errors, score) for name, score in scores.items()}
 
 
-def _job(seed: int, n_rows: int) -> dict[str, Any]:
+def _job(seed: int, n_rows: int, n_epochs: int) -> dict[str, Any]:
     return {
         "seed": seed,
         "data": {"name": "arrays", "params": {"path": "a.npz"}, "n_validation": round(0.15 * n_rows)},
         "train": {
             "network": "mlp_tabular",
             "network_params": {"hidden": [256]},
-            "n_epochs": N_EPOCHS,
+            "n_epochs": n_epochs,
             "batch_size": TRAIN.batch_size,
         },
         "search": {"n_rounds": 1, "n_trials": 4},
@@ -97,14 +100,14 @@ def _of_test(root: Path, models: list[str], score: str) -> Scores:
     return quality
 
 
-def _cleanlabs(x: Any, y: Any, test_x: Any, test_y: Any, seed: int) -> Scores:
+def _cleanlabs(x: Any, y: Any, test_x: Any, test_y: Any, seed: int, n_epochs: int) -> Scores:
     """cleanlab's self-confidence on the mean prediction of five folds of cross entropy."""
     from cleanlab.rank import get_label_quality_scores  # type: ignore[import-untyped]
 
     samples, network = arranged(x, y, TRAIN, 10)
     members = fold_members(stratified_folds(y, N_FOLDS, seed), seed, "rival")
-    stack = Stack(samples, network, members, replace(TRAIN, n_epochs=N_EPOCHS))
-    stack.run([Rule()] * len(members), N_EPOCHS)
+    stack = Stack(samples, network, members, replace(TRAIN, n_epochs=n_epochs))
+    stack.run([Rule()] * len(members), n_epochs)
     p_BC = stack.predict(network.arrange(torch.from_numpy(test_x))).mean((0, 1)).double().numpy()
     scores: Scores = get_label_quality_scores(test_y, p_BC / p_BC.sum(1, keepdims=True), method="self_confidence")
     return scores
