@@ -17,6 +17,7 @@ import httpx
 import pytest
 from rich.console import Console
 from sqlalchemy import func, select
+from starlette.routing import Match
 
 from s2e.client import own_loop
 from s2e.client.errors import Conflict, LeaseExpired
@@ -25,6 +26,8 @@ from s2e.client.own_loop import own_trials
 from s2e.door import parse_job
 from s2e.jobs import loop
 from s2e.words import EpochMetrics, JobSpec, TrialResult, replace
+from service.api.direct import Direct
+from service.api.operations import BUSIEST, PREFIX
 from service.cli.terminal import print_report
 from service.dispatch.orchestrator import Orchestrator
 from service.errors import Conflict as ServiceConflict
@@ -372,6 +375,27 @@ def test_bad_reports_are_refused_by_name(http: httpx.Client, leased: tuple[str, 
         assert [error["field"] for error in response.json()["errors"]] == [field], told
         assert http.get(f"/trials/{trial_id}").json()["state"] == "leased", told
         assert http.get(f"/trials/{trial_id}/epochs").json()["total"] == 0, told
+
+
+def test_a_report_gets_the_same_answer_the_direct_way_and_fastapi_s(
+    http: httpx.Client, leased: tuple[str, str]
+) -> None:
+    trial_id, lease = leased
+    told = {"lease": lease, "epochs": [{"epoch": 0, "validation_accuracy": 0.5}]}
+
+    def report(**headers: str) -> tuple[int, bytes, dict[str, str]]:
+        answer = http.post(f"/trials/{trial_id}/epochs", json=told, headers=headers)
+        return answer.status_code, answer.content, {**answer.headers, "x-request-id": "", "date": ""}
+
+    report()
+    direct, fastapis = report(), report(**{"Idempotency-Key": "not declared by this operation"})
+    assert direct == fastapis
+    assert direct[0] == 200
+    report_epochs = Direct(next(route for route in BUSIEST if route.operation_id == "report_epochs"), PREFIX)
+    scope = {"type": "http", "method": "POST", "path": f"/api/v1/trials/{trial_id}/epochs", "headers": []}
+    assert report_epochs.matches(scope)[0] is Match.FULL
+    for other in ({"headers": [(b"idempotency-key", b"x")]}, {"method": "GET"}, {"path": "/api/v1/trials/a_b/epochs"}):
+        assert report_epochs.matches(scope | other)[0] is Match.NONE
 
 
 def test_only_external_jobs_can_be_asked(client: S2EClient) -> None:
