@@ -348,7 +348,7 @@ def test_a_database_that_was_away_costs_no_result(
 
 PROGRAM = """
 import sys, time
-from service.dispatch import dispatcher
+from service.dispatch import process
 from service.settings import Settings
 from workers.simulated import SimulatedBackend, SimulatedTrial
 
@@ -356,8 +356,8 @@ def evaluate(trial):
     time.sleep(0.02)
     return SimulatedTrial.constant(0.4 + sum(trial.keep_rate) / 10, len(trial.keep_rate))
 
-dispatcher.make_backend = lambda *_: SimulatedBackend(evaluate, n_workers=2)
-dispatcher.run(Settings())
+process.make_backend = lambda *_: SimulatedBackend(evaluate, n_workers=2)
+process.run(Settings())
 """
 
 
