@@ -74,6 +74,9 @@ class WriteQueue:
 class Database:
     """An engine and its two kinds of session. ``write`` commits at its end unless an exception passes."""
 
+    _bell: Bell | None = None
+    """Notifications of a server; None where there are none."""
+
     def __init__(self, url: str, *, pool: int = POOL, wait_s: float = WAIT_S) -> None:
         self.engine = make_engine(url, pool=pool, wait_s=wait_s)
         # A reader sees one state of the database from its first statement to its last, as SQLite's readers do anyway.
@@ -82,7 +85,8 @@ class Database:
         self._writers = WriteQueue(WRITERS, wait_s) if self.engine.dialect.name == "sqlite" else None
         self._reader = sessionmaker(reader, expire_on_commit=False)
         self._writer = sessionmaker(self.engine, expire_on_commit=False)
-        self._bell = None if self.engine.dialect.name == "sqlite" else Bell(self.engine.url)
+        if self.engine.dialect.name != "sqlite":
+            self._bell = Bell(self.engine.url)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
