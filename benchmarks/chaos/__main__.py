@@ -159,10 +159,7 @@ def main() -> None:
         print(json.dumps(told, indent=1))
         violations = run.violations
     finally:
-        place.stop()
-        if violations:
-            print(f"the log is {place.keep_log()}", file=sys.stderr)
-        place.remove()
+        place.leave(keep_log=bool(violations))
     sys.exit(bool(violations))
 
 

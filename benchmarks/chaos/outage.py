@@ -193,10 +193,7 @@ def main() -> None:
         violations = run.violations + [f"still running: {line}" for line in place.stop()]
         print(json.dumps(told | {"violations": violations}, indent=1))
     finally:
-        place.stop()
-        if violations:
-            print(f"the log is {place.keep_log()}", file=sys.stderr)
-        place.remove()
+        place.leave(keep_log=bool(violations))
     sys.exit(bool(violations))
 
 

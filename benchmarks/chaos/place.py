@@ -167,11 +167,14 @@ class Place:
             process.kill()
         return told
 
-    def keep_log(self) -> str:
-        """Copy the log beside the folder, which will be removed, and return the path of the copy."""
-        kept = self.folder.with_suffix(".log")
-        shutil.copy(self.folder / "log", kept)
-        return str(kept)
+    def leave(self, *, keep_log: bool) -> None:
+        """Stop everything and remove the folder; the log is copied beside it where somebody has to read it."""
+        self.stop()
+        if keep_log:
+            kept = self.folder.with_suffix(".log")
+            shutil.copy(self.folder / "log", kept)
+            print(f"the log is {kept}", file=sys.stderr)
+        self.remove()
 
     def remove(self) -> None:
         """Stop the database and remove the folder."""
