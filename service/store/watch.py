@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
-import select
+import selectors
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -90,7 +90,7 @@ class Bell:
             except (psycopg.Error, OSError) as error:
                 log.info("no notifications of the database: %s", type(error).__name__)
             self.listens = False
-            select.select([self._pipe[0]], [], [], AGAIN_S)
+            heard([self._pipe[0]], AGAIN_S)
         os.close(self._pipe[0])
 
     def _listen(self, connection: psycopg.Connection) -> None:
@@ -98,8 +98,7 @@ class Bell:
         self._ring()  # what happened before was not heard
         self.listens = True
         while not self._ends:
-            said, _, _ = select.select([connection.fileno(), self._pipe[0]], [], [], QUIET_S)
-            if not said:
+            if not heard([connection.fileno(), self._pipe[0]], QUIET_S):
                 connection.execute("SELECT 1")
             for _ in connection.notifies(timeout=0):
                 self._ring()
@@ -110,6 +109,15 @@ class Bell:
             self._changed.notify_all()
             for call in self._calls:
                 call()
+
+
+def heard(files: Sequence[int], seconds: float) -> bool:
+    """True as soon as one of these open files has something to read. Any number of files may be open, as in an api with
+    many event streams, where ``select.select`` refuses those beyond the 1,023rd."""
+    with selectors.DefaultSelector() as selector:
+        for file in files:
+            selector.register(file, selectors.EVENT_READ)
+        return bool(selector.select(seconds))
 
 
 class Watch:

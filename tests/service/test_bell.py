@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import resource
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +17,7 @@ from s2e.door import parse_job
 from service.store import repository
 from service.store.changes import lock_job, move_job
 from service.store.engine import Database
-from service.store.watch import Watch
+from service.store.watch import Watch, heard
 
 pytestmark = pytest.mark.postgres
 FAR_S = 30.0
@@ -82,3 +85,19 @@ def test_a_closed_database_listens_no_more(database: Database, watch: Watch) -> 
     database.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "s2e-bell"]
     assert watch.changed()
+
+
+def test_it_hears_beside_more_open_files_than_select_can_count() -> None:
+    """An api holds a file for each event stream."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2_048) if hard < 0 else min(hard, max(soft, 2_048)), hard))
+    ends = os.pipe()
+    high = fcntl.fcntl(ends[0], fcntl.F_DUPFD, 1_100)
+    try:
+        assert not heard([high], 0)
+        os.write(ends[1], b".")
+        assert heard([high], 0)
+    finally:
+        for file in (*ends, high):
+            os.close(file)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
