@@ -17,7 +17,7 @@ from s2e.address import DEFAULT_URL
 from s2e.data.root import DATA_ROOT_VARIABLE
 from s2e.words import Problem, S2EError, SpecError, to_json
 from s2e.words.datasets import RegisteredSet
-from service.cli.options import AsJson, Key, Url, out, service_at
+from service.cli.options import AsJson, Key, Settings, Url, out, service_at, settings_of
 
 if TYPE_CHECKING:
     from s2e.client.http import S2EClient
@@ -36,9 +36,7 @@ def add(
     kind: Annotated[
         str, typer.Option(help="What reads it: table, images, image_table, text, embeddings, arrays, csv.")
     ] = "table",
-    setting: Annotated[
-        list[str] | None, typer.Option("--set", help="A setting of the kind, such as label=species; again for more.")
-    ] = None,
+    setting: Settings = None,
     trusted_column: Annotated[str | None, typer.Option(help="Column that says which labels are right.")] = None,
     trusted_path: Annotated[str | None, typer.Option(help="A second source, all of whose labels are right.")] = None,
     upload: Annotated[
@@ -52,7 +50,7 @@ def add(
 
     Example: s2e data add flowers ~/flowers --kind images --set size=64
     """
-    settings = dict(map(_setting, setting or ()))
+    settings = settings_of(setting)
     with service_at(url, key) as client, _sent_or_nothing(client) as sent:
         paths = [_place(client, one, upload, sent) for one in (path, trusted_path) if one is not None]
         trusted = {"column": trusted_column, "path": paths[1] if trusted_path is not None else None}
@@ -117,17 +115,6 @@ def list_(as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> N
         typer.echo(f"{one.name}  {one.summary}")
     if not kept:
         typer.echo("no data set is registered; s2e data add NAME PATH registers one", err=True)
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    """``size=64``: a number, a list or true where it reads as JSON, else text."""
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise SpecError(Problem("--set", text[:80], "name=value, such as label=species"))
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
 
 
 def _section_of(kind: str) -> str:
