@@ -115,6 +115,7 @@ def check_fitted(population: Population, data_root: str | None) -> float:
     """Seconds to fit the first trial's model to a few rows. Raises what its training would raise, but a model that
     cannot take the data, which is a result."""
     trials = FittedTrials(population, data_root)
+    trials.rule.estimator(trials.learned[:N_CHECKED], 0)  # scikit-learn loads here, once in a process
     began_s = time.perf_counter()
     try:
         trials.predict(trials.fit(0, N_CHECKED), trials.data.validation)
