@@ -103,8 +103,8 @@ class Population:
     """The evidence of held-out labels is measured after the last epoch."""
     noise_seed: int | None = None
     """Of a check: estimate the noise of given labels from this seed first."""
-    may_lack_noise: bool = False
-    """Of a check: the job goes on where that noise cannot be estimated."""
+    lacks_noise_below: int = 0
+    """Of a check: the job goes on where that noise cannot be estimated, of fewer rows than these."""
     choose: PlanWanted | None = None
     """Of a check: choose the job's plan first."""
 

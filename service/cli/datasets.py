@@ -136,7 +136,7 @@ def _place(client: S2EClient, path: str, upload: bool | None, into: list[str]) -
         raise SpecError(Problem("PATH", path, "a file or folder that is here, to be sent"))
     sent = client.upload(local)
     into.append(sent.path)
-    typer.echo(f"sent {sent.n_files} files, {sent.n_bytes} bytes", err=True)
+    typer.echo(f"sent {sent.n_files} file{'s' * (sent.n_files != 1)}, {sent.n_bytes} bytes", err=True)
     return sent.path
 
 
@@ -172,7 +172,9 @@ def _notes(seen: dict[str, Any]) -> list[str]:
     """Whatever is odd about the data."""
     notes = []
     if seen["n_duplicates"]:
-        notes.append(f"{seen['n_duplicates']} rows repeat an earlier one, {seen['n_disagreeing']} with another label")
+        n = seen["n_duplicates"]
+        repeat = "row repeats" if n == 1 else "rows repeat"
+        notes.append(f"{n} {repeat} an earlier one, {seen['n_disagreeing']} with another label")
     notes += [f"column {name}: {n} cells missing" for name, n in seen["missing"].items()]
     if seen["n_skipped"]:
         notes.append(f"{seen['n_skipped']} files left out: {', '.join(seen['skipped'][:3])}")

@@ -66,7 +66,7 @@ def test_a_set_is_added_shown_listed_and_named_by_a_job(
     main_ends(["data", "add", "mine", str(root / "t.csv"), "--set", "label=y", "--trusted-column", "sure"])
     said = " ".join(capsys.readouterr().out.split())
     assert "mine: table, 61 rows of 2" in said
-    assert "1 rows repeat an earlier one, 1 with another label" in said
+    assert "1 row repeats an earlier one, 1 with another label" in said
     assert "8 trusted rows are too few to rank schedules" in said
     assert "network mlp_tabular with 256 hidden units: rows of 2 features" in said
     main_ends(["data", "list"])
