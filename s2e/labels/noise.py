@@ -289,7 +289,8 @@ def _judged(best: _Fit, rates: Mapping[str, float], folds: _Folds, course: _Cour
     order_C = naming(best.fit.T_CC, best.fit.class_share_C)
     fit, p_SC = best.fit.named(order_C), best.p_SC[:, order_C]
     known_p_SC, given_S = p_SC[unknown_S], label_S[unknown_S]
-    verdict = settled(known_p_SC, given_S, fit, rates, seed, folds.unknown(course.plain.p_SC))
+    plain_p_SC, names = folds.unknown(course.plain.p_SC), folds.samples.class_names
+    verdict = settled(known_p_SC, given_S, fit, rates, seed, plain_p_SC, names)
     fit = verdict.fit
     certain_SC = np.eye(len(order_C))[label_S]
     posterior_SC = certain_SC.copy()

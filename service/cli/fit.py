@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 import warnings
 from collections.abc import Iterator
@@ -15,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from s2e.extras import needs
-from service.cli.options import BAD_INPUT, Settings, out, progress_bar, settings_of
+from service.cli.options import BAD_INPUT, out, progress_bar
+from service.cli.settings import Settings, in_options, settings_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from s2e.sklearn import NoisyLabelClassifier
 
 _PANEL = "Your own labels"
-_SETTING = re.compile(r"data\.params\.(\w+) = ")
 N_WORST = 10
 """Labels that are printed; the file has all."""
 
@@ -74,7 +73,7 @@ def fit(
 
     kind = kind or kind_of(path)
     columns = {name: value for name, value in {"label": label, "id_column": id_column}.items() if value is not None}
-    settings = {**settings_of(setting), **columns}
+    settings = {**settings_of(setting, kind), **columns}
     trusted = None if trusted_column is None else {"column": trusted_column}
     files = from_files(kind, path, trusted=trusted, **settings)
     job = None if plan is None else json.loads(plan.read_text(encoding="utf-8"))
@@ -99,7 +98,7 @@ def _bad_data() -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        typer.echo(_SETTING.sub(r"--set \1=", str(error)), err=True)
+        typer.echo(in_options(str(error)), err=True)
         raise typer.Exit(BAD_INPUT) from None
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,11 +26,6 @@ DataRoot = Annotated[
 ]
 
 
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="A setting of the kind, such as label=species; again for more.")
-]
-
-
 class NotReadyError(Exception):
     """A command cannot do its work now; the message says how to fix it."""
 
@@ -46,25 +39,11 @@ def service_at(url: str, key: str | None) -> S2EClient:
 
 def print_json(answer: object) -> None:
     """An answer, or several, as JSON."""
+    import json
+
     from s2e.words import to_json
 
     typer.echo(json.dumps(to_json(answer), indent=1))
-
-
-def settings_of(given: Sequence[str] | None) -> dict[str, Any]:
-    """Settings such as ``size=64``: a number, a list or true where it reads as JSON, else text. Raises SpecError."""
-    from s2e.words import Problem, SpecError
-
-    settings = {}
-    for text in given or ():
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise SpecError(Problem("--set", text[:80], "name=value, such as label=species"))
-        try:
-            settings[name] = json.loads(value)
-        except ValueError:
-            settings[name] = value
-    return settings
 
 
 def out() -> Console:

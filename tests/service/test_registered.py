@@ -94,6 +94,19 @@ def test_a_set_is_added_shown_listed_and_named_by_a_job(
         run(spec, data_root=root, progress=False, workers=1)
 
 
+def test_a_refusal_says_how_the_command_line_does_what_it_asks(
+    quick_look: None, root: Path, service: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("S2E_URL", service.url)
+    monkeypatch.setenv("S2E_DATA_ROOT", str(root))
+    rows = "".join(f"P-{i},{i % 7}.5,{'ab'[i % 2]}\n" for i in range(60))
+    (root / "ids.csv").write_text(f"patient,x,y\n{rows}")
+    main_ends(["data", "add", "ids", str(root / "ids.csv")], 2)
+    assert "leave it out: --set exclude=patient, or say --set id_column=patient" in capsys.readouterr().err
+    main_ends(["data", "add", "ids", str(root / "ids.csv"), "--set", "exclude=patient"])
+    assert "60 rows of 1" in capsys.readouterr().out
+
+
 def main_ends(arguments: list[str], code: int = 0) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
