@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from s2e.deadline import Deadline
 from s2e.extras import needs
 from s2e.jobs import loop
-from s2e.parts import METHODS
+from s2e.parts import METHODS, FittedPart
 from s2e.words import JobSpec, Population, Problem, SpecError, replace
 
 MOST_ROUNDS, MOST_MODELS = 20, 50
@@ -43,7 +44,9 @@ class Pace:
     n_rows: int
     """That one of them trains on."""
     busy: float = 1.0
-    """The factor by which it takes longer while others use the machine as they did just now."""
+    """The factor by which it takes longer while others use the machine as they do or did in the last minute."""
+    seen: float = 1.0
+    """The same as the measurement itself has met it."""
 
 
 def measured(spec: JobSpec, data_root: str | None, n_jobs: int) -> Pace:
@@ -65,32 +68,36 @@ def measured(spec: JobSpec, data_root: str | None, n_jobs: int) -> Pace:
     began, cpu = time.perf_counter(), time.process_time()
     round_s = epoch_s(-(-max(SIZES) // n_jobs))
     busy = (time.perf_counter() - began) / max(1e-3, time.process_time() - cpu)
-    return Pace(one_s, round_s, n_rows, min(MOST_BUSY, max(1.0, busy, queue())))
+    seen = min(MOST_BUSY, max(1.0, busy))
+    return Pace(one_s, round_s, n_rows, min(MOST_BUSY, max(seen, queue())), seen)
 
 
 def guessed(population: Population, data_root: str | None) -> float:
     """Seconds that a training takes where nobody else uses the machine; of a model that is fitted in one go the most,
-    for such models take longer by the number of rows or by its square."""
+    by the power of the number of rows that its part declares."""
     from s2e.data.datasets import load_split
     from s2e.train.check import check_population
     from s2e.train.fitted import N_CHECKED
 
     method = METHODS.find(population.train.method, "train.method").stored(population.train.params)
     epoch_s = check_population(population, data_root, n_timed=1 if method.fitted else N_TIMED).epoch_s
-    if not method.fitted:
+    if not isinstance(method, FittedPart):
         return epoch_s * population.train.n_epochs
-    n_rows = min(len(load_split(population.data, data_root).train.labels), getattr(method, "max_rows", N_CHECKED))
-    return epoch_s * population.train.n_epochs * max(1.0, n_rows / N_CHECKED) ** 2
+    n_rows = min(len(load_split(population.data, data_root).train.labels), method.max_rows)
+    return epoch_s * population.train.n_epochs * math.pow(max(1.0, n_rows / N_CHECKED), method.growth)
 
 
 def planned(spec: JobSpec, pace: Pace, deadline: Deadline, n_jobs: int) -> JobSpec:
     """The job with epochs, trials of a round and populations that suit the budget; its epochs are the most.
 
+    Epochs are not cut for what the last minute was like: a training of a few learns nothing, however many there are of
+    it, while rounds and models that take longer than planned are just fewer.
+
     Raises SpecError for a budget that is too small for anything, with one that would do.
     """
     seconds = deadline.left
     fewest = min(FEWEST_EPOCHS, spec.train.n_epochs)
-    n_epochs = max(fewest, min(spec.train.n_epochs, int(SHARE_OF_ONE * seconds / (pace.busy * pace.one_s))))
+    n_epochs = max(fewest, min(spec.train.n_epochs, int(SHARE_OF_ONE * seconds / (pace.seen * pace.one_s))))
     least_s = n_epochs * (_round_s(pace, min(SIZES)) + pace.one_s)
     if least_s > seconds:
         enough_s = least_s / SHARE_OF_LEAST + deadline.seconds - seconds
