@@ -5,6 +5,7 @@ Legend: S rows.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -136,6 +137,7 @@ def _fitted(
         spec = within.chooses(spec)
     limits = () if within is None else (within.deadline, within.busy)
     run = trained(spec, data_root, n_models, n_jobs, *limits)
+    _warn_of_chance(run, every)
     if verdict is None:
         free = free_issues(run.spec.data, data_root, float(run.spec.report.tau or 0), run.margins)
         verdict = replace(free, id=every.id_S)
@@ -146,6 +148,19 @@ def _fitted(
         "rows": _digest(every),
     }
     return Fit(run, verdict, job)
+
+
+def _warn_of_chance(run: Trained, every: AllRows) -> None:
+    """A warning where the model has learned no more than which label is the most frequent."""
+    m, k = run.recommended
+    agreement, n = run.history[m].results[k].validation_accuracy, run.spec.data.n_validation
+    share = float(np.bincount(every.label_S).max() / len(every))
+    if agreement is not None and agreement <= share + 2 * math.sqrt(share * (1 - share) / max(1, n)):
+        text = (
+            f"the model agrees with {agreement:.0%} of {n} held-out labels, and the most frequent label alone with "
+            f"{share:.0%}: next to nothing was learned. Give it more time, or look whether the rows tell the labels"
+        )
+        warnings.warn(text, UserWarning, stacklevel=7)
 
 
 def _judged(

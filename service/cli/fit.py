@@ -152,19 +152,23 @@ def _print_candidates(report: dict[str, Any], console: Console) -> None:
 def _print_worst(issues: LabelIssues, console: Console) -> None:
     from rich.table import Table
 
-    n_issues = int(issues.is_label_issue.sum())
-    if not n_issues:
-        is_judged = bool((issues.label_quality == issues.label_quality).any())
-        console.print("no label looks wrong" if is_judged else "labels were not judged: there was no time for it")
+    n_issues, is_ranked = int(issues.is_label_issue.sum()), bool((issues.label_quality > 0).any())
+    if n_issues:
+        console.print(f"{n_issues} labels look wrong; the worst of them:")
+    elif issues.noise is not None:
+        console.print("no label looks wrong")
         return
-    console.print(f"{n_issues} labels look wrong; the worst of them:")
+    else:
+        how_many = "how many labels are wrong is not known"
+        console.print(f"{how_many}; the likeliest ones:" if is_ranked else f"{how_many}, and none was judged")
     table = Table("row", "given", "likely", "P(wrong)", box=None)
-    for i in issues.worst(min(N_WORST, n_issues)):
+    for i in issues.worst(min(N_WORST, n_issues or (N_WORST if is_ranked else 0))):
         row = i if issues.id is None else issues.id[i]
         wrong = issues.probability_wrong[i]
         known = f"{wrong:.3f}" if wrong == wrong else "–"
         table.add_row(str(row), str(issues.given_label[i]), str(issues.predicted_label[i]), known)
-    console.print(table)
+    if table.row_count:
+        console.print(table)
 
 
 def _save(clf: NoisyLabelClassifier, folder: Path, console: Console) -> None:
