@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from s2e.deadline import Deadline
 from s2e.extras import needs
 from s2e.jobs import loop
-from s2e.parts import METHODS
+from s2e.parts import METHODS, FittedPart
 from s2e.words import JobSpec, Population, Problem, SpecError, replace
 
 MOST_ROUNDS, MOST_MODELS = 20, 50
@@ -70,17 +71,17 @@ def measured(spec: JobSpec, data_root: str | None, n_jobs: int) -> Pace:
 
 def guessed(population: Population, data_root: str | None) -> float:
     """Seconds that a training takes where nobody else uses the machine; of a model that is fitted in one go the most,
-    for such models take longer by the number of rows or by its square."""
+    by the power of the number of rows that its part declares."""
     from s2e.data.datasets import load_split
     from s2e.train.check import check_population
     from s2e.train.fitted import N_CHECKED
 
     method = METHODS.find(population.train.method, "train.method").stored(population.train.params)
     epoch_s = check_population(population, data_root, n_timed=1 if method.fitted else N_TIMED).epoch_s
-    if not method.fitted:
+    if not isinstance(method, FittedPart):
         return epoch_s * population.train.n_epochs
-    n_rows = min(len(load_split(population.data, data_root).train.labels), getattr(method, "max_rows", N_CHECKED))
-    return epoch_s * population.train.n_epochs * max(1.0, n_rows / N_CHECKED) ** 2
+    n_rows = min(len(load_split(population.data, data_root).train.labels), method.max_rows)
+    return epoch_s * population.train.n_epochs * math.pow(max(1.0, n_rows / N_CHECKED), method.growth)
 
 
 def planned(spec: JobSpec, pace: Pace, deadline: Deadline, n_jobs: int) -> JobSpec:

@@ -33,11 +33,14 @@ ORDER = (
     "coteaching",
     "elr",
     "svc, reweighted",
+    "forest, leaves of 10",
+    "boosting",
     "gce",
     "forward",
     "sce",
     "svc",
     "forest, reweighted",
+    "boosting, reweighted",
     "standard",
     "coteaching, 1.2 tau",
     "dividemix",
@@ -45,6 +48,8 @@ ORDER = (
 """Candidates by label, those first that win often and train fast; the others follow as the portfolio has them."""
 SHARE_OF_FIRST = 0.5
 """Of what is left of a budget, at most, until no further candidate is begun."""
+SHARE_OF_CANDIDATE = 0.1
+"""Of a budget: a candidate that takes more waits until all others were tried."""
 
 
 def with_race(spec: JobSpec, names: Sequence[str] | None) -> JobSpec:
@@ -75,6 +80,7 @@ class Race(Run):
 
     def search(self) -> None:
         self._untried, self._own_s = list(candidates(self.spec)), dict[str, float]()
+        self._guessed_s = dict[str, float]()
         self._try_candidates(0.0 if self.deadline is None else (1 - SHARE_OF_FIRST) * self.deadline.left)
         while len(self.history) < self.spec.search.n_rounds and (round_ := race_round(self.spec, self.history)):
             units = -(-len(round_.trials) // self.n_jobs)
@@ -115,7 +121,9 @@ class Race(Run):
             while self._untried and len(wave) < self.n_jobs:
                 entry = self._untried.pop(0)
                 run = self._alone(entry, len(entries) + len(wave))
-                if is_first or self._may_begin(run, ends):
+                if not is_first and self._waits(entry, run, ends):
+                    self._untried.append(entry)
+                elif is_first or self._may_begin(run, ends):
                     wave.append((entry, run))
                 else:
                     left_out.append(entry)
@@ -146,11 +154,24 @@ class Race(Run):
         trial = _trial(self.spec, 0, k, entry)
         return population_of(self.spec, Round(0, KIND, (trial,)), (trial,))
 
+    def _waits(self, entry: EntrySpec, run: Population, ends: float) -> bool:
+        """True, but once, for a candidate that takes much of the budget."""
+        if self.deadline is None or self.deadline.left <= ends or entry.label in self._guessed_s:
+            return False
+        return self._needs(run) > SHARE_OF_CANDIDATE * self.deadline.seconds
+
     def _may_begin(self, run: Population, ends: float) -> bool:
         """True if a candidate never tried before ends in time, as far as a few steps of it tell."""
         if self.deadline is None:
             return True
-        return self.deadline.left > ends and self.deadline.left - ends >= self.busy * guessed(run, self.data_root)
+        return self.deadline.left > ends and self.deadline.left - ends >= self._needs(run)
+
+    def _needs(self, run: Population) -> float:
+        """Seconds that a candidate takes, as far as a few steps of it, made once, tell."""
+        (trial,) = run.trials
+        if trial.label not in self._guessed_s:
+            self._guessed_s[trial.label] = guessed(run, self.data_root)
+        return self.busy * self._guessed_s[trial.label]
 
     def _reserve(self) -> float:
         """Seconds for models: of networks a share of the budget, of a model that is fitted in one go its own time."""

@@ -14,8 +14,13 @@ def _scaled(factor: float) -> ScheduleSpec:
     return ScheduleSpec("scaled", factor=factor)
 
 
-def _reweighted(method: str) -> EntrySpec:
-    return EntrySpec(method, f"{method}, reweighted", {"transition": "reweighted"})
+def _reweighted(method: str, **params: int | float) -> EntrySpec:
+    return EntrySpec(method, f"{method}, reweighted", {**params, "transition": "reweighted"})
+
+
+_LARGE_LEAVES = {"leaf": 10}
+_SMALL_STEPS = {"n_rounds": 60, "step": 0.05, "leaves": 8}
+"""Trees that do not repeat wrong labels, as those of scikit-learn's defaults do."""
 
 
 PORTFOLIO = (
@@ -32,6 +37,9 @@ PORTFOLIO = (
     _reweighted("svc"),
     EntrySpec("forest", "forest"),
     _reweighted("forest"),
+    EntrySpec("forest", "forest, leaves of 10", _LARGE_LEAVES),
+    EntrySpec("boosting", "boosting", _SMALL_STEPS),
+    _reweighted("boosting", **_SMALL_STEPS),
     _reweighted("logistic"),
     EntrySpec("complement_nb", "complement_nb"),
     _reweighted("complement_nb"),

@@ -82,6 +82,8 @@ class FittedPart(MethodPart):
     fitted: ClassVar[bool] = True
     trusts: ClassVar[tuple[str, ...]] = ("sklearn.",)
     """Beginnings of the names of types that a file of such a model may hold."""
+    growth: ClassVar[float] = 2.0
+    """The power of the number of rows by which the time of a fit grows, at most."""
 
     @classmethod
     def notes(cls) -> list[str]:

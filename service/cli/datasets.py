@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,15 +17,13 @@ from s2e.address import DEFAULT_URL
 from s2e.data.root import DATA_ROOT_VARIABLE
 from s2e.words import Problem, S2EError, SpecError, replace, to_json
 from s2e.words.datasets import RegisteredSet
-from service.cli.options import AsJson, Key, Url, out, service_at
+from service.cli.options import AsJson, Key, Settings, Url, as_options, out, service_at, settings_of
 
 if TYPE_CHECKING:
     from s2e.client.http import S2EClient
 
 MOST_CLASSES = 20
 """Classes that are printed; --json has all."""
-_ASKED = re.compile(r"""data\.params\.(\w+) = (\[.*?\]|'.*?'|".*?"|\w+)""")
-"""A setting in words."""
 app = typer.Typer()
 
 
@@ -40,9 +36,7 @@ def add(
     kind: Annotated[
         str, typer.Option(help="What reads it: table, images, image_table, text, embeddings, arrays, csv.")
     ] = "table",
-    setting: Annotated[
-        list[str] | None, typer.Option("--set", help="A setting of the kind, such as label=species; again for more.")
-    ] = None,
+    setting: Settings = None,
     trusted_column: Annotated[str | None, typer.Option(help="Column that says which labels are right.")] = None,
     trusted_path: Annotated[str | None, typer.Option(help="A second source, all of whose labels are right.")] = None,
     upload: Annotated[
@@ -56,7 +50,7 @@ def add(
 
     Example: s2e data add flowers ~/flowers --kind images --set size=64
     """
-    settings = dict(_setting(one, kind) for one in setting or ())
+    settings = settings_of(setting, kind)
     with _in_options(), service_at(url, key) as client, _sent_or_nothing(client) as sent:
         paths = [_place(client, one, upload, sent) for one in (path, trusted_path) if one is not None]
         trusted = {"column": trusted_column, "path": paths[1] if trusted_path is not None else None}
@@ -123,25 +117,6 @@ def list_(as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> N
         typer.echo("no data set is registered; s2e data add NAME PATH registers one", err=True)
 
 
-def _setting(text: str, kind: str) -> tuple[str, Any]:
-    """``size=64``: a number, a list or true where it reads as JSON, else text; ``exclude=a,b`` for a list of names."""
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise SpecError(Problem("--set", text[:80], "name=value, such as label=species"))
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value.split(",") if _holds_names(kind, name) else value
-
-
-def _holds_names(kind: str, name: str) -> bool:
-    """True if the setting of a kind that is known here is a list of names."""
-    from s2e.parts import DATASETS
-
-    holders = DATASETS[kind].__mro__ if kind in DATASETS else ()
-    return any(vars(one).get("__annotations__", {}).get(name) == "tuple[str, ...]" for one in holders)
-
-
 @contextmanager
 def _in_options() -> Iterator[None]:
     """Refusals say how this command sets what they ask for."""
@@ -150,15 +125,7 @@ def _in_options() -> Iterator[None]:
     try:
         yield
     except InvalidSpec as error:
-        said = [replace(one, allowed=_ASKED.sub(_as_option, one.allowed)) for one in error.problems]
-        raise SpecError(*said) from error
-
-
-def _as_option(asked: re.Match[str]) -> str:
-    """The option for ``data.params.exclude = ['a']``."""
-    names = re.findall(r"""['"](.*?)['"]""", asked[2]) or [asked[2]]
-    listed = ",".join(names) if "," not in "".join(names) else json.dumps(names)
-    return f"--set {shlex.quote(f'{asked[1]}={listed}')}"
+        raise SpecError(*(replace(one, allowed=as_options(one.allowed)) for one in error.problems)) from error
 
 
 def _section_of(kind: str) -> str:

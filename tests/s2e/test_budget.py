@@ -12,12 +12,25 @@ import pytest
 from sklearn.datasets import load_digits
 
 from s2e.deadline import Deadline, seconds_of
+from s2e.door import parse_job
 from s2e.fitting.race import Race, with_race
 from s2e.fitting.runs import Run
 from s2e.local_pool import Ended
-from s2e.pace import MOST_MODELS, MOST_ROUNDS, Pace, judged_in_time, planned
+from s2e.pace import MOST_MODELS, MOST_ROUNDS, Pace, guessed, judged_in_time, planned
+from s2e.parts import METHODS
 from s2e.sklearn import NoisyLabelClassifier
-from s2e.words import DataError, JobSpec, Population, SpecError, TrainSpec, TrialResult
+from s2e.train.check import Measured
+from s2e.words import (
+    DataError,
+    DataSpec,
+    JobSpec,
+    PlanSpec,
+    Population,
+    SpecError,
+    TrainSpec,
+    TrialResult,
+    TrialSpec,
+)
 
 QUICK: dict[str, Any] = {"n_epochs": 5, "noise_rate": 0.2, "budget": "60 s", "random_state": 1}
 
@@ -287,3 +300,37 @@ def test_what_a_slow_moment_leaves_of_a_budget_goes_to_further_candidates(monkey
     race.search()
     assert len(race.spec.compare.entries) == len(race.history[0].results) > 10
     assert race.deadline.left <= 2.0  # one of them for the model
+
+
+def test_what_takes_much_of_a_budget_waits_until_the_others_were_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+
+    def train(wave: Sequence[Population]) -> Iterator[Ended]:
+        for i, population in enumerate(wave):
+            (trial,) = population.trials
+            clock.at += dear.get(trial.label, 1.0)
+            yield Ended(i, (TrialResult(round=trial.round, k=trial.k, validation_accuracy=0.5),))
+
+    dear = {"elr": 30.0, "boosting": 300.0}
+    monkeypatch.setattr("s2e.fitting.race.guessed", lambda run, _: dear.get(run.trials[0].label, 1.0))
+    own: dict[str, Any] = {"name": "arrays", "params": {"path": "rows.npz"}, "n_validation": 100, "labels": "injected"}
+    own["noise"] = {"kind": "symmetric", "noise_rate": 0.3}
+    spec = parse_job({"data": own, "train": {"network": "mlp_tabular"}})
+    race = Race(with_race(spec, None), None, train, 1, Deadline(200, clock))
+    race.search()
+    tried = [entry.label for entry in race.spec.compare.entries]
+    assert tried[:3] == ["coteaching", "svc, reweighted", "forest, leaves of 10"]
+    assert tried[-1] == "elr"  # a tenth of the budget is 20 s, and half of it is for what is not yet tried
+    assert "boosting" not in tried
+    assert "boosting, reweighted" in tried
+
+
+def test_a_fit_of_more_rows_is_guessed_by_the_growth_that_its_model_declares(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("s2e.train.check.check_population", lambda *_, **__: Measured(0.5, 0))
+    data = DataSpec(name="digits", n_validation=300, n_train=900)
+    seconds = {}
+    for method in ("forest", "svc"):
+        trial = TrialSpec(0, 0, method, 0, (1.0, 1.0), 1, 2, 3)
+        train = TrainSpec(method=method, params=METHODS[method].of({}).settings(), n_epochs=2, batch_size=32)
+        seconds[method] = guessed(Population(data, train, PlanSpec(), 1, (trial,)), None)
+    assert seconds == {"forest": pytest.approx(3**1.2), "svc": pytest.approx(3**2)}

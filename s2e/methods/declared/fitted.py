@@ -5,6 +5,9 @@ from __future__ import annotations
 from s2e.parts import DATASETS, FittedPart, method, param
 from s2e.words import DataSpec
 
+NEARLY_LINEAR = 1.2
+"""Growth of n log n, and of what is linear."""
+
 
 @method("svc", rule="s2e.methods.classic:Svc")
 class Svc(FittedPart):
@@ -18,6 +21,7 @@ class Svc(FittedPart):
 class Forest(FittedPart):
     """A random forest (scikit-learn)."""
 
+    growth = NEARLY_LINEAR
     n_trees: int = param(100, ge=1, le=10_000, doc="trees")
     leaf: int = param(1, ge=1, le=10_000, doc="least rows of a leaf: the more, the less a tree repeats wrong labels")
 
@@ -26,6 +30,7 @@ class Forest(FittedPart):
 class ComplementBayes(FittedPart):
     """Complement naive Bayes, for counts of words and other features that are never negative (scikit-learn)."""
 
+    growth = NEARLY_LINEAR
     smoothing: float = param(1.0, gt=0, le=1e6, doc="alpha, added to every count")
 
     def suits(self, data: DataSpec) -> bool:
@@ -37,6 +42,7 @@ class ComplementBayes(FittedPart):
 class Logistic(FittedPart):
     """Logistic regression (scikit-learn)."""
 
+    growth = NEARLY_LINEAR
     penalty: float = param(1.0, gt=0, le=1e6, doc="C: the smaller, the smaller the weights")
     n_steps: int = param(200, ge=1, le=100_000, doc="most steps of its solver")
 
@@ -45,6 +51,11 @@ class Logistic(FittedPart):
 class Boosting(FittedPart):
     """Boosted trees on binned features (scikit-learn); slow with many features and classes."""
 
+    growth = NEARLY_LINEAR
     n_rounds: int = param(50, ge=1, le=10_000, doc="trees of each class")
     step: float = param(0.1, gt=0, le=1, doc="what each tree counts")
     leaves: int = param(31, ge=2, le=1_000, doc="most leaves of a tree")
+
+    def suits(self, data: DataSpec) -> bool:
+        """Anything but images, whose many pixels and classes cost more than trees gain there."""
+        return not DATASETS[data.name].has_images(data)
