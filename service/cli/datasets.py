@@ -17,7 +17,8 @@ from s2e.address import DEFAULT_URL
 from s2e.data.root import DATA_ROOT_VARIABLE
 from s2e.words import Problem, S2EError, SpecError, replace, to_json
 from s2e.words.datasets import RegisteredSet
-from service.cli.options import AsJson, Key, Settings, Url, as_options, out, service_at, settings_of
+from service.cli.options import AsJson, Key, Url, out, service_at
+from service.cli.settings import Settings, in_options, settings_of
 
 if TYPE_CHECKING:
     from s2e.client.http import S2EClient
@@ -51,7 +52,7 @@ def add(
     Example: s2e data add flowers ~/flowers --kind images --set size=64
     """
     settings = settings_of(setting, kind)
-    with _in_options(), service_at(url, key) as client, _sent_or_nothing(client) as sent:
+    with _refused_in_options(), service_at(url, key) as client, _sent_or_nothing(client) as sent:
         paths = [_place(client, one, upload, sent) for one in (path, trusted_path) if one is not None]
         trusted = {"column": trusted_column, "path": paths[1] if trusted_path is not None else None}
         trusted = {field: value for field, value in trusted.items() if value is not None}
@@ -118,14 +119,15 @@ def list_(as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> N
 
 
 @contextmanager
-def _in_options() -> Iterator[None]:
+def _refused_in_options() -> Iterator[None]:
     """Refusals say how this command sets what they ask for."""
     from s2e.client.errors import InvalidSpec
 
     try:
         yield
     except InvalidSpec as error:
-        raise SpecError(*(replace(one, allowed=as_options(one.allowed)) for one in error.problems)) from error
+        said = [replace(one, allowed=in_options(one.allowed)) for one in error.problems]
+        raise SpecError(*said) from error
 
 
 def _section_of(kind: str) -> str:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from s2e.extras import needs
-from service.cli.options import BAD_INPUT, Settings, as_options, out, progress_bar, settings_of
+from service.cli.options import BAD_INPUT, out, progress_bar
+from service.cli.settings import Settings, in_options, settings_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -97,7 +98,7 @@ def _bad_data() -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        typer.echo(as_options(str(error)), err=True)
+        typer.echo(in_options(str(error)), err=True)
         raise typer.Exit(BAD_INPUT) from None
 
 
