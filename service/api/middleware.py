@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -162,7 +163,7 @@ class Gate:
 
     async def _check(self, request: HTTPConnection) -> None:
         host = request.headers.get("host", "")
-        if not self.callers.needs_key and not is_loopback(_hostname(host)):
+        if not self.callers.needs_key and not _is_here(host):
             raise Forbidden(f"host {host[:80]!r} is not this machine; allowed: 127.0.0.1, localhost, [::1]")
         if request.scope["method"] not in _SAFE_METHODS:
             origin = request.headers.get("origin")
@@ -171,6 +172,12 @@ class Gate:
         path = request.scope["path"]
         if (path.startswith("/api/") and path != "/api/v1/session") or path == "/metrics":
             request.state.caller = await self.callers.of_request(request)
+
+
+@functools.lru_cache(256)
+def _is_here(host: str) -> bool:
+    """True if a Host header names this machine."""
+    return is_loopback(_hostname(host))
 
 
 def _hostname(host: str) -> str:
