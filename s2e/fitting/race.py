@@ -40,7 +40,7 @@ ORDER = (
     "sce",
     "svc",
     "forest, reweighted",
-    "boosting, reweighted",
+    "boosting, corrected",
     "standard",
     "coteaching, 1.2 tau",
     "dividemix",
