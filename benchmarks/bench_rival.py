@@ -3,8 +3,9 @@
 Both sides try 24 schedules on the same data under the same settings; the objective is the mean validation accuracy of
 the last epochs. The rival is :mod:`benchmarks.resident`, in the variant that was fastest in a few epochs of this work;
 it validates those last epochs only, never tests, and takes the best trial. The engine runs the search rounds of an
-ordinary job, six trials at a time, so it validates every epoch (``--equal-work``: but for the first, only those that
-the objective averages) and tests the last ones for its curves, and takes the recommendation. Sides take turns, search
+ordinary job, six trials at a time, so it validates every epoch, tests the last ones for its curves, and takes the
+recommendation; with ``--equal-work`` it validates only the first epoch and those that the objective averages, and tests
+none. Sides take turns, search
 by search, and are timed by the CPU time of the process: data are in memory before, the search rule is counted.
 
 Every schedule found is then trained on the same fresh weights, data orders and noise draws by the engine in float32.
@@ -63,7 +64,10 @@ def job(work: str, seed: int, dtype: str, tiny: bool, equal_work: bool = False) 
     """The engine's search; the noise draw is the seed's, for both sides."""
     body = WORKS[work] | {"seed": seed, "search": {"n_rounds": N_ROUNDS, "n_trials": N_TRIALS}}
     every = WORKS[work]["train"]["n_epochs"] if equal_work else 1
-    spec = parse_job(body | {"plan": {"dtype": dtype, "population": N_TRIALS, "validate_every": every}})
+    spec = parse_job(
+        body
+        | {"plan": {"dtype": dtype, "population": N_TRIALS, "validate_every": every, "test_search": not equal_work}}
+    )
     if not tiny:
         return spec
     train = replace(spec.train, n_epochs=6)
@@ -195,7 +199,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--work", nargs="+", choices=list(WORKS), default=list(WORKS))
     options.add_argument("--searches", type=int, default=10)
     options.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the engine's search")
-    options.add_argument("--equal-work", action="store_true", help="the engine validates only the last epochs too")
+    options.add_argument(
+        "--equal-work", action="store_true", help="the engine validates only the last epochs, and tests none, too"
+    )
     options.add_argument("--report", action="store_true", help="the report of the engine's job too")
     options.add_argument("--tiny", action="store_true", help="three short trials: checks the path, not the speed")
     options.add_argument("--out", type=Path, help="write the result there as JSON")

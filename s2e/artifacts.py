@@ -23,7 +23,7 @@ from s2e.files import files_below, job_folder, write_atomic
 from s2e.words import DataError, Population, Report, TrainSpec, TrialResult, TrialSpec, read, to_json
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from s2e.data.inputs import NetworkShape
     from s2e.data.record import NoiseRecord
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 SCRIPT, SCRIPT_DESCRIPTION = ".pt", "s2e.json"
 """Suffix of a model exported as TorchScript, and the file inside it that describes the model."""
+AVERAGES = "averages"
+"""In the description: true if the file's networks are one model, whose probabilities are their mean."""
 
 
 def model_path(job_id: str, m: int, k: int, attempt: int) -> str:
@@ -141,24 +143,29 @@ def as_json(content: Mapping[str, Any]) -> bytes:
 
 
 def read_model(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors of a model file, and the description beside it. Raises DataError where one of them is missing."""
+    """The tensors of a model file, and the description beside it. Raises DataError where one of them is missing or
+    unreadable."""
     with needs("train"):
+        from safetensors import SafetensorError
         from safetensors.torch import load
 
     path = Path(path)
     try:
         return load(path.read_bytes()), json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    except (SafetensorError, ValueError) as error:
+        raise DataError(f"{path} is not a model: {error}") from error
     except FileNotFoundError as error:
         raise DataError(f"{error.filename} is missing: a model is a .safetensors file and a .json beside it") from error
 
 
-def load_model(path: str | Path, network: int = 0) -> Model:
-    """Network number ``network`` of a trial (Co-teaching has two) from its model file, in evaluation mode.
+def load_model(path: str | Path, network: int | None = None) -> Model:
+    """A trained network from its model file, in evaluation mode.
 
         model = s2e.load_model("s2e-output/search/round-7/trial-0-attempt-1.safetensors")
         labels = model.predict(rows)            # rows of the table, or pixels as the data set has them
         classes = model(images).argmax(-1)      # the plain torch module: samples of the shape that the JSON file states
 
+    ``network`` is its number (Co-teaching has two); None: 0, or the mean of all in a file that an estimator has saved.
     Everything that new rows need, means and categories of a table's columns, the scale of pixels and the names of the
     classes, stands in the JSON file. A fitted model (``svc``, ``forest``) has no number. Raises DataError for a file
     that is missing, or a number that the trial does not have.
@@ -167,20 +174,28 @@ def load_model(path: str | Path, network: int = 0) -> Model:
         return _load_script(Path(path))
     tensors, described = read_model(path)
     from s2e.fitted_model import FittedNetwork, is_fitted
-    from s2e.model import Model
-    from s2e.networks.build import build
+    from s2e.model import Averaged, Model
 
     if is_fitted(tensors):
         return Model(FittedNetwork(tensors, described), described)
-    prefix = f"network{network}."
+    numbers = sorted({int(name.split(".")[0].removeprefix("network")) for name in tensors})
+    if network is None and described.get(AVERAGES):
+        return Model(Averaged([_module(tensors, described, number) for number in numbers]), described)
+    number = network or 0
+    if number not in numbers:
+        raise DataError(f"network = {number}: the trial has networks {', '.join(map(str, numbers))}")
+    return Model(_module(tensors, described, number), described)
+
+
+def _module(tensors: Mapping[str, Tensor], described: Mapping[str, Any], number: int) -> nn.Module:
+    """One network of a model file."""
+    from s2e.networks.build import build
+
+    prefix, shape = f"network{number}.", described["shape"]
     state = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-    if not state:
-        numbers = sorted({name.split(".")[0].removeprefix("network") for name in tensors})
-        raise DataError(f"network = {network}: the trial has networks {', '.join(numbers)}")
-    shape = described["shape"]
     module = build(read(TrainSpec, described["train"]), shape["input_shape"], shape["n_classes"]).make_module()
     module.load_state_dict(state, strict=False)  # batch norm's step counter is not stored
-    return Model(module, described)
+    return module
 
 
 def _load_script(path: Path) -> Model:

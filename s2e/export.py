@@ -54,8 +54,9 @@ class Scaled(nn.Module):
         return logits
 
 
-def export_model(path: str | Path, target: str | Path, format: str = "safetensors", network: int = 0) -> Path:  # noqa: A002
-    """Write network number ``network`` of a model file as ``target``; the path written, with the format's suffix.
+def export_model(path: str | Path, target: str | Path, format: str = "safetensors", network: int | None = None) -> Path:  # noqa: A002
+    """Write a network of a model file, which :func:`s2e.load_model` chooses by ``network``, as ``target``; the path
+    written, with the format's suffix.
 
     Raises SpecError for an unknown format, DataError for a file or network that is not there, S2EError for ONNX
     without its packages.

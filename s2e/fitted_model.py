@@ -39,7 +39,7 @@ def to_tensors(model: FittedModel) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in tensors.items()}
 
 
-def is_fitted(tensors: Mapping[str, torch.Tensor]) -> bool:
+def is_fitted(tensors: Mapping[str, Any]) -> bool:
     """True if a model file holds a fitted model, and no networks."""
     return ESTIMATOR in tensors
 

@@ -32,6 +32,7 @@ from s2e.own_files import root_of
 from s2e.parts import DATASETS, KINDS, METHODS, NETWORKS
 from s2e.parts.registry import Registry
 from s2e.prepare import N_FOLDS, needs_estimate, prepared
+from s2e.sizes import needs_sizes, sized
 from s2e.words import (
     CompareReport,
     JobSpec,
@@ -186,7 +187,12 @@ def _ready(
     progress: bool | Listener,
     within_of: Callable[[JobSpec, str | None], Within | None],
 ) -> tuple[JobSpec, Within | None]:
-    """The job before its first round: with its plan, its estimate, and no larger than there is time for."""
+    """The job before its first round: with its sizes, its plan, its estimate, and no larger than there is time for."""
+    if needs_sizes(spec):
+        spec = sized(spec, root)
+        assert spec.data.sizes is not None
+        for reason in spec.data.sizes.reasons:
+            _say(f"Proposed: {reason}", progress)
     if needs_estimate(spec):
         _say("Estimating how wrong the given labels are", progress)
     if needs_plan(spec):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,18 @@ from s2e.words import DataError, read
 BATCH = 500
 MOST_BYTES = 64 * 2**20
 """Of an array that is made into samples as a whole."""
+
+
+class Averaged(nn.Module):
+    """Several networks as one: samples -> ln of the mean of their probabilities [S, C], float64."""
+
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, samples: torch.Tensor) -> torch.Tensor:
+        ln_p = torch.stack([network(samples).double().log_softmax(-1) for network in self.networks])
+        return ln_p.logsumexp(0) - math.log(len(self.networks))
 
 
 class Model(nn.Module):
@@ -39,6 +52,11 @@ class Model(nn.Module):
         """Logits [S, C]."""
         logits: torch.Tensor = self.network(samples)
         return logits
+
+    @property
+    def inputs(self) -> Inputs:
+        """The description of the rows that it reads."""
+        return self._inputs
 
     @property
     def scaling(self) -> tuple[int, tuple[float, ...], tuple[float, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,10 @@ from s2e.words import Problem, SpecError
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
+
+
+N_LOOKED_AT = 50
+"""Files of a folder."""
 
 
 class Files(dict[str, Any]):
@@ -53,6 +58,29 @@ def from_files(
         section["trusted"] = dict(trusted)
     parse_job({"data": section, "report": {"tau": 0.0}})
     return Files(section, str(below))
+
+
+IMAGES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
+ARROW = (".arrow", ".parquet")
+
+
+def kind_of(path: str | Path) -> str:
+    """The ``kind`` of :func:`from_files` that files look like: images, text, arrays, or table.
+
+    Raises SpecError for a path that is not there.
+    """
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise SpecError(Problem("path", str(path), "a file or folder that is there"))
+    if path.is_file():
+        return "arrays" if path.suffix == ".npz" else "table"
+    files = (file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+    suffixes = {file.suffix.lower() for file in islice(files, N_LOOKED_AT)}
+    if (path / "X.npy").is_file():
+        return "arrays"
+    if suffixes & set(ARROW):
+        return "table"
+    return "images" if suffixes & IMAGES else "text"
 
 
 def is_files(X: Any) -> TypeIs[Mapping[str, Any]]:

@@ -44,7 +44,9 @@ class Pace:
     n_rows: int
     """That one of them trains on."""
     busy: float = 1.0
-    """The factor by which it takes longer while others use the machine as they did just now."""
+    """The factor by which it takes longer while others use the machine as they do or did in the last minute."""
+    seen: float = 1.0
+    """The same as the measurement itself has met it."""
 
 
 def measured(spec: JobSpec, data_root: str | None, n_jobs: int) -> Pace:
@@ -66,7 +68,8 @@ def measured(spec: JobSpec, data_root: str | None, n_jobs: int) -> Pace:
     began, cpu = time.perf_counter(), time.process_time()
     round_s = epoch_s(-(-max(SIZES) // n_jobs))
     busy = (time.perf_counter() - began) / max(1e-3, time.process_time() - cpu)
-    return Pace(one_s, round_s, n_rows, min(MOST_BUSY, max(1.0, busy, queue())))
+    seen = min(MOST_BUSY, max(1.0, busy))
+    return Pace(one_s, round_s, n_rows, min(MOST_BUSY, max(seen, queue())), seen)
 
 
 def guessed(population: Population, data_root: str | None) -> float:
@@ -87,11 +90,14 @@ def guessed(population: Population, data_root: str | None) -> float:
 def planned(spec: JobSpec, pace: Pace, deadline: Deadline, n_jobs: int) -> JobSpec:
     """The job with epochs, trials of a round and populations that suit the budget; its epochs are the most.
 
+    Epochs are not cut for what the last minute was like: a training of a few learns nothing, however many there are of
+    it, while rounds and models that take longer than planned are just fewer.
+
     Raises SpecError for a budget that is too small for anything, with one that would do.
     """
     seconds = deadline.left
     fewest = min(FEWEST_EPOCHS, spec.train.n_epochs)
-    n_epochs = max(fewest, min(spec.train.n_epochs, int(SHARE_OF_ONE * seconds / (pace.busy * pace.one_s))))
+    n_epochs = max(fewest, min(spec.train.n_epochs, int(SHARE_OF_ONE * seconds / (pace.seen * pace.one_s))))
     least_s = n_epochs * (_round_s(pace, min(SIZES)) + pace.one_s)
     if least_s > seconds:
         enough_s = least_s / SHARE_OF_LEAST + deadline.seconds - seconds

@@ -30,12 +30,22 @@ BY_MATRIX = ("given", "corrected", "reweighted")
 """Values of a method's ``transition`` that need the noise's matrix."""
 N_FOLDS = 5
 """Of the estimate, where time does not ask for fewer."""
+MOST_ROWS = 2**63 - 1
+"""More than there are."""
 MOST = 0.999
 """tau stays below 1."""
 
 
+FEW_ROWS = 200
+"""Where the noise of fewer cannot be estimated, that says more about their number than about their labels."""
+
+
 class NoEstimateError(DataError):
-    """The noise of given labels cannot be estimated."""
+    """The noise of ``n_rows`` given labels cannot be estimated."""
+
+    def __init__(self, message: str, n_rows: int) -> None:
+        super().__init__(message)
+        self.n_rows = n_rows
 
 
 def needs_estimate(spec: JobSpec) -> bool:
@@ -43,9 +53,20 @@ def needs_estimate(spec: JobSpec) -> bool:
     data = spec.data
     if data.truth_is_known or data.estimate is not None or data.unestimated or spec.trials == "external":
         return False
+    return spec.report.tau is None or _needs_matrix(spec)
+
+
+def _needs_matrix(spec: JobSpec) -> bool:
     trained = [spec.train.params, *(entry.params for entry in (spec.compare.entries if spec.compare else ()))]
     uses_matrix = any(params.get("transition") in BY_MATRIX for params in trained)
-    return spec.report.tau is None or data.validation_labels == "noisy_corrected" or uses_matrix
+    return uses_matrix or spec.data.validation_labels == "noisy_corrected"
+
+
+def goes_on_below(spec: JobSpec) -> int:
+    """Rows below which the job goes on, with a guess of tau, where the noise of their labels cannot be estimated."""
+    if KINDS[spec.kind].goes_on_without_noise(spec):
+        return MOST_ROWS
+    return 0 if _needs_matrix(spec) else FEW_ROWS
 
 
 def needs_count(data: DataSpec) -> bool:
@@ -70,7 +91,7 @@ def prepared(spec: JobSpec, data_root: str | None = None, keep: Keep | None = No
     try:
         noise = estimated(spec.data, spec.train, spec.plan, spec.seed, data_root, keep, n_folds)
     except NoEstimateError as error:
-        if not KINDS[spec.kind].goes_on_without_noise(spec):
+        if error.n_rows >= goes_on_below(spec):
             raise
         return without_noise(spec, str(error))
     return with_noise(spec, noise)
@@ -156,7 +177,8 @@ def estimated(
         )
     except DataError as error:
         raise NoEstimateError(
-            f"{error}. With what you know of their noise rate as report.tau, no estimate is made"
+            f"{error}. With what you know of their noise rate as report.tau, no estimate is made",
+            len(job.samples.label_S),
         ) from error
     if keep is not None:
         given = [job.samples.label_S, *(part.label_S for part in job.others)]

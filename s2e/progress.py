@@ -64,6 +64,7 @@ class JobProgress:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=console,
+            disable=not console.is_terminal,
         )
         self._round = "waiting for the first round"
         self._task: TaskID = self._progress.add_task(self._round, total=n_trials * n_epochs)
@@ -77,6 +78,8 @@ class JobProgress:
     ) -> None:
         if self._ended and kind is None:
             self._progress.update(self._task, total=sum(self._epochs.values()))
+            if not self._progress.console.is_terminal:
+                self.say(self._words())
         self._progress.stop()
 
     def say(self, text: str) -> None:
@@ -106,6 +109,12 @@ class JobProgress:
         words = "" if best is None else f", best validation accuracy {percent(best)} %"
         return f"{len(self._ended)} of at most {self.n_trials} trials{words}"
 
+    def _short(self) -> str:
+        """As little as leaves room for a bar in 80 columns."""
+        best = self.best.validation_accuracy
+        words = "" if best is None else f", best {percent(best)} %"
+        return f"{self._round.replace(' of at most ', '/')}, {len(self._ended)}/{self.n_trials} trials{words}"
+
     def _show(self) -> None:
         done = sum(self._epochs.values())
-        self._progress.update(self._task, completed=done, description=f"{self._round}; {self._words()}")
+        self._progress.update(self._task, completed=done, description=self._short())

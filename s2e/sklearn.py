@@ -191,6 +191,17 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         p_SC = self.predict_proba(X)
         return np.asarray(self.classes_[p_SC.argmax(1)])
 
+    def save(self, path: str | Path) -> Path:
+        """Write the model as one .safetensors file, with a .json beside it, and return its path.
+
+        :func:`s2e.load_model` and ``s2e predict`` read it, without this class and without a pickle. Raises SpecError
+        for a path with another suffix.
+        """
+        check_is_fitted(self)
+        from s2e.fitting.saved import save_fitted
+
+        return save_fitted(self, path)
+
     def _scaled(self, X: Floats) -> NDArray[np.float32]:
         return np.asarray((X - self._mean_) / self._scale_, dtype=np.float32)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from s2e.words import EpochMetrics, Estimate, PlanSpec, Population, TrialResult
+from s2e.words import EpochMetrics, Estimate, PlanSpec, Population, Sizes, TrialResult
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,8 @@ class PopulationChecked:
     estimate: Estimate
     plan: PlanSpec | None = None
     """The plan that was chosen there, where the job leaves it to its machine."""
+    sizes: Sizes | None = None
+    """Those that suit the data, where the job leaves some to them."""
 
 
 Event = (

@@ -140,9 +140,11 @@ def _events(
 
 
 def _work(check: bool, population: Population) -> Callable[..., Iterator[Event]]:
-    """The function for what is asked for: a training, a look before it, or the plan."""
+    """The function for what is asked for: a training, a look before it, the sizes that suit its data, or the plan."""
     if not check:
         return _train
+    if population.data.sizes is not None and population.data.sizes.n_test is None:
+        return _size
     return _check if population.choose is None else _choose
 
 
@@ -218,6 +220,14 @@ def _choose(key: PopulationKey, population: Population, _root: str, data_root: s
     yield PopulationChecked(key, Estimate(worker=worker_name(), epoch_s=0.0, memory_bytes=0), plan)
 
 
+def _size(key: PopulationKey, population: Population, _root: str, data_root: str | None) -> Iterator[Event]:
+    """The sizes of a job that leaves them to its data; the checks that follow have them."""
+    from s2e.sizes import sizes_of
+
+    sizes = sizes_of(population.data, data_root)
+    yield PopulationChecked(key, Estimate(worker=worker_name(), epoch_s=0.0, memory_bytes=0), sizes=sizes)
+
+
 def _check(key: PopulationKey, population: Population, artifact_root: str, data_root: str | None) -> Iterator[Event]:
     from s2e.prepare import NoEstimateError, counted, estimated
     from s2e.train.check import check_population
@@ -232,7 +242,7 @@ def _check(key: PopulationKey, population: Population, artifact_root: str, data_
         try:
             noise = estimated(data, population.train, population.plan, population.noise_seed, data_root, keep)
         except NoEstimateError as error:
-            if not population.may_lack_noise:
+            if error.n_rows >= population.lacks_noise_below:
                 raise
             data = replace(data, unestimated=str(error))
         else:

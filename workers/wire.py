@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from s2e.words import EpochMetrics, Estimate, PlanSpec, TrialResult, read, to_json
+from s2e.words import EpochMetrics, Estimate, PlanSpec, Sizes, TrialResult, read, to_json
 from workers.backend import (
     EpochReported,
     Event,
@@ -52,8 +52,13 @@ def decode(data: dict[str, Any]) -> Event:
         case "logged":
             return PopulationLogged(key, data["first"], tuple(LoggedLine(**line) for line in data["lines"]))
         case "checked":
-            plan = data["plan"]
-            return PopulationChecked(key, read(Estimate, data["estimate"]), plan and read(PlanSpec, plan))
+            plan, sizes = data["plan"], data["sizes"]
+            return PopulationChecked(
+                key,
+                read(Estimate, data["estimate"]),
+                plan and read(PlanSpec, plan),
+                sizes and read(Sizes, sizes),
+            )
         case kind:
             raise ValueError(f"unknown kind of event: {kind!r}")
 

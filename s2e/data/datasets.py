@@ -122,6 +122,7 @@ def load_split(spec: DataSpec, data_root: str | None = None) -> SplitData:
             estimate=None,
             unestimated="",
             audit=None,
+            sizes=None,
             trusted=replace(spec.trusted, counted=None),
         ),
         data_root or environment_root(),

@@ -24,10 +24,20 @@ def with_audit(spec: JobSpec, lookup: Lookup | None) -> JobSpec:
     worst = lookup.labels_of(asked.job, asked.n)
     if worst is None:
         raise SpecError(Problem("data.audit.job", asked.job, "a job of given labels of which a training has ended"))
+    if spec.data.sizes is not None and "n_validation" in spec.data.sizes.open:
+        spec = _split_like(spec, worst.data)
     if _rows_of(worst.data) != _rows_of(spec.data):
         allowed = "a job on the same data, split alike: its rows would be others here"
         raise SpecError(Problem("data.audit.job", asked.job, allowed))
     return replace(spec, data=replace(spec.data, audit=replace(asked, rows=worst.rows, labels=worst.labels)))
+
+
+def _split_like(spec: JobSpec, data: DataSpec) -> JobSpec:
+    """The job with as many validation rows as ``data`` has, where it leaves their number open."""
+    assert spec.data.sizes is not None
+    left = tuple(name for name in spec.data.sizes.open if name != "n_validation")
+    sizes = replace(spec.data.sizes, open=left)
+    return replace(spec, data=replace(spec.data, n_validation=data.n_validation, sizes=sizes))
 
 
 def audit_problems(spec: JobSpec) -> list[Problem]:
@@ -61,5 +71,6 @@ def _rows_of(data: DataSpec) -> DataSpec:
         validation_labels=plain.validation_labels,
         estimate=None,
         audit=None,
+        sizes=None,
         trusted=replace(data.trusted, counted=None),
     )

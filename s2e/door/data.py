@@ -38,6 +38,29 @@ def with_label_contract(job: Any) -> Any:
     return {**job, "data": {**data, **more}}
 
 
+def with_open_sizes(job: Any) -> Any:
+    """The plain JSON of a job on data of one's own with the sizes that it leaves to them; :mod:`s2e.sizes` fills them
+    in. As it is where the service does not see the data."""
+    data, train = (job.get(section, {}) if isinstance(job, Mapping) else None for section in ("data", "train"))
+    if not isinstance(data, Mapping) or not isinstance(train, Mapping) or "sizes" in data:
+        return job
+    name = data.get("name", _DEFAULT_DATASET)
+    if not isinstance(name, str) or name not in DATASETS or DATASETS[name].labels != "given":
+        return job
+    if job.get("trials", "internal") != "internal":
+        return job
+    left = [] if "n_validation" in data or data.get("split", "holdout") != "holdout" else ["n_validation"]
+    left += [] if "batch_size" in train else ["batch_size"]
+    left += [] if "n_epochs" in train or _counts_epochs(job, train) else ["n_epochs"]
+    return {**job, "data": {**data, "sizes": {"open": left}}}
+
+
+def _counts_epochs(job: Mapping[str, Any], train: Mapping[str, Any]) -> bool:
+    """True if the job says something in epochs, which would mean something else with another number of them."""
+    said = ((job.get("search"), "tail_epochs"), (job.get("report"), "ramp_epochs"), (job.get("budget"), "epochs"))
+    return "lr_milestones" in train or any(isinstance(part, Mapping) and name in part for part, name in said)
+
+
 def _refuse_half_asked(labels: str, noise: Mapping[str, Any]) -> None:
     """A setting of noise without a kind: to inject noise, or to say how wrong the labels are?"""
     allowed = (

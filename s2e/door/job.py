@@ -8,7 +8,14 @@ from typing import Any
 
 from s2e.door.audit import audit_problems, with_audit
 from s2e.door.budget import too_small
-from s2e.door.data import label_problems, registered_problems, table_problems, validation_problems, with_label_contract
+from s2e.door.data import (
+    label_problems,
+    registered_problems,
+    table_problems,
+    validation_problems,
+    with_label_contract,
+    with_open_sizes,
+)
 from s2e.door.plan import plan_problems, settled
 from s2e.door.protocols import expand
 from s2e.door.train import train_problems
@@ -34,7 +41,7 @@ def parse_job(body: Any, lookup: Lookup | None = None) -> JobSpec:
     The settings of every part, and all that a protocol stands for, come back complete: a stored job keeps its numbers
     when a default changes. ``lookup`` finds the other jobs that this one names.
     """
-    spec = parse(JobSpec, with_label_contract(expand(body)))
+    spec = parse(JobSpec, with_open_sizes(with_label_contract(expand(body))))
     kind, problems = KINDS[spec.kind], list[Problem]()
     spec, parts = _completed(spec, problems)
     try:

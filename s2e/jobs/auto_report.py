@@ -8,7 +8,6 @@ from s2e.jobs.auto import KIND, candidates, is_by_likelihood, needs_matrix, rank
 from s2e.jobs.compare import entries_of
 from s2e.jobs.compare_report import make_compare_report
 from s2e.jobs.judging import ENOUGH
-from s2e.jobs.trials import default_tau
 from s2e.words import CompareReport, EntrySpec, JobSpec, RoundRecord, replace
 
 
@@ -22,7 +21,7 @@ def make_auto_report(spec: JobSpec, history: Sequence[RoundRecord], finalists: S
     claim = f"“{won.label}” was chosen among {len(candidates(spec))} candidates; what is not separated from it is tied."
     return replace(
         compared,
-        verdict=f"{claim} {compared.verdict}{_without_noise(spec)}",
+        verdict=f"{claim} {compared.verdict}{_left_out(spec)}",
         basis=f"{_choice(spec, history, won)} {compared.basis}",
     )
 
@@ -73,19 +72,12 @@ def _kept(spec: JobSpec, history: Sequence[RoundRecord], won: EntrySpec) -> str:
     )
 
 
-def _without_noise(spec: JobSpec) -> str:
-    """Where the noise of given labels could not be estimated: what was done without it."""
+def _left_out(spec: JobSpec) -> str:
+    """Candidates that need the matrix of a noise which could not be estimated."""
     if not spec.data.unestimated:
         return ""
     left_out = [f"“{entry.label}”" for entry in entries_of(spec) if needs_matrix(entry)]
-    said = f" Left out, for want of its matrix: {', '.join(left_out)}." if left_out else ""
-    tau = (
-        "" if spec.report.tau is not None else f" Schedules take {100 * default_tau(spec):g} % of the labels for wrong."
-    )
-    return (
-        f" No use was made of the labels' noise: {spec.data.unestimated}.{said}{tau} Agreement with given labels "
-        "chooses well where wrong labels fall on all classes alike; elsewhere it may mislead."
-    )
+    return f" Left out, for want of its matrix: {', '.join(left_out)}." if left_out else ""
 
 
 def _refit(spec: JobSpec) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from s2e.jobs.compare import entries_of, schedule_words, uses_schedule
-from s2e.jobs.search_report import accuracy_warning, estimate_words
+from s2e.jobs.search_report import accuracy_warning, estimate_words, without_noise
 from s2e.jobs.sequential import CONFIDENCE, interval
 from s2e.words import (
     Compared,
@@ -51,7 +51,7 @@ def make_compare_report(spec: JobSpec, record: RoundRecord, among: Sequence[Entr
         )
         for entry in entries
     )
-    said = (_verdict(rows), accuracy_warning(spec.data), audit_words(spec.data))
+    said = (_verdict(rows), accuracy_warning(spec.data), audit_words(spec.data), without_noise(spec))
     return CompareReport(
         rows,
         " ".join(filter(None, said)),

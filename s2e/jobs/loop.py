@@ -89,7 +89,8 @@ def populations(spec: JobSpec, round_: Round, most: int | None = None) -> tuple[
 def population_of(spec: JobSpec, round_: Round, trials: Sequence[TrialSpec]) -> Population:
     """Trials of a round that agree in settings and epochs, with all that their training depends on."""
     kind = KINDS[spec.kind]
-    plan, every = spec.plan, (spec.plan.validate_every, spec.plan.test_every)
+    plan = spec.plan
+    every = (plan.validate_every, plan.test_every if plan.test_search else None)
     if round_.kind in kind.exact_rounds and plan.dtype != "float64":
         plan = replace(plan, dtype="float32")
     if round_.kind in kind.measured_rounds:

@@ -13,6 +13,7 @@ from s2e.data.own.trusted import words as trusted_words
 from s2e.data.validation import validation_warning
 from s2e.jobs import trusted_rows
 from s2e.jobs.sequential import POWER, confidence_at, detectable, for_all, interval, looks, worth_more
+from s2e.jobs.trials import default_tau
 from s2e.words import (
     DataSpec,
     JobSpec,
@@ -26,6 +27,8 @@ from s2e.words import (
     value_at,
 )
 
+FEW_TEST = 100
+"""Rows that test; below, one of them is a point or more."""
 TITLES = {
     "searched": "searched schedule",
     "default": "default Co-teaching schedule",
@@ -73,11 +76,23 @@ def make_report(spec: JobSpec, history: Sequence[RoundRecord], recommended: tupl
 
 
 def accuracy_warning(data: DataSpec) -> str:
-    """The weakness of accuracies that rest on labels nobody has checked; empty where the truth is known."""
+    """The weakness of accuracies that rest on labels nobody has checked, or on few rows; empty where there is none."""
+    few = _few_rows(data)
     if data.truth_is_known or data.trusted_rows.n_test:
+        return few
+    given = (
+        "Accuracy is against the given labels, test samples included: it may prefer a network that repeats their noise."
+    )
+    return f"{given} {few}" if few else given
+
+
+def _few_rows(data: DataSpec) -> str:
+    n_test = 0 if data.sizes is None else data.sizes.n_test or 0
+    if not 0 < n_test < FEW_TEST:
         return ""
     return (
-        "Accuracy is against the given labels, test samples included: it may prefer a network that repeats their noise."
+        f"Only {n_test} rows test, so one of them is {100 / n_test:.1f} points; intervals are over seeds and know "
+        "nothing of other rows: a difference of a few rows may be luck."
     )
 
 
@@ -247,6 +262,7 @@ def _basis(spec: JobSpec, history: Sequence[RoundRecord]) -> str:
     fewer = " (fewer: a quick look, not an even contest)" if n_tuned < searched else ""
     parts = [
         estimate_words(spec.data),
+        without_noise(spec),
         f"The search spent {searched:.4g} full trainings, tuning eq. (1) {n_tuned}{fewer}.",
     ]
     if _pairs(history, "choose"):
@@ -268,8 +284,26 @@ def _basis(spec: JobSpec, history: Sequence[RoundRecord]) -> str:
 
 
 def estimate_words(data: DataSpec) -> str:
-    """The evidence about given labels, in words: the estimated noise, its alarms, and the use of trusted rows."""
-    return " ".join(filter(None, (_estimated(data), trusted_words(data.trusted.counted))))
+    """The evidence about given labels and their rows, in words: sizes proposed for them, the estimated noise, its
+    alarms, and the use of trusted rows."""
+    return " ".join(filter(None, (_proposed(data), _estimated(data), trusted_words(data.trusted.counted))))
+
+
+def without_noise(spec: JobSpec) -> str:
+    """Where the noise of given labels could not be estimated: why, and the guess that stands in."""
+    if not spec.data.unestimated:
+        return ""
+    tau = f"{100 * default_tau(spec):g} % of the labels for wrong, which is a guess"
+    said = "" if spec.report.tau is not None else f" Schedules take {tau}."
+    return (
+        f"No use was made of the labels' noise: {spec.data.unestimated}.{said} Agreement with given labels chooses "
+        "well where wrong labels fall on all classes alike; elsewhere it may mislead."
+    )
+
+
+def _proposed(data: DataSpec) -> str:
+    reasons = () if data.sizes is None else data.sizes.reasons
+    return f"Proposed, where the job does not say: {'; '.join(reasons)}." if reasons else ""
 
 
 def _estimated(data: DataSpec) -> str:

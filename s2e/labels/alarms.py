@@ -6,8 +6,9 @@ Numpy alone. Legend: S samples, C classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -50,6 +51,12 @@ class Findings:
     """Share of labels that held-out predictions agree with."""
     over_plain: float = math.inf
     """Standard errors by which labels are likelier under the matrix than under plain networks."""
+    class_names: Sequence[Any] = ()
+    """By class number; empty where classes have none."""
+
+    def name(self, c: int) -> str:
+        """A class, for people."""
+        return f"{self.class_names[c]!s:.40}" if len(self.class_names) else str(c)
 
     @property
     def n_classes(self) -> int:
@@ -84,8 +91,8 @@ def _uneven(of: Findings) -> Iterator[Alarm]:
         i, j = _largest_confusion(of.fit)
         yield Alarm(
             "asymmetric",
-            f"classes are confused unevenly: {of.fit.T_CC[i, j]:.0%} of class {i} are labelled {j}. Agreement with "
-            "the given labels may prefer a model that repeats this",
+            f"classes are confused unevenly: {of.fit.T_CC[i, j]:.0%} of class {of.name(i)} are labelled {of.name(j)}. "
+            "Agreement with the given labels may prefer a model that repeats this",
         )
 
 
@@ -105,19 +112,20 @@ def _weak(of: Findings) -> Iterator[Alarm]:
     if right_C[weakest] < WEAK_DIAGONAL:
         yield Alarm(
             "weak_diagonal",
-            f"only {right_C[weakest]:.0%} of class {weakest} seem to carry its label: two classes may have changed "
-            "places in the estimate",
+            f"only {right_C[weakest]:.0%} of class {of.name(weakest)} seem to carry its label: two classes may have "
+            "changed places in the estimate",
         )
 
 
 def _exchanged(of: Findings) -> Iterator[Alarm]:
     i, j, errors = _least_told_apart(of.fit.T_CC, of.fit.class_share_C * len(of.label_S))
     if errors < TOLD_APART and of.n_classes > 2:
-        T_CC = of.fit.T_CC
+        T_CC, one, other = of.fit.T_CC, of.name(i), of.name(j)
         yield Alarm(
             "exchanged",
-            f"{T_CC[i, j]:.0%} of class {i} are labelled {j} and {T_CC[j, i]:.0%} of class {j} are labelled {i}, which "
-            "is too many to say which is which: the two may have changed places in the estimate, or be mixed",
+            f"{T_CC[i, j]:.0%} of class {one} are labelled {other} and {T_CC[j, i]:.0%} of class {other} are labelled "
+            f"{one}, which is too many to say which is which: the two may have changed places in the estimate, or "
+            "be mixed",
         )
 
 
@@ -131,8 +139,9 @@ def _few(of: Findings) -> Iterator[Alarm]:
     count_C = np.bincount(of.label_S, minlength=of.n_classes)
     few = np.flatnonzero(count_C < FEW_ROWS)
     if len(few):
-        named = ", ".join(f"{c} ({count_C[c]})" for c in few[:5])
-        yield Alarm("few_rows", f"{len(few)} classes have fewer than {FEW_ROWS} labels: {named}")
+        named = ", ".join(f"{of.name(c)} ({count_C[c]})" for c in few[:5])
+        more = ", ..." if len(few) > 5 else ""
+        yield Alarm("few_rows", f"{len(few)} classes have fewer than {FEW_ROWS} labels: {named}{more}")
 
 
 def _binary(of: Findings) -> Iterator[Alarm]:

@@ -48,7 +48,7 @@ def find_label_issues(
     indices or a mask of rows whose labels are right: they help, and are never reported. The seed fixes everything;
     ``progress`` is called with the share that is done.
 
-    Raises DataError for rows that are not finite numbers, classes with fewer rows than folds, and labels that cannot be
+    Raises DataError for rows that are not finite numbers, classes of one row, and labels that cannot be
     told from noise; MissingExtraError where torch is not installed.
     """
     if is_files(X):

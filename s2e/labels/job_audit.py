@@ -36,6 +36,9 @@ FITTED_NOTE = (
 )
 
 
+UNKNOWN_NOTE = "how many labels are wrong could not be estimated, so none is called an issue"
+
+
 @dataclass(frozen=True, eq=False)
 class JobAudit:
     """One value for each row of a job, the worst first; columns as cleanlab names them."""
@@ -87,20 +90,24 @@ class _Verdict:
 
 
 def audit(
-    labels: GivenLabels, noise_rate: float, trainings: Sequence[TrialMargins] = (), fitted: CrossFitted | None = None
+    labels: GivenLabels,
+    noise_rate: float | None,
+    trainings: Sequence[TrialMargins] = (),
+    fitted: CrossFitted | None = None,
 ) -> JobAudit:
-    """The verdict of cross-fitted networks where there is one, else of ``trainings`` in the order of (round, k).
+    """The verdict of cross-fitted networks where there is one, else of ``trainings`` in the order of (round, k). Where
+    ``noise_rate`` is not known, labels are ranked, and none is called an issue.
 
     Rows of which nothing is known are left out: files of earlier releases say nothing of those that do not train.
     """
     n_classes = len(labels.name_C)
     if fitted is not None:
         labels = labels.first(len(fitted.score_S))
-        verdict, note = _of_folds(labels, noise_rate, fitted), FITTED_NOTE if n_classes > 2 else BINARY_NOTE
+        verdict, note = _of_folds(labels, noise_rate or 0.0, fitted), FITTED_NOTE if n_classes > 2 else BINARY_NOTE
     else:
         n_held_out = {training.held_margin_NH.shape[1] for training in trainings}
         labels = labels if n_held_out == {len(labels) - labels.n_train} else labels.first(labels.n_train)
-        verdict, note = _of_trainings(labels, noise_rate, trainings), FREE_NOTE
+        verdict, note = _of_trainings(labels, noise_rate or 0.0, trainings), FREE_NOTE
     is_wrong_S = np.zeros(len(labels), dtype=bool)
     for split, n_wrong in verdict.n_wrong.items():
         mine = np.flatnonzero((labels.split_S == split) & ~labels.is_trusted_S)
@@ -122,7 +129,7 @@ def audit(
         row=order,
         other=verdict.other_S[order],
         score="free" if fitted is None else "cross_fitted",
-        note=note,
+        note=note if noise_rate is not None else f"{UNKNOWN_NOTE}. {note[:1].upper()}{note[1:]}",
         n_trainings=0 if fitted is not None else len(trainings),
     )
 
@@ -165,7 +172,7 @@ def _of_trainings(labels: GivenLabels, noise_rate: float, trainings: Sequence[Tr
 
 
 def audit_of_files(
-    root: str | Path, job_id: str, noise_rate: float, models: Sequence[str], score: str | None = None
+    root: str | Path, job_id: str, noise_rate: float | None, models: Sequence[str], score: str | None = None
 ) -> JobAudit:
     """The audit of a job from its files: by ``score``, or by the better one that is there.
 
@@ -202,14 +209,14 @@ def audit_of_folder(folder: str | Path, score: str | None = None) -> JobAudit:
     return audit_of_files(folder.parent, folder.name, noise_rate, models, score)
 
 
-def noise_rate_of(spec: JobSpec) -> float:
-    """The share of its labels to call issues: estimated, or given as report.tau. Raises DataError for labels of which
-    nothing is to be found out."""
+def noise_rate_of(spec: JobSpec) -> float | None:
+    """The share of its labels to call issues: estimated, or given as report.tau; None where neither is. Raises
+    DataError for labels of which nothing is to be found out."""
     if spec.data.truth_is_known:
         raise DataError(f"data.labels is {spec.data.labels}: only labels that are given are audited")
     if spec.data.estimate is not None:
         return spec.data.estimate.noise_rate
-    return spec.report.tau or 0.0
+    return spec.report.tau
 
 
 def table_rows(job_audit: JobAudit, chosen: Sequence[int] | None = None) -> Iterator[list[Any]]:

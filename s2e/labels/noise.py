@@ -49,6 +49,8 @@ WEIGHT_DECAY = 1e-3
 FIRST_TRUST, TRUST_DECAY = 0.3, 0.7
 """Training under T takes labels for right this much more than T says, at first: a first guess that confuses two classes
 would otherwise teach networks to. Falls by the factor from fit to fit."""
+FEWEST_LABELS = 2
+"""Of a class: they lie in two folds, so the networks that judge one have learned from another."""
 SMALLEST_CHANCE = 1e-4
 """No T_ij below this in training: a label must not rule a class out."""
 
@@ -287,7 +289,8 @@ def _judged(best: _Fit, rates: Mapping[str, float], folds: _Folds, course: _Cour
     order_C = naming(best.fit.T_CC, best.fit.class_share_C)
     fit, p_SC = best.fit.named(order_C), best.p_SC[:, order_C]
     known_p_SC, given_S = p_SC[unknown_S], label_S[unknown_S]
-    verdict = settled(known_p_SC, given_S, fit, rates, seed, folds.unknown(course.plain.p_SC))
+    plain_p_SC, names = folds.unknown(course.plain.p_SC), folds.samples.class_names
+    verdict = settled(known_p_SC, given_S, fit, rates, seed, plain_p_SC, names)
     fit = verdict.fit
     certain_SC = np.eye(len(order_C))[label_S]
     posterior_SC = certain_SC.copy()
@@ -324,13 +327,15 @@ def _others(
 
 
 def _require_rows(label_S: Labels, n_folds: int, class_names: Sequence[Any]) -> None:
+    if (n_rows := len(label_S)) < n_folds:
+        raise DataError(f"{n_folds} folds need at least {n_folds} labels, one for each: there are {n_rows}; add rows")
     count_C = np.bincount(label_S)
     names = class_names if len(class_names) else range(len(count_C))
-    scarce = [f"{name!s:.40} ({n})" for name, n in zip(names, count_C, strict=False) if 0 < n < n_folds]
+    scarce = [f"{name!s:.40} ({n})" for name, n in zip(names, count_C, strict=False) if 0 < n < FEWEST_LABELS]
     if scarce:
         more = f" and {len(scarce) - 5} more classes" if len(scarce) > 5 else ""
         raise DataError(
-            f"a class needs at least {n_folds} labels, one for each fold: {', '.join(scarce[:5])}{more}: add rows, "
+            f"a class needs at least {FEWEST_LABELS} labels, in two folds: {', '.join(scarce[:5])}{more}: add rows, "
             "mend the labels, or leave these rows out"
         )
     if (count_C > 0).sum() < 2:

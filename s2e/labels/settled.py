@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -56,8 +57,11 @@ def settled(
     starts: Mapping[str, float],
     seed: int,
     plain_p_SC: Array | None = None,
+    class_names: Sequence[Any] = (),
 ) -> Settled:
-    """From held-out predictions and the full fit to them. Raises DataError where the noise cannot be identified."""
+    """From held-out predictions and the full fit to them; alarms speak of ``class_names``.
+
+    Raises DataError where the noise cannot be identified."""
     alike = fit_transition(p_SC, label_S, symmetric=True, start_exponent=full.exponent)
     halves = cross_halves(p_SC, label_S, full, alike, seed)
     require_identified(halves, len(label_S))
@@ -67,7 +71,7 @@ def settled(
     agreement = float((p_SC.argmax(1) == label_S).mean())
     bounds = alike.noise_rate, full.noise_rate
     lead = math.inf if plain_p_SC is None else over_plain(p_SC, chosen.T_CC, plain_p_SC, label_S)
-    of = Findings(chosen, label_S, starts, kind, (min(bounds), max(bounds)), agreement, lead)
+    of = Findings(chosen, label_S, starts, kind, (min(bounds), max(bounds)), agreement, lead, class_names)
     edges = [interval(fit.noise_rate, jackknife(p_SC, label_S, fit, seed)) for fit in possible]
     return Settled(chosen, kind, _in_doubt(of, edges), alarms(of), agreement, lead)
 

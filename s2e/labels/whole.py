@@ -32,4 +32,6 @@ def train_of(data: DataSpec, data_root: str | None) -> TrainSpec:
     """The network and the batches proposed for the data, trained plainly. Raises DataError as loading does."""
     whole = load_whole(data, data_root)
     asked = proposal(tuple(whole.train_images.shape[1:]), len(whole.train_labels), whole.n_classes).train
-    return parse_job({"train": {**asked, "method": "standard"}}).train
+    section = {"name": data.name, "params": dict(data.params)}
+    train = {**asked, "method": "standard"}
+    return parse_job({"data": section, "train": train, "report": {"tau": 0.0}}).train

@@ -138,12 +138,14 @@ def _outcome(trials: FittedTrials, k: int) -> _Outcome:
     except ValueError as error:
         reason = f"{population.train.method} cannot be fitted: {str(error).splitlines()[0]}"
         return _Outcome(result_of(trial, (), population.tail_epochs, reason))
-    p_VC, p_test = (trials.predict(model, part) for part in (trials.data.validation, trials.data.test))
+    p_VC = trials.predict(model, trials.data.validation)
+    p_test = None if population.test_every is None else trials.predict(model, trials.data.test)
     row = _measured(trials, k, trial, model, p_VC, p_test)
     result = result_of(trial, [row], population.tail_epochs)
     assert result.final is not None
-    test = trials.data.test.labels.numpy()
-    balanced = _balanced(p_test.argmax(1), test) if population.test_every == 1 else None
+    balanced = None
+    if p_test is not None and population.test_every == 1:
+        balanced = _balanced(p_test.argmax(1), trials.data.test.labels.numpy())
     final = replace(
         result.final,
         balanced=balanced,
@@ -159,10 +161,10 @@ def _measured(
     trial: TrialSpec,
     model: FittedModel,
     p_VC: NDArray[np.float64],
-    p_test: NDArray[np.float64],
+    p_test: NDArray[np.float64] | None,
 ) -> EpochMetrics:
     validation = _validation_accuracy(trials, k, p_VC.argmax(1))
-    test = float((p_test.argmax(1) == trials.data.test.labels.numpy()).mean())
+    test = None if p_test is None else float((p_test.argmax(1) == trials.data.test.labels.numpy()).mean())
     label_S = trials.seen.label_KS[k].numpy()
     predicted_S = trials.predict(model, trials.data.train).argmax(1)
     own = _memorised(predicted_S, label_S, trials) if trials.population.data.truth_is_known else {}

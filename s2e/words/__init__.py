@@ -16,6 +16,7 @@ from s2e.words.data import (
     DataSpec,
     EstimatedNoise,
     NoiseSpec,
+    OpenSizes,
     TrustedRows,
     TrustedSpec,
 )
@@ -30,7 +31,7 @@ from s2e.words.errors import (
     TrialError,
     UnreadableError,
 )
-from s2e.words.estimate import Estimate
+from s2e.words.estimate import Estimate, Sizes
 from s2e.words.fidelity import FULL, Fidelity, of_highest_fidelity
 from s2e.words.fields import Condition, conditions, field_lines, idle, json_schema, param, parse, to_json
 from s2e.words.job import SPEC_VERSION, BudgetSpec, JobSpec, PlanChoice, PlanSpec
@@ -61,10 +62,10 @@ __all__ = [
     "CompareReport", "CompareRow", "CompareSpec", "Compared", "Condition", "CsvSpec", "DataError", "DataSpec",
     "EarlierTrials", "EntrySpec", "EpochMetrics", "EpochNumbers", "Estimate", "EstimatedNoise", "Evidence", "Fidelity",
     "FinalAccuracies", "FinalAccuracy", "JobSpec",
-    "MissingExtraError", "NoiseSpec", "Number", "Observation", "PlanChoice", "PlanSpec",
+    "MissingExtraError", "NoiseSpec", "Number", "Observation", "OpenSizes", "PlanChoice", "PlanSpec",
     "PlanWanted", "Point", "Population", "Problem", "Report",
     "ReportRow", "ReportSpec", "Round", "RoundRecord", "S2EError", "ScheduleSpec", "SearchError", "SearchSpec",
-    "SearchState", "SpecError", "TrainSpec", "TrialError", "TrialNumbers", "TrialResult", "TrialSpec",
+    "SearchState", "Sizes", "SpecError", "TrainSpec", "TrialError", "TrialNumbers", "TrialResult", "TrialSpec",
     "TrustedRows", "TrustedSpec", "UnreadableError", "conditions", "derive_seed", "field_lines", "idle", "json_schema",
     "number", "numbers_of", "of_highest_fidelity", "param", "parse", "read", "replace", "to_json", "value_at",
 ]  # fmt: skip

@@ -178,6 +178,18 @@ class TrustedSpec:
 
 
 @dataclass(frozen=True)
+class OpenSizes:
+    """Of a job on data of your own: sizes that it leaves to them, which are proposed before its first round, and the
+    number of rows that test."""
+
+    open: tuple[str, ...] = param(
+        (), choices=("n_validation", "batch_size", "n_epochs"), doc="those that are not proposed yet; leave it out"
+    )
+    reasons: tuple[str, ...] = param((), max_length=200, doc="what was proposed, in words; leave it out")
+    n_test: int | None = param(None, ge=0, doc="rows that test, counted before the first round; leave it out")
+
+
+@dataclass(frozen=True)
 class DataSpec:
     """A data set, its noise, and how it is split."""
 
@@ -229,6 +241,9 @@ class DataSpec:
         "",
         max_length=2_000,
         doc="why the noise of given labels could not be estimated, of a job that goes on without; leave it out",
+    )
+    sizes: OpenSizes | None = param(
+        None, doc="sizes that a job leaves to data of your own: defaults stand in until they are known; leave it out"
     )
     trusted: TrustedSpec = param(TrustedSpec, doc="rows of given labels that are known to be right")
     registered: str | None = param(

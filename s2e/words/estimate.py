@@ -8,6 +8,19 @@ from s2e.words.data import EstimatedNoise, TrustedRows
 from s2e.words.fields import param
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of a job that suit the rows of its data."""
+
+    n_validation: int
+    batch_size: int
+    n_epochs: int
+    n_test: int
+    """Rows that test, as the data have them."""
+    reasons: dict[str, str]
+    """In words, by size; none of the validation rows where trusted ones validate."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
     """The measurements of a few steps of a population, and their forecast for the whole job."""

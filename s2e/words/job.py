@@ -69,6 +69,12 @@ class PlanSpec:
         doc="search trials: the same for test accuracy, which no search sees; 0: only in the epochs that the objective "
         "averages. Re-trainings and comparisons measure both in every epoch",
     )
+    test_search: bool = param(
+        True,
+        doc="measure the test accuracy of search trials at all. Without it a search whose test samples are many beside "
+        "its training samples takes less time and recommends the same; its trials show no test accuracy, its "
+        "re-trainings do",
+    )
     auto: bool = param(
         False,
         doc="choose population, dtype and step by what the machine that trains is measured to do fastest, once, before "

@@ -97,19 +97,22 @@ class Population:
     trials: tuple[TrialSpec, ...]
     validate_every: int = 1
     """Epochs from one measurement of validation accuracy to the next, outside of the tail."""
-    test_every: int = 1
-    """The same for test accuracy; 0: none outside of the tail."""
+    test_every: int | None = 1
+    """The same for test accuracy; 0: none outside of the tail; None: none at all."""
     judged: bool = False
     """The evidence of held-out labels is measured after the last epoch."""
     noise_seed: int | None = None
     """Of a check: estimate the noise of given labels from this seed first."""
-    may_lack_noise: bool = False
-    """Of a check: the job goes on where that noise cannot be estimated."""
+    lacks_noise_below: int = 0
+    """Of a check: the job goes on where that noise cannot be estimated, of fewer rows than these."""
     choose: PlanWanted | None = None
     """Of a check: choose the job's plan first."""
 
-    def is_measured(self, t: int, every: int) -> bool:
-        """True if an accuracy that is due ``every`` so many epochs is measured in epoch t; in the tail it always is."""
+    def is_measured(self, t: int, every: int | None) -> bool:
+        """True if an accuracy that is due ``every`` so many epochs is measured in epoch t: in the tail always, unless
+        it is never due (None)."""
+        if every is None:
+            return False
         in_tail = t >= self.n_epochs_run - self.tail_epochs
         return in_tail or (every > 0 and t % every == 0)
 

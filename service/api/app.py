@@ -19,7 +19,7 @@ from service.api import openapi, problems
 from service.api.access import Access
 from service.api.auth import KeyRing, check_exposure
 from service.api.callers import Callers
-from service.api.direct import Direct
+from service.api.direct import Application, Direct
 from service.api.metrics import Metrics
 from service.api.middleware import BodyLimit, Compressed, Gate, HeaderLimit, SecurityHeaders
 from service.api.operations import BUSIEST, MODULES, PREFIX, operations
@@ -37,7 +37,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings()
     api_key = settings.api_key.get_secret_value() if settings.api_key else None
     check_exposure(settings.host, api_key)
-    app = FastAPI(
+    app = Application(
+        _ways(),
         title="S2E",
         summary="Searches the keep-rate schedule R(t) for learning with noisy labels.",
         version=s2e.__version__,
@@ -82,7 +83,6 @@ def _routes() -> list[BaseRoute]:
     router, api = APIRouter(), APIRouter(prefix=PREFIX, dependencies=[Depends(check)])
     for module in MODULES:
         api.include_router(module.router)
-    router.routes.extend(Direct(route, PREFIX) for route in BUSIEST)
     router.include_router(api)
     router.include_router(health.router)
     router.include_router(docs.router)
@@ -91,6 +91,11 @@ def _routes() -> list[BaseRoute]:
     router.add_api_route("/datasets", _datasets_page, include_in_schema=False)
     router.mount("/assets", StaticFiles(directory=DASHBOARD), name="assets")
     return router.routes
+
+
+@functools.cache
+def _ways() -> list[Direct]:
+    return [Direct(route, PREFIX) for route in BUSIEST]
 
 
 def _index_page() -> FileResponse:

@@ -74,7 +74,7 @@ def audit_of(session: Session, artifact_root: str, job: Job, score: str | None) 
 
 
 @lru_cache(maxsize=4)
-def _audit(root: str, job_id: str, noise_rate: float, models: tuple[str, ...], score: str | None) -> JobAudit:
+def _audit(root: str, job_id: str, noise_rate: float | None, models: tuple[str, ...], score: str | None) -> JobAudit:
     """Files of trainings that have ended do not change."""
     return audit_of_files(root, job_id, noise_rate, models, score)
 

@@ -121,7 +121,8 @@ class BodyLimit:
             if is_whole:  # what comes now is that the client has gone, whenever that is
                 return await receive()
             try:
-                message = await asyncio.wait_for(receive(), self.wait_s)
+                async with asyncio.timeout(self.wait_s):
+                    message = await receive()
             except TimeoutError as error:
                 raise Slow(self.wait_s) from error
             is_whole = not message.get("more_body", False)

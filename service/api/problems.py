@@ -53,7 +53,17 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
     for outage in OUTAGES:
         app.add_exception_handler(outage, _database_error)
-    app.add_exception_handler(Exception, _internal)
+    app.add_exception_handler(Exception, internal)
+
+
+async def answer_to(request: Request, error: Exception) -> Response:
+    """The problem document of an error that an endpoint raised; one that nobody expects is raised again."""
+    handlers = request.app.exception_handlers
+    kind = next(kind for kind in type(error).__mro__ if kind in handlers)
+    if kind is Exception:
+        raise error
+    response: Response = await handlers[kind](request, error)
+    return response
 
 
 def from_service_error(error: ServiceError, instance: str) -> Response:
@@ -118,7 +128,7 @@ async def _database_error(request: Request, error: Exception) -> Response:
     """An outage is not a bug: the request changed nothing, and may be sent again."""
     reason = reason_of(error)
     if reason is None:
-        return await _internal(request, error)
+        return await internal(request, error)
     log.warning("database error at %s: %s", request.url.path, reason)
     return from_service_error(unavailable(error), request.url.path)
 
@@ -132,6 +142,7 @@ def unavailable(error: Exception) -> ServiceError:
     return Unavailable(f"the database cannot serve now: {reason}; nothing was changed, send it again")
 
 
-async def _internal(request: Request, error: Exception) -> Response:
+async def internal(request: Request, error: Exception) -> Response:
+    """The answer to a bug of ours, whose cause the log has."""
     log.error("unhandled error at %s", request.url.path, exc_info=error)
     return problem_response(500, "internal", "the service failed; its log has the cause", request.url.path)

@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from service.errors import Unavailable
-from service.store.claims import asks_together
 from service.store.engine import Database
-from service.store.orders import Answer, Ask, End, Order, Report, carry_out
+from service.store.orders import Answer, Order, carry_out
 from service.store.outage import OUTAGES, reason_of
-from service.store.together import reports_together
+from service.store.together import together
 
 MOST_TOGETHER = 128
 """Orders of one transaction."""
@@ -77,8 +76,7 @@ def write(database: Database, orders: Sequence[Order], max_attempts: int) -> lis
     answers: dict[Order, Outcome] = {}
     try:
         with database.write() as session:
-            done = reports_together(session, [order for order in orders if isinstance(order, Report | End)])
-            done |= asks_together(session, [order for order in orders if isinstance(order, Ask)])
+            done = together(session, orders)
         answers |= done
     except OUTAGES as error:
         if reason_of(error) is not None:

@@ -42,8 +42,10 @@ def estimate(
     with needs("train"):
         from s2e.labels.job import job_samples
         from s2e.labels.noise import estimate_noise
+        from s2e.sizes import sized
 
-    job = job_samples(spec, None if data_root is None else str(data_root))
+    root = None if data_root is None else str(data_root)
+    job = job_samples(spec := sized(spec, root), root)
     with progress_bar() as bar:
         task = bar.add_task("training", total=1.0)
         fit = estimate_noise(

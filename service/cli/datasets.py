@@ -15,9 +15,10 @@ from rich.table import Table
 
 from s2e.address import DEFAULT_URL
 from s2e.data.root import DATA_ROOT_VARIABLE
-from s2e.words import Problem, S2EError, SpecError, to_json
+from s2e.words import Problem, S2EError, SpecError, replace, to_json
 from s2e.words.datasets import RegisteredSet
 from service.cli.options import AsJson, Key, Url, out, service_at
+from service.cli.settings import Settings, in_options, settings_of
 
 if TYPE_CHECKING:
     from s2e.client.http import S2EClient
@@ -36,9 +37,7 @@ def add(
     kind: Annotated[
         str, typer.Option(help="What reads it: table, images, image_table, text, embeddings, arrays, csv.")
     ] = "table",
-    setting: Annotated[
-        list[str] | None, typer.Option("--set", help="A setting of the kind, such as label=species; again for more.")
-    ] = None,
+    setting: Settings = None,
     trusted_column: Annotated[str | None, typer.Option(help="Column that says which labels are right.")] = None,
     trusted_path: Annotated[str | None, typer.Option(help="A second source, all of whose labels are right.")] = None,
     upload: Annotated[
@@ -52,8 +51,8 @@ def add(
 
     Example: s2e data add flowers ~/flowers --kind images --set size=64
     """
-    settings = dict(map(_setting, setting or ()))
-    with service_at(url, key) as client, _sent_or_nothing(client) as sent:
+    settings = settings_of(setting, kind)
+    with _refused_in_options(), service_at(url, key) as client, _sent_or_nothing(client) as sent:
         paths = [_place(client, one, upload, sent) for one in (path, trusted_path) if one is not None]
         trusted = {"column": trusted_column, "path": paths[1] if trusted_path is not None else None}
         trusted = {field: value for field, value in trusted.items() if value is not None}
@@ -119,15 +118,16 @@ def list_(as_json: AsJson = False, url: Url = DEFAULT_URL, key: Key = None) -> N
         typer.echo("no data set is registered; s2e data add NAME PATH registers one", err=True)
 
 
-def _setting(text: str) -> tuple[str, Any]:
-    """``size=64``: a number, a list or true where it reads as JSON, else text."""
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise SpecError(Problem("--set", text[:80], "name=value, such as label=species"))
+@contextmanager
+def _refused_in_options() -> Iterator[None]:
+    """Refusals say how this command sets what they ask for."""
+    from s2e.client.errors import InvalidSpec
+
     try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
+        yield
+    except InvalidSpec as error:
+        said = [replace(one, allowed=in_options(one.allowed)) for one in error.problems]
+        raise SpecError(*said) from error
 
 
 def _section_of(kind: str) -> str:
@@ -149,7 +149,7 @@ def _place(client: S2EClient, path: str, upload: bool | None, into: list[str]) -
         raise SpecError(Problem("PATH", path, "a file or folder that is here, to be sent"))
     sent = client.upload(local)
     into.append(sent.path)
-    typer.echo(f"sent {sent.n_files} files, {sent.n_bytes} bytes", err=True)
+    typer.echo(f"sent {sent.n_files} file{'s' * (sent.n_files != 1)}, {sent.n_bytes} bytes", err=True)
     return sent.path
 
 
@@ -185,7 +185,9 @@ def _notes(seen: dict[str, Any]) -> list[str]:
     """Whatever is odd about the data."""
     notes = []
     if seen["n_duplicates"]:
-        notes.append(f"{seen['n_duplicates']} rows repeat an earlier one, {seen['n_disagreeing']} with another label")
+        n = seen["n_duplicates"]
+        repeat = "row repeats" if n == 1 else "rows repeat"
+        notes.append(f"{n} {repeat} an earlier one, {seen['n_disagreeing']} with another label")
     notes += [f"column {name}: {n} cells missing" for name, n in seen["missing"].items()]
     if seen["n_skipped"]:
         notes.append(f"{seen['n_skipped']} files left out: {', '.join(seen['skipped'][:3])}")

@@ -41,7 +41,12 @@ def model(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", dir_okay=False, help="The file; model-JOB unless given.")
     ] = None,
-    network: Annotated[int, typer.Option(min=0, help="Which network of the trial (Co-teaching has two).")] = 0,
+    network: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Which network of the trial (Co-teaching has two); 0, or the mean of a fitted model's."
+        ),
+    ] = None,
     url: Url = DEFAULT_URL,
     key: Key = None,
 ) -> None:

@@ -94,8 +94,10 @@ def _print(measured: Calibration) -> None:
 def _calibrated(spec: JobSpec, data_root: Path | None, *, fresh: bool) -> Calibration:
     from s2e.calibrate import calibrate
     from s2e.data.root import environment_root
+    from s2e.sizes import sized
 
     root = environment_root() if data_root is None else str(data_root)
+    spec = sized(spec, root)
     with progress_bar() as bar:
         task = bar.add_task("measuring", total=None)
         return calibrate(spec, root, fresh=fresh, progress=lambda what: bar.update(task, description=what))

@@ -13,11 +13,16 @@ from typing import Annotated
 import typer
 
 from s2e import __version__
-from service.cli import audit, data, jobs, local, service
+from service.cli import audit, data, fit, jobs, local, service
 from service.cli.late import late_group
 
 _HELP = """
-Search the keep-rate schedule R(t) for learning with noisy labels.
+Learn with noisy labels: find the wrong ones, train in spite of them, and search the keep-rate schedule R(t).
+
+[bold]Your own labels[/bold]
+
+  s2e fit table.csv --label species         a model, and the labels that look wrong
+  s2e predict s2e-fit/model.safetensors new.csv
 
 [bold]With a service[/bold] (start one in another terminal: [cyan]s2e serve[/cyan])
 
@@ -51,7 +56,7 @@ _GROUPS = {
         "keys": ("service.cli.keys", "Make, list and revoke API keys (needs a key with the scope admin)."),
     },
 }
-for module in (jobs, audit, local, data, service):
+for module in (fit, jobs, audit, local, data, service):
     module.register(app)
 for panel, groups in _GROUPS.items():
     for name, (place, summary) in groups.items():

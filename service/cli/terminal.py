@@ -127,7 +127,7 @@ def show_job(console: Console, job: Job) -> None:
         console.print(f"  this release cannot read what was asked for: {job.unreadable}", markup=False)
     else:
         console.print(f"  job     {job.title}", markup=False)
-    for line in plan_lines(job.spec):
+    for line in [*size_lines(job.spec), *plan_lines(job.spec)]:
         console.print(line, markup=False, soft_wrap=True)
     console.print(f"  state   {job.state}{': ' + job.reason if job.reason else ''}", markup=False)
     if job.data_gone:
@@ -137,6 +137,14 @@ def show_job(console: Console, job: Job) -> None:
     console.print(f"  trials  {done.trials_done} of {most}{done.trials_total}")
     console.print(f"  epochs  {done.epochs_done} of {most}{done.epochs_total}" + _left(done.eta_s))
     console.print(f"  created {job.created_at:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def size_lines(spec: Mapping[str, Any]) -> list[str]:
+    """The sizes of a job that leaves some to its data; of other jobs nothing."""
+    sizes = (spec.get("data") or {}).get("sizes") or {}
+    if sizes.get("n_test") is None and sizes.get("open"):
+        return [f"  sizes   {', '.join(sizes['open'])}: to be proposed before the first round"]
+    return [f"  {'sizes' if i == 0 else '':8}{reason}" for i, reason in enumerate(sizes.get("reasons", ()))]
 
 
 def plan_lines(spec: Mapping[str, Any]) -> list[str]:

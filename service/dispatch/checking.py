@@ -9,14 +9,15 @@ from itertools import count
 from s2e.calibrate import needs_plan
 from s2e.jobs import loop
 from s2e.prepare import informed, provisional
-from s2e.words import Estimate, JobSpec, PlanChoice, PlanSpec, Population, replace
+from s2e.sizes import needs_sizes, with_sizes
+from s2e.words import JobSpec, PlanChoice, PlanSpec, Population, Sizes, replace
 from service.dispatch.known import KnownJob, of_each_kind, to_check
 from service.dispatch.lead import Lead
 from service.dispatch.places import capacity
 from service.dispatch.placing import Placing
 from service.dispatch.step import Step
 from service.store import repository, rounds
-from workers.backend import PopulationKey
+from workers.backend import PopulationChecked, PopulationKey
 
 CHECK = -1
 """The round of a population that is only checked."""
@@ -49,9 +50,13 @@ class Checking:
             most = rounds.most_in_population(session, job_id)
         return loop.populations(spec, first, most)
 
-    def passed(self, job_id: str, known: KnownJob, estimate: Estimate, plan: PlanSpec | None = None) -> None:
-        """One population can be trained; when all can, the job runs."""
+    def passed(self, job_id: str, known: KnownJob, checked: PopulationChecked, place: str) -> None:
+        """One population can be trained at ``place``; when all can, the job runs."""
         assert known.checks
+        estimate, plan = replace(checked.estimate, place=place), checked.plan
+        if needs_sizes(known.spec):
+            self._size(job_id, known, checked.sizes)
+            return
         if needs_plan(known.spec):
             self._plan(job_id, known, plan or _unmeasured(known.spec.plan, estimate.place))
             return
@@ -70,6 +75,13 @@ class Checking:
             with lead.database.write() as session:
                 repository.start_job(session, job_id, lead.owner, replace(estimate, job_s=job_s))
         known.checks = rest  # once it is written: an event comes again after an outage
+
+    def _size(self, job_id: str, known: KnownJob, sizes: Sizes | None) -> None:
+        """A worker has looked at the data: their sizes are the job's from now on, and the checks begin with them."""
+        spec = with_sizes(known.spec, sizes)
+        with self._lead.database.write() as session:
+            repository.know_sizes(session, job_id, self._lead.owner, spec)
+        known.spec, known.checks = spec, None
 
     def _plan(self, job_id: str, known: KnownJob, plan: PlanSpec) -> None:
         """A worker has chosen the plan: it is the job's from now on, and the checks begin with it."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from s2e.calibrate import needs_plan
 from s2e.jobs import loop
-from s2e.parts import KINDS
-from s2e.prepare import needs_estimate
+from s2e.prepare import goes_on_below, needs_estimate
+from s2e.sizes import needs_sizes
 from s2e.words import JobSpec, PlanWanted, Population, Round, RoundRecord, replace
 from workers.backend import PopulationKey
 
@@ -75,15 +75,18 @@ class KnownJob:
 
 
 def to_check(spec: JobSpec, groups: Sequence[Population], n_machines: int) -> list[Population]:
-    """The populations that a worker checks before the first round. Where the plan is left to the machine, one that asks
+    """The populations that a worker checks before the first round. Where sizes are left to the data, one whose worker
+    looks at these; where the plan is left to the machine, one that asks
     for it; the others follow once it is known. Where the noise of given labels has to be known, the first of them
     estimates it, with the job's own training, as a job in one process does."""
     checks = of_each_kind(groups)
+    if needs_sizes(spec):
+        return checks[:1]
     if needs_plan(spec):
         return [replace(checks[0], choose=PlanWanted(spec, n_machines))]
     if needs_estimate(spec):
-        lacks = KINDS[spec.kind].goes_on_without_noise(spec)
-        checks.insert(0, replace(checks[0], train=spec.train, noise_seed=spec.seed, may_lack_noise=lacks))
+        below = goes_on_below(spec)
+        checks.insert(0, replace(checks[0], train=spec.train, noise_seed=spec.seed, lacks_noise_below=below))
     return checks
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 
-from s2e.words import Population, replace
+from s2e.words import Population
 from s2e.words.states import JOB_ENDED, TRIAL_IN_FLIGHT
 from service.dispatch import asking, budgets
 from service.dispatch.breaker import Breaker
@@ -146,7 +146,7 @@ class Orchestrator:
                 self.breaker.went_well(job_id, flight.place)
             case PopulationChecked():
                 self.breaker.went_well(job_id, flight.place)
-                self._checking.passed(job_id, known, replace(event.estimate, place=flight.place), event.plan)
+                self._checking.passed(job_id, known, event, flight.place)
             case PopulationLost():
                 self._lost(job_id, known, event, flight.population)
         if isinstance(event, PopulationFinished | PopulationChecked | PopulationLost):

@@ -10,30 +10,24 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Table, bindparam, select
+from sqlalchemy import Connection, Table, select
 
 from service.store.changes import LIVE
 from service.store.many import insert_many
 from service.store.models import Base, Job, Transition
+from service.store.quick import Quick
 from service.store.told import insert_events
 
-_LOCK = (
-    select(Job.id, Job.state)
-    .where(Job.id.in_(bindparam("jobs", expanding=True)))
-    .order_by(Job.id)
-    .with_for_update(key_share=True)
+_LOCK = Quick(
+    lambda among: (
+        select(Job.id, Job.state).where(among(Job.id, "jobs")).order_by(Job.id).with_for_update(key_share=True)
+    )
 )
 
 
 def table_of(model: type[Base]) -> Table:
     """The table and not the class: rows by the dozen need no mapper."""
     return Base.metadata.tables[model.__tablename__]
-
-
-def lock_jobs(connection: Connection, job_ids: Collection[str]) -> dict[str, str]:
-    """The state of each of these jobs, whose rows are locked to the end of the transaction."""
-    rows = connection.execute(_LOCK, {"jobs": sorted(job_ids)})
-    return {row.id: row.state for row in rows}
 
 
 class Place(Protocol):
@@ -54,10 +48,14 @@ class Place(Protocol):
 
 
 class Batch:
-    """Rows that are written at the end of a batch, in the order they were told."""
+    """The jobs of a batch, locked to the end of its transaction, and rows that are written at its end in the order they
+    were told."""
 
-    def __init__(self, at: datetime) -> None:
-        self.at = at
+    def __init__(self, connection: Connection, job_ids: Collection[str], at: datetime) -> None:
+        self.connection, self.at = connection, at
+        rows = _LOCK.rows(connection, jobs=sorted(job_ids)) if job_ids else ()
+        self.jobs: dict[str, str] = dict(rows)
+        """The state of each job that there is."""
         self._transitions: list[dict[str, Any]] = []
         self._events: list[dict[str, Any]] = []
 
@@ -72,6 +70,6 @@ class Batch:
         live = {name: (numbers or {}).get(name) for name in LIVE}
         self.emit(trial.job_id, "trial", {**about, "share": trial.share, **live})
 
-    def write(self, connection: Connection) -> None:
-        insert_many(connection, table_of(Transition), self._transitions)
-        insert_events(connection, self._events)
+    def write(self) -> None:
+        insert_many(self.connection, table_of(Transition), self._transitions)
+        insert_events(self.connection, self._events)

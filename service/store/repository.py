@@ -179,6 +179,12 @@ def know_data(session: Session, job_id: str, owner: str, data: DataSpec) -> None
     job.spec = {**job.spec, "data": {**job.spec["data"], **known}}
 
 
+def know_sizes(session: Session, job_id: str, owner: str, spec: JobSpec) -> None:
+    """The sizes that a worker has proposed become part of the spec, before anything else is learned."""
+    job = lock_job(session, job_id, owner)
+    job.spec = to_json(spec)
+
+
 def know_plan(session: Session, job_id: str, owner: str, plan: PlanSpec) -> None:
     """The plan that a worker has chosen becomes part of the spec, before the first round."""
     job = lock_job(session, job_id, owner)

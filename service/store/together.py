@@ -1,8 +1,9 @@
-"""Reports and ends of external trials, many in one transaction: a busy service does little else.
+"""Orders of external trials, many in one transaction: a busy service does little else.
 
-Only plain ones are done here: reports under a valid lease, and successful ends. All others are left out of the answers,
-untouched, for :func:`service.store.orders.carry_out`; both leave the same rows. A handful of statements serve a whole
-batch, whatever its size, and the facts about a lease that never change are kept in memory.
+Only plain ones are done here: asks (:mod:`service.store.claims`), reports under a valid lease, and successful ends. All
+others are left out of the answers, untouched, for :func:`service.store.orders.carry_out`; both leave the same rows. A
+handful of statements serve a whole batch, whatever its size, and the facts about a lease that never change are kept in
+memory.
 """
 
 from __future__ import annotations
@@ -11,22 +12,24 @@ from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, String, bindparam, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from s2e.words import EpochMetrics, TrialResult, TrialSpec, read, to_json
 from s2e.words.states import TRIAL_IN_FLIGHT
 from service.errors import Invalid
-from service.store.batch import Batch, lock_jobs
+from service.store.batch import Batch, table_of
 from service.store.changes import utc_now
+from service.store.claims import grant_together
 from service.store.external import Reported, end_of, external_spec
-from service.store.many import insert_new
-from service.store.models import EPOCH_NUMBERS, TRIAL_NUMBERS, Attempt, Base, Epoch, Job, Trial, share_of
-from service.store.orders import Answer, End, Order, Report, metrics_of
+from service.store.many import insert_new, update_many
+from service.store.models import EPOCH_NUMBERS, TRIAL_NUMBERS, Attempt, Epoch, Job, Trial, share_of
+from service.store.orders import Answer, Ask, End, Order, Report, metrics_of
 from service.store.populations import epoch_event, epoch_row, finite
+from service.store.quick import Quick
 from service.store.told import packed
 
 GOES_ON = ("running", "paused", "cancelling")
@@ -35,43 +38,37 @@ LATEST = 0.1
 """A lease is rewritten once this share of it has passed: not with every epoch of a fast training."""
 MOST_KEPT = 4096
 
-_E = Base.metadata.tables[Epoch.__tablename__]
-_LEASES = bindparam("leases", type_=String(), expanding=True)
-_FACTS = (
-    select(Attempt.lease, Attempt.attempt, Trial.id, Trial.job_id, Trial.round, Trial.k, Trial.group, Trial.label)
-    .add_columns(Trial.spec)
-    .join(Trial, Trial.id == Attempt.trial_id)
-    .where(Attempt.lease.in_(_LEASES))
+_E, _T, _A, _J = map(table_of, (Epoch, Trial, Attempt, Job))
+_FACTS = Quick(
+    lambda among: (
+        select(Attempt.lease, Trial.spec)
+        .add_columns(Trial.id, Trial.job_id, Trial.round, Trial.k, Trial.group, Trial.label, Attempt.attempt)
+        .join(Trial, Trial.id == Attempt.trial_id)
+        .where(among(Attempt.lease, "leases"))
+    )
 )
-_NOW = (
-    select(Attempt.lease, Attempt.id, Attempt.outcome, Attempt.lease_until, Trial.state, Trial.attempt)
-    .join(Trial, Trial.id == Attempt.trial_id)
-    .where(Attempt.lease.in_(_LEASES))
+_NOW = Quick(
+    lambda among: (
+        select(Attempt.lease, Attempt.outcome, Trial.attempt, Attempt.id, Attempt.lease_until, Trial.state)
+        .join(Trial, Trial.id == Attempt.trial_id)
+        .where(among(Attempt.lease, "leases"))
+    )
 )
-_TOLD = (
-    select(_E.c.trial_id, _E.c.attempt, _E.c.epoch, *(_E.c[name] for name in EPOCH_NUMBERS))
-    .where(_E.c.trial_id.in_(bindparam("trials", expanding=True)))
-    .order_by(_E.c.trial_id, _E.c.epoch)
+_TOLD = Quick(
+    lambda among: (
+        select(_E.c.trial_id, _E.c.attempt, _E.c.epoch, *(_E.c[name] for name in EPOCH_NUMBERS))
+        .where(among(_E.c.trial_id, "trials"))
+        .order_by(_E.c.trial_id, _E.c.epoch)
+    )
 )
-_T, _A, _J = (Base.metadata.tables[table.__tablename__] for table in (Trial, Attempt, Job))
-_PROLONG = update(_A).where(_A.c.id == bindparam("_id")).values(lease_until=bindparam("until"))
-_START = (
-    update(_T)
-    .where(_T.c.id.in_(bindparam("trials", expanding=True)))
-    .values(state="running", reason="", started_at=bindparam("at"))
+_START = Quick(
+    lambda among: (
+        update(_T).where(among(_T.c.id, "trials")).values(state="running", reason="", started_at=bindparam("at"))
+    )
 )
-_FINISH = (
-    update(_T)
-    .where(_T.c.id == bindparam("_id"))
-    .values({"state": "succeeded", "reason": "", **{name: bindparam(f"_{name}") for name in TRIAL_NUMBERS}})
-    .values(finished_at=bindparam("_at"), model=None, final=bindparam("_final"))
+_COUNT = Quick(
+    lambda _: update(_J).where(_J.c.id == bindparam("job")).values(n_trials_done=_J.c.n_trials_done + bindparam("n"))
 )
-_CLOSE = (
-    update(_A)
-    .where(_A.c.id.in_(bindparam("attempts", expanding=True)))
-    .values(outcome="succeeded", reason="", ended_at=bindparam("at"))
-)
-_COUNT = update(_J).where(_J.c.id == bindparam("_id")).values(n_trials_done=_J.c.n_trials_done + bindparam("n"))
 
 
 @dataclass(frozen=True)
@@ -105,37 +102,41 @@ class _State:
     """Of the trial."""
 
 
-def reports_together(session: Session, orders: Sequence[Report | End]) -> dict[Order, Answer]:
-    """Answers to the plain ones of these orders; to one for each lease at most, the first."""
-    if not orders:
-        return {}
+def together(session: Session, orders: Sequence[Order]) -> dict[Order, Answer]:
+    """Answers to the plain ones of these orders; of reports and ends, to one for each lease at most, the first."""
+    asks = [order for order in orders if isinstance(order, Ask)]
     first: dict[str, Report | End] = {}
     for order in orders:
-        first.setdefault(order.lease, order)
+        if not isinstance(order, Ask):
+            first.setdefault(order.lease, order)
     known = _known(session, list(first.values()))
-    connection, batch = session.connection(), Batch(utc_now())
-    states = _states(connection, known, batch.at)
+    # All jobs at once, in order: two transactions never wait for each other.
+    job_ids = {leased.job_id for leased in known.values()} | {ask.job_id for ask in asks}
+    batch = Batch(session.connection(), job_ids, utc_now())
+    answers = _reported(batch, first, known) | grant_together(session, batch, asks)
+    batch.write()
+    return answers
+
+
+def _reported(batch: Batch, first: dict[str, Report | End], known: dict[str, Leased]) -> dict[Order, Answer]:
+    states = _states(batch, known)
     plain = [order for lease, order in first.items() if lease in states and _fits(order, known[lease])]
     reports = [order for order in plain if isinstance(order, Report)]
-    ends = _ends(connection, [order for order in plain if isinstance(order, End)], known)
+    ends = _ends(batch, [order for order in plain if isinstance(order, End)], known)
     plain = [*reports, *ends]
-    _start(connection, batch, [(known[order.lease], states[order.lease]) for order in plain])
-    _add_epochs(connection, batch, reports, known)
-    answers = _prolong(connection, reports, known, states, batch.at) | _finish(connection, batch, ends, known, states)
-    batch.write(connection)
-    return answers
+    _start(batch, [(known[order.lease], states[order.lease]) for order in plain])
+    _add_epochs(batch, reports, known)
+    return _prolong(batch, reports, known, states) | _finish(batch, ends, known, states)
 
 
 def _known(session: Session, orders: Sequence[Report | End]) -> dict[str, Leased]:
     """The unchanging facts about the leases of these orders; orders whose lease is not their trial's are left out."""
     if new := [order.lease for order in orders if order.lease not in _leases]:
-        for row in session.connection().execute(_FACTS, {"leases": new}).all():
-            spec = external_spec(session, row.job_id)
-            if spec is None:
-                continue
-            about = (row.id, row.job_id, row.round, row.k, row.population_group, row.label, row.attempt)
-            trial = read(TrialSpec, row.spec)
-            _leases[row.lease] = Leased(*about, share_of(row.spec), trial, spec.train.n_epochs, spec.tail_epochs)
+        for lease, stored, *place in _FACTS.rows(session.connection(), leases=new):
+            spec = external_spec(session, place[1])
+            if spec is not None:
+                about = *place, share_of(stored), read(TrialSpec, stored), spec.train.n_epochs, spec.tail_epochs
+                _leases[lease] = Leased(*about)
     known = {order.lease: _leases[order.lease] for order in orders if order.lease in _leases}
     while len(_leases) > MOST_KEPT:
         _leases.popitem(last=False)
@@ -146,20 +147,17 @@ def _is_of(leased: Leased | None, order: Report | End) -> bool:
     return leased is not None and leased.trial_id == order.trial_id
 
 
-def _states(connection: Connection, known: dict[str, Leased], at: datetime) -> dict[str, _State]:
-    """The leases that hold now, of jobs that go on; the jobs are locked."""
-    if not known:
-        return {}
-    jobs = lock_jobs(connection, {leased.job_id for leased in known.values()})
-    rows = connection.execute(_NOW, {"leases": list(known)}).all()
+def _states(batch: Batch, known: dict[str, Leased]) -> dict[str, _State]:
+    """The leases that hold now, of jobs that go on."""
+    rows = _NOW.rows(batch.connection, leases=list(known)) if known else ()
     return {
-        row.lease: _State(row.id, row.lease_until, row.state)
-        for row in rows
-        if not row.outcome
-        and row.lease_until > at
-        and row.state in TRIAL_IN_FLIGHT
-        and row.attempt == known[row.lease].attempt
-        and jobs.get(known[row.lease].job_id) in GOES_ON
+        lease: _State(attempt_id, until.astimezone(UTC), state)
+        for lease, outcome, attempt, attempt_id, until, state in rows
+        if not outcome
+        and until > batch.at
+        and state in TRIAL_IN_FLIGHT
+        and attempt == known[lease].attempt
+        and batch.jobs.get(known[lease].job_id) in GOES_ON
     }
 
 
@@ -169,16 +167,16 @@ def _fits(order: Report | End, leased: Leased) -> bool:
     return all(row.epoch < len(leased.spec.keep_rate) for row in order.epochs)
 
 
-def _start(connection: Connection, batch: Batch, leases: Sequence[tuple[Leased, _State]]) -> None:
+def _start(batch: Batch, leases: Sequence[tuple[Leased, _State]]) -> None:
     """With its first word a trial runs."""
     new = [leased for leased, state in leases if state.state == "leased"]
     if new:
-        connection.execute(_START, {"trials": [leased.trial_id for leased in new], "at": batch.at})
+        _START.run(batch.connection, trials=[leased.trial_id for leased in new], at=batch.at)
         for leased in new:
             batch.move(leased, "leased", "running")
 
 
-def _add_epochs(connection: Connection, batch: Batch, reports: Sequence[Report], known: dict[str, Leased]) -> None:
+def _add_epochs(batch: Batch, reports: Sequence[Report], known: dict[str, Leased]) -> None:
     """The epochs that are not there yet, and an event for each of them."""
     of_trial = {known[report.lease].trial_id: known[report.lease] for report in reports}
     rows = [
@@ -190,7 +188,7 @@ def _add_epochs(connection: Connection, batch: Batch, reports: Sequence[Report],
     if not rows:
         return
     told: dict[str, list[dict[str, Any]]] = {}
-    for trial_id, attempt, epoch in sorted(insert_new(connection, _E, rows, ("trial_id", "attempt", "epoch"))):
+    for trial_id, attempt, epoch in sorted(insert_new(batch.connection, _E, rows, ("trial_id", "attempt", "epoch"))):
         leased = of_trial[trial_id]
         about = epoch_event(leased.round, leased.group, attempt, leased.n_epochs, epoch, [leased.k])
         told.setdefault(leased.job_id, []).append(about)
@@ -200,32 +198,27 @@ def _add_epochs(connection: Connection, batch: Batch, reports: Sequence[Report],
 
 
 def _prolong(
-    connection: Connection,
-    reports: Sequence[Report],
-    known: dict[str, Leased],
-    states: dict[str, _State],
-    at: datetime,
+    batch: Batch, reports: Sequence[Report], known: dict[str, Leased], states: dict[str, _State]
 ) -> dict[Order, Answer]:
     answers: dict[Order, Answer] = {}
     late = []
     for report in reports:
         leased, state = known[report.lease], states[report.lease]
-        until = at + timedelta(seconds=report.lease_s)
+        until = batch.at + timedelta(seconds=report.lease_s)
         if abs((until - state.until).total_seconds()) > LATEST * report.lease_s:
-            late.append({"_id": state.attempt_id, "until": until})
+            late.append({"id": state.attempt_id, "lease_until": until})
             state.until = until
         answers[report] = Reported(leased.trial_id, "running", leased.attempt, None, state.until, "")
-    if late:
-        connection.execute(_PROLONG, late)
+    update_many(batch.connection, _A, late)
     return answers
 
 
-def _ends(connection: Connection, orders: Sequence[End], known: dict[str, Leased]) -> dict[End, TrialResult]:
+def _ends(batch: Batch, orders: Sequence[End], known: dict[str, Leased]) -> dict[End, TrialResult]:
     """The result of each order that has told enough for one."""
     if not orders:
         return {}
     told: dict[tuple[str, int], list[EpochMetrics]] = {}
-    rows = connection.execute(_TOLD, {"trials": [order.trial_id for order in orders]})
+    rows = _TOLD.rows(batch.connection, trials=[order.trial_id for order in orders])
     for trial_id, attempt, epoch, *numbers in rows:
         named = dict(zip(EPOCH_NUMBERS, numbers, strict=True))
         told.setdefault((trial_id, attempt), []).append(EpochMetrics(k=0, epoch=epoch, **named))
@@ -239,32 +232,23 @@ def _ends(connection: Connection, orders: Sequence[End], known: dict[str, Leased
 
 
 def _finish(
-    connection: Connection,
-    batch: Batch,
-    ends: dict[End, TrialResult],
-    known: dict[str, Leased],
-    states: dict[str, _State],
+    batch: Batch, ends: dict[End, TrialResult], known: dict[str, Leased], states: dict[str, _State]
 ) -> dict[Order, Answer]:
-    if not ends:
-        return {}
-    rows: list[dict[str, Any]] = []
+    trials: list[dict[str, Any]] = []
+    attempts: list[dict[str, Any]] = []
     answers: dict[Order, Answer] = {}
     for order, result in ends.items():
         leased = known[order.lease]
         numbers = {name: finite(getattr(result, name)) for name in TRIAL_NUMBERS}
         final = None if result.final is None else to_json(result.final)
-        rows.append(
-            {
-                "_id": leased.trial_id,
-                **{f"_{name}": numbers[name] for name in numbers},
-                "_final": final,
-                "_at": batch.at,
-            }
-        )
+        ended = {"state": "succeeded", "reason": "", "finished_at": batch.at, "model": None, "final": final}
+        trials.append({"id": leased.trial_id, **ended, **numbers})
+        outcome = {"outcome": "succeeded", "reason": "", "ended_at": batch.at}
+        attempts.append({"id": states[order.lease].attempt_id, **outcome})
         batch.move(leased, "running", "succeeded", numbers)
         answers[order] = Reported(leased.trial_id, "succeeded", leased.attempt, result.objective, None, "")
-    connection.execute(_FINISH, rows)
-    connection.execute(_CLOSE, {"attempts": [states[order.lease].attempt_id for order in ends], "at": batch.at})
-    n_done = Counter(known[order.lease].job_id for order in ends)
-    connection.execute(_COUNT, [{"_id": job_id, "n": n} for job_id, n in sorted(n_done.items())])
+    update_many(batch.connection, _T, trials)
+    update_many(batch.connection, _A, attempts)
+    for job_id, n in sorted(Counter(known[order.lease].job_id for order in ends).items()):
+        _COUNT.run(batch.connection, job=job_id, n=n)
     return answers

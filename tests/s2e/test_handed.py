@@ -67,7 +67,7 @@ def test_the_estimator_and_the_audit_name_a_slip_alike(rows: Any, labels: Any, m
         (X, Y[:-1], "60 rows of X, but 59 labels in y"),
         (X[:0], [], r"X has shape \(0, 3\)"),
         ([[]] * 60, Y, r"X has shape \(60, 0\)"),
-        (X, with_value(3, "emu"), r"a class needs at least 5 labels, one for each fold: emu \(1\)"),
+        (X, with_value(3, "emu"), r"a class needs at least 2 labels, in two folds: emu \(1\)"),
     ],
 )
 def test_the_audit_names_what_scikit_learn_would(rows: Any, labels: Any, message: str) -> None:

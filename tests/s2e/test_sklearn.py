@@ -128,7 +128,7 @@ def test_a_data_frame_keeps_the_names_of_its_columns(digits: Any) -> None:
 def test_a_noise_rate_that_cannot_be_estimated_is_said(digits: Any) -> None:
     x_SF, given_S, _, _ = digits
     clf = NoisyLabelClassifier(**{**QUICK, "noise_rate": None, "n_epochs": 3})
-    with pytest.warns(UserWarning, match="noise_rate is taken as 0: a class needs at least 5 labels"):
+    with pytest.warns(UserWarning, match="noise_rate is taken as 0: a class needs at least 2 labels"):
         clf.fit(x_SF[:30], given_S[:30])
     assert clf.noise_rate_ == 0.0
     assert not clf.label_issues_.is_label_issue.any()

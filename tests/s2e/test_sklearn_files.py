@@ -15,6 +15,7 @@ import torch
 from sklearn.datasets import load_digits
 
 import s2e
+from s2e.labels.whole import read_whole, train_of
 from s2e.sklearn import NoisyLabelClassifier
 from s2e.words import DataError, SpecError
 
@@ -110,6 +111,12 @@ def test_texts(of_texts: NoisyLabelClassifier, mails: Path) -> None:
     assert len(of_texts.label_issues_) == 80
     with pytest.raises(ValueError, match="leave it out"):
         NoisyLabelClassifier().fit(s2e.from_files("text", mails), np.zeros(80))
+
+
+def test_the_network_that_is_proposed_for_images_trains_them(photos: Path) -> None:
+    """From 16 pixels on it has convolutions, which the data of a job that names none are too small for."""
+    data, root = read_whole(s2e.from_files("images", photos, size=16))
+    assert train_of(data, root).network == "model1"
 
 
 def test_a_file_of_images_is_named_where_its_label_is_judged(of_photos: NoisyLabelClassifier) -> None:

@@ -368,7 +368,7 @@ def test_noise_that_cannot_be_estimated_is_refused(s2e: Run, tmp_path: Path) -> 
     assert "standard errors" in refused.err
     assert not refused.out
     few = tmp_path / "few.toml"
-    few.write_text("[data]\nn_train = 130\n[train]\nbatch_size = 64\n")
+    few.write_text("[data]\nn_train = 15\n[train]\nbatch_size = 4\n")
     refused = s2e("estimate-noise", few, "--folds", "20")
     assert refused.code == FAILED
-    assert "a class needs at least 20 labels, one for each fold" in refused.err
+    assert "20 folds need at least 20 labels, one for each: there are 15" in refused.err

@@ -17,7 +17,6 @@ import httpx
 import pytest
 from rich.console import Console
 from sqlalchemy import func, select
-from starlette.routing import Match
 
 from s2e.client import own_loop
 from s2e.client.errors import Conflict, LeaseExpired
@@ -28,6 +27,7 @@ from s2e.jobs import loop
 from s2e.words import EpochMetrics, JobSpec, TrialResult, replace
 from service.api.direct import Direct
 from service.api.operations import BUSIEST, PREFIX
+from service.api.writer import Writer
 from service.cli.terminal import print_report
 from service.dispatch.orchestrator import Orchestrator
 from service.errors import Conflict as ServiceConflict
@@ -393,9 +393,47 @@ def test_a_report_gets_the_same_answer_the_direct_way_and_fastapi_s(
     assert direct[0] == 200
     report_epochs = Direct(next(route for route in BUSIEST if route.operation_id == "report_epochs"), PREFIX)
     scope = {"type": "http", "method": "POST", "path": f"/api/v1/trials/{trial_id}/epochs", "headers": []}
-    assert report_epochs.matches(scope)[0] is Match.FULL
-    for other in ({"headers": [(b"idempotency-key", b"x")]}, {"method": "GET"}, {"path": "/api/v1/trials/a_b/epochs"}):
-        assert report_epochs.matches(scope | other)[0] is Match.NONE
+    assert report_epochs.params_of(scope) == {"trial_id": trial_id}
+    for other in ({"headers": [(b"idempotency-key", b"x")]}, {"path": "/api/v1/trials/a_b/epochs"}):
+        assert report_epochs.params_of(scope | other) is None
+
+
+REFUSED = (
+    ({"lease": "guessed"}, {}, 404),
+    ({"lease": "x", "epochs": [{"epoch": -1}]}, {}, 422),
+    ("no object", {}, 422),
+    ({"lease": "x"}, {"Content-Type": "text/plain"}, 415),
+    ({"lease": "x"}, {"Host": "elsewhere.example"}, 403),
+    ({"lease": "x"}, {"Origin": "http://elsewhere.example"}, 403),
+    ({"lease": "x" * 300_000}, {}, 413),
+)
+
+
+@pytest.mark.parametrize(("told", "headers", "status"), REFUSED)
+def test_a_refusal_is_the_same_the_direct_way_and_fastapi_s(
+    http: httpx.Client, leased: tuple[str, str], told: Any, headers: dict[str, str], status: int
+) -> None:
+    def report(**more: str) -> tuple[int, bytes, dict[str, str]]:
+        about = {"Content-Type": "application/json", **headers, **more}
+        answer = http.post(f"/trials/{leased[0]}/epochs", content=json.dumps(told), headers=about)
+        return answer.status_code, answer.content, {**answer.headers, "x-request-id": "", "date": ""}
+
+    direct, fastapis = report(), report(**{"Idempotency-Key": "not declared by this operation"})
+    assert direct == fastapis
+    assert direct[0] == status
+    assert direct[2]["content-type"] == "application/problem+json"
+
+
+def test_a_bug_on_the_direct_way_is_a_problem_document_and_a_line_in_the_log(
+    http: httpx.Client, leased: tuple[str, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Writer, "carry_out", broken)
+    answer = http.post(f"/trials/{leased[0]}/epochs", json={"lease": leased[1]})
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    assert "unhandled error" in caplog.text
 
 
 def test_only_external_jobs_can_be_asked(client: S2EClient) -> None:

@@ -66,7 +66,7 @@ def test_a_set_is_added_shown_listed_and_named_by_a_job(
     main_ends(["data", "add", "mine", str(root / "t.csv"), "--set", "label=y", "--trusted-column", "sure"])
     said = " ".join(capsys.readouterr().out.split())
     assert "mine: table, 61 rows of 2" in said
-    assert "1 rows repeat an earlier one, 1 with another label" in said
+    assert "1 row repeats an earlier one, 1 with another label" in said
     assert "8 trusted rows are too few to rank schedules" in said
     assert "network mlp_tabular with 256 hidden units: rows of 2 features" in said
     main_ends(["data", "list"])
@@ -92,6 +92,19 @@ def test_a_set_is_added_shown_listed_and_named_by_a_job(
     (root / "t.csv").write_text(f"x,z,sure,y\n{ROWS}0.5,0.0,no,a\n")
     with pytest.raises(DataError, match=r"data set 'mine' has changed: .* register the data anew"):
         run(spec, data_root=root, progress=False, workers=1)
+
+
+def test_a_refusal_says_how_the_command_line_does_what_it_asks(
+    quick_look: None, root: Path, service: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("S2E_URL", service.url)
+    monkeypatch.setenv("S2E_DATA_ROOT", str(root))
+    rows = "".join(f"P-{i},{i % 7}.5,{'ab'[i % 2]}\n" for i in range(60))
+    (root / "ids.csv").write_text(f"patient,x,y\n{rows}")
+    main_ends(["data", "add", "ids", str(root / "ids.csv")], 2)
+    assert "leave it out: --set exclude=patient, or say --set id_column=patient" in capsys.readouterr().err
+    main_ends(["data", "add", "ids", str(root / "ids.csv"), "--set", "exclude=patient"])
+    assert "60 rows of 1" in capsys.readouterr().out
 
 
 def main_ends(arguments: list[str], code: int = 0) -> None:

@@ -110,6 +110,17 @@ def test_progress_counts_epochs_trials_and_the_best() -> None:
     assert "round 3 of at most 3 (retrain); 3 of at most 2 trials, best validation accuracy 75.0 %\n" in text.getvalue()
 
 
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_progress_fits_into_eighty_columns(is_terminal: bool) -> None:
+    text = io.StringIO()
+    with JobProgress(Console(file=text, width=80, force_terminal=is_terminal), 9, 66, n_epochs=60) as live:
+        live.round(8, "retrain")
+        for k in range(66):
+            live.ended(k, "search", 1.0, 0.945)
+    assert "…" not in text.getvalue()
+    assert ("66/66 trials, best 94.5 % " if is_terminal else "\n66 of at most 66 trials, best") in text.getvalue()
+
+
 def test_the_best_run_is_that_of_the_report() -> None:
     """Re-trainings do not count, and a third of a training only until a whole one has ended."""
     best = BestRun()

@@ -113,8 +113,7 @@ def test_a_batch_leaves_the_rows_that_its_orders_leave_one_by_one_and_costs_few_
     batched = open_job(each_database)
     assert train(batched) / 24 < 2
     alone = open_job(each_database)
-    monkeypatch.setattr(writer_module, "reports_together", lambda *_: {})
-    monkeypatch.setattr(writer_module, "asks_together", lambda *_: {})
+    monkeypatch.setattr(writer_module, "together", lambda *_: {})
     train(alone)
     assert rows(each_database, batched) == rows(each_database, alone)
 

@@ -20,7 +20,18 @@ from typing import Any, ClassVar
 
 import pytest
 
-from s2e.words import DataSpec, PlanSpec, Population, Round, TrainSpec, TrialResult, TrialSpec, replace
+from s2e.words import (
+    DataSpec,
+    Estimate,
+    PlanSpec,
+    Population,
+    Round,
+    Sizes,
+    TrainSpec,
+    TrialResult,
+    TrialSpec,
+    replace,
+)
 from workers.backend import (
     PAUSED,
     EpochReported,
@@ -192,6 +203,7 @@ class BackendContract:
             *collect(backend, 2),
             PopulationLost(key(), "the place vanished", retryable=True, cause="trainer lost", place="here"),
             PopulationHeld(key(), "artifact disk full"),
+            PopulationChecked(key(), Estimate(worker="here", epoch_s=0, memory_bytes=0), sizes=Sizes(2, 4, 9, 1, {})),
             PopulationLogged(key(), 3, (LoggedLine(1.7e9, "warning", "mine", "a loss of 0"),)),
         ]
         kinds = {

@@ -46,6 +46,19 @@ def read_arrays(path: Path, more: str | None) -> tuple[str, Mapping[str, NDArray
     return path.name, arrays
 
 
+def read_samples(path: Path) -> NDArray[Any]:
+    """Samples without labels: a .npy file, or X of what :func:`read_arrays` reads. Raises DataError."""
+    try:
+        if path.is_file() and path.suffix == ".npy":
+            return _mapped(path)
+        arrays = _of_folder(path, ["X"]) if path.is_dir() else _of_npz(path, ["X"])
+    except (ValueError, OSError, zipfile.BadZipFile, EOFError, AttributeError, struct.error) as error:
+        raise DataError(f"{path.name} is not a .npy or .npz file of plain arrays: {error}") from error
+    if "X" not in arrays:
+        raise DataError(f"{path.name} has no array 'X'")
+    return arrays["X"]
+
+
 def _of_folder(folder: Path, wanted: list[str]) -> dict[str, NDArray[Any]]:
     files = {name: folder / f"{name}.npy" for name in wanted}
     return {name: _mapped(file) for name, file in files.items() if file.is_file()}

@@ -158,7 +158,7 @@ def folders(path: Path, encoder: ImageEncoder) -> Images:
     classes = sorted(one for one in path.iterdir() if one.is_dir() and not one.name.startswith("."))
     if not classes:
         raise DataError(f"{path.name} holds no folder: images are files in one folder for each class")
-    files = {one.name: [file for file in cache.files_below(one) if _may_be_image(file)] for one in classes}
+    files = {one.name: [file for file in cache.files_below(one) if may_be_image(file)] for one in classes}
     empty = [name for name, those in files.items() if not those]
     if empty:
         raise DataError(f"{path.name}/{empty[0]} holds no image ({len(empty)} such folders): add some, or remove it")
@@ -168,7 +168,8 @@ def folders(path: Path, encoder: ImageEncoder) -> Images:
     return Images(path.name, "its folder", labels, every, encoder, names)
 
 
-def _may_be_image(file: Path) -> bool:
+def may_be_image(file: Path) -> bool:
+    """False for files that systems leave in folders of images."""
     return file.name.lower() not in NO_IMAGES
 
 

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from s2e.words import Sizes
+
 N_STEPS = 4_000
 """Steps of the optimiser, about: where small networks have mostly stopped to learn."""
 FEWEST_EPOCHS, MOST_EPOCHS = 10, 100
@@ -27,20 +29,30 @@ class Proposal:
 
 def proposal(shape: Sequence[int], n_rows: int, n_classes: int, n_trusted_validation: int = 0) -> Proposal:
     """For samples of ``shape``; ``n_rows`` are those that do not test."""
-    batch = 32 if n_rows < 2_000 else 64 if n_rows < 10_000 else 128
-    batch = max(2, min(batch, n_rows // 4))
-    epochs = max(FEWEST_EPOCHS, min(MOST_EPOCHS, round(N_STEPS * batch / max(1, n_rows))))
+    sizes = proposed_sizes(n_rows, n_classes, n_trusted_validation)
     network, why = _network(shape, n_rows)
-    n_validation = max(1, min(max(5 * n_classes, n_rows // 10), 5_000, n_rows // 3))
-    reasons = [
-        why,
-        f"batches of {batch} and {epochs} epochs: about {epochs * (n_rows // batch)} steps on {n_rows} rows",
-        "step size 0.001 of Adam, which these networks take",
-    ]
-    if not n_trusted_validation:
-        reasons.append(f"{n_validation} rows validate: a tenth, and five of each of {n_classes} classes or more")
-    train = {**network, "batch_size": batch, "n_epochs": epochs, "learning_rate": 0.001}
-    return Proposal({"n_validation": n_validation}, train, tuple(reasons))
+    reasons = dict.fromkeys((why, *sizes.reasons.values(), "step size 0.001 of Adam, which these networks take"))
+    train = {**network, "batch_size": sizes.batch_size, "n_epochs": sizes.n_epochs, "learning_rate": 0.001}
+    return Proposal({"n_validation": sizes.n_validation}, train, tuple(reasons))
+
+
+def proposed_sizes(n_rows: int, n_classes: int, n_trusted_validation: int = 0, n_test: int = 0) -> Sizes:
+    """Validation rows, batch and epochs for ``n_rows`` that do not test; ``n_test`` is handed on."""
+    least = max(5 * n_classes, n_rows // 10)
+    n_validation = max(1, min(least, 5_000, n_rows // 3))
+    n_train = n_rows if n_trusted_validation else n_rows - n_validation
+    batch = 32 if n_rows < 2_000 else 64 if n_rows < 10_000 else 128
+    batch = min(max(2, min(batch, n_rows // 4)), max(1, n_train))
+    n_epochs = max(FEWEST_EPOCHS, min(MOST_EPOCHS, round(N_STEPS * batch / max(1, n_rows))))
+    n_steps = n_epochs * max(1, n_train // batch)
+    why = "a tenth, and five of each class or more" if n_validation == least else "a third" if n_rows >= 3 else "one"
+    validates = f"{n_validation} rows validate: {why}"
+    reasons = {
+        "n_validation": "" if n_trusted_validation else validates,
+        "batch_size": f"batches of {batch}: {n_train} rows train",
+        "n_epochs": f"{n_epochs} epochs: about {n_steps:,} steps",
+    }
+    return Sizes(n_validation, batch, n_epochs, n_test, {name: words for name, words in reasons.items() if words})
 
 
 def _network(shape: Sequence[int], n_rows: int) -> tuple[dict[str, Any], str]:

@@ -127,7 +127,7 @@ def _folder(path: Path, settings: TextSettings, column: str) -> Texts:
         raise DataError(f"{path.name}/{long[0].relative_to(path)} has more than {MAX_TEXT} bytes: no text to classify")
     names = [f"{path.name}/{file.relative_to(path).as_posix()}" for _, file in files]
     labels = [name for name, _ in files]
-    texts = [_decoded(file.read_bytes(), name) for (_, file), name in zip(files, names, strict=True)]
+    texts = [decoded(file.read_bytes(), name) for (_, file), name in zip(files, names, strict=True)]
     return Texts(
         path.name,
         "its folder",
@@ -141,7 +141,8 @@ def _folder(path: Path, settings: TextSettings, column: str) -> Texts:
     )
 
 
-def _decoded(content: bytes, at: str) -> str:
+def decoded(content: bytes, at: str) -> str:
+    """A text in UTF-8, or Latin-1 where it is not. Raises DataError, for the file ``at``, for what is no text."""
     if b"\0" in content:
         raise DataError(f"{at} holds a NUL byte: it is not a text in UTF-8 or Latin-1")
     try:

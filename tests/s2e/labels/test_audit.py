@@ -151,7 +151,7 @@ def test_images_keep_their_layout_for_networks_that_look_at_them():
         (np.zeros((3, 2)), [0.0, np.nan, 1.0], {}, "y is missing in 1 rows, the first is row 1"),
         (np.zeros((3, 2)), np.array(["a", None, "b"], dtype=object), {}, "y is missing in 1 rows, the first is row 1"),
         (np.eye(9, 2), [0] * 9, {}, "all 9 labels are the same"),
-        (np.eye(9, 2), [0] * 5 + [1] * 4, {}, r"a class needs at least 5 labels, one for each fold: 1 \(4\)"),
+        (np.eye(9, 2), [0] * 8 + [1], {}, r"a class needs at least 2 labels, in two folds: 1 \(1\)"),
         (np.zeros((9, 2)), [0, 1, 2] * 3, {"trusted": [9]}, "trusted must be a mask, or indices of rows from 0 to 8"),
         (np.zeros((9, 2)), [0, 1, 2] * 3, {"trusted": [True]}, r"trusted is a mask of shape \(1,\), X has 9 rows"),
         (np.eye(90, 2), [0, 1, 2] * 30, {"train": SMALL}, "the noise of these 90 labels cannot be estimated"),

@@ -213,7 +213,11 @@ def test_a_trusted_label_is_no_issue_whatever_networks_make_of_it(labels: GivenL
 
 def test_a_probability_where_it_is_one_and_words_where_not(labels: GivenLabels) -> None:
     fitted = CrossFitted(np.array([0.9, 0.1, 0.2, 0.3]), np.array([0.25, 1, 0.75, 0.5]), *np.array([[1, 1, 2, 0]] * 2))
+    unknown = audit(labels, None, fitted=fitted)
+    assert not unknown.is_label_issue.any()
+    assert unknown.note.startswith("how many labels are wrong could not be estimated, so none is called an issue. P")
     judged = audit(labels, 0.25, fitted=fitted)
+    np.testing.assert_array_equal(unknown.label_quality, judged.label_quality)
     assert (judged.probability_wrong.tolist(), judged.note) == ([0.9, 0.3, 0.2, 0.1], FITTED_NOTE)
     two = audit(replace(labels, name_C=np.array(["n", "y"]), label_S=np.array([0, 1, 1, 0])), 0.25, fitted=replace(
         fitted, likely_S=np.array([1, 1, 1, 0]), other_S=np.array([1, 0, 0, 1])))  # fmt: skip

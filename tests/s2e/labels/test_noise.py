@@ -111,9 +111,11 @@ def test_too_few_labels_are_named():
     samples, network, _ = clouds(np.eye(3), n=300)
     label_S = samples.label_S.copy()
     label_S[label_S == 2] = 0
-    label_S[:4] = 2
-    with pytest.raises(DataError, match=r"a class needs at least 5 labels, one for each fold: 2 \(4\)"):
+    label_S[0] = 2
+    with pytest.raises(DataError, match=r"a class needs at least 2 labels, in two folds: 2 \(1\)"):
         estimate_noise(Samples(samples.x, label_S), network, TRAIN)
+    with pytest.raises(DataError, match="5 folds need at least 5 labels, one for each: there are 4"):
+        estimate_noise(Samples(samples.x[:4], samples.label_S[:4]), network, TRAIN)
     with pytest.raises(DataError, match="all labels are the same"):
         estimate_noise(Samples(samples.x, np.zeros_like(label_S)), network, TRAIN)
 

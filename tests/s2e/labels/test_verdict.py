@@ -32,8 +32,8 @@ def both(p_SC, label_S):
     return fit_transition(p_SC, label_S), fit_transition(p_SC, label_S, symmetric=True)
 
 
-def raised(fit, label_S, starts, kind="full", agreement=1.0):
-    of = Findings(fit, label_S, starts, kind, (0.1, 0.3), agreement)
+def raised(fit, label_S, starts, kind="full", agreement=1.0, class_names=()):
+    of = Findings(fit, label_S, starts, kind, (0.1, 0.3), agreement, class_names=class_names)
     return {alarm.code: alarm.text for alarm in alarms(of)}
 
 
@@ -86,6 +86,8 @@ def test_alarms_in_words():
     assert "class 0 seem to carry its label" in said["weak_diagonal"]
     assert said["starts_disagree"].endswith("a 0.200, b 0.300")
     assert "fewer than 50 labels" in said["few_rows"]
+    named = raised(fit, label_S, {"a": 0.2, "b": 0.3}, class_names=("cat", "dog", "emu"))
+    assert "of class cat are labelled dog" in named["asymmetric"]
 
 
 def test_two_classes_are_always_doubtful():

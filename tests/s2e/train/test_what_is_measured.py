@@ -29,6 +29,7 @@ def epochs_with(rows, name):
         (1, 3, [0, 1, 2, 3, 4, 5, 6], [0, 3, 5, 6]),
         (4, 0, [0, 4, 5, 6], [5, 6]),
         (100, 1, [0, 5, 6], [0, 1, 2, 3, 4, 5, 6]),
+        (1, None, [0, 1, 2, 3, 4, 5, 6], []),
     ],
 )
 def test_the_tail_is_always_measured_and_nothing_else_moves(tiny, validate_every, test_every, validated, tested):
@@ -46,7 +47,8 @@ def test_the_tail_is_always_measured_and_nothing_else_moves(tiny, validate_every
         )
         missing = dict.fromkeys(name for name in MEASURED if getattr(one, name) is None)
         assert one == replace(row, **same, **missing)
-    assert thinned_end.results[0] == replace(end.results[0], final=thinned_end.results[0].final)
+    missing = {"final": thinned_end.results[0].final} | ({} if tested else {"test_accuracy": None})
+    assert thinned_end.results[0] == replace(end.results[0], **missing)
     for name, tensor in end.models[0].items():
         assert torch.equal(thinned_end.models[0][name], tensor), name
 
@@ -98,7 +100,14 @@ def job(**plan):
     return parse_job({"train": {"n_epochs": 10}, "search": {"n_rounds": 1, "n_trials": 2}, "plan": plan})
 
 
-@pytest.mark.parametrize(("plan", "search"), [({}, (1, 0)), ({"validate_every": 3, "test_every": 2}, (3, 2))])
+@pytest.mark.parametrize(
+    ("plan", "search"),
+    [
+        ({}, (1, 0)),
+        ({"validate_every": 3, "test_every": 2}, (3, 2)),
+        ({"test_search": False}, (1, None)),
+    ],
+)
 def test_searches_measure_what_the_plan_says_and_re_trainings_everything(plan, search):
     """Of a re-training, "best" and "at best validation" are reported, which are chosen among all epochs."""
     spec = job(**plan)

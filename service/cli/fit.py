@@ -1,0 +1,222 @@
+"""The commands for labels of one's own, without a service: fit, predict."""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from s2e.extras import needs
+from service.cli.options import BAD_INPUT, out, progress_bar
+from service.cli.settings import Settings, in_options, settings_of
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from s2e.labels.issues import LabelIssues
+    from s2e.sklearn import NoisyLabelClassifier
+
+_PANEL = "Your own labels"
+N_WORST = 10
+"""Labels that are printed; the file has all."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.command(rich_help_panel=_PANEL)(fit)
+    app.command(rich_help_panel=_PANEL)(predict)
+
+
+def fit(
+    path: Annotated[
+        Path,
+        typer.Argument(help="A table, a folder with one folder of images or texts for each class, or arrays (.npz)."),
+    ],
+    label: Annotated[str | None, typer.Option(help="Column with the labels, of a table.")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(help="What reads it: table, images, image_table, text, embeddings, arrays. Else as it looks."),
+    ] = None,
+    setting: Settings = None,
+    id_column: Annotated[str | None, typer.Option(help="Column of a table that names each row.")] = None,
+    trusted_column: Annotated[str | None, typer.Option(help="Column that says which labels are right.")] = None,
+    budget: Annotated[str, typer.Option(help='When it ends, such as 90 or "5 min".')] = "1 min",
+    plan: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="The plan.json of an earlier fit of these rows: the same numbers."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Fixes everything but what there is time for.")] = 0,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes that train; all cores unless given.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", file_okay=False, help="Folder for the files.")] = Path(
+        "s2e-fit"
+    ),
+) -> None:
+    """Learn from labels some of which are wrong: a model for new rows, and the labels that look wrong.
+
+    Nobody has to know how many are wrong: that is estimated, and the method is chosen by it, on all cores.
+
+    Example: s2e fit patients.csv --label diagnosis --budget "5 min"
+    """
+    with needs("train"):
+        from s2e.sklearn import NoisyLabelClassifier
+    from s2e.deadline import seconds_of
+    from s2e.own_files import from_files, kind_of
+
+    kind = kind or kind_of(path)
+    columns = {name: value for name, value in {"label": label, "id_column": id_column}.items() if value is not None}
+    settings = {**settings_of(setting, kind), **columns}
+    trusted = None if trusted_column is None else {"column": trusted_column}
+    files = from_files(kind, path, trusted=trusted, **settings)
+    job = None if plan is None else json.loads(plan.read_text(encoding="utf-8"))
+    seconds = None if job else seconds_of(budget, "--budget")
+    clf = NoisyLabelClassifier(budget=seconds, n_jobs=workers or -1, random_state=seed)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", UserWarning)
+        with _bad_data(), _clock(seconds):
+            clf.fit(files, job=job)
+    _print(clf, out())
+    for warning in said:
+        if issubclass(warning.category, UserWarning):
+            out().print(f"[yellow]note[/] {warning.message}", soft_wrap=True)
+    _save(clf, output, out())
+
+
+@contextmanager
+def _bad_data() -> Iterator[None]:
+    """Data that cannot be used are bad input; settings in the error are written as this command takes them."""
+    from s2e.words import DataError
+
+    try:
+        yield
+    except DataError as error:
+        typer.echo(in_options(str(error)), err=True)
+        raise typer.Exit(BAD_INPUT) from None
+
+
+@contextmanager
+def _clock(seconds: float | None) -> Iterator[None]:
+    """A bar of the time that has passed; None: nobody knows how much there will be."""
+    over = Event()
+    with progress_bar() as bar:
+        task = bar.add_task("learning", total=seconds)
+        began = time.monotonic()
+
+        def tick() -> None:
+            while not over.wait(0.2):
+                bar.update(task, completed=time.monotonic() - began)
+
+        thread = Thread(target=tick, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+
+def _print(clf: NoisyLabelClassifier, console: Console) -> None:
+    issues, noise = clf.label_issues_, clf.report_["noise"]
+    console.print(f"{len(issues)} rows, {len(clf.classes_)} classes")
+    if noise is not None:
+        low, high = 100 * noise.low, 100 * noise.high
+        console.print(
+            f"{100 * noise.noise_rate:.1f} % of the labels are estimated to be wrong (95 %: {low:.1f} to {high:.1f})"
+        )
+        for alarm in noise.alarms:
+            console.print(f"[yellow]note[/] {alarm}", soft_wrap=True)
+    if "candidates" in clf.report_:
+        _print_candidates(clf.report_, console)
+    console.print(f"model: {clf.report_.get('chosen', clf.method_)}", markup=False)
+    _print_worst(issues, console)
+
+
+def _print_candidates(report: dict[str, Any], console: Console) -> None:
+    from rich.table import Table
+
+    table = Table("method", "seeds", "accuracy to expect %", "agrees with held-out labels %", box=None)
+    for row in report["candidates"]:
+        figures = (row["expected_accuracy"], row["validation_accuracy"])
+        table.add_row(row["candidate"], str(row["n_seeds"]), *("–" if x is None else f"{100 * x:.1f}" for x in figures))
+    console.print(table)
+
+
+def _print_worst(issues: LabelIssues, console: Console) -> None:
+    from rich.table import Table
+
+    n_issues = int(issues.is_label_issue.sum())
+    if not n_issues:
+        is_judged = bool((issues.label_quality == issues.label_quality).any())
+        console.print("no label looks wrong" if is_judged else "labels were not judged: there was no time for it")
+        return
+    console.print(f"{n_issues} labels look wrong; the worst of them:")
+    table = Table("row", "given", "likely", "P(wrong)", box=None)
+    for i in issues.worst(min(N_WORST, n_issues)):
+        row = i if issues.id is None else issues.id[i]
+        wrong = issues.probability_wrong[i]
+        known = f"{wrong:.3f}" if wrong == wrong else "–"
+        table.add_row(str(row), str(issues.given_label[i]), str(issues.predicted_label[i]), known)
+    console.print(table)
+
+
+def _save(clf: NoisyLabelClassifier, folder: Path, console: Console) -> None:
+    from s2e.artifacts import write_json
+    from s2e.tables import csv_text
+    from service.cli.terminal import print_places
+
+    model = clf.save(folder / "model.safetensors")
+    columns = clf.label_issues_.columns()
+    labels = folder / "labels.csv"
+    order = clf.label_issues_.worst(len(clf.label_issues_))
+    rows = zip(*(column[order].tolist() for column in columns.values()), strict=True)
+    labels.write_text(csv_text(tuple(columns), rows), encoding="utf-8")
+    write_json(plan := folder / "plan.json", clf.job_)
+    places = [
+        ("the model", model),
+        ("every label, the worst first", labels),
+        ("the same again", f"--plan {plan}"),
+    ]
+    print_places(console, [*places, ("new rows", f"s2e predict {model} NEW")])
+
+
+def predict(
+    model: Annotated[
+        Path,
+        typer.Argument(exists=True, dir_okay=False, help="A model file: of s2e fit, s2e export model, s2e search."),
+    ],
+    rows: Annotated[Path, typer.Argument(help="New rows like those it was trained on: a table, a folder, arrays.")],
+    id_column: Annotated[str | None, typer.Option(help="Column of a table that names each row.")] = None,
+    proba: Annotated[bool, typer.Option("--proba", help="The probability of every class, too.")] = False,
+    save: Annotated[Path | None, typer.Option(dir_okay=False, help="Write to this file: .csv or .parquet.")] = None,
+) -> None:
+    """Predict the labels of new rows. Prints CSV: row, predicted_label, probability.
+
+    Example: s2e predict s2e-fit/model.safetensors new.csv --save predicted.csv
+    """
+    with needs("train"):
+        from s2e.data.own.new_rows import rows_in
+    from s2e.artifacts import load_model
+    from s2e.tables import csv_text, parquet_bytes
+
+    with _bad_data():
+        loaded = load_model(model)
+        ids, new = rows_in(rows, loaded.inputs, id_column)
+        p_SC = loaded.predict_proba(new)
+    labels = loaded.classes_[p_SC.argmax(1)].tolist()
+    columns: dict[str, Any] = {"row": ids, "predicted_label": labels, "probability": p_SC.max(1).round(6).tolist()}
+    if proba:
+        columns |= {f"p_{name}": p_SC[:, j].round(6).tolist() for j, name in enumerate(loaded.classes_)}
+    head, table = tuple(columns), list(zip(*columns.values(), strict=True))
+    if save is None:
+        typer.echo(csv_text(head, table), nl=False)
+    else:
+        save.write_bytes(parquet_bytes(head, table) if save.suffix == ".parquet" else csv_text(head, table).encode())
+        typer.echo(f"{len(table)} rows: {save}", err=True)

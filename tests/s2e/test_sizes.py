@@ -1,0 +1,101 @@
+"""Sizes that a job on data of one's own leaves to its rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import s2e
+from s2e.data.own.propose import proposed_sizes
+from s2e.door import parse_job
+from s2e.local import run
+from s2e.sizes import needs_sizes, sized, sizes_of, with_sizes
+from s2e.words import OpenSizes, to_json
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """60 rows of three classes that lie well apart, as a table."""
+    rng = np.random.default_rng(0)
+    lines = [f"{3 * (i % 3) + x:.3f},{y:.3f},{'abc'[i % 3]}" for i, (x, y) in enumerate(rng.normal(size=(60, 2)) / 4)]
+    (tmp_path / "rows.csv").write_text("\n".join(["x,y,kind", *lines]))
+    return tmp_path
+
+
+def job(**sections: Any) -> dict[str, Any]:
+    return {"data": {"name": "table", "params": {"path": "rows.csv"}}, **sections}
+
+
+SMALL = {
+    "search": {"searcher": "random", "n_rounds": 1, "n_trials": 2},
+    "report": {"n_seeds": 2, "max_seeds": 2, "tuned_trials": 1, "n_candidates": 1},
+}
+
+
+def test_sizes_that_a_job_names_are_kept_and_the_others_proposed(root: Path) -> None:
+    spec = parse_job(job(train={"batch_size": 5}))
+    assert spec.data.sizes == OpenSizes(("n_validation", "n_epochs"))
+    ready = sized(spec, str(root))
+    assert (ready.data.n_validation, ready.train.batch_size, ready.train.n_epochs) == (15, 5, 100)
+    assert ready.data.sizes is not None
+    assert ready.data.sizes.n_test == 12
+    assert ready.data.sizes.reasons[0] == "15 rows validate: a tenth, and five of each class or more"
+    assert not needs_sizes(ready)
+    assert sized(ready, None) is ready  # nothing is looked at again
+    assert parse_job(to_json(ready)) == ready
+
+
+def test_benchmarks_and_own_loops_have_no_open_sizes() -> None:
+    assert parse_job({}).data.sizes is None
+    assert parse_job(job(trials="external", report={"tau": 0.2})).data.sizes is None
+
+
+def test_epochs_stay_where_the_job_counts_in_them(root: Path) -> None:
+    for section in ({"search": {"tail_epochs": 30}}, {"report": {"ramp_epochs": 4}}, {"budget": {"epochs": 4_000}}):
+        assert sized(parse_job(job(**section)), str(root)).train.n_epochs == 40
+    every = {"kind": "list", "keep_rate": [1.0] * 40}
+    entries = [{"method": "standard"}, {"method": "coteaching", "schedule": every}]
+    ready = sized(parse_job(job(kind="compare", compare={"entries": entries})), str(root))
+    assert (ready.data.n_validation, ready.train.n_epochs) == (15, 40)
+
+
+def test_rows_left_out_of_training_validate(root: Path) -> None:
+    data = {**job()["data"], "n_train": 40}
+    sizes = sizes_of(parse_job({"data": data}).data, str(root))
+    assert (sizes.n_validation, sizes.batch_size) == (8, 10)
+
+
+@pytest.mark.parametrize("n_rows", [2, 3, 4, 7, 30, 2_000, 10**6])
+@pytest.mark.parametrize("n_classes", [2, 40, 1_000])
+def test_there_is_always_a_batch_left_to_train_on(n_rows: int, n_classes: int) -> None:
+    sizes = proposed_sizes(n_rows, n_classes)
+    assert 1 <= sizes.n_validation < n_rows
+    assert n_rows - sizes.n_validation >= sizes.batch_size >= 1
+
+
+def test_without_a_look_at_the_data_the_defaults_stand() -> None:
+    spec = parse_job(job())
+    blind = with_sizes(spec, None)
+    assert (blind.data.n_validation, blind.train) == (300, spec.train)
+    assert not needs_sizes(blind)
+
+
+def test_a_minimal_job_on_sixty_rows_ends_with_a_report_that_says_how_few_they_are(root: Path) -> None:
+    known = {**SMALL["report"], "tau": 0.1}
+    history, report = run(parse_job(job(**{**SMALL, "report": known})), data_root=root, progress=False)
+    assert len(history[0].round.trials[0].keep_rate) == 100
+    assert "Only 12 rows test, so one of them is 8.3 points" in report.verdict
+    assert "15 rows validate" in report.basis
+
+
+def test_few_labels_that_say_nothing_do_not_end_a_search(tmp_path: Path) -> None:
+    """The noise of 27 of them is not known; a guess stands in, and is said."""
+    rng = np.random.default_rng(0)
+    lines = [f"{x:.3f},{y:.3f},{'ab'[i % 2]}" for i, (x, y) in enumerate(rng.normal(size=(40, 2)))]
+    (tmp_path / "rows.csv").write_text("\n".join(["x,y,kind", *lines]))
+    report = s2e.search(job(**SMALL, train={"n_epochs": 2}), data_root=tmp_path, progress=False)
+    assert "cannot be estimated" in report.basis
+    assert "Schedules take 20 % of the labels for wrong, which is a guess." in report.basis
