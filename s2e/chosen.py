@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from s2e.jobs.auto import KIND, halving_round, ranked, winner
+from s2e.jobs.auto import KIND, halving_round, ranked, turns, winner
 from s2e.jobs.compare import keep_rate_of
 from s2e.jobs.judging import Judged, judged
 from s2e.jobs.loop import populations
@@ -97,7 +97,7 @@ def choice_report(spec: JobSpec, history: Sequence[RoundRecord]) -> dict[str, An
     for record in history:
         for trial, result in zip(record.round.trials, record.results, strict=True):
             seen[trial.label].append(result)
-    trainings = judged(history, KIND) or {}
+    trainings = judged(history, KIND, turns(spec)) or {}
     rows = [
         {"candidate": label, **_row(results), "expected_accuracy": _expected(trainings.get(label, ()))}
         for label, results in seen.items()

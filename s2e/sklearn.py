@@ -46,7 +46,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     ----------
     n_rounds, n_trials : int
         Rounds of the search, and trainings of each. Of ``method="auto"``: halvings, of which three change anything, all
-        candidates on one seed, half on a second, two on a third. One more training, on fresh seeds, makes the model.
+        candidates on one seed, half on a second, two on a third. One more training, of all rows, makes the model.
     n_epochs : int
         Epochs of each training.
     hidden : tuple of int
