@@ -84,11 +84,11 @@ def test_from_a_table_to_predictions(folder: Path, tmp_path: Path, capsys: pytes
 
 def test_texts_to_predict_need_one_column_and_one_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = {"animal": "cat dog horse cow", "tool": "saw drill nail hammer"}
-    lines = [f"the {words[topic].split()[i % 4]} number{i} is here,{topic}" for i in range(30) for topic in words]
+    lines = [f"the {words[topic].split()[i % 4]} number{i} is here,{topic}" for i in range(120) for topic in words]
     (tmp_path / "mails.csv").write_text("\n".join(["mail,topic", *lines]))
     assert run("fit", tmp_path / "mails.csv", "--label", "topic") == BAD_INPUT
     assert "data set text reads them, by --set text=mail" in capsys.readouterr().err
-    clf = NoisyLabelClassifier(**QUICK | {"n_epochs": 30}).fit(
+    clf = NoisyLabelClassifier(**QUICK).fit(
         s2e.from_files("text", tmp_path / "mails.csv", text="mail", label="topic", n_vectors=0)
     )
     (tmp_path / "new.csv").write_text("mail\nthe cow\n")
