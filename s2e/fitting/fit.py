@@ -25,6 +25,7 @@ from s2e.labels.issues import LabelIssues
 from s2e.labels.sources import AllRows, all_rows, source_issues
 from s2e.pace import MOST_MODELS, judged_in_time, measured, planned
 from s2e.prepare import in_words
+from s2e.stages import tell
 from s2e.words import SPEC_VERSION, DataError, DataSpec, JobSpec, UnreadableError, derive_seed, replace, to_json
 
 MOST_OF_ESTIMATE = 0.6
@@ -174,6 +175,7 @@ def _judged(
     rows = np.arange(len(every))
     if n_rows < len(every):
         rows, _ = stratified(every.label_S, n_rows, np.random.default_rng(derive_seed(spec.seed, "judged rows")))
+    tell(f"how many labels are wrong: {n_folds} folds of {len(rows)} rows")
     progress = None if deadline is None else partial(_in_time, deadline)
     try:
         verdict = source_issues(

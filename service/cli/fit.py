@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from s2e.extras import needs
-from service.cli.options import BAD_INPUT, out, progress_bar
+from service.cli.options import BAD_INPUT, out
 from service.cli.settings import Settings, in_options, settings_of
 
 if TYPE_CHECKING:
@@ -70,6 +68,7 @@ def fit(
         from s2e.sklearn import NoisyLabelClassifier
     from s2e.deadline import seconds_of
     from s2e.own_files import from_files, kind_of
+    from s2e.stages import shown
 
     kind = kind or kind_of(path)
     columns = {name: value for name, value in {"label": label, "id_column": id_column}.items() if value is not None}
@@ -81,7 +80,7 @@ def fit(
     clf = NoisyLabelClassifier(budget=seconds, n_jobs=workers or -1, random_state=seed)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
-        with _bad_data(), _clock(seconds):
+        with _bad_data(), shown(seconds):
             clf.fit(files, job=job)
     _print(clf, out())
     for warning in said:
@@ -100,27 +99,6 @@ def _bad_data() -> Iterator[None]:
     except DataError as error:
         typer.echo(in_options(str(error)), err=True)
         raise typer.Exit(BAD_INPUT) from None
-
-
-@contextmanager
-def _clock(seconds: float | None) -> Iterator[None]:
-    """A bar of the time that has passed; None: nobody knows how much there will be."""
-    over = Event()
-    with progress_bar() as bar:
-        task = bar.add_task("learning", total=seconds)
-        began = time.monotonic()
-
-        def tick() -> None:
-            while not over.wait(0.2):
-                bar.update(task, completed=time.monotonic() - began)
-
-        thread = Thread(target=tick, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
 
 
 def _print(clf: NoisyLabelClassifier, console: Console) -> None:
