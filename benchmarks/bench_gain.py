@@ -1,16 +1,17 @@
 """The worth of choosing a method, and its loss against knowing the best one: regret of ``kind = "auto"``.
 
-For every cell and seed each candidate of the portfolio trains on five seeds, on rows whose labels are given: the noise
-is the cell's, hidden from the job and estimated by it. A replay takes three of the five, in an order, for the halving,
-by the product's own rule, and judges the choice on the other two. Choices:
+For every cell and seed each candidate of the portfolio trains on seven seeds for the choice, on rows whose labels are
+given: the noise is the cell's, hidden from the job and estimated by it. Three of the seven hold out a first part of the
+rows, two a second one and two a third. A replay takes one of each, in an order, for the halving, by the product's own
+rule; three more seeds, on all rows, judge the choice. Choices:
 
-    none              by 160 noisy labels under the estimated T
-    50, 100, 300      by them and so many clean labels, in no training: random ones of 300, other ones in every draw
+    none              by 160 noisy labels in each round under the estimated T, other ones in every round
+    one part          by the same 160 in every round, as jobs of earlier versions did
+    50, 100, 300      by noisy ones and so many clean labels, in no training: random ones of 300, others in every draw
     ... alone         by the clean labels alone
-    likelihood        as jobs of earlier versions did without clean labels
 
-Regret is the test accuracy, on the two fresh seeds of a replay, of the candidate that is best on all five, less that of
-the choice, in points. A single default is a candidate that is always taken; the best one is known with hindsight only.
+Regret is the test accuracy, on the three fresh seeds, of the candidate that is best on all ten, less that of the
+choice, in points. A single default is a candidate that is always taken; the best one is known with hindsight only.
 Intervals are Student's over runs (a cell with a seed), each the mean of its replays.
 
     python -m benchmarks.bench_gain --output FOLDER          the cells, then the data sets kept untouched
@@ -25,7 +26,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import permutations, product
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -40,7 +41,7 @@ from benchmarks.measure import logged, machine, write_result
 from s2e.door import parse_job
 from s2e.fitted_model import FittedNetwork, is_fitted
 from s2e.jobs import loop
-from s2e.jobs.auto import candidates, ranked, sizes, winner
+from s2e.jobs.auto import KIND, candidates, sizes, those_left, winner
 from s2e.jobs.compare import entries_of, keep_rate_of
 from s2e.jobs.trials import make_repeat
 from s2e.model import Model
@@ -67,11 +68,14 @@ CELLS = [
 """The rule was chosen on their seeds 31 and 32."""
 UNTOUCHED = ["news-pair35", "cifar-margin30", "fashion-sym50", "adult-sym30"]
 """Looked at after all was fixed, as are the other cells with a seed from 41 on."""
-N_NOISY, N_CLEAN, N_TEST, N_EPOCHS, N_SEEDS, N_FRESH = 800, 300, 1_000, 15, 5, 2
-DRAWS = {"none": (0, True), "50": (50, True), "100": (100, True), "300": (300, True)}
-DRAWS |= {"50 alone": (50, False), "100 alone": (100, False), "300 alone": (300, False), "likelihood": (0, False)}
+N_NOISY, N_CLEAN, N_TEST, N_EPOCHS, N_FRESH = 800, 300, 1_000, 15, 3
+PARTS = (0, 1, 2, 0, 1, 2, 0)
+"""Of the rows, held out by each seed for the choice."""
+ONE_PART = "one part"
+DRAWS = {"none": (0, True), ONE_PART: (0, True), "50": (50, True), "100": (100, True), "300": (300, True)}
+DRAWS |= {"50 alone": (50, False), "100 alone": (100, False), "300 alone": (300, False)}
 """Clean labels, and whether noisy ones count."""
-N_DRAWS = 3
+N_DRAWS = 2
 DEFAULT = "coteaching"
 MUCH = 0.3
 """Points by which a choice that is worse than the default counts as harm."""
@@ -141,17 +145,17 @@ def _job(seed: int) -> JobSpec:
             "data": {"name": "arrays", "params": {"path": "cell.npz"}, "n_validation": N_NOISY // 5},
             "train": {"network": "mlp_tabular", "network_params": {"hidden": [256]}, "n_epochs": N_EPOCHS,
                       "batch_size": 32},
-            "plan": {"population": N_SEEDS},
+            "plan": {"population": len(PARTS)},
         }
     )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A candidate on every seed."""
+    """A candidate on every seed: those of the choice, then the fresh ones."""
 
     results: tuple[TrialResult, ...]
-    """With the evidence of noisy labels."""
+    """With the evidence of noisy labels, those of the choice."""
     right: list[NDArray[np.bool_] | None]
     """Of each seed, the clean rows that are predicted right; None where the training failed."""
 
@@ -166,16 +170,21 @@ class Recorded:
 
 def _trained(spec: JobSpec, i: int, root: str, pool: tuple[NDArray[Any], NDArray[Any]]) -> Trained:
     """Candidate i."""
-    entry = entries_of(spec)[i]
-    trials = tuple(
-        make_repeat(spec, 0, k, entry.label, keep_rate_of(entry, spec), entry.overrides, ("gain", k + 1))
-        for k in range(N_SEEDS)
-    )
-    (population,) = loop.populations(spec, Round(0, "halve", trials))
-    *_, end = train_population(population, data_root=root)
-    assert isinstance(end, PopulationEnd)
-    right = [None if model is None else _right(population, end, model, pool) for model in end.models]
-    return Trained(end.results, right)
+    entry, n = entries_of(spec)[i], len(PARTS)
+    seeds = {(part, KIND): [k for k in range(n) if PARTS[k] == part] for part in sorted(set(PARTS))}
+    seeds[len(seeds), "compare"] = list(range(n, n + N_FRESH))
+    of_seed = {}
+    for (m, kind), ks in seeds.items():
+        trials = tuple(
+            make_repeat(spec, m, k, entry.label, keep_rate_of(entry, spec), entry.overrides, ("gain", k + 1))
+            for k in ks
+        )
+        (population,) = loop.populations(spec, Round(m, kind, trials))
+        *_, end = train_population(population, data_root=root)
+        assert isinstance(end, PopulationEnd)
+        right = [None if model is None else _right(population, end, model, pool) for model in end.models]
+        of_seed |= dict(zip(ks, zip(end.results, right, strict=True), strict=True))
+    return Trained(tuple(of_seed[k][0] for k in range(n + N_FRESH)), [of_seed[k][1] for k in range(n + N_FRESH)])
 
 
 def _right(
@@ -201,24 +210,42 @@ def _right(
 
 def chosen_in(recorded: Recorded) -> dict[str, dict[str, Any]]:
     """Of each choice: regret, harm, gains over Co-teaching, and how often each candidate was taken."""
-    return {choice: _replayed(recorded, *how) for choice, how in DRAWS.items()}
+    compare = recorded.spec.compare
+    assert compare is not None
+    as_before = replace(recorded.spec, compare=replace(compare, turns=1))
+    return {
+        choice: _replayed(replace(recorded, spec=as_before), *how, halvings=list(permutations(_of_part(0))))
+        if choice == ONE_PART
+        else _replayed(recorded, *how)
+        for choice, how in DRAWS.items()
+    }
 
 
-def _replayed(recorded: Recorded, m: int, noisy: bool) -> dict[str, Any]:
+def _of_part(part: int) -> list[int]:
+    return [k for k in range(len(PARTS)) if PARTS[k] == part]
+
+
+def _in_turns() -> list[tuple[int, ...]]:
+    """Of every seed of each part, in three orders."""
+    return [h for combined in product(*map(_of_part, range(3))) for h in list(permutations(combined))[::2]]
+
+
+def _replayed(
+    recorded: Recorded, m: int, noisy: bool, halvings: Sequence[tuple[int, ...]] | None = None
+) -> dict[str, Any]:
     truth = {
         label: np.array([math.nan if r.test_accuracy is None else 100 * r.test_accuracy for r in of.results])
         for label, of in recorded.trained.items()
     }
     best = max(truth, key=lambda label: np.nan_to_num(np.mean(truth[label]), nan=-1))
-    regrets, gains, taken = [], [], Counter[str]()
+    regrets, gains, taken, n = [], [], Counter[str](), len(PARTS)
     for draw in range(N_DRAWS if 0 < m < N_CLEAN else 1):
         rows = np.random.default_rng(draw).permutation(N_CLEAN)[:m]
-        for halving in permutations(range(N_SEEDS), N_SEEDS - N_FRESH):
-            fresh = [k for k in range(N_SEEDS) if k not in halving]
+        for halving in _in_turns() if halvings is None else halvings:
             chosen = _chosen(recorded, halving, rows, noisy)
             taken[chosen] += 1
-            regrets.append(float(np.mean(truth[best][fresh] - truth[chosen][fresh])))
-            gains.append(float(np.mean(truth[chosen][fresh] - truth[DEFAULT][fresh])))
+            regrets.append(float(np.mean(truth[best][n:] - truth[chosen][n:])))
+            gains.append(float(np.mean(truth[chosen][n:] - truth[DEFAULT][n:])))
     return {
         "regret": round(float(np.mean(regrets)), 3),
         "harm": round(float(np.mean(np.array(gains) < -MUCH)), 4),
@@ -231,12 +258,12 @@ def _chosen(recorded: Recorded, seeds: Sequence[int], rows: NDArray[np.int64], n
     """The winner of the product's halving, its trainings looked up."""
     spec, history = recorded.spec, list[RoundRecord]()
     for m, n in enumerate(sizes(len(candidates(spec)))):
-        entries = ranked(spec, history)[:n]
+        entries = those_left(spec, history, n)
         trials = tuple(
             make_repeat(spec, m, k, entry.label, (1.0,), {}, ("gain", seeds[m])) for k, entry in enumerate(entries)
         )
         results = (_looked_up(recorded, trial, seeds[m], rows, noisy) for trial in trials)
-        history.append(RoundRecord(Round(m, "halve", trials), tuple(results)))
+        history.append(RoundRecord(Round(m, KIND, trials), tuple(results)))
     return winner(spec, history).label
 
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from s2e.jobs.auto import KIND, halving_round, ranked, winner
+from s2e.jobs.auto import KIND, halving_round, ranked, turns, winner
 from s2e.jobs.compare import keep_rate_of
 from s2e.jobs.judging import Judged, judged
 from s2e.jobs.loop import populations
 from s2e.jobs.methods_tried import portfolio
 from s2e.jobs.trials import make_repeat
 from s2e.parts import KINDS
+from s2e.stages import stage_of, tell
 from s2e.words import (
     CompareSpec,
     DataError,
@@ -84,6 +85,7 @@ def _trained(population: Population, root: str) -> PopulationEnd:
     from s2e.train.told import PopulationEnd
     from s2e.train.trial import train_population
 
+    tell(stage_of([population]))
     *_, end = train_population(population, data_root=root)
     assert isinstance(end, PopulationEnd)
     return end
@@ -97,7 +99,7 @@ def choice_report(spec: JobSpec, history: Sequence[RoundRecord]) -> dict[str, An
     for record in history:
         for trial, result in zip(record.round.trials, record.results, strict=True):
             seen[trial.label].append(result)
-    trainings = judged(history, KIND) or {}
+    trainings = judged(history, KIND, turns(spec)) or {}
     rows = [
         {"candidate": label, **_row(results), "expected_accuracy": _expected(trainings.get(label, ()))}
         for label, results in seen.items()

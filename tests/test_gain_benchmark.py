@@ -24,16 +24,16 @@ def recorded_of(gain: ModuleType, likelihood: dict[str, float], failed: str = ""
     from s2e.jobs.compare import entries_of
     from s2e.words import FinalAccuracies, TrialResult
 
-    spec, trained = gain._job(1), {}
+    spec, trained, n_seeds = gain._job(1), {}, len(gain.PARTS) + gain.N_FRESH
     for i, entry in enumerate(entries_of(spec)):
         final = FinalAccuracies(None, None, None, noisy_likelihood=likelihood.get(entry.label, -2 - 0.1 * i))
         results = [
             TrialResult(0, k, validation_accuracy=0.0, test_accuracy=0.9 - 0.02 * i + 0.001 * k, final=final)
-            for k in range(gain.N_SEEDS)
+            for k in range(n_seeds)
         ]
-        right: list[Any] = [np.arange(gain.N_CLEAN) % 50 >= i] * gain.N_SEEDS
+        right: list[Any] = [np.arange(gain.N_CLEAN) % 50 >= i] * n_seeds
         if entry.label == failed:
-            results, right = [TrialResult(0, k, failed=True, reason="NaN") for k in range(gain.N_SEEDS)], [None] * 5
+            results, right = [TrialResult(0, k, failed=True, reason="NaN") for k in range(n_seeds)], [None] * n_seeds
         trained[entry.label] = gain.Trained(tuple(results), right)
     return gain.Recorded(spec, trained)
 
@@ -41,8 +41,8 @@ def recorded_of(gain: ModuleType, likelihood: dict[str, float], failed: str = ""
 def test_regret_is_the_loss_of_a_choice_against_the_best_on_the_seeds_it_has_not_seen(gain: ModuleType) -> None:
     recorded = recorded_of(gain, {"coteaching": -1.0})  # the third, 4 points below the first
     blind, clean = gain._replayed(recorded, 0, False), gain._replayed(recorded, 300, False)
-    assert blind == {"regret": 4.0, "harm": 0.0, "over_coteaching": 0.0, "taken": {"coteaching": 60}}
-    assert clean == {"regret": 0.0, "harm": 0.0, "over_coteaching": 4.0, "taken": {"standard": 60}}
+    assert blind == {"regret": 4.0, "harm": 0.0, "over_coteaching": 0.0, "taken": {"coteaching": 36}}
+    assert clean == {"regret": 0.0, "harm": 0.0, "over_coteaching": 4.0, "taken": {"standard": 36}}
     choices = dict.fromkeys(gain.DRAWS, clean) | {"none": blind}
     test = {label: [100 * r.test_accuracy for r in of.results] for label, of in recorded.trained.items()}
     run = {"cell": "digits-pair40", "seed": 31, "test": test, "choices": choices}
@@ -59,7 +59,7 @@ def test_regret_is_the_loss_of_a_choice_against_the_best_on_the_seeds_it_has_not
 
 def test_a_training_that_failed_is_never_chosen(gain: ModuleType) -> None:
     failed = gain._replayed(recorded_of(gain, {}, failed="standard"), 300, False)
-    assert failed["taken"] == {"selfteaching": 60}
+    assert failed["taken"] == {"selfteaching": 36}
 
 
 def test_whole_jobs_with_trusted_rows_are_summed_up_by_kind_of_noise(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,7 +136,7 @@ def _load_split(spec: DataSpec, data_root: str | None) -> SplitData:
     is_trusted = None if whole.trusted is None else whole.trusted.numpy()
     n_trusted = 0 if whole.counted is None else whole.counted.n_validation
     chosen = split(spec, whole.train_labels.numpy(), len(whole.test_labels), is_trusted, n_trusted)
-    if spec.trusted.refit and n_trusted:
+    if (spec.trusted.refit and n_trusted) or (spec.refit and not chosen.validation_from_test):
         chosen = replace(chosen, train=np.sort(np.concatenate([chosen.train, chosen.validation])))
     train, test = (whole.train_images, whole.train_labels), (whole.test_images, whole.test_labels)
     return SplitData(

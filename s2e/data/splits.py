@@ -61,6 +61,7 @@ def split(
     """The split a job asks for; where ``n_trusted`` trusted rows validate, no other row does.
 
     Of a fold another part of them validates; ``n_validation`` of the other rows, a fifth at most, are held out beside.
+    Which of those others, or where no trusted row validates, which rows do, is another part in a fold of the data.
 
     ``holdout`` takes clean, stratified validation samples from the training set and tests on the whole test set.
     ``s2e`` is the paper's: the official test set's first half validates, its second half tests (by index).
@@ -75,17 +76,15 @@ def split(
         n_validation = n_trusted or spec.n_validation
         _require("data.n_validation", n_validation, len(candidates) - (not n_trusted))
         rng = np.random.default_rng(derive_seed(spec.split_seed, "validation split"))
-        n_parts = max(1, len(candidates) // max(1, n_validation)) if n_trusted else 1
-        for _ in range((spec.trusted.fold or 0) % n_parts + 1):
-            chosen, rest = stratified(train_label_S[candidates], n_validation, rng)
-            validation, candidates = candidates[chosen], candidates[rest]
+        fold = spec.trusted.fold if n_trusted else spec.fold
+        validation = _part(train_label_S, candidates, n_validation, fold, rng)
         train, test = np.setdiff1d(np.arange(len(train_label_S)), validation, assume_unique=True), np.arange(n_test)
     clean = beside = np.arange(0)
     if n_trusted and spec.trusted.fold is not None and is_trusted_S is not None:
         others = np.flatnonzero(~is_trusted_S)
         rng = np.random.default_rng(derive_seed(spec.split_seed, "beside"))
-        chosen, _ = stratified(train_label_S[others], min(spec.n_validation, len(others) // N_BESIDE), rng)
-        beside = others[chosen]
+        n_beside = min(spec.n_validation, len(others) // N_BESIDE)
+        beside = _part(train_label_S, others, n_beside, spec.fold, rng)
         train = np.setdiff1d(train, beside, assume_unique=True)
     if spec.n_clean:
         _require("data.n_clean", spec.n_clean, len(train) - 1)
@@ -97,6 +96,16 @@ def split(
         rng = np.random.default_rng(derive_seed(spec.split_seed, "training subset"))
         train = train[stratified(train_label_S[train], spec.n_train, rng)[0]]
     return Split(train, validation, spec.split == "s2e", test, clean, beside)
+
+
+def _part(label_S: Labels, candidates: Indices, n_samples: int, fold: int | None, rng: np.random.Generator) -> Indices:
+    """The part number ``fold`` of the candidates, all of which have ``n_samples`` and none a common one; after the last
+    the first one again."""
+    n_parts = max(1, len(candidates) // max(1, n_samples))
+    for _ in range((fold or 0) % n_parts + 1):
+        chosen, rest = stratified(label_S[candidates], n_samples, rng)
+        part, candidates = candidates[chosen], candidates[rest]
+    return part
 
 
 def _require(field: str, asked: int, available: int) -> None:

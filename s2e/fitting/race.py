@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from s2e.chosen import with_candidates
 from s2e.fitting.runs import SHARE_OF_MODELS, Choice, Run
-from s2e.jobs.auto import KIND, N_LAST, candidates, ranked, winner
+from s2e.jobs.auto import KIND, N_LAST, candidates, those_left, winner
 from s2e.jobs.compare import entries_of, keep_rate_of
 from s2e.jobs.loop import population_of, populations
 from s2e.jobs.trials import make_repeat
@@ -40,7 +40,7 @@ ORDER = (
     "sce",
     "svc",
     "forest, reweighted",
-    "boosting, reweighted",
+    "boosting, corrected",
     "standard",
     "coteaching, 1.2 tau",
     "dividemix",
@@ -68,7 +68,7 @@ def race_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
     if m and n == 1:
         return None
     size = (n, max(N_LAST, -(-n // 2)), N_LAST)[min(m, 2)]
-    return Round(m, KIND, tuple(_trial(spec, m, k, entry) for k, entry in enumerate(ranked(spec, history)[:size])))
+    return Round(m, KIND, tuple(_trial(spec, m, k, entry) for k, entry in enumerate(those_left(spec, history, size))))
 
 
 def _trial(spec: JobSpec, m: int, k: int, entry: EntrySpec) -> TrialSpec:

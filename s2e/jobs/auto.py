@@ -4,9 +4,10 @@
     compare    the winner, and of every other method its best candidate, each on the same other seeds
 
 Held-out labels choose, as :mod:`s2e.jobs.judging` weighs them: those that are right, and noisy ones under the noise's
-matrix. Of trusted rows another part ranks in each halving, so those who stay are judged by all of them. Jobs of earlier
-versions, whose trainings were not judged, choose by the likelihood of noisy labels, or by validation accuracy.
-The comparison uses no seed of the halving. Every function is pure.
+matrix. Of given labels another part ranks in each halving, so those who stay are judged by several times as many; the
+job's own method under its default schedule stays to the end, so that leaving it is judged by all of them too. Jobs of
+earlier versions keep their rows, and where trainings were not judged choose by the likelihood of noisy labels, or by
+validation accuracy. The comparison uses no seed of the halving. Every function is pure.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from s2e.words import DataSpec, EntrySpec, JobSpec, Round, RoundRecord, TrialRes
 KIND = "halve"
 N_LAST = 2
 """Candidates of the third seed."""
+TURNS = 5
+"""Parts of the rows that take turns, where a job says nothing else."""
 
 
 def candidates(spec: JobSpec) -> tuple[EntrySpec, ...]:
@@ -53,9 +56,16 @@ def halving_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None
         return None
     trials = (
         make_repeat(spec, m, k, entry.label, keep_rate_of(entry, spec), entry.overrides, (KIND, m + 1))
-        for k, entry in enumerate(ranked(spec, history)[: planned[m]])
+        for k, entry in enumerate(those_left(spec, history, planned[m]))
     )
     return Round(m, KIND, tuple(trials))
+
+
+def those_left(spec: JobSpec, history: Sequence[RoundRecord], n: int) -> list[EntrySpec]:
+    """The ``n`` best candidates, best first; the default behind them where it is none and rows take turns."""
+    every, default = ranked(spec, history), default_of(spec)
+    left = every[:n]
+    return [*left, default] if default is not None and default not in left and turns(spec) > 1 else left
 
 
 def final_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round:
@@ -74,7 +84,7 @@ def finalists(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[EntrySpec,
 
 def winner(spec: JobSpec, history: Sequence[RoundRecord]) -> EntrySpec:
     """The best candidate if its lead over the default shows more than chance does, else the default."""
-    first, default, trainings = ranked(spec, history)[0], default_of(spec), judged(history, KIND)
+    first, default, trainings = ranked(spec, history)[0], default_of(spec), judged(history, KIND, turns(spec))
     if default is None or trainings is None or set(trainings.get(default.label, [None])) == {None}:
         return first
     return first if leads(trainings[first.label], trainings[default.label]) else default
@@ -90,7 +100,7 @@ def default_of(spec: JobSpec) -> EntrySpec | None:
 
 def ranked(spec: JobSpec, history: Sequence[RoundRecord]) -> list[EntrySpec]:
     """The candidates, those of the most seeds first and among them those of the best mean; of equal ones the first."""
-    trainings = judged(history, KIND)
+    trainings = judged(history, KIND, turns(spec))
     worths = (
         _by_results(history) if trainings is None else {of: (len(all_), worth(all_)) for of, all_ in trainings.items()}
     )
@@ -127,24 +137,34 @@ def _score(result: TrialResult, by_likelihood: bool) -> float:
     return -inf if value is None else value
 
 
+def turns(spec: JobSpec) -> int:
+    """Parts of the rows with given labels that take turns; 1 where the same ones rank in every round."""
+    is_dealt = not spec.data.truth_is_known and spec.data.split == "holdout"
+    return (spec.compare.turns or 1) if spec.compare and is_dealt else 1
+
+
 def halved(spec: JobSpec, m: int) -> DataSpec:
-    """The data of halving round m: other trusted rows rank in each, where some do."""
-    if not spec.data.trusted_rows.n_validation:
-        return spec.data
-    return replace(spec.data, trusted=replace(spec.data.trusted, fold=m))
+    """The data of halving round m: other rows rank in each, trusted ones where some do, and given labels in turns."""
+    data = spec.data if turns(spec) == 1 else replace(spec.data, fold=m % turns(spec))
+    if not data.trusted_rows.n_validation:
+        return data
+    return replace(data, trusted=replace(data.trusted, fold=m))
 
 
 def refitted(spec: JobSpec) -> DataSpec:
-    """The data of the comparison: trusted rows that chose train too, where the job lets them."""
+    """The data of the comparison: rows that chose train too, where the job lets them."""
     data = spec.data
-    if not (spec.compare and spec.compare.refit and data.trusted_rows.n_validation):
+    if not (spec.compare and spec.compare.refit):
         return data
-    return replace(data, trusted=replace(data.trusted, refit=True))
+    if data.trusted_rows.n_validation:
+        return replace(data, trusted=replace(data.trusted, refit=True))
+    return data if turns(spec) == 1 else replace(data, refit=True)
 
 
 def n_most_trials(spec: JobSpec) -> int:
     """Trials of a whole job."""
     assert spec.compare is not None  # filled in at the door
     entries = candidates(spec)
-    n_methods = len({entry.method for entry in entries})
-    return sum(sizes(len(entries))) + n_methods * spec.compare.n_seeds
+    n_methods, planned = len({entry.method for entry in entries}), sizes(len(entries))
+    n_default = len(planned) - 1 if default_of(spec) is not None and turns(spec) > 1 else 0
+    return sum(planned) + n_default + n_methods * spec.compare.n_seeds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from s2e.jobs.auto import candidates, is_by_likelihood, needs_matrix, ranked, refitted, sizes
+from s2e.jobs.auto import KIND, candidates, is_by_likelihood, needs_matrix, ranked, refitted, turns
 from s2e.jobs.compare import entries_of
 from s2e.jobs.compare_report import make_compare_report
 from s2e.jobs.judging import ENOUGH
@@ -35,7 +35,7 @@ def _leading(spec: JobSpec, last: RoundRecord, leader: EntrySpec) -> CompareRepo
 
 
 def _choice(spec: JobSpec, history: Sequence[RoundRecord], won: EntrySpec) -> str:
-    n_trained = " + ".join(map(str, sizes(len(candidates(spec)))))
+    n_trained = " + ".join(str(len(record.round.trials)) for record in history if record.round.kind == KIND)
     return (
         f"The choice was made by {_basis(spec, history)} ({n_trained} trainings).{_kept(spec, history, won)} On fresh "
         f"seeds the winner stands beside the best candidate of every other method.{_refit(spec)}"
@@ -54,9 +54,10 @@ def _basis(spec: JobSpec, history: Sequence[RoundRecord]) -> str:
     right = f"validation accuracy on {judged.n_right} right labels"
     if not judged.n_noisy:
         return right
+    others = ", others in each round" if turns(spec) > 1 else ""
     if not spec.data.truth_is_known and spec.data.estimate is None:
-        return f"agreement with {judged.n_noisy} given labels"
-    noisy = f"the accuracy to expect from {judged.n_noisy} noisy labels under the noise's matrix"
+        return f"agreement with {judged.n_noisy} given labels{others}"
+    noisy = f"the accuracy to expect from {judged.n_noisy} noisy labels under the noise's matrix{others}"
     return f"{right} in each round and {noisy}" if judged.n_right else noisy
 
 
@@ -80,10 +81,12 @@ def _left_out(spec: JobSpec) -> str:
 
 
 def _refit(spec: JobSpec) -> str:
-    if not refitted(spec).trusted.refit:
+    data = refitted(spec)
+    if not (data.trusted.refit or data.refit):
         return ""
     n = spec.data.trusted_rows.n_validation
+    rows = f"the {n} trusted rows" if data.trusted.refit else "the rows"
     return (
-        f" There every candidate also trains on the {n} trusted rows that made the choice, so validation accuracy, and "
-        "the epoch where it is best, are measured on training rows."
+        f" There every candidate also trains on {rows} that made the choice, so validation accuracy, and the epoch "
+        "where it is best, are measured on training rows."
     )

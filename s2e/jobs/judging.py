@@ -2,16 +2,18 @@
 
     worth = (1 - w) accuracy on right labels + w expected accuracy on noisy ones,   w = n0 / (n0 + right labels)
 
-Expected accuracy is by the posterior of all trainings together (:mod:`s2e.labels.evidence`). Its bias, of an estimated
-matrix and of predictions that are wrong together, does not shrink with the number of rows: so all noisy rows count as
-n0 right ones, however many they are. The numbers were chosen on recorded trainings (docs/methods.md).
+Expected accuracy is by the posterior of all trainings on the same rows together (:mod:`s2e.labels.evidence`). Its bias,
+of an estimated matrix and of predictions that are wrong together, does not shrink with the number of rows: so all noisy
+rows count as n0 right ones, however many they are. The numbers were chosen on recorded trainings (docs/methods.md).
 
-Legend: V noisy rows.
+Rows take turns where a job says so: round m holds out the part number m mod ``turns``.
+
+Legend: V noisy rows of a part.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, sqrt
 from statistics import fmean
@@ -34,6 +36,8 @@ class Judged:
     """One training."""
 
     round: int
+    turn: int
+    """Number of the part of the noisy rows that it was judged by."""
     right: float
     n_right: int
     """Zero of both where no right labels are held out."""
@@ -58,7 +62,7 @@ Trainings = dict[str, list[Judged | None]]
 """Of each candidate its trainings, in the order of the rounds; None for one that failed."""
 
 
-def judged(history: Sequence[RoundRecord], kind: str) -> Trainings | None:
+def judged(history: Sequence[RoundRecord], kind: str, turns: int = 1) -> Trainings | None:
     """The trainings of all rounds of a kind; None where one that succeeded was not judged."""
     trainings = [
         (trial.label, result)
@@ -69,16 +73,20 @@ def judged(history: Sequence[RoundRecord], kind: str) -> Trainings | None:
     kept = [(label, result, result.final.evidence if result.final else None) for label, result in trainings]
     if not kept or any(one is None and not result.failed for _, result, one in kept):
         return None
-    noisy = [one for _, _, one in kept if one is not None and one.n_noisy]
-    expected = iter(expected_right(noisy) if noisy else ())
+    juries: dict[int, list[Evidence]] = {}
+    for _, result, one in kept:
+        if one is not None and one.n_noisy:
+            juries.setdefault(result.round % turns, []).append(one)
+    expected = {turn: iter(expected_right(jury)) for turn, jury in juries.items()}
     of: Trainings = {}
     for label, result, one in kept:
-        of.setdefault(label, []).append(None if one is None else _judged(result.round, one, expected))
+        of.setdefault(label, []).append(None if one is None else _judged(result.round, turns, one, expected))
     return of
 
 
-def _judged(round_: int, one: Evidence, expected: Iterator[Floats]) -> Judged:
-    return Judged(round_, one.right or 0.0, one.n_right, next(expected) if one.n_noisy else np.empty(0))
+def _judged(round_: int, turns: int, one: Evidence, expected: Mapping[int, Iterator[Floats]]) -> Judged:
+    expected_V = next(expected[round_ % turns]) if one.n_noisy else np.empty(0)
+    return Judged(round_, round_ % turns, one.right or 0.0, one.n_right, expected_V)
 
 
 def worth(trainings: Sequence[Judged | None]) -> float:
@@ -99,7 +107,11 @@ def leads(candidate: Sequence[Judged | None], default: Sequence[Judged | None]) 
 
 def standard_error(pairs: Sequence[tuple[Judged, Judged]]) -> float:
     """Of the mean difference of pairs on the same noisy rows, as it counts in the worth."""
-    difference_V = np.mean([one.expected_V - other.expected_V for one, other in pairs], axis=0)
-    if len(difference_V) < 2:
-        return 0.0
-    return pairs[0][0].noisy_share * float(difference_V.std(ddof=1)) / sqrt(len(difference_V))
+    by_turn: dict[int, list[Floats]] = {}
+    for one, other in pairs:
+        by_turn.setdefault(one.turn, []).append(one.expected_V - other.expected_V)
+    variance = 0.0
+    for differences in by_turn.values():
+        if len(difference_V := np.mean(differences, axis=0)) > 1:
+            variance += (len(differences) / len(pairs)) ** 2 * float(difference_V.var(ddof=1)) / len(difference_V)
+    return pairs[0][0].noisy_share * sqrt(variance)

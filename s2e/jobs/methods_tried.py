@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from s2e.door.overrides import overridden
 from s2e.parts import METHODS
 from s2e.prepare import BY_MATRIX
@@ -14,12 +16,12 @@ def _scaled(factor: float) -> ScheduleSpec:
     return ScheduleSpec("scaled", factor=factor)
 
 
-def _reweighted(method: str, **params: int | float) -> EntrySpec:
-    return EntrySpec(method, f"{method}, reweighted", {**params, "transition": "reweighted"})
+def _reweighted(method: str) -> EntrySpec:
+    return EntrySpec(method, f"{method}, reweighted", {"transition": "reweighted"})
 
 
 _LARGE_LEAVES = {"leaf": 10}
-_SMALL_STEPS = {"n_rounds": 60, "step": 0.05, "leaves": 8}
+_SMALL_STEPS: dict[str, Any] = {"n_rounds": 60, "step": 0.05, "leaves": 8}
 """Trees that do not repeat wrong labels, as those of scikit-learn's defaults do."""
 
 
@@ -39,7 +41,7 @@ PORTFOLIO = (
     _reweighted("forest"),
     EntrySpec("forest", "forest, leaves of 10", _LARGE_LEAVES),
     EntrySpec("boosting", "boosting", _SMALL_STEPS),
-    _reweighted("boosting", **_SMALL_STEPS),
+    EntrySpec("boosting", "boosting, corrected", {**_SMALL_STEPS, "transition": "corrected"}),
     _reweighted("logistic"),
     EntrySpec("complement_nb", "complement_nb"),
     _reweighted("complement_nb"),

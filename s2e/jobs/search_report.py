@@ -241,7 +241,8 @@ def _least_seen(row: ReportRow) -> str:
     """The true difference that would probably have been declared."""
     n, points = len(row.of_seeds), 100 * (row.detectable or 0)
     return (
-        f"A true difference of {points:.1f} points to it would show in {100 * POWER:.0f} % of comparisons on {n} seeds."
+        f"A true difference of {points:.1f} points from {IN_WORDS[row.label]} would show in {100 * POWER:.0f} % of "
+        f"comparisons on {n} seeds."
     )
 
 

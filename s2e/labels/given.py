@@ -13,11 +13,12 @@ from s2e.words import DataSpec, replace
 
 
 def given_labels(data: DataSpec, data_root: str | None) -> GivenLabels:
-    """The labels of all rows of ``data``: those that train, validate and test, before trusted rows change their part.
+    """The labels of all rows of ``data``: those that train, validate and test, before rows change their part.
 
     Raises DataError where they are not there.
     """
-    split = load_split(replace(data, trusted=replace(data.trusted, refit=False, fold=None)), data_root)
+    trusted = replace(data.trusted, refit=False, fold=None)
+    split = load_split(replace(data, trusted=trusted, refit=False, fold=None), data_root)
     parts = (split.train, split.validation, split.test)
     test_rows = np.arange(len(split.test.labels))
     rows = (split.train_rows.numpy(), split.validation_rows.numpy(), test_rows)

@@ -96,8 +96,9 @@ class StackedTrials:
         shape_KNS = (len(trials), self.method.n_networks, self.label_KS.shape[1])
         self.predicted_KNS = torch.full(shape_KNS, NEVER_SEEN, dtype=torch.int16, device=device)
         """The class each network predicted for each sample when it last trained on it."""
-        trust = population.data.trusted
-        whole = population.data_share == 1 and train.revise == "none" and not trust.refit and trust.fold is None
+        asked, trust = population.data, population.data.trusted
+        dealt_once = not (asked.refit or asked.fold or trust.refit) and trust.fold is None
+        whole = population.data_share == 1 and train.revise == "none" and dealt_once
         audits = not self.truth_is_known and whole
         self.margins = Margins(*shape_KNS, device) if audits else None
         """Of labels that somebody gave: the free part of their audit."""

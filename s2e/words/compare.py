@@ -58,8 +58,15 @@ class CompareSpec:
     )
     refit: bool | None = param(
         None,
-        doc="of kind auto: trusted rows that chose among the candidates train too, in the comparison on fresh seeds; "
-        "null: they do",
+        doc="of kind auto: rows that chose among the candidates train too, in the comparison on fresh seeds; null: "
+        "they do",
+    )
+    turns: int | None = param(
+        None,
+        ge=1,
+        le=100,
+        doc="of kind auto, with given labels: parts of the rows that take turns in choosing, another in every round; "
+        "1: the same rows in all rounds; null: 5",
     )
     n_seeds: int = param(
         5, ge=2, le=100, doc="seeds (initial weights, data order, noise draw), the same for every entry"

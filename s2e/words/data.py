@@ -257,6 +257,15 @@ class DataSpec:
     )
 
     audit: AuditSpec | None = param(None, doc="labels that are likely wrong, for train.revise")
+    fold: int | None = param(
+        None,
+        ge=0,
+        doc="the part of the rows with given labels that is held out, where methods are chosen: another in every "
+        "round; leave it out",
+    )
+    refit: bool = param(
+        False, doc="rows that were held out to choose a method train too, once it is chosen; leave it out"
+    )
 
     @property
     def trusted_rows(self) -> TrustedRows:

@@ -68,6 +68,7 @@ class Compressed:
         await (self.app if plain else self.zipped)(scope, receive, send)
 
 
+BESIDE_UPLOADS = " (S2E_MAX_UPLOAD_BYTES): put the data below the service's data root, and register the path"
 _ONCE = frozenset({b"authorization", b"content-length", b"content-type", b"host", b"idempotency-key", b"last-event-id"})
 """Headers that mean something only once: of two, one program would believe the first and the next one the last."""
 
@@ -111,9 +112,10 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         limit_bytes = self.larger.get(scope["path"], self.limit_bytes)
+        remedy = BESIDE_UPLOADS if scope["path"] in self.larger else ""
         announced = Headers(scope=scope).get("content-length", "")
         if announced.isdigit() and int(announced) > limit_bytes:
-            await from_service_error(TooLarge(limit_bytes), scope["path"])(scope, receive, send)
+            await from_service_error(TooLarge(limit_bytes, remedy), scope["path"])(scope, receive, send)
             return
         n_bytes, is_whole = 0, False
 
@@ -129,7 +131,7 @@ class BodyLimit:
             is_whole = not message.get("more_body", False)
             n_bytes += len(message.get("body", b""))
             if n_bytes > limit_bytes:
-                raise TooLarge(limit_bytes)
+                raise TooLarge(limit_bytes, remedy)
             return message
 
         await self.app(scope, receive_within_limit, send)

@@ -13,10 +13,11 @@ import pytest
 import torch
 
 import s2e
-from s2e.door import parse_job
+from s2e.data.datasets import load_split
+from s2e.door import parse_job, read_job
 from s2e.jobs import loop
-from s2e.jobs.auto import default_of, finalists, halving_round, ranked, sizes, winner
-from s2e.jobs.judging import N_WORTH
+from s2e.jobs.auto import default_of, finalists, halving_round, ranked, sizes, those_left, turns, winner
+from s2e.jobs.judging import N_WORTH, Judged, judged, standard_error
 from s2e.jobs.methods_tried import PORTFOLIO
 from s2e.labels.choice import noisy_score
 from s2e.labels.evidence import expected_right
@@ -24,6 +25,7 @@ from s2e.parts import KINDS
 from s2e.train.ends import balanced_accuracy, evidences, noisy_likelihoods
 from s2e.train.population import StackedTrials
 from s2e.words import (
+    SPEC_VERSION,
     CompareReport,
     Evidence,
     FinalAccuracies,
@@ -256,3 +258,108 @@ def test_the_job_s_own_method_is_left_only_where_noisy_labels_show_more_than_cha
     assert winner(spec, judged_as(spec, much)).label == "standard"
     by_right = {"standard": Evidence(0.6, 40), "coteaching": Evidence(0.5, 40)}
     assert winner(spec, judged_as(spec, by_right)).label == "standard"  # as far as right labels go, the better mean
+
+
+# --- given labels take turns ------------------------------------------------------------------------------------------
+
+
+def own_rows(folder: Path, **compare: Any) -> JobSpec:
+    """200 rows of four classes, a tenth of whose labels are wrong; 40 of them judge."""
+    rng = np.random.default_rng(0)
+    y = np.arange(200) % 4
+    x = (rng.normal(size=(200, 5)) + 2 * np.eye(4, 5)[y]).astype("f4")
+    np.savez(
+        folder / "own.npz", X=x, y=np.where(np.arange(200) % 10 == 3, (y + 1) % 4, y), X_test=x[:40], y_test=y[:40]
+    )
+    return parse_job(
+        {
+            "kind": "auto",
+            "data": {"name": "arrays", "params": {"path": "own.npz"}, "n_validation": 40},
+            "train": {"n_epochs": 2, "batch_size": 16, "network": "mlp_tabular", "network_params": {"hidden": [8]}},
+            "report": {"tau": 0.1},
+            "compare": {"n_seeds": 2, "entries": ENTRIES, **compare},
+        }
+    )
+
+
+def rows_of(spec: JobSpec, round_: Round, root: Path) -> tuple[set[int], set[int]]:
+    split = load_split(KINDS["auto"].data_of(spec, round_), str(root))
+    return set(split.train_rows.tolist()), set(split.validation_rows.tolist())
+
+
+def test_every_halving_is_judged_by_other_rows_and_all_train_in_the_end(tmp_path: Path) -> None:
+    spec = own_rows(tmp_path)
+    assert turns(spec) == 5
+    parts = [rows_of(spec, Round(m, "halve", ()), tmp_path) for m in range(6)]
+    assert [len(judges) for _, judges in parts] == [40] * 6
+    assert set.union(*(judges for _, judges in parts[:5])) == set(range(200))
+    assert parts[5] == parts[0]
+    assert all(not trains & judges and len(trains) == 160 for trains, judges in parts)
+    assert rows_of(spec, Round(3, "compare", ()), tmp_path)[0] == set(range(200))
+    kept = own_rows(tmp_path, refit=False)
+    assert rows_of(kept, Round(3, "compare", ()), tmp_path)[0] == parts[0][0]
+
+
+def test_jobs_stored_before_rows_took_turns_keep_theirs(tmp_path: Path) -> None:
+    spec = own_rows(tmp_path)
+    content = to_json(spec)
+    for section, fields in (("compare", ("turns",)), ("data", ("fold", "refit"))):
+        for field in fields:
+            del content[section][field]
+    old = read_job(content, SPEC_VERSION)
+    assert {turns(old), turns(own_rows(tmp_path, turns=1)), turns(job())} == {1}
+    assert [KINDS["auto"].data_of(old, Round(m, "halve", ())) for m in range(3)] == [old.data] * 3
+    assert KINDS["auto"].data_of(old, Round(3, "compare", ())) == old.data
+    assert sum(sizes(5)) + 8 == loop.n_trials(old) == loop.n_trials(spec) - 2
+
+
+def test_the_job_s_own_method_stays_to_be_left_by_all_rows(tmp_path: Path) -> None:
+    spec = own_rows(tmp_path)
+    many, few = [1] * 8 + [0] * 2, [1] * 4 + [0] * 6
+    history = judged_as(spec, {label: kept(0, few if label == "coteaching" else many) for label in VALUES})
+    labels = [[trial.label for trial in record.round.trials] for record in history]
+    assert labels == [
+        ["standard", "coteaching", "more", "elr", "sce"],
+        ["standard", "more", "elr", "coteaching"],
+        ["standard", "more", "coteaching"],
+    ]
+    assert winner(spec, history).label == "standard"
+    assert [entry.label for entry in those_left(replace(spec, compare=replace(spec.compare, turns=1)), history, 2)] == [
+        "standard",
+        "more",
+    ]
+
+
+def test_a_jury_judges_the_rows_of_its_own_turn(tmp_path: Path) -> None:
+    """Three rounds in two turns: the first and the third are of the same rows, and their trainings are one jury."""
+    sure, unsure = np.array([[0.2, 0.8]] * 4), np.array([[0.4, 0.6]] * 4)
+    history = []
+    for m, joint in enumerate((sure, unsure, unsure)):
+        texts = (base64.b64encode(part.tobytes()).decode() for part in (np.ones(4, "<u2"), joint.astype("<f2")))
+        trial = TrialSpec(m, 0, "a", 0, (1.0,), 1, 2, 3)
+        one = result(trial, 0.5)
+        one = replace(one, final=replace(one.final, evidence=Evidence(None, 0, 4, *texts)))
+        history.append(RoundRecord(Round(m, "halve", (trial,)), (one,)))
+    in_turns = judged(history, "halve", 2)
+    assert in_turns is not None
+    assert [each.expected_V.mean().round(3) for each in in_turns["a"]] == [0.7, 0.6, 0.7]
+    together = judged(history, "halve")
+    assert together is not None
+    assert [each.expected_V.mean().round(3) for each in together["a"]] == [0.667] * 3
+
+
+def test_the_error_of_a_lead_is_of_all_rows_that_have_had_their_turn() -> None:
+    rng = np.random.default_rng(3)
+    difference = rng.normal(size=(3, 50))
+    pairs = [(Judged(m, m % 2, 0, 0, row), Judged(m, m % 2, 0, 0, 0 * row)) for m, row in enumerate(difference)]
+    # rounds 0 and 2 are of the same 50 rows, round 1 of others: a mean of 2/3 and 1/3 of two independent means
+    first, second = (difference[0] + difference[2]) / 2, difference[1]
+    expected = math.sqrt((4 * first.var(ddof=1) + second.var(ddof=1)) / 9 / 50)
+    assert standard_error(pairs) == pytest.approx(expected)
+
+
+def test_a_job_in_turns_runs_and_says_so(tmp_path: Path) -> None:
+    spec = own_rows(tmp_path, entries=[{"method": "standard"}, {"method": "coteaching"}, {"method": "logistic"}])
+    report = s2e.auto(spec, data_root=tmp_path, progress=False, workers=1)
+    assert "agreement with 40 given labels, others in each round" in report.basis
+    assert "trains on the rows that made the choice" in report.basis

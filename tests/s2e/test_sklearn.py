@@ -167,7 +167,7 @@ def test_without_a_word_the_method_is_chosen_by_the_accuracy_to_expect_from_nois
     assert clf.report_["chosen"] == "svc, reweighted"
     assert clf.report_["chosen_by"] == "the accuracy to expect from held-out given labels"
     rows = {row["candidate"]: row["n_seeds"] for row in clf.report_["candidates"]}
-    assert rows == {"svc": 2, "svc, reweighted": 2, "coteaching": 1, "coteaching, 1.2 tau": 1}
+    assert rows == {"svc": 2, "svc, reweighted": 2, "coteaching": 2, "coteaching, 1.2 tau": 1}  # the default stays
     assert (clf.schedule_ == 1).all()
     assert (clf.predict(x_SF[700:] / 16) == true_S[700:]).mean() > 0.85
     again = pickle.loads(pickle.dumps(clf))

@@ -48,10 +48,10 @@ def test_the_service_chooses_what_one_process_chooses(
         assert read(CompareReport, session.get_one(JobReport, driver.job_id).report) == alone
     assert [record.round.kind for record in driver.history()] == ["halve"] * 3 + ["compare"]
     shown = http.get(f"/jobs/{driver.job_id}").json()
-    assert (shown["title"], shown["progress"]["rounds_done"]) == ("auto: 13 candidates", 4)
+    assert (shown["title"], shown["progress"]["rounds_done"]) == ("auto: 14 candidates", 4)
     rounds = http.get(f"/jobs/{driver.job_id}/rounds").json()["items"]
     assert [(of["kind"], of["n_trials"]) for of in rounds] == [
-        ("halve", 13),
+        ("halve", 14),
         ("halve", 7),
         ("halve", 2),
         ("compare", 20),
@@ -59,4 +59,4 @@ def test_the_service_chooses_what_one_process_chooses(
     with S2EClient(str(http.base_url).removesuffix("/api/v1/")) as client:
         report = client.comparison(driver.job_id)
     assert report.baseline == alone.baseline
-    assert to_json(report)["verdict"].startswith(f"“{alone.baseline}” was chosen among 13 candidates")
+    assert to_json(report)["verdict"].startswith(f"“{alone.baseline}” was chosen among 14 candidates")

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from s2e.jobs.auto import candidates, final_round, finalists, halved, halving_round, n_most_trials, refitted, sizes
+from s2e.jobs.auto import (
+    TURNS,
+    candidates,
+    final_round,
+    finalists,
+    halved,
+    halving_round,
+    n_most_trials,
+    refitted,
+    sizes,
+)
 from s2e.jobs.auto_report import make_auto_report
 from s2e.jobs.compare import FEWEST_SEEDS, with_fewer_seeds
 from s2e.jobs.entries import completed, first_entry, resolved
@@ -37,8 +47,11 @@ class Auto(JobKind):
         if spec.trials == "external":
             problems.append(Problem("trials", "external", "internal: the service trains what it chooses among"))
         compare = spec.compare or CompareSpec()
-        if compare.refit is None:
-            compare = replace(compare, refit=True)
+        compare = replace(
+            compare,
+            refit=True if compare.refit is None else compare.refit,
+            turns=TURNS if compare.turns is None else compare.turns,
+        )
         if not compare.entries:
             compare = replace(compare, entries=portfolio(spec))
         if len(compare.entries) < 2:
@@ -77,7 +90,7 @@ class Auto(JobKind):
         return make_auto_report(spec, history, finalists(spec, history))
 
     def data_of(self, spec: JobSpec, round_: Round) -> DataSpec:
-        """Once the choice is made, the trusted rows that made it train."""
+        """Once the choice is made, the rows that made it train."""
         return refitted(spec) if round_.kind == "compare" else halved(spec, round_.index)
 
     def title(self, spec: JobSpec) -> str:

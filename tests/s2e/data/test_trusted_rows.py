@@ -201,6 +201,10 @@ def test_in_a_choice_every_round_ranks_by_other_trusted_rows_and_by_noisy_ones_b
         trained = set(of(fold.train_rows))
         assert not trained & set(of(fold.validation_rows))
         assert int(fold.trusted.sum()) == n_parts - 90
+    turned = load_split(replace(spec, trusted=replace(spec.trusted, fold=0), fold=1), str(root))
+    assert turned.beside is not None
+    assert not set(of(turned.train_rows)) >= set(of(folds[0].train_rows))  # other noisy rows have their turn
+    assert of(turned.validation_rows) == of(folds[0].validation_rows)
     refit = load_split(replace(spec, trusted=replace(spec.trusted, refit=True)), str(root))
     assert refit.beside is None
     assert len(refit.train.labels) == len(plain.train.labels) + 90

@@ -184,7 +184,7 @@ def test_the_portfolio_has_what_suits_the_data() -> None:
     own = {"name": "arrays", "params": {"path": "a.npz"}}
     assert {"anchored, 1.4 tau", "gold", "trusted rows alone"} <= methods({**own, "trusted": {"rows": [1, 2]}})
     assert not {"anchored", "gold"} & methods(own)
-    assert {"boosting", "boosting, reweighted"} <= methods(own)  # boosted trees are slow on images, and no use there
+    assert {"boosting", "boosting, corrected"} <= methods(own)  # boosted trees are slow on images, and no use there
     said = portfolio(parse_job({"kind": "auto", "data": own, "report": {"tau": 0.3}}))  # nothing is estimated then
     assert {"svc", "coteaching"} <= {entry.method for entry in said}
     assert not {"forward", "svc, reweighted"} & {entry.label for entry in said}
