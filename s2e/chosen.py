@@ -14,6 +14,7 @@ from s2e.jobs.loop import populations
 from s2e.jobs.methods_tried import portfolio
 from s2e.jobs.trials import make_repeat
 from s2e.parts import KINDS
+from s2e.stages import stage_of, tell
 from s2e.words import (
     CompareSpec,
     DataError,
@@ -84,6 +85,7 @@ def _trained(population: Population, root: str) -> PopulationEnd:
     from s2e.train.told import PopulationEnd
     from s2e.train.trial import train_population
 
+    tell(stage_of([population]))
     *_, end = train_population(population, data_root=root)
     assert isinstance(end, PopulationEnd)
     return end

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +21,7 @@ from s2e.deadline import Deadline
 from s2e.extras import needs
 from s2e.handed import moments, slip_of_labels, slip_of_rows
 from s2e.own_frames import as_handed_over
+from s2e.stages import shown, stage_of, tell
 from s2e.words import DataError, JobSpec, Population, Round, RoundRecord, replace
 
 with needs("train"):
@@ -71,6 +73,8 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     n_jobs : int or None
         Processes that train, within a budget, on files and by a stored plan: None for one, this one, -1 for as many as
         there are cores. Changes no number but where a budget ends.
+    verbose : int
+        1 shows on standard error what is being done, beside the time.
 
     Attributes
     ----------
@@ -107,6 +111,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         candidates: Sequence[str] | None = None,
         budget: str | float | None = None,
         n_jobs: int | None = None,
+        verbose: int = 0,
     ) -> None:
         self.n_rounds = n_rounds
         self.n_trials = n_trials
@@ -119,6 +124,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.candidates = candidates
         self.budget = budget
         self.n_jobs = n_jobs
+        self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None, *, seconds: float | None = None, job: Mapping[str, Any] | None = None) -> Self:
         """Search a schedule for the rows ``X`` [S, F] with the labels ``y`` [S], and train under it.
@@ -133,6 +139,10 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         deadline = Deadline.of(self.budget, "budget") if seconds is None else Deadline.of(seconds, "seconds")
         if slip := slip_of_rows(X) or slip_of_labels(y):
             raise ValueError(slip)
+        with shown(None if deadline is None else deadline.seconds) if self.verbose else nullcontext():
+            return self._fit(X, y, deadline, job)
+
+    def _fit(self, X: Any, y: Any, deadline: Deadline | None, job: Mapping[str, Any] | None) -> Self:
         with needs("train"):
             from s2e.fitting.estimator import fit_beyond
 
@@ -230,6 +240,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         from s2e.labels.audit import find_label_issues
         from s2e.prepare import in_words
 
+        tell(f"how many labels are wrong: folds of {len(x)} rows")
         try:
             issues = find_label_issues(x, self.classes_[label_S], train=spec.train, seed=seed)
         except DataError as error:
@@ -324,6 +335,7 @@ def _of_choice(chosen: Chosen) -> _Outcome:
 def _train(population: Population, root: str) -> Any:
     from s2e.train.trial import train_population
 
+    tell(stage_of([population]))
     *_, end = train_population(population, data_root=root)
     return end
 

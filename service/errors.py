@@ -112,8 +112,8 @@ class TooLarge(ServiceError):
     status = 413
     code = "too_large"
 
-    def __init__(self, limit_bytes: int) -> None:
-        super().__init__(f"the request body is larger than {limit_bytes} bytes")
+    def __init__(self, limit_bytes: int, remedy: str = "") -> None:
+        super().__init__(f"the request body is larger than {limit_bytes} bytes{remedy}")
 
 
 class Slow(ServiceError):

@@ -44,6 +44,8 @@ ORPHAN_S = 3600.0
 NAMESPACE = "s2e"
 FROZEN_S = 5.0
 """Time beyond its grace that a trainer gets to say that it has stopped."""
+NODES_S = 0.5
+"""Nodes are remembered for this long: each question goes to the head, and every population that waits leads to one."""
 _LONG_POLL_S = 5.0
 _LONGEST_WAIT_S = 1.0
 """Deadlines of waiting and cancelled populations are looked at this often, however long a poll may wait."""
@@ -142,6 +144,8 @@ class RayBackend:
         """Their end was told, and the next poll says that it is written down."""
         self._stopping = Stopping(self._ray, self._trainers, cancel_grace_s + FROZEN_S)
         self._looked_s = 0.0
+        self._seen: list[dict[str, Any]] = []
+        self._nodes_until_s = 0.0
         n_warm = 2 * self._connection.is_own if warm_processes is None else warm_processes
         self._warm(n_warm)
 
@@ -418,4 +422,8 @@ class RayBackend:
         return f"no place with {words(flight.asks)} within {self.placement_timeout_s:g} s: {why}"
 
     def _nodes(self) -> list[dict[str, Any]]:
-        return [node for node in self._ray.nodes() if node["Alive"]]
+        """The nodes that are alive; Ray's head is asked for them now and then."""
+        if time.monotonic() >= self._nodes_until_s:
+            self._seen = [node for node in self._ray.nodes() if node["Alive"]]
+            self._nodes_until_s = time.monotonic() + NODES_S
+        return self._seen

@@ -10,6 +10,7 @@ database had of a training whose process was killed, beyond its checkpoint, plus
 A clock that jumps needs a C compiler, a full disk needs root; the answer says whether they were among the faults.
 
 ``--short`` is the drill of CI: a small job, faults that last a quarter of their time, each kind at most once.
+``--kills``: nothing but kills, each role in turn, and the next one at most half a second after work goes on.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ SHORT_HOLD = 0.25
 class Run:
     """Faults, one after the other, and what came of them."""
 
-    def __init__(self, place: Place, seed: int, short: bool = False) -> None:
-        self.place, self.rng, self.short = place, random.Random(seed), short
+    def __init__(self, place: Place, seed: int, *, short: bool = False, kills: bool = False) -> None:
+        self.place, self.rng, self.short, self.kills = place, random.Random(seed), short, kills
         self.job = check.SHORT if short else check.JOB
         self.calm = check.undisturbed(self.job)
-        self.kinds = list(FAULTS)
+        self.kinds = [fault for fault in FAULTS if fault.kills or not kills]
         self.job_ids: list[str] = []
         self.violations: list[str] = []
         self.recovery_s: dict[str, list[float]] = {}
@@ -51,13 +52,19 @@ class Run:
     def run(self, n_faults: int, until_s: float) -> None:
         while self.kinds and self.n_done < n_faults and time.monotonic() < until_s and not self.violations:
             self.have_work()
-            time.sleep(self.rng.uniform(0.0, 0.5 if self.short else 3.0))
-            fault = self.rng.choices(self.kinds, [fault.weight for fault in self.kinds])[0]
-            if self.short:
-                self.kinds.remove(fault)
-            self.hit(fault)
+            time.sleep(self.rng.uniform(0.0, 0.5 if self.short or self.kills else 3.0))
+            self.hit(self.next_fault())
         if not self.violations:
             self.wait(self.job_ids[-1])
+
+    def next_fault(self) -> Fault:
+        if self.kills:
+            self.kinds.append(self.kinds.pop(0))
+            return self.kinds[-1]
+        fault = self.rng.choices(self.kinds, [fault.weight for fault in self.kinds])[0]
+        if self.short:
+            self.kinds.remove(fault)
+        return fault
 
     def have_work(self) -> None:
         """A job, a trial of which trains."""
@@ -142,6 +149,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=1e6, help="begin no further fault after this")
     parser.add_argument("--short", action="store_true", help="the drill of CI: every kind at most once, a small job")
+    parser.add_argument("--kills", action="store_true", help="nothing but kills, each role in turn")
     args = parser.parse_args()
     until_s = time.monotonic() + 60 * args.minutes
     for number in (signal.SIGTERM, signal.SIGINT):  # whatever ends it, nothing is left behind
@@ -151,7 +159,7 @@ def main() -> None:
     try:
         while place.client.not_ready():
             time.sleep(0.5)
-        run = Run(place, args.seed, args.short)
+        run = Run(place, args.seed, short=args.short, kills=args.kills)
         run.run(args.faults, until_s)
         run.violations += [f"still running: {line}" for line in place.stop()]
         told = {"benchmark": "chaos", "machine": machine(), "seed": args.seed, "disk": place.has_disk}

@@ -23,6 +23,11 @@ class Fault:
     weight: float
     do: Callable[[Place, random.Random], str]
 
+    @property
+    def kills(self) -> bool:
+        """True if a process is killed, and nothing waits."""
+        return self.name.endswith("killed")
+
 
 def _signal(pid: int | None, number: int) -> str:
     if pid is None:

@@ -137,8 +137,9 @@ def is_missing(cell: str) -> bool:
 
 def _fit_column(name: str, cells: Cells, at: str) -> EncodedColumn:
     known = [cell for cell in cells if not is_missing(cell)]
+    excluded = f"data.params.exclude = [{name!r}]"
     if not known:
-        raise DataError(f"{at}column {name}: every training cell is empty; leave the column out")
+        raise DataError(f"{at}column {name}: every training cell is empty; leave the column out: {excluded}")
     if all(is_number(cell) for cell in known):
         # NaN and infinity are named, with their row, where the cells are encoded
         numbers = np.array([float(cell) for cell in known])
@@ -147,7 +148,7 @@ def _fit_column(name: str, cells: Cells, at: str) -> EncodedColumn:
         return EncodedColumn(name, "number", float(numbers.mean()) if len(numbers) else 0.0, deviation or 1.0)
     categories = sorted(set(cells))
     if len(categories) > MAX_CATEGORIES:
-        remedy = f'data.params.exclude = ["{name}"] leaves it out, data.params.id_column = "{name}" takes it for ids'
+        remedy = f"{excluded} leaves it out, data.params.id_column = {name!r} takes it for ids"
         said = f"{len(categories)} different texts, at most {MAX_CATEGORIES} are encoded; {remedy}"
         raise DataError(f"{at}column {name}: {said}")
     return EncodedColumn(name, "text", categories=tuple(categories))

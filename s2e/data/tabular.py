@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,8 @@ N_FOR_MISTAKE = 100
 """Numbers of a column for each cell that is none, from which on that cell is a mistake and the column no text."""
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
 MOST_NAMED = 8
+BLANKS_OF_TEXT = 2
+"""From which on a cell is a text to read, and no name."""
 """Columns that an error shows with their value."""
 OTHER_FORMATS = {
     b"PAR1": "a Parquet file",
@@ -139,8 +142,11 @@ def table_of(
     return Table(file, [names[j] for j in kept], label, rows, labels, first, image, columns, is_strict)
 
 
-def read_table(path: Path, spec: CsvSpec, n_columns: int | None = None) -> tuple[Row | None, list[Row]]:
-    """Header, where there is one, and rows of stripped cells, all equally long. Raises DataError."""
+def read_table(
+    path: Path, spec: CsvSpec, n_columns: int | None = None, fewest: int = 2
+) -> tuple[Row | None, list[Row]]:
+    """Header, where there is one, and rows of stripped cells, all equally long. Raises DataError, also for less than
+    ``fewest`` rows or columns."""
     _require_text(path)
     delimiter = {"comma": ",", "semicolon": ";", "tab": "\t"}[spec.delimiter]
     rows: list[Row] = []
@@ -162,9 +168,10 @@ def read_table(path: Path, spec: CsvSpec, n_columns: int | None = None) -> tuple
     except csv.Error as error:
         raise DataError(f"{path.name}, after row {len(rows)}: {error}") from error
     header = rows.pop(0) if spec.header and rows else None
-    if len(rows) < 2 or n_columns is None or n_columns < 2:
+    if len(rows) < fewest or n_columns is None or n_columns < fewest:
         hint = f"; is {spec.delimiter} what separates its cells (data.csv.delimiter)?" if n_columns == 1 else ""
-        raise DataError(f"{path.name}: {len(rows)} rows of {n_columns or 0} columns; at least 2 of 2 are needed{hint}")
+        least = f"at least {fewest} of {fewest} are needed{hint}"
+        raise DataError(f"{path.name}: {len(rows)} rows of {n_columns or 0} columns; {least}")
     return header, rows
 
 
@@ -250,9 +257,13 @@ def _require_no_ids(table: Table) -> None:
         known = [row[j] for row in table.rows if not is_missing(row[j])]
         n_texts = len(set(known))
         if len(known) >= N_FOR_ID and n_texts > LOOKS_LIKE_AN_ID * len(known) and not all(map(is_number, known)):
+            at, out = f"{table.file}, column {name}: {n_texts} different texts", f"data.params.exclude = [{name!r}]"
+            if median(cell.count(" ") for cell in known) >= BLANKS_OF_TEXT:
+                read = f"data set text reads them, by data.params.text = {name!r}"
+                raise DataError(f"{at} of several words: {read}; to leave them out: {out}")
             raise DataError(
-                f"{table.file}, column {name}: {n_texts} different texts in {len(known)} rows look like an id or a "
-                f"date; leave it out: data.params.exclude = [{name!r}], or say data.params.id_column = {name!r}"
+                f"{at} in {len(known)} rows look like an id or a date; leave it out: {out}, or say "
+                f"data.params.id_column = {name!r}"
             )
 
 

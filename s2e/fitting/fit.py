@@ -5,6 +5,7 @@ Legend: S rows.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from s2e.labels.issues import LabelIssues
 from s2e.labels.sources import AllRows, all_rows, source_issues
 from s2e.pace import MOST_MODELS, judged_in_time, measured, planned
 from s2e.prepare import in_words
+from s2e.stages import tell
 from s2e.words import SPEC_VERSION, DataError, DataSpec, JobSpec, UnreadableError, derive_seed, replace, to_json
 
 MOST_OF_ESTIMATE = 0.6
@@ -136,6 +138,7 @@ def _fitted(
         spec = within.chooses(spec)
     limits = () if within is None else (within.deadline, within.busy)
     run = trained(spec, data_root, n_models, n_jobs, *limits)
+    _warn_of_chance(run, every)
     if verdict is None:
         free = free_issues(run.spec.data, data_root, float(run.spec.report.tau or 0), run.margins)
         verdict = replace(free, id=every.id_S)
@@ -146,6 +149,19 @@ def _fitted(
         "rows": _digest(every),
     }
     return Fit(run, verdict, job)
+
+
+def _warn_of_chance(run: Trained, every: AllRows) -> None:
+    """A warning where the model has learned no more than which label is the most frequent."""
+    m, k = run.recommended
+    agreement, n = run.history[m].results[k].validation_accuracy, run.spec.data.n_validation
+    share = float(np.bincount(every.label_S).max() / len(every))
+    if agreement is not None and agreement <= share + 2 * math.sqrt(share * (1 - share) / max(1, n)):
+        text = (
+            f"the model agrees with {agreement:.0%} of {n} held-out labels, and the most frequent label alone with "
+            f"{share:.0%}: next to nothing was learned. Give it more time, or look whether the rows tell the labels"
+        )
+        warnings.warn(text, UserWarning, stacklevel=7)
 
 
 def _judged(
@@ -159,6 +175,7 @@ def _judged(
     rows = np.arange(len(every))
     if n_rows < len(every):
         rows, _ = stratified(every.label_S, n_rows, np.random.default_rng(derive_seed(spec.seed, "judged rows")))
+    tell(f"how many labels are wrong: {n_folds} folds of {len(rows)} rows")
     progress = None if deadline is None else partial(_in_time, deadline)
     try:
         verdict = source_issues(

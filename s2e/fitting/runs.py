@@ -14,6 +14,7 @@ from s2e.jobs.search import make_searcher, recommend_from, search_round
 from s2e.jobs.trials import make_repeat
 from s2e.local import Trainer
 from s2e.local_pool import Ended
+from s2e.stages import stage_of, tell
 from s2e.words import DataError, JobSpec, Population, Round, RoundRecord, TrialResult
 
 SHARE_OF_MODELS = 0.2
@@ -99,6 +100,7 @@ class Run(ABC):
     def _timed(
         self, kind: str, wave: Sequence[Population], reserve: float | None, units: float = 1
     ) -> list[TrialResult] | None:
+        tell(f"model {self.n_models + 1}" if kind == "models" else stage_of(wave))
         began = self._clock()
         results = self._trained(wave, reserve)
         if self.deadline is not None:

@@ -49,7 +49,7 @@ def body_schema(name: str) -> dict[str, Any]:
 def strict_json(raw: bytes) -> Any:
     """Parse a body. Raises BadRequest with the place or the field."""
     try:
-        data = json.loads(raw.decode("utf-8"), object_pairs_hook=_object)
+        data = _DECODER.decode(raw.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise BadRequest(f"the body is not UTF-8: byte {error.start}") from error
     except json.JSONDecodeError as error:
@@ -72,6 +72,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)
 _WITH_TEXT = (dict, list, str)
 
 

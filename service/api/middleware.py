@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -67,6 +68,7 @@ class Compressed:
         await (self.app if plain else self.zipped)(scope, receive, send)
 
 
+BESIDE_UPLOADS = " (S2E_MAX_UPLOAD_BYTES): put the data below the service's data root, and register the path"
 _ONCE = frozenset({b"authorization", b"content-length", b"content-type", b"host", b"idempotency-key", b"last-event-id"})
 """Headers that mean something only once: of two, one program would believe the first and the next one the last."""
 
@@ -110,9 +112,10 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         limit_bytes = self.larger.get(scope["path"], self.limit_bytes)
+        remedy = BESIDE_UPLOADS if scope["path"] in self.larger else ""
         announced = Headers(scope=scope).get("content-length", "")
         if announced.isdigit() and int(announced) > limit_bytes:
-            await from_service_error(TooLarge(limit_bytes), scope["path"])(scope, receive, send)
+            await from_service_error(TooLarge(limit_bytes, remedy), scope["path"])(scope, receive, send)
             return
         n_bytes, is_whole = 0, False
 
@@ -128,7 +131,7 @@ class BodyLimit:
             is_whole = not message.get("more_body", False)
             n_bytes += len(message.get("body", b""))
             if n_bytes > limit_bytes:
-                raise TooLarge(limit_bytes)
+                raise TooLarge(limit_bytes, remedy)
             return message
 
         await self.app(scope, receive_within_limit, send)
@@ -160,7 +163,7 @@ class Gate:
 
     async def _check(self, request: HTTPConnection) -> None:
         host = request.headers.get("host", "")
-        if not self.callers.needs_key and not is_loopback(_hostname(host)):
+        if not self.callers.needs_key and not _is_here(host):
             raise Forbidden(f"host {host[:80]!r} is not this machine; allowed: 127.0.0.1, localhost, [::1]")
         if request.scope["method"] not in _SAFE_METHODS:
             origin = request.headers.get("origin")
@@ -169,6 +172,12 @@ class Gate:
         path = request.scope["path"]
         if (path.startswith("/api/") and path != "/api/v1/session") or path == "/metrics":
             request.state.caller = await self.callers.of_request(request)
+
+
+@functools.lru_cache(256)
+def _is_here(host: str) -> bool:
+    """True if a Host header names this machine."""
+    return is_loopback(_hostname(host))
 
 
 def _hostname(host: str) -> str:

@@ -143,10 +143,11 @@ def _place(client: S2EClient, path: str, upload: bool | None, into: list[str]) -
     if upload is not True:
         if root is not None and local.exists() and local.resolve().is_relative_to(Path(root).resolve()):
             return local.resolve().relative_to(Path(root).resolve()).as_posix()
-        if upload is False or not local.exists():
+        if upload is False or not (local.exists() or local.is_absolute()):
             return path
     if not local.exists():
-        raise SpecError(Problem("PATH", path, "a file or folder that is here, to be sent"))
+        allowed = "a file or folder that is here, to be sent, or a path below the service's data root"
+        raise SpecError(Problem("PATH", path, allowed))
     sent = client.upload(local)
     into.append(sent.path)
     typer.echo(f"sent {sent.n_files} file{'s' * (sent.n_files != 1)}, {sent.n_bytes} bytes", err=True)
@@ -190,5 +191,6 @@ def _notes(seen: dict[str, Any]) -> list[str]:
         notes.append(f"{n} {repeat} an earlier one, {seen['n_disagreeing']} with another label")
     notes += [f"column {name}: {n} cells missing" for name, n in seen["missing"].items()]
     if seen["n_skipped"]:
-        notes.append(f"{seen['n_skipped']} files left out: {', '.join(seen['skipped'][:3])}")
+        files = "file" if seen["n_skipped"] == 1 else "files"
+        notes.append(f"{seen['n_skipped']} {files} left out: {', '.join(seen['skipped'][:3])}")
     return notes

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from s2e.extras import needs
-from service.cli.options import BAD_INPUT, out, progress_bar
+from service.cli.options import BAD_INPUT, out
 from service.cli.settings import Settings, in_options, settings_of
 
 if TYPE_CHECKING:
@@ -70,6 +68,7 @@ def fit(
         from s2e.sklearn import NoisyLabelClassifier
     from s2e.deadline import seconds_of
     from s2e.own_files import from_files, kind_of
+    from s2e.stages import shown
 
     kind = kind or kind_of(path)
     columns = {name: value for name, value in {"label": label, "id_column": id_column}.items() if value is not None}
@@ -81,7 +80,7 @@ def fit(
     clf = NoisyLabelClassifier(budget=seconds, n_jobs=workers or -1, random_state=seed)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
-        with _bad_data(), _clock(seconds):
+        with _bad_data(), shown(seconds):
             clf.fit(files, job=job)
     _print(clf, out())
     for warning in said:
@@ -100,27 +99,6 @@ def _bad_data() -> Iterator[None]:
     except DataError as error:
         typer.echo(in_options(str(error)), err=True)
         raise typer.Exit(BAD_INPUT) from None
-
-
-@contextmanager
-def _clock(seconds: float | None) -> Iterator[None]:
-    """A bar of the time that has passed; None: nobody knows how much there will be."""
-    over = Event()
-    with progress_bar() as bar:
-        task = bar.add_task("learning", total=seconds)
-        began = time.monotonic()
-
-        def tick() -> None:
-            while not over.wait(0.2):
-                bar.update(task, completed=time.monotonic() - began)
-
-        thread = Thread(target=tick, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
 
 
 def _print(clf: NoisyLabelClassifier, console: Console) -> None:
@@ -152,19 +130,23 @@ def _print_candidates(report: dict[str, Any], console: Console) -> None:
 def _print_worst(issues: LabelIssues, console: Console) -> None:
     from rich.table import Table
 
-    n_issues = int(issues.is_label_issue.sum())
-    if not n_issues:
-        is_judged = bool((issues.label_quality == issues.label_quality).any())
-        console.print("no label looks wrong" if is_judged else "labels were not judged: there was no time for it")
+    n_issues, is_ranked = int(issues.is_label_issue.sum()), bool((issues.label_quality > 0).any())
+    if n_issues:
+        console.print(f"{n_issues} labels look wrong; the worst of them:")
+    elif issues.noise is not None:
+        console.print("no label looks wrong")
         return
-    console.print(f"{n_issues} labels look wrong; the worst of them:")
+    else:
+        how_many = "how many labels are wrong is not known"
+        console.print(f"{how_many}; the likeliest ones:" if is_ranked else f"{how_many}, and none was judged")
     table = Table("row", "given", "likely", "P(wrong)", box=None)
-    for i in issues.worst(min(N_WORST, n_issues)):
+    for i in issues.worst(min(N_WORST, n_issues or (N_WORST if is_ranked else 0))):
         row = i if issues.id is None else issues.id[i]
         wrong = issues.probability_wrong[i]
         known = f"{wrong:.3f}" if wrong == wrong else "–"
         table.add_row(str(row), str(issues.given_label[i]), str(issues.predicted_label[i]), known)
-    console.print(table)
+    if table.row_count:
+        console.print(table)
 
 
 def _save(clf: NoisyLabelClassifier, folder: Path, console: Console) -> None:

@@ -82,7 +82,7 @@ def api(host: Host = None, port: Port = None) -> None:
     """Start the API alone: REST, event stream and dashboard. Needs neither torch nor Ray."""
     with needs("server"):
         from service import logs
-        from service.api.server import make_server
+        from service.api.server import make_server, settle
         from service.dispatch.supervisor import end_with_parent
 
         logs.configure()
@@ -91,6 +91,7 @@ def api(host: Host = None, port: Port = None) -> None:
         if not _at_head(settings):
             _migrate(settings)
     end_with_parent()
+    settle()
     server.run()
 
 

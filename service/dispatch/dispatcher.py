@@ -80,6 +80,9 @@ class Dispatcher:
         self._told: list[Event] = []
         """Events that the backend told and the database does not have yet."""
         self._away = False
+        self._stepped_s = time.monotonic()
+        """End of the last step."""
+        self._claim_at_s = 0.0
         self._errors: Counter[str] = Counter()
         self._rest = rest
         self._led_s = time.monotonic()
@@ -135,6 +138,9 @@ class Dispatcher:
             raise error
         log.warning("the database is away", reason=reason, jobs=len(self._led), events_kept=len(self._told))
         self._away = True
+        if time.monotonic() - self._stepped_s >= self._lease_s / 2:
+            # Leases ran out meanwhile, of dispatchers that live: whoever leads a job gets the time to renew its own.
+            self._claim_at_s = time.monotonic() + self._lease_s
         stop.wait(min(self._lease_s / 3, AWAY_S))
 
     def step(self) -> int:
@@ -157,6 +163,7 @@ class Dispatcher:
                 self._advance(job_id)
         self._record_workers()
         self.heartbeat.leads(self._led)
+        self._stepped_s = time.monotonic()
         return len(events)
 
     def close(self) -> None:
@@ -173,6 +180,8 @@ class Dispatcher:
         log.info("dispatcher stopped", owner=self.owner, released=led)
 
     def _claim(self) -> None:
+        if time.monotonic() < self._claim_at_s:
+            return
         with self._database.read() as session:
             # A lease of ours that ran out while a poll took long is renewed, not claimed.
             claimable = leases.claimable_jobs(session, CLAIMS + len(self._led))

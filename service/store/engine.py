@@ -8,8 +8,10 @@ IMMEDIATE) and a reading one never does. Which of the two it will be is said whe
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -17,12 +19,14 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Dialect, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -30,11 +34,14 @@ from service.store.outage import WritersWaitError
 from service.store.watch import Bell, Watch
 
 _READ_ONLY = "s2e_read_only"
+_USED_S = "s2e_used_s"
 _SQLITE_PRAGMAS = ("synchronous=NORMAL", "foreign_keys=ON")
 WAIT_S = 10.0
 """Longest wait for a lock of SQLite, or for a free connection: behind it, the database is away."""
 POOL = 20
 """Most connections of one process; PostgreSQL has a hundred for all of them unless it is told otherwise."""
+RESTED_S = 0.1
+"""A server's connection that was used so lately is used again unasked: the question costs a round trip."""
 WRITERS = 32
 """Most writers of one process that may wait for SQLite."""
 
@@ -127,7 +134,23 @@ def make_engine(url: str, *, pool: int = POOL, wait_s: float = WAIT_S) -> Engine
         event.listen(engine, "connect", partial(_prepare_sqlite, wait_s=wait_s))
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    return create_engine(parsed, pool_pre_ping=True, pool_size=pool, max_overflow=0, pool_timeout=wait_s)
+    engine = create_engine(parsed, pool_size=pool, max_overflow=0, pool_timeout=wait_s)
+    event.listen(engine, "checkin", _note_use)
+    event.listen(engine, "checkout", partial(_ask_after_rest, engine.dialect))
+    return engine
+
+
+def _note_use(_connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+    entry.info[_USED_S] = time.monotonic()
+
+
+def _ask_after_rest(dialect: Dialect, connection: DBAPIConnection, entry: ConnectionPoolEntry, _: object) -> None:
+    """Ask a server's connection whether it still stands, unless it has just been used; the pool replaces a lost one."""
+    if time.monotonic() - entry.info.get(_USED_S, math.inf) > RESTED_S:
+        try:
+            dialect.do_ping(connection)
+        except psycopg.Error as error:
+            raise InvalidatePoolError("a connection was lost") from error
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry, wait_s: float) -> None:

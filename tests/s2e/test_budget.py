@@ -32,6 +32,7 @@ from s2e.words import (
     TrialSpec,
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore:the model agrees")  # five epochs teach nothing
 QUICK: dict[str, Any] = {"n_epochs": 5, "noise_rate": 0.2, "budget": "60 s", "random_state": 1}
 
 

@@ -346,6 +346,31 @@ def test_a_database_that_was_away_costs_no_result(
     check_outcome(database, job_id, quick_search)
 
 
+def test_after_an_outage_jobs_stay_with_those_who_lead_them(
+    database: Database, quick_search: Any, make_dispatcher: MakeDispatcher
+) -> None:
+    """Their leases ran out while the database was away; another one that came first took work that went on."""
+    job_id = submit(database, quick_search)
+    leading, other, stop = make_dispatcher(database), make_dispatcher(database), threading.Event()
+    leading.step()
+    leading.step()
+    stop.set()
+    for dispatcher in (leading, other):
+        dispatcher._lease_s = 0.1
+        time.sleep(0.1)
+        dispatcher._wait_out(OperationalError("SELECT", {}, psycopg.OperationalError("gone")), stop)
+    let_leases_run_out(database)
+    other.step()
+    assert job(database, job_id).lease_owner == leading.owner
+    leading.step()
+    assert leading._backend.running()
+    time.sleep(0.1)
+    other.step()  # its lease has run out, and it had the time to renew it
+    assert job(database, job_id).lease_owner == other.owner
+    work(database, job_id, other, leading)
+    check_outcome(database, job_id, quick_search)
+
+
 PROGRAM = """
 import sys, time
 from service.dispatch import process

@@ -82,6 +82,30 @@ def test_from_a_table_to_predictions(folder: Path, tmp_path: Path, capsys: pytes
     assert read(tmp_path / "predicted.csv") == predicted
 
 
+def test_texts_to_predict_need_one_column_and_one_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = {"animal": "cat dog horse cow", "tool": "saw drill nail hammer"}
+    lines = [f"the {words[topic].split()[i % 4]} number{i} is here,{topic}" for i in range(120) for topic in words]
+    (tmp_path / "mails.csv").write_text("\n".join(["mail,topic", *lines]))
+    assert run("fit", tmp_path / "mails.csv", "--label", "topic") == BAD_INPUT
+    assert "data set text reads them, by --set text=mail" in capsys.readouterr().err
+    clf = NoisyLabelClassifier(**QUICK).fit(
+        s2e.from_files("text", tmp_path / "mails.csv", text="mail", label="topic", n_vectors=0)
+    )
+    (tmp_path / "new.csv").write_text("mail\nthe cow\n")
+    assert run("predict", clf.save(tmp_path / "model"), tmp_path / "new.csv") == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("2,animal,")
+
+
+def test_a_model_that_has_learned_nothing_says_so(folder: Path) -> None:
+    lines = (folder / "trees.csv").read_text().splitlines()
+    labels = np.random.default_rng(0).permutation([line.rpartition(",")[2] for line in lines[1:]])
+    rows = [f"{line.rpartition(',')[0]},{label}" for line, label in zip(lines[1:], labels, strict=True)]
+    (folder / "mixed.csv").write_text("\n".join([lines[0], *rows]))
+    files = s2e.from_files("table", folder / "mixed.csv", label="tree", id_column="tag")
+    with pytest.warns(UserWarning, match="next to nothing was learned"):
+        NoisyLabelClassifier(**QUICK).fit(files)
+
+
 def test_slips_are_named_as_the_command_takes_them(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

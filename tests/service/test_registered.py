@@ -101,6 +101,8 @@ def test_a_refusal_says_how_the_command_line_does_what_it_asks(
     monkeypatch.setenv("S2E_DATA_ROOT", str(root))
     rows = "".join(f"P-{i},{i % 7}.5,{'ab'[i % 2]}\n" for i in range(60))
     (root / "ids.csv").write_text(f"patient,x,y\n{rows}")
+    main_ends(["data", "add", "ids", str(root / "absent.csv")], 2)
+    assert "a file or folder that is here" in capsys.readouterr().err
     main_ends(["data", "add", "ids", str(root / "ids.csv")], 2)
     assert "leave it out: --set exclude=patient, or say --set id_column=patient" in capsys.readouterr().err
     main_ends(["data", "add", "ids", str(root / "ids.csv"), "--set", "exclude=patient"])
@@ -222,7 +224,8 @@ def test_a_file_over_the_limit_and_a_service_without_data_root(
 ) -> None:
     settings.max_upload_bytes = 1_000
     with start_server(settings) as running:
-        assert_problem(running.http.post("/uploads", params={"name": "a.csv"}, content=bytes(1_001)), 413, "too_large")
+        large = running.http.post("/uploads", params={"name": "a.csv"}, content=bytes(1_001))
+        assert "S2E_MAX_UPLOAD_BYTES" in assert_problem(large, 413, "too_large")["detail"]
         assert running.http.post("/uploads", params={"name": "a.csv"}, content=b"x" * 999).status_code == 201
         harmful = running.http.post("/uploads", params={"name": "a.zip"}, content=zipped(**{"../evil": b"x"}))
         assert "leaves the archive" in assert_problem(harmful, 422, "invalid_spec")["errors"][0]["allowed"]

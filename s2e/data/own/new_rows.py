@@ -58,7 +58,7 @@ def _ids(frame: Frame, column: str | None) -> Sequence[Any]:
 def _cells(path: Path, encoder: TableEncoder, id_column: str | None) -> Rows:
     """The columns that the model was trained on, in its order; the table may have more."""
     names = [column.name for column in encoder.columns]
-    frame = read_frame(path, header=not all(name.isdigit() for name in names))
+    frame = read_frame(path, header=not all(name.isdigit() for name in names), fewest=1)
     if missing := [name for name in names if name not in frame.names]:
         raise DataError(f"{frame.file} has no column {missing[0]!r}, which the model was trained on")
     columns = [frame.cells(name, "column") for name in names]
@@ -70,13 +70,13 @@ def _texts(path: Path, encoder: TextEncoder, id_column: str | None) -> Rows:
     if path.is_dir() and not any(path.glob("*.arrow")) and not any(path.glob("*.parquet")):
         names, files = _files(path)
         return names, [decoded(file.read_bytes(), name) for name, file in zip(names, files, strict=True)]
-    frame = read_frame(path)
+    frame = read_frame(path, fewest=1)
     return _ids(frame, id_column), frame.cells(encoder.column, "column")
 
 
 def _numbers(path: Path, n_features: int, id_column: str | None) -> Rows:
     """The one column of vectors of a table, or all its columns, each a feature, but the one of ids."""
-    frame = read_frame(path)
+    frame = read_frame(path, fewest=1)
     vectors = [column for column in frame.columns if isinstance(column, np.ndarray) and column.ndim == 2]
     if len(vectors) == 1:
         return _ids(frame, id_column), vectors[0]

@@ -87,16 +87,18 @@ def splits_of(path: Path) -> dict[str, Path]:
     return {name: path / name for name in names if isinstance(name, str) and not leaves_root(name)}
 
 
-def read_frame(path: Path, *, header: bool = True, delimiter: str = "auto") -> Frame:
-    """A table. Raises DataError for a path without one, MissingExtraError where pyarrow is needed and not installed."""
+def read_frame(path: Path, *, header: bool = True, delimiter: str = "auto", fewest: int = 2) -> Frame:
+    """A table of at least ``fewest`` rows and columns.
+
+    Raises DataError for a path without one, MissingExtraError where pyarrow is needed and not installed."""
     files = _arrow_files(path) if path.is_dir() else [path]
     n_bytes = sum(file.stat().st_size for file in files)
     if n_bytes > MAX_BYTES:
         raise DataError(f"{path.name} has {n_bytes} bytes, at most {MAX_BYTES} are read")
     starts = {_start(file) for file in files}
     if starts <= {b"PAR1", ARROW_STREAM, b"ARRO"}:
-        return _from_arrow(path, files)
-    return _from_text(path, header, delimiter)
+        return _from_arrow(path, files, fewest)
+    return _from_text(path, header, delimiter, fewest)
 
 
 def _start(file: Path) -> bytes:
@@ -122,12 +124,12 @@ def _arrow_files(folder: Path) -> list[Path]:
 # --- text -------------------------------------------------------------------------------------------------------------
 
 
-def _from_text(path: Path, header: bool, delimiter: str) -> Frame:
+def _from_text(path: Path, header: bool, delimiter: str, fewest: int) -> Frame:
     if path.is_dir() or any(_start(path).startswith(magic[:4]) for magic in OTHER_FORMATS):
         kinds = "CSV, TSV, Parquet, Arrow, or a Hugging Face folder"
         raise DataError(f"{path.name} is not a readable table: {kinds}")
     chosen = _delimiter(path) if delimiter == "auto" else delimiter
-    names, rows = read_table(path, CsvSpec(header=header, delimiter=chosen))
+    names, rows = read_table(path, CsvSpec(header=header, delimiter=chosen), fewest=fewest)
     columns: list[list[str]] = [list(column) for column in zip(*rows, strict=True)]
     if names is not None:
         _require_names(path.name, names, columns)
@@ -158,7 +160,7 @@ def _require_names(file: str, names: Row, columns: Sequence[Sequence[str]]) -> N
 # --- Arrow ------------------------------------------------------------------------------------------------------------
 
 
-def _from_arrow(path: Path, files: Sequence[Path]) -> Frame:
+def _from_arrow(path: Path, files: Sequence[Path], fewest: int) -> Frame:
     with needs("data"):
         import pyarrow as pa
     try:
@@ -167,9 +169,11 @@ def _from_arrow(path: Path, files: Sequence[Path]) -> Frame:
         aside = [field.name for field in schema if _is_list(field.type)] if _is_large(files) else []
         kept = [name for name in schema.names if name not in aside]
         table = pa.concat_tables([_arrow_table(file, kept) for file in files], promote_options="permissive")
-        if table.num_rows < 2 or table.num_columns + len(aside) < 2:
+        if table.num_rows < fewest or table.num_columns + len(aside) < fewest:
             rows, n_columns = table.num_rows, table.num_columns
-            raise DataError(f"{path.name}: {rows} rows of {n_columns} columns; at least 2 of 2 are needed")
+            raise DataError(
+                f"{path.name}: {rows} rows of {n_columns} columns; at least {fewest} of {fewest} are needed"
+            )
         if table.num_rows * table.num_columns > MAX_CELLS:
             raise DataError(f"{path.name} has more than {MAX_CELLS} cells")
         names = [*table.column_names, *aside]

@@ -12,8 +12,10 @@ from alembic import command
 from sqlalchemy import Engine, insert, inspect, text
 from sqlalchemy.orm import Session
 
+from service.store import engine as engine_module
 from service.store.engine import Database, alembic_config, at_head, make_engine, migrate
 from service.store.models import Base, WorkerRow
+from service.store.outage import OUTAGES, reason_of
 
 WORKER = {"name": "a", "cpus": 0, "gpus": 0, "busy": 0, "seen_at": datetime(2026, 1, 1, tzinfo=UTC)}
 
@@ -113,3 +115,25 @@ def test_two_writers_take_turns(sqlite_url: str) -> None:
     with database.read() as session:
         assert session.scalar(text("SELECT cpus FROM workers")) == 40
     database.close()
+
+
+@pytest.mark.parametrize("rested_s", [0.0, 3600.0])
+def test_a_connection_lost_while_it_rested_is_replaced_unnoticed(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, rested_s: float
+) -> None:
+    """One lost within the moment in which nobody asks is an outage once; then there is a new one."""
+    monkeypatch.setattr(engine_module, "RESTED_S", rested_s)
+    mine, other = make_engine(postgres_url), make_engine(postgres_url)
+    pid_of = text("SELECT pg_backend_pid()")
+    with mine.connect() as connection:
+        pid = connection.scalar(pid_of)
+    with other.connect() as connection:
+        connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+    if rested_s:
+        with pytest.raises(OUTAGES) as lost, mine.connect() as connection:
+            connection.scalar(pid_of)
+        assert reason_of(lost.value) is not None
+    with mine.connect() as connection:
+        assert connection.scalar(pid_of) != pid
+    mine.dispose()
+    other.dispose()
