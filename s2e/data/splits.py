@@ -51,6 +51,16 @@ def apportion(weight_C: NDArray[np.number[Any]], n_samples: int) -> Indices:
     return take_C
 
 
+def long_tailed(label_S: Labels, factor: float, rng: np.random.Generator) -> Indices:
+    """Samples of class counts that fall exponentially from the first class to the last, which has 1/``factor`` of the
+    first one's (Cui et al. 2019, Cao et al. 2019); sorted. No class has more than it had, or less than one."""
+    classes, count_C = np.unique(label_S, return_counts=True)
+    share_C = factor ** (-np.arange(len(classes)) / max(1, len(classes) - 1))
+    take_C = np.maximum(1, np.minimum(count_C, np.floor(count_C.mean() * share_C + 1e-9).astype(np.int64)))
+    drawn = [rng.permutation(np.flatnonzero(label_S == c))[:n] for c, n in zip(classes, take_C, strict=True)]
+    return np.sort(np.concatenate(drawn))
+
+
 def split(
     spec: DataSpec,
     train_label_S: Labels,
@@ -66,11 +76,15 @@ def split(
     ``holdout`` takes clean, stratified validation samples from the training set and tests on the whole test set.
     ``s2e`` is the paper's: the official test set's first half validates, its second half tests (by index).
     """
+    kept = np.arange(len(train_label_S))
+    if spec.imbalance is not None:
+        rng = np.random.default_rng(derive_seed(spec.split_seed, "long tail"))
+        kept = long_tailed(train_label_S, spec.imbalance, rng)
     if spec.split == "s2e":
         half = n_test // 2
-        train, validation, test = np.arange(len(train_label_S)), np.arange(half), np.arange(half, n_test)
+        train, validation, test = kept, np.arange(half), np.arange(half, n_test)
     else:
-        candidates = np.arange(len(train_label_S))
+        candidates = kept
         if is_trusted_S is not None:  # labels known to be right validate alone, or not at all
             candidates = np.flatnonzero(is_trusted_S if n_trusted else ~is_trusted_S)
         n_validation = n_trusted or spec.n_validation
@@ -78,7 +92,7 @@ def split(
         rng = np.random.default_rng(derive_seed(spec.split_seed, "validation split"))
         fold = spec.trusted.fold if n_trusted else spec.fold
         validation = _part(train_label_S, candidates, n_validation, fold, rng)
-        train, test = np.setdiff1d(np.arange(len(train_label_S)), validation, assume_unique=True), np.arange(n_test)
+        train, test = np.setdiff1d(kept, validation, assume_unique=True), np.arange(n_test)
     clean = beside = np.arange(0)
     if n_trusted and spec.trusted.fold is not None and is_trusted_S is not None:
         others = np.flatnonzero(~is_trusted_S)

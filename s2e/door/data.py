@@ -85,6 +85,9 @@ def label_problems(job: JobSpec) -> list[Problem]:
     if data.validation_labels == "clean":
         allowed = "noisy or noisy_corrected for labels that are given: nobody knows which of them are right"
         problems.append(Problem("data.validation_labels", "clean", allowed))
+    if data.imbalance is not None:
+        allowed = "null for labels that are given: nobody knows the true class of a sample"
+        problems.append(Problem("data.imbalance", data.imbalance, allowed))
     if data.n_clean:
         allowed = "0 for labels that are given: nobody knows which samples have a right one"
         problems.append(Problem("data.n_clean", data.n_clean, allowed))

@@ -204,6 +204,14 @@ class DataSpec:
     n_validation: int = param(300, ge=1, le=1_000_000, doc="validation samples taken by the holdout split")
     n_train: int | None = param(None, ge=1, le=10_000_000, doc="use only this many training samples; null: all")
     split_seed: int = param(0, ge=0, lt=2**63, doc="seed of the validation split and of the n_train subset")
+    imbalance: float | None = param(
+        None,
+        ge=1,
+        le=100_000,
+        doc="the largest class over the smallest (imbalance factor rho): of class c = 0..C-1 n rho^(-c / (C - 1)) "
+        "training samples are kept, n the mean count of a class, before validation samples are taken; test samples "
+        "stay. null: all are kept",
+    )
     n_clean: int = param(
         0,
         ge=0,

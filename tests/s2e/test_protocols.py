@@ -38,7 +38,7 @@ def test_every_field_can_be_overridden(name: str, dataset: str) -> None:
 
 def test_the_issues_protocols_are_there() -> None:
     asked = {"s2e", "co-teaching", "co-teaching-plus", "sigua-set1", "sigua-set2", "elr", "elr-cosine", "elr-plus"}
-    assert set(PROTOCOLS) == asked
+    assert set(PROTOCOLS) == asked | {"part-dependent"}
     assert all(protocol.summary for protocol in PROTOCOLS.values())
 
 
@@ -49,6 +49,18 @@ def test_s2e_keeps_beta1_and_coteaching_changes_it() -> None:
     assert [learning_rate(s2e, t) for t in (0, 80)] == [1e-3, 1e-3]
     assert learning_rate(s2e, 140) == pytest.approx(1e-3 * 60 / 120)
     assert learning_rate(job("co-teaching", "cifar100").train, 99) == 1e-3
+
+
+def test_part_dependent_noise_is_trained_on_as_its_program_does() -> None:
+    spec = job("part-dependent", "cifar10", data={"noise": {"noise_rate": 0.3}})
+    assert (spec.data.noise.kind, spec.data.noise.noise_rate) == ("part_dependent", 0.3)
+    assert (spec.data.n_validation, spec.data.validation_labels, spec.data.normalise) == (5_000, "noisy", "channels")
+    train = spec.train
+    assert (train.optimizer, train.learning_rate, train.momentum, train.weight_decay) == ("sgd", 0.01, 0.9, 1e-4)
+    assert {learning_rate(train, t) for t in range(50)} == {0.01}
+    assert (train.network, train.n_epochs, train.batch_size, train.augment) == ("resnet34", 50, 128, "none")
+    with pytest.raises(SpecError, match="published for cifar10"):
+        job("part-dependent", "mnist")
 
 
 def test_elr_falls_by_a_hundred_twice() -> None:

@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 from s2e.data import images
 from s2e.data.datasets import Dataset, checked, load_split, noisy_labels
 from s2e.data.images import load_digits
+from s2e.data.splits import long_tailed
 from s2e.door import parse_job
 from s2e.parts import DATASETS
 from s2e.words import DataError, DataSpec, JobSpec, NoiseSpec, SpecError, TrainSpec, replace
@@ -144,3 +146,40 @@ def test_declarations_need_neither_torch_nor_numpy():
 def test_the_papers_split_of_the_real_sets(name, n_train):
     data = load_split(DataSpec(name=name, split="s2e"), ROOT)
     assert (len(data.train.labels), len(data.validation.labels), len(data.test.labels)) == (n_train, 5000, 5000)
+
+
+# --- long-tailed class counts -----------------------------------------------------------------------------------------
+
+
+def test_a_long_tail_has_the_published_counts():
+    """CIFAR-10 of imbalance 100: 5,000 x 100^(-c / 9)."""
+    label_S = np.random.default_rng(1).permutation(np.repeat(np.arange(10), 5_000))
+    kept = long_tailed(label_S, 100, np.random.default_rng(0))
+    assert np.bincount(label_S[kept]).tolist() == [5_000, 2_997, 1_796, 1_077, 645, 387, 232, 139, 83, 50]
+    assert (np.diff(kept) > 0).all()
+    uneven = np.repeat([0, 1, 2], [30, 4, 2])  # a class keeps what it has, and at least one
+    assert np.bincount(uneven[long_tailed(uneven, 100, np.random.default_rng(0))]).tolist() == [12, 1, 1]
+
+
+@pytest.mark.parametrize("split", ["holdout", "s2e"])
+def test_training_and_validation_samples_are_of_the_tail_and_test_samples_are_not(split):
+    data = DataSpec(n_validation=100, imbalance=10, split=split, noise=NoiseSpec("pair", 0.3))
+    tail, whole = load_split(data), load_split(replace(data, imbalance=None))
+    counts = np.bincount(tail.train.labels)
+    assert counts[0] / counts[9] == pytest.approx(10, abs=2)
+    assert (np.diff(counts) < 0).all()
+    assert set(tail.train_rows.tolist()) < set(range(1_297))
+    assert torch.equal(tail.test.labels, whole.test.labels)
+    if split == "holdout":
+        assert not set(tail.train_rows.tolist()) & set(tail.validation_rows.tolist())
+        assert np.bincount(tail.validation.labels)[0] > 5 * np.bincount(tail.validation.labels)[9]
+    assert (noisy_labels(data, 1) != tail.train.labels).double().mean() == pytest.approx(0.3, abs=0.08)
+    assert parse_job({"data": {"imbalance": 10}}).data.imbalance == 10
+
+
+def test_the_true_class_of_a_given_label_is_not_known_so_it_makes_no_tail():
+    given = {"name": "arrays", "params": {"path": "a.npz"}, "imbalance": 10}
+    with pytest.raises(SpecError, match=r"data\.imbalance = '?10.*null for labels that are given"):
+        parse_job({"data": given})
+    with pytest.raises(SpecError, match=r"data\.imbalance"):
+        parse_job({"data": {"imbalance": 0.5}})
