@@ -309,7 +309,8 @@ def _summary(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def _mean(values: Sequence[float | None]) -> float:
-    return float(np.mean([math.nan if value is None else value for value in values]))
+    """On the fresh seeds."""
+    return float(np.mean([math.nan if value is None else value for value in values[len(PARTS) :]]))
 
 
 def _interval(values: Sequence[float]) -> list[float | None]:
