@@ -77,8 +77,8 @@ bench-service: $(VENV)/.dev ## trials a second through the API on both databases
 	@$(BIN)/python -m benchmarks.bench_service --claims 100000
 	@$(BIN)/python -m benchmarks.bench_views
 
-chaos: $(VENV)/.dev ## the real service under random faults: FAULTS=200 SEED=1, SHORT=1 (needs PostgreSQL's initdb)
-	@$(BIN)/python -m benchmarks.chaos --faults $(or $(FAULTS),200) --seed $(or $(SEED),1) $(if $(SHORT),--short,)
+chaos: $(VENV)/.dev ## the real service under random faults: FAULTS=200 SEED=1, SHORT=1, KILLS=1 (needs PostgreSQL's initdb)
+	@$(BIN)/python -m benchmarks.chaos --faults $(or $(FAULTS),200) --seed $(or $(SEED),1) $(if $(SHORT),--short,) $(if $(KILLS),--kills,)
 
 universes: $(VENV)/.dev ## simulated services under faults between any two writes: NUMBER=200 SEED=0
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.universes --number $(or $(NUMBER),200) --first $(or $(SEED),0)

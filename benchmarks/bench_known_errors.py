@@ -1,16 +1,19 @@
-"""Known errors of MNIST's test labels, looked for by the audits of a job, and by cleanlab, in one process.
+"""Known errors of the test labels of MNIST and CIFAR-10, looked for by the audits of a job, and by cleanlab, in one
+process.
 
 A job has some thousand training rows, with the labels as published, and all 10,000 test rows beside them. Test rows
 train nothing: the job's trainings look at them once (``free``), the folds behind its estimate too (``cross_fitted``),
 and so do the five folds of cross entropy whose mean prediction cleanlab scores. An error is a row of whose published
-label fewer than three of five people said that it is right (Northcutt, Athalye and Mueller 2021): 15 rows, and nobody
-has looked at the rows that no tool suspected. ``python -m benchmarks.bench_known_errors --seeds 1,2``.
+label fewer than three of five people said that it is right (Northcutt, Athalye and Mueller 2021): 15 rows of MNIST, 53
+of CIFAR-10, and nobody has looked at the rows that no tool suspected. Features are 64 principal components of pixels,
+and 128 of random patches. ``python -m benchmarks.bench_known_errors --data cifar10 --seeds 1,2``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from benchmarks.label_cells import ROOT, _components, _mnist
+from benchmarks.label_cells import ROOT, _cifar, _components, _kept, _mnist, _patches
 from benchmarks.measure import machine, write_result
 from s2e.data.torchvision_guard import datasets as torchvision_datasets
 from s2e.door import parse_job
@@ -32,45 +35,66 @@ from s2e.train.crossfit import Rule, Stack, fold_members, stratified_folds
 from s2e.words import derive_seed, replace
 
 N_FOLDS, LOOKED_AT = 5, (20, 100, 500)
+N_CIFAR = 6_000
+"""Images of CIFAR-10's training set, the first ones, from which rows are drawn."""
 Scores = NDArray[np.float64]
+_Rows = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]
+"""Features of training and of test rows, and their labels."""
 
 
 def main() -> None:
     """Print JSON, or keep it below a folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", choices=tuple(_READERS), default="mnist")
     parser.add_argument("--seeds", default="1,2")
     parser.add_argument("--rows", type=int, default=2_000)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--output", type=Path, help="folder of <date>-known-errors.json")
     args = parser.parse_args()
-    runs = [one_run(int(seed), args.rows, args.epochs) for seed in args.seeds.split(",")]
-    result = {"machine": machine(), "n_rows": args.rows, "n_epochs": args.epochs, "runs": runs}
+    runs = [one_run(args.data, int(seed), args.rows, args.epochs) for seed in args.seeds.split(",")]
+    result = {"machine": machine(), "data": args.data, "n_rows": args.rows, "n_epochs": args.epochs, "runs": runs}
     print(write_result(args.output, "known-errors", result) if args.output else json.dumps(result, indent=1))
 
 
-def known_errors() -> NDArray[np.int64]:
-    """Rows of MNIST's test set."""
-    entries = json.loads((ROOT / "label-errors" / "mnist_mturk.json").read_text())
+def known_errors(data: str) -> NDArray[np.int64]:
+    """Rows of a test set."""
+    entries = json.loads((ROOT / "label-errors" / f"{data}_mturk.json").read_text())
     return np.array([entry["id"] for entry in entries if entry["mturk"]["given"] < 3])
 
 
-def one_run(seed: int, n_rows: int, n_epochs: int) -> dict[str, Any]:
-    """A job on some training rows, and where each score puts the known errors among all test rows."""
+def _mnist_rows(n_rows: int, seed: int) -> _Rows:
     x, y = _mnist()
     tested = torchvision_datasets().MNIST(str(ROOT), train=False, download=False)
     rows = np.random.default_rng(derive_seed("known errors", seed)).permutation(len(y))[:n_rows]
     test_x = (tested.data.numpy().reshape(len(tested.data), -1) / 255).astype(np.float32)
-    train_x, test_x = _components(x[rows], test_x, 64)
-    test_y, errors = tested.targets.numpy(), known_errors()
+    return (*_components(x[rows], test_x, 64), y[rows], tested.targets.numpy())
+
+
+def _cifar_rows(n_rows: int, seed: int) -> _Rows:
+    images, y, _ = _cifar()
+    tested = torchvision_datasets().CIFAR10(str(ROOT), train=False, download=False)
+    own = images[:N_CIFAR]
+    x = _kept("cifar-patches-and-tests", lambda: _patches(np.concatenate([own, tested.data])))
+    rows = np.random.default_rng(derive_seed("known errors", seed)).permutation(N_CIFAR)[:n_rows]
+    return (*_components(x[rows], x[N_CIFAR:], 128), y[rows], np.array(tested.targets))
+
+
+_READERS: dict[str, Callable[[int, int], _Rows]] = {"mnist": _mnist_rows, "cifar10": _cifar_rows}
+
+
+def one_run(data: str, seed: int, n_rows: int, n_epochs: int) -> dict[str, Any]:
+    """A job on some training rows, and where each score puts the known errors among all test rows."""
+    train_x, test_x, train_y, test_y = _READERS[data](n_rows, seed)
+    errors = known_errors(data)
     with TemporaryDirectory() as folder:
         root = Path(folder)
-        np.savez(root / "a.npz", X=train_x, y=y[rows], X_test=test_x, y_test=test_y)
+        np.savez(root / "a.npz", X=train_x, y=train_y, X_test=test_x, y_test=test_y)
         history, report = run(
             parse_job(_job(seed, n_rows, n_epochs)), data_root=root, output=root, progress=False, workers=1
         )
         models = [result.model for record in history for result in record.results if result.model]
         scores = {score: _of_test(root, models, score) for score in ("free", "cross_fitted")}
-    scores["cleanlab"] = _cleanlabs(train_x, y[rows], test_x, test_y, seed, n_epochs)
+    scores["cleanlab"] = _cleanlabs(train_x, train_y, test_x, test_y, seed, n_epochs)
     accuracy = max(row.last_ten for row in report.rows)
     return {"seed": seed, "test_accuracy": accuracy} | {name: verdict(errors, score) for name, score in scores.items()}
 

@@ -29,6 +29,8 @@ FEWEST_ROWS = 500
 """An estimate of the noise on fewer is worth little."""
 SLOWER = 3.0
 """A row in cross-fitting against one in a compiled training, per network: measured 2 to 3.5 on dense networks."""
+NO_SLOWER = 0.7
+"""Against one that is not compiled, measured on model1."""
 N_TIMED = 6
 MOST_BUSY = 10.0
 
@@ -47,29 +49,32 @@ class Pace:
     """The factor by which it takes longer while others use the machine as they do or did in the last minute."""
     seen: float = 1.0
     """The same as the measurement itself has met it."""
+    slower: float = SLOWER
+    """A row in cross-fitting against one in such a training, per network."""
 
 
 def measured(spec: JobSpec, data_root: str | None, n_jobs: int) -> Pace:
     """Seconds of an epoch here and now."""
     with needs("train"):
         from s2e.data.datasets import load_split
-        from s2e.train.check import check_population
+        from s2e.train.check import Measured, check_population
 
-    def epoch_s(n_trials: int) -> float:
+    def epoch(n_trials: int) -> Measured:
         spec_n = replace(spec, search=replace(spec.search, n_trials=max(SIZES)))
         first = loop.next_round(replace(spec_n, plan=replace(spec.plan, population=n_trials)), ())
         assert first is not None
         population = loop.populations(replace(spec_n, plan=replace(spec.plan, population=n_trials)), first)[0]
-        return check_population(population, data_root, n_timed=N_TIMED).epoch_s
+        return check_population(population, data_root, n_timed=N_TIMED)
 
     n_rows = len(load_split(spec.data, data_root).train.labels)
-    one_s = epoch_s(1)
+    one = epoch(1)
     # the fastest step is one that nobody disturbed: others who use the machine show in the clock, not in our own time
     began, cpu = time.perf_counter(), time.process_time()
-    round_s = epoch_s(-(-max(SIZES) // n_jobs))
+    round_s = epoch(-(-max(SIZES) // n_jobs)).epoch_s
     busy = (time.perf_counter() - began) / max(1e-3, time.process_time() - cpu)
     seen = min(MOST_BUSY, max(1.0, busy))
-    return Pace(one_s, round_s, n_rows, min(MOST_BUSY, max(seen, queue())), seen)
+    busy = min(MOST_BUSY, max(seen, queue()))
+    return Pace(one.epoch_s, round_s, n_rows, busy, seen, SLOWER if one.is_compiled else NO_SLOWER)
 
 
 def guessed(population: Population, data_root: str | None) -> float:
@@ -117,7 +122,7 @@ def judged_in_time(pace: Pace, batch_size: int, deadline: Deadline, n_rows: int)
     """(rows, folds) of the cross-fitted estimate that fits: all and five, else less of both; (0, 0): none."""
     from s2e.labels.noise import passes
 
-    row_s, most_s = SLOWER * pace.busy * pace.one_s / (2 * pace.n_rows), SHARE_OF_ESTIMATE * deadline.left
+    row_s, most_s = pace.slower * pace.seen * pace.one_s / (2 * pace.n_rows), SHARE_OF_ESTIMATE * deadline.left
     least = min(FEWEST_ROWS, n_rows)
     sizes = [n_rows, *(n for n in (20_000, 10_000, 5_000, 2_500, 1_250, 600) if least <= n < n_rows)]
     for rows in sizes:

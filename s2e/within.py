@@ -42,7 +42,7 @@ class Within:
             return N_FOLDS
         n_rows = len(load_split(spec.data, self._data_root).train.labels)
         one_s = self._training_s / self._busy / spec.train.n_epochs
-        pace = Pace(one_s, one_s, n_rows, self._busy)
+        pace = Pace(one_s, one_s, n_rows, self._busy, self._busy)
         rows, n_folds = judged_in_time(pace, spec.train.batch_size, self._deadline, n_rows)
         if rows < n_rows:
             allowed = "more: an estimate of the labels' noise does not fit; or say what you know of it as report.tau"

@@ -15,6 +15,7 @@ from typing import Any
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 _FIELDS = "s2e_fields"
+_ENCODER = json.JSONEncoder(default=str)
 
 
 def about(**fields: Any) -> dict[str, Any]:
@@ -37,7 +38,7 @@ class JsonLines(logging.Formatter):
         line |= getattr(record, _FIELDS, {})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return _ENCODER.encode(line)
 
 
 class _ToStandardError(logging.StreamHandler[Any]):
@@ -56,5 +57,8 @@ def configure(level: int = logging.INFO) -> None:
     handler = _ToStandardError()
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    # No line says where in the code or in which thread it was written: not asked, as the HOWTO of logging has it.
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     for name in ("s2e", "service", "workers"):
         logging.getLogger(name).setLevel(level)

@@ -9,6 +9,7 @@ from s2e.labels.job import job_samples
 from s2e.labels.job_audit import JobAudit, audit, noise_rate_of
 from s2e.labels.judged import cross_fitted
 from s2e.labels.noise import estimate_noise
+from s2e.sizes import sized
 from s2e.words import JobSpec
 
 
@@ -20,6 +21,7 @@ def cross_fitted_audit(
     Raises DataError for labels that are known, and those whose noise cannot be told from rows that are hard.
     """
     noise_rate_of(spec)
+    spec = sized(spec, data_root)
     job = job_samples(spec, data_root)
     fit = estimate_noise(
         job.samples,

@@ -30,6 +30,8 @@ class Measured:
 
     epoch_s: float
     memory_bytes: int
+    is_compiled: bool = False
+    """The compiled step trained it."""
 
 
 def check_population(population: Population, data_root: str | None, *, n_timed: int = 1) -> Measured:
@@ -49,7 +51,7 @@ def check_population(population: Population, data_root: str | None, *, n_timed: 
     with flushed_denormals():
         step_s, validation_s = _time_step(trials, n_timed, clock), _time_validation(trials, device, clock)
     every = max(1, population.validate_every)
-    return Measured(step_s * trials.n_steps + validation_s / every, _peak_bytes(device))
+    return Measured(step_s * trials.n_steps + validation_s / every, _peak_bytes(device), bool(trials.is_fused))
 
 
 def _time_step(trials: StackedTrials, n_timed: int, clock: Clock) -> float:

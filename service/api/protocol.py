@@ -13,8 +13,47 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from service.api.problems import from_service_error
 from service.errors import BadRequest, HeadersTooLarge, ServiceError, Slow
 
+MOST_GATHERED = 65_536
 LINGER_S = 1.0
 """After a refusal: a connection that is closed with data unread is reset, and the answer lost with it."""
+
+
+class Gathered:
+    """A transport that sends what is written in one turn of the event loop at once: head and body of an answer are two
+    writes of uvicorn's, and each would be a call of the system and wake the client up."""
+
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._pieces: list[bytes] = []
+        self._n_bytes = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send ``data`` in its turn; at once where much waits, so that the transport can say that it is too much."""
+        if not self._pieces:
+            self._loop.call_soon(self.flush)
+        self._pieces.append(data)
+        self._n_bytes += len(data)
+        if self._n_bytes > MOST_GATHERED:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what waits."""
+        if self._pieces:
+            data, self._pieces, self._n_bytes = b"".join(self._pieces), [], 0
+            self._transport.write(data)
+
+    def write_eof(self) -> None:
+        """Nothing more is written."""
+        self.flush()
+        self._transport.write_eof()
+
+    def close(self) -> None:
+        """Close once everything is sent."""
+        self.flush()
+        self._transport.close()
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -29,7 +68,7 @@ class LimitedProtocol(HttpToolsProtocol):
     _refused = False
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
+        super().connection_made(Gathered(transport, self.loop))  # type: ignore[arg-type]
         self._start()
 
     def connection_lost(self, exc: Exception | None) -> None:

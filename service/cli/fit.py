@@ -120,7 +120,7 @@ def _print(clf: NoisyLabelClassifier, console: Console) -> None:
 def _print_candidates(report: dict[str, Any], console: Console) -> None:
     from rich.table import Table
 
-    table = Table("method", "seeds", "accuracy to expect %", "agrees with held-out labels %", box=None)
+    table = Table("method", "seeds", "accuracy to expect %", "held-out agreement %", box=None)
     for row in report["candidates"]:
         figures = (row["expected_accuracy"], row["validation_accuracy"])
         table.add_row(row["candidate"], str(row["n_seeds"]), *("–" if x is None else f"{100 * x:.1f}" for x in figures))

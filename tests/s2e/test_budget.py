@@ -16,7 +16,8 @@ from s2e.door import parse_job
 from s2e.fitting.race import Race, with_race
 from s2e.fitting.runs import Run
 from s2e.local_pool import Ended
-from s2e.pace import MOST_MODELS, MOST_ROUNDS, Pace, guessed, judged_in_time, planned
+from s2e.networks.library import instruction_set
+from s2e.pace import MOST_MODELS, MOST_ROUNDS, Pace, guessed, judged_in_time, measured, planned
 from s2e.parts import METHODS
 from s2e.sklearn import NoisyLabelClassifier
 from s2e.train.check import Measured
@@ -30,6 +31,7 @@ from s2e.words import (
     TrainSpec,
     TrialResult,
     TrialSpec,
+    replace,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:the model agrees")  # five epochs teach nothing
@@ -94,6 +96,24 @@ def test_an_estimate_takes_fewer_folds_then_fewer_rows_then_none() -> None:
     pace = Pace(1.0, 3.0, 40_000)
     asked = [judged_in_time(pace, 128, Deadline(seconds, Clock()), 40_000) for seconds in (3_000, 400, 150, 10)]
     assert asked == [(40_000, 5), (40_000, 3), (20_000, 3), (0, 0)]
+
+
+def test_a_busy_minute_that_is_over_costs_neither_epochs_nor_the_estimate() -> None:
+    idle, after, within = (Pace(0.05, 0.2, 240, busy, seen) for busy, seen in ((1, 1), (8, 1), (8, 8)))
+    asked = [judged_in_time(pace, 32, Deadline(600, Clock()), 300) for pace in (idle, after, within)]
+    assert asked[0] == asked[1] == (300, 5)
+    assert asked[2] == (0, 0)
+    spec = JobSpec(train=TrainSpec(n_epochs=40))
+    epochs = [planned(spec, pace, Deadline(30, Clock()), 1).train.n_epochs for pace in (idle, after, within)]
+    assert epochs[0] == epochs[1] > epochs[2]
+
+
+def test_cross_fitting_takes_as_long_as_training_where_neither_is_compiled() -> None:
+    spec = parse_job({"data": {"n_train": 100}, "train": {"network": "mlp", "batch_size": 32}})
+    asked = (replace(spec, plan=replace(spec.plan, step=step)) for step in ("torch", "auto"))
+    torch, compiled = (measured(each, None, 1) for each in asked)
+    assert torch.slower < 1
+    assert compiled.slower > 1 or instruction_set(half=False) is None
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,10 @@ import pytest
 import s2e
 from s2e.data.own.propose import proposed_sizes
 from s2e.door import parse_job
+from s2e.labels.cross_fit import cross_fitted_audit
 from s2e.local import run
 from s2e.sizes import needs_sizes, sized, sizes_of, with_sizes
-from s2e.words import OpenSizes, to_json
+from s2e.words import DataError, OpenSizes, to_json
 
 
 @pytest.fixture
@@ -89,6 +90,19 @@ def test_a_minimal_job_on_sixty_rows_ends_with_a_report_that_says_how_few_they_a
     assert len(history[0].round.trials[0].keep_rate) == 100
     assert "Only 12 rows test, so one of them is 8.3 points" in report.verdict
     assert "15 rows validate" in report.basis
+
+
+def test_an_audit_without_a_search_has_the_same_sizes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def estimate(samples: Any, *_args: Any, **_settings: Any) -> None:
+        asked.append(len(samples))
+        raise DataError("enough")
+
+    monkeypatch.setattr("s2e.labels.cross_fit.estimate_noise", estimate)
+    with pytest.raises(DataError, match="enough"):
+        cross_fitted_audit(parse_job(job()), str(root))
+    assert asked == [33]
 
 
 def test_few_labels_that_say_nothing_do_not_end_a_search(tmp_path: Path) -> None:
