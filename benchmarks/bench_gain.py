@@ -114,11 +114,11 @@ def one_run(cell: Cell, seed: int) -> Run:
             spec = prepared(_job(seed), root)
         except DataError as error:
             return {"cell": cell.name, "seed": seed, "refused": str(error)}
+        if spec.data.estimate is None:
+            return {"cell": cell.name, "seed": seed, "refused": spec.data.unestimated}
         estimate_s = process_time() - began_s
         pool = cell.x_SF[n : n + N_CLEAN], cell.true_S[n : n + N_CLEAN]
         rows = [_trained(spec, i, root, pool) for i in range(len(entries_of(spec)))]
-    if spec.data.estimate is None:
-        return {"cell": cell.name, "seed": seed, "refused": spec.data.unestimated}
     trained = {entry.label: of for entry, of in zip(entries_of(spec), rows, strict=True)}
     return {
         "cell": cell.name,
@@ -309,7 +309,8 @@ def _summary(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def _mean(values: Sequence[float | None]) -> float:
-    return float(np.mean([math.nan if value is None else value for value in values]))
+    """On the fresh seeds."""
+    return float(np.mean([math.nan if value is None else value for value in values[len(PARTS) :]]))
 
 
 def _interval(values: Sequence[float]) -> list[float | None]:

@@ -62,7 +62,7 @@ def halving_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None
 
 
 def those_left(spec: JobSpec, history: Sequence[RoundRecord], n: int) -> list[EntrySpec]:
-    """The ``n`` best candidates, best first; the default behind them where it is none and rows take turns."""
+    """The ``n`` best candidates, best first; behind them, where rows take turns, the default that is not among them."""
     every, default = ranked(spec, history), default_of(spec)
     left = every[:n]
     return [*left, default] if default is not None and default not in left and turns(spec) > 1 else left
