@@ -32,7 +32,7 @@ class Streamed(Rows):
 
     def index_select(self, dim: int, index: torch.Tensor) -> torch.Tensor:
         assert dim == 0
-        return self._asked(index.cpu()).result()
+        return _selected(self._asked(index.cpu()).result())
 
     def split(self, n_rows: int) -> Iterator[torch.Tensor]:
         """All samples in their order, ``n_rows`` at a time; they are read in larger blocks."""
@@ -112,4 +112,10 @@ def read_ahead(
         return
     parts = order.split(some.steps_at_once(rows(order[:1]).numel()))
     for part, x in zip(parts, some.ahead(rows(part).flatten() for part in parts), strict=True):
-        yield part, Block(part, x)
+        yield part, Block(part, _selected(x))
+
+
+def _selected(x: torch.Tensor) -> torch.Tensor:
+    """Samples with the strides that ``index_select`` gives those on the device: where there is one channel, its stride
+    may be any, and tells a convolution which kernel to take."""
+    return x.flatten().view(x.shape)
