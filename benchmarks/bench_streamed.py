@@ -117,7 +117,7 @@ def memory(gib: float, limit_mib: int, folder: str | None) -> dict[str, Any]:
     return told
 
 
-def speed(n_epochs: int, n_trials: int, programs: list[str]) -> dict[str, Any]:
+def speed(n_epochs: int, n_trials: int, programs: list[str], n_rows: int) -> dict[str, Any]:
     """Median CPU and wall seconds of an epoch on MNIST, resident and streamed taking turns, and their ratio in each
     turn."""
     from s2e.train.epoch import run_epoch
@@ -131,7 +131,7 @@ def speed(n_epochs: int, n_trials: int, programs: list[str]) -> dict[str, Any]:
         for samples in ("resident", "streamed"):
             plan = PlanSpec(step=step_, samples=samples)
             trials = tuple(TrialSpec(0, k, "search", 0, (0.8,) * n_epochs, k, 9, 4) for k in range(n_trials))
-            data = DataSpec(name="mnist", noise=NoiseSpec("symmetric", 0.2), n_train=20_000)
+            data = DataSpec(name="mnist", noise=NoiseSpec("symmetric", 0.2), n_train=n_rows)
             train = TrainSpec(network=network, method="coteaching", n_epochs=n_epochs)
             device, dtype = prepare_process(plan)
             pair[samples] = StackedTrials(Population(data, train, plan, 1, trials), device, dtype)
@@ -168,12 +168,13 @@ def main() -> None:
     parser.add_argument("--folder", help="on the disk to measure")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--trials", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=20_000, help="of MNIST, that train")
     parser.add_argument("--programs", default="mlp:native,mlp:torch,model1:torch", help="network:step, with commas")
     asked = parser.parse_args()
     figures = (
         memory(asked.gib, asked.limit_mib, asked.folder)
         if asked.what == "memory"
-        else speed(asked.epochs, asked.trials, asked.programs.split(","))
+        else speed(asked.epochs, asked.trials, asked.programs.split(","), asked.rows)
     )
     print(json.dumps({"machine": machine(), asked.what: figures}, indent=2))
 

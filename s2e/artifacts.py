@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from s2e.extras import needs
-from s2e.files import files_below, job_folder, write_atomic
+from s2e.files import files_below, is_address, job_folder, shown, write_atomic
 from s2e.words import DataError, Population, Report, TrainSpec, TrialResult, TrialSpec, read, to_json
 
 if TYPE_CHECKING:
@@ -149,19 +149,30 @@ def read_model(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         from safetensors import SafetensorError
         from safetensors.torch import load
 
-    path = Path(path)
     try:
-        return load(path.read_bytes()), json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        model, description = _pair(path)
+        return load(model), json.loads(description)
     except (SafetensorError, ValueError) as error:
         raise DataError(f"{path} is not a model: {error}") from error
     except FileNotFoundError as error:
-        raise DataError(f"{error.filename} is missing: a model is a .safetensors file and a .json beside it") from error
+        missing = error.filename or shown(path)
+        raise DataError(f"{missing} is missing: a model is a .safetensors file and a .json beside it") from error
+
+
+def _pair(path: str | Path) -> tuple[bytes, bytes]:
+    """A model file and the description beside it."""
+    if is_address(path):
+        folder, _, name = str(path).rpartition("/")
+        files = files_below(folder)
+        return files.read(name), files.read(description_path(name))
+    file = Path(path)
+    return file.read_bytes(), file.with_suffix(".json").read_bytes()
 
 
 def load_model(path: str | Path, network: int | None = None) -> Model:
     """A trained network from its model file, in evaluation mode.
 
-        model = s2e.load_model("s2e-output/search/round-7/trial-0-attempt-1.safetensors")
+        model = s2e.load_model("s2e-output/search/round-7/trial-0-attempt-1.safetensors")     # or s3://bucket/...
         labels = model.predict(rows)            # rows of the table, or pixels as the data set has them
         classes = model(images).argmax(-1)      # the plain torch module: samples of the shape that the JSON file states
 

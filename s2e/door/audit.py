@@ -29,6 +29,11 @@ def with_audit(spec: JobSpec, lookup: Lookup | None) -> JobSpec:
     if _rows_of(worst.data) != _rows_of(spec.data):
         allowed = "a job on the same data, split alike: its rows would be others here"
         raise SpecError(Problem("data.audit.job", asked.job, allowed))
+    if not worst.rows:
+        allowed = (
+            "how many of the worst are to be revised: the audit of that job calls no label of a training row an issue"
+        )
+        raise SpecError(Problem("data.audit.n", asked.n, allowed))
     return replace(spec, data=replace(spec.data, audit=replace(asked, rows=worst.rows, labels=worst.labels)))
 
 

@@ -46,6 +46,8 @@ ORDER = (
     "dividemix",
 )
 """Candidates by label, those first that win often and train fast; the others follow as the portfolio has them."""
+CONFUSED = ("coteaching", "forward", "svc, reweighted", "forest, reweighted", "boosting, corrected")
+"""The first ones where the estimate has classes confused unevenly: those that use the matrix are ahead there."""
 SHARE_OF_FIRST = 0.5
 """Of what is left of a budget, at most, until no further candidate is begun."""
 SHARE_OF_CANDIDATE = 0.1
@@ -55,7 +57,8 @@ SHARE_OF_CANDIDATE = 0.1
 def with_race(spec: JobSpec, names: Sequence[str] | None) -> JobSpec:
     """The job with its candidates in the order of the race. Raises SpecError for names that are none of them."""
     spec = with_candidates(spec, names)
-    place = {label: i for i, label in enumerate(ORDER)}
+    is_confused = spec.data.estimate is not None and spec.data.estimate.kind != "symmetric"
+    place = {label: i for i, label in enumerate(dict.fromkeys((*CONFUSED, *ORDER) if is_confused else ORDER))}
     entries = tuple(sorted(entries_of(spec), key=lambda entry: place.get(entry.label, len(place))))
     # each trains alone: which of them share a stack would depend on how many there is time for
     plan = replace(spec.plan, population=1)

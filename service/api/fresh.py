@@ -26,20 +26,25 @@ def _check(
     if last_id is None:
         return
     headers = {"ETag": f'W/"{last_id}-{s2e.__version__}"', "Cache-Control": "private, no-cache"}
-    known = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
-    if "*" in known or headers["ETag"].removeprefix("W/") in known:
+    if is_known(headers["ETag"], if_none_match):
         raise HTTPException(304, headers=headers)
     response.headers.update(headers)
 
 
-_UNCHANGED: dict[int | str, dict[str, Any]] = {
+def is_known(etag: str, if_none_match: str | None) -> bool:
+    """True if a header ``If-None-Match`` names this ETag, weak or not."""
+    known = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
+    return "*" in known or etag.removeprefix("W/") in known
+
+
+UNCHANGED: dict[int | str, dict[str, Any]] = {
     304: {"description": "Nothing has changed since the answer with this ETag"}
 }
 
 
 def fresh(*formats: str) -> dict[str, Any]:
     """Of an operation that tells about one job, in other ``formats`` beside JSON."""
-    return {"dependencies": [Depends(_check)], "responses": _UNCHANGED | (also(*formats) if formats else {})}
+    return {"dependencies": [Depends(_check)], "responses": UNCHANGED | (also(*formats) if formats else {})}
 
 
 FRESH: dict[str, Any] = fresh()

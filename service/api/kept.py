@@ -10,6 +10,7 @@ from fastapi.responses import FileResponse, StreamingResponse
 
 from s2e.files import Files, Stored, files_below, is_address, resolve
 from service.api.formats import attachment
+from service.api.fresh import is_known
 
 PIECE = 1 << 20
 """Bytes that are asked of a store at once."""
@@ -23,9 +24,11 @@ def answer(request: Request, root: str, path: str, media_type: str, name: str) -
     stored = files.look(path)
     if stored is None:
         raise FileNotFoundError(path)
-    if not is_address(root):
-        return FileResponse(resolve(root, path), media_type=media_type, filename=name)
     etag = f'"{stored.version}"'
+    if is_known(etag, request.headers.get("if-none-match")):
+        return Response(status_code=304, headers={"ETag": etag})
+    if not is_address(root):
+        return FileResponse(resolve(root, path), media_type=media_type, filename=name, headers={"ETag": etag})
     headers = {**attachment(name), "Accept-Ranges": "bytes", "ETag": etag}
     wanted = request.headers.get("range", "") if request.headers.get("if-range", etag) == etag else ""
     first, last = _range(wanted, stored.n_bytes)

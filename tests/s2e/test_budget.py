@@ -15,6 +15,7 @@ from s2e.deadline import Deadline, seconds_of
 from s2e.door import parse_job
 from s2e.fitting.race import Race, with_race
 from s2e.fitting.runs import Run
+from s2e.jobs.auto import candidates
 from s2e.local_pool import Ended
 from s2e.networks.library import instruction_set
 from s2e.pace import MOST_MODELS, MOST_ROUNDS, Pace, guessed, judged_in_time, measured, planned
@@ -24,6 +25,7 @@ from s2e.train.check import Measured
 from s2e.words import (
     DataError,
     DataSpec,
+    EstimatedNoise,
     JobSpec,
     PlanSpec,
     Population,
@@ -355,3 +357,13 @@ def test_a_fit_of_more_rows_is_guessed_by_the_growth_that_its_model_declares(mon
         train = TrainSpec(method=method, params=METHODS[method].of({}).settings(), n_epochs=2, batch_size=32)
         seconds[method] = guessed(Population(data, train, PlanSpec(), 1, (trial,)), None)
     assert seconds == {"forest": pytest.approx(3**1.2), "svc": pytest.approx(3**2)}
+
+
+@pytest.mark.parametrize(("kind", "first"), [("symmetric", ["coteaching", "elr"]), ("full", ["coteaching", "forward"])])
+def test_what_uses_the_matrix_is_tried_first_where_classes_are_confused_unevenly(kind: str, first: list[str]) -> None:
+    estimate = EstimatedNoise(0.3, 0.2, 0.4, ((0.7, 0.3), (0.1, 0.9)), kind)
+    own = {"name": "arrays", "params": {"path": "rows.npz"}, "n_validation": 100}
+    spec = parse_job({"data": own, "train": {"network": "mlp_tabular"}})
+    entries = candidates(with_race(replace(spec, data=replace(spec.data, estimate=estimate)), None))
+    assert [entry.label for entry in entries[:2]] == first
+    assert len({entry.label for entry in entries}) == len(entries)

@@ -77,6 +77,8 @@ def test_a_model_is_sent_whole_in_ranges_and_with_an_etag(
     assert whole.content == stored.read_bytes()
     assert whole.headers["content-type"] == "application/octet-stream"
     assert whole.headers["etag"]
+    unchanged = http.get(address, headers={"If-None-Match": whole.headers["etag"]})
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
     part = http.get(address, headers={"Range": "bytes=8-15"})
     assert (part.status_code, part.content) == (206, stored.read_bytes()[8:16])
     assert part.headers["etag"] == whole.headers["etag"]

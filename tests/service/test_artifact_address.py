@@ -11,9 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
+from s2e.artifacts import load_model
 from s2e.client import S2EClient
 from s2e.files import files_below
-from s2e.words import Population, to_json
+from s2e.words import DataError, Population, to_json
 from service import disk
 from service.doctor import WRONG, examine
 from service.settings import Settings
@@ -66,6 +67,9 @@ def test_a_model_is_sent_in_ranges_and_with_an_etag(
     assert whole.content == content
     assert whole.headers["content-disposition"] == f'attachment; filename="trial-{trained[1]}.safetensors"'
     etag = whole.headers["etag"]
+    unchanged = http.get(address, headers={"If-None-Match": etag})
+    assert (unchanged.status_code, unchanged.content, unchanged.headers["etag"]) == (304, b"", etag)
+    assert http.get(address, headers={"If-None-Match": '"another"'}).content == content
     for asked, wanted in (("8-15", content[8:16]), ("100-", content[100:]), ("-7", content[-7:])):
         part = http.get(address, headers={"Range": f"bytes={asked}", "If-Range": etag})
         assert (part.status_code, part.content) == (206, wanted)
@@ -79,6 +83,14 @@ def test_a_model_is_sent_in_ranges_and_with_an_etag(
     with database.write() as session:
         session.get_one(Trial, trained[1]).model = "gone/model.safetensors"
     assert_problem(http.get(address), 404, "not_found")
+
+
+def test_a_model_is_loaded_from_its_address(trained: tuple[str, str], settings: Settings, database: Database) -> None:
+    with database.read() as session:
+        path = str(session.get_one(Trial, trained[1]).model)
+    assert load_model(f"{settings.artifacts}/{path}").described["model"] == path
+    with pytest.raises(DataError, match=r"gone\.safetensors is missing"):
+        load_model(f"{settings.artifacts}/gone.safetensors")
 
 
 def test_a_deleted_job_is_deleted_there_too(

@@ -11,6 +11,7 @@ from s2e.words.people import READ
 from service.api import logs, trials
 from service.api.deps import ExistingTrial, MaxPoints, ReadSession, SettingsDep
 from service.api.formats import CSV, JSON, PARQUET, SAFETENSORS, TEXT, also, format_of, table_answer
+from service.api.fresh import UNCHANGED
 from service.api.paging import Paging
 from service.api.scopes import needs
 from service.store import trial_logs
@@ -56,7 +57,7 @@ def list_trial_logs(
     "/{trial_id}/model",
     operation_id="get_model",
     response_class=Response,
-    responses=also(SAFETENSORS, JSON),
+    responses=UNCHANGED | also(SAFETENSORS, JSON),
 )
 @needs(READ)
 def get_model(

@@ -115,6 +115,8 @@ class Audited:
         return None
 
     def labels_of(self, job_id: str, n: int | None) -> Worst | None:
+        if job_id == "without issues" and n is None:
+            return Worst(self.data, (), ())
         return Worst(self.data, AUDIT.rows[:n], AUDIT.labels[:n]) if job_id == "audited" else None
 
 
@@ -124,10 +126,30 @@ def test_a_named_audit_is_looked_up_once_and_then_part_of_the_job() -> None:
     assert parse_job(to_json(spec)) == spec
     with pytest.raises(SpecError, match="of which a training has ended"):
         parse_job({"data": {"audit": {"job": "none"}}}, Audited())  # type: ignore[arg-type]
+    with pytest.raises(SpecError, match=r"data\.audit\.n = .*calls no label of a training row an issue"):
+        parse_job({"data": {"audit": {"job": "without issues"}}}, Audited())  # type: ignore[arg-type]
     with pytest.raises(SpecError, match="split alike"):
         parse_job({"data": {"split_seed": 1, "audit": {"job": "audited"}}}, Audited())  # type: ignore[arg-type]
     with pytest.raises(SpecError, match="taken from the job"):
         parse_job({"data": {"audit": {"job": "audited", "rows": [1]}}}, Audited())  # type: ignore[arg-type]
+
+
+def test_rows_of_ones_own_are_split_as_the_audited_job_has_split_them() -> None:
+    """Its own number of validation rows was proposed from the data; the new job names none."""
+    data = {"name": "table", "params": {"path": "rows.csv"}}
+    lookup = Audited()
+    lookup.data = parse_job({"data": {**data, "n_validation": 15}, "report": {"tau": 0.1}}).data
+
+    def asked(**more: Any) -> DataSpec:
+        named = {**data, **more, "audit": {"job": "audited", "n": 2}}
+        return parse_job({"data": named, "report": {"tau": 0.1}}, lookup).data  # type: ignore[arg-type]
+
+    again = asked()
+    assert again.n_validation == 15
+    assert again.sizes is not None
+    assert again.sizes.open == ("batch_size", "n_epochs")
+    with pytest.raises(SpecError, match="split alike"):
+        asked(n_validation=16)
 
 
 def test_a_search_puts_labels_to_the_test_under_the_schedule_it_recommends() -> None:
