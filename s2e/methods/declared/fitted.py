@@ -5,8 +5,8 @@ from __future__ import annotations
 from s2e.parts import DATASETS, FittedPart, method, param
 from s2e.words import DataSpec
 
-NEARLY_LINEAR = 1.2
-"""Growth of n log n, and of what is linear."""
+LINEAR, NEARLY_LINEAR = 1.0, 1.2
+"""Growth of sums over rows, and of n log n."""
 
 
 @method("svc", rule="s2e.methods.classic:Svc")
@@ -30,7 +30,7 @@ class Forest(FittedPart):
 class ComplementBayes(FittedPart):
     """Complement naive Bayes, for counts of words and other features that are never negative (scikit-learn)."""
 
-    growth = NEARLY_LINEAR
+    growth = LINEAR
     smoothing: float = param(1.0, gt=0, le=1e6, doc="alpha, added to every count")
 
     def suits(self, data: DataSpec) -> bool:
@@ -51,7 +51,7 @@ class Logistic(FittedPart):
 class Boosting(FittedPart):
     """Boosted trees on binned features (scikit-learn); slow with many features and classes."""
 
-    growth = NEARLY_LINEAR
+    growth = LINEAR
     n_rounds: int = param(50, ge=1, le=10_000, doc="trees of each class")
     step: float = param(0.1, gt=0, le=1, doc="what each tree counts")
     leaves: int = param(31, ge=2, le=1_000, doc="most leaves of a tree")
