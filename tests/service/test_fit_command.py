@@ -116,6 +116,7 @@ def test_slips_are_named_as_the_command_takes_them(
     assert run("fit", folder / "trees.csv", "--label", "tree", "--set", "size") == BAD_INPUT
     assert "name=value" in capsys.readouterr().err
     (tmp_path / "odd.safetensors").write_bytes(b"no model")
+    (tmp_path / "odd.json").write_text("{}")
     assert run("predict", tmp_path / "odd.safetensors", folder / "new.csv") == BAD_INPUT
     assert "is not a model" in capsys.readouterr().err
 
