@@ -11,7 +11,7 @@ import typer
 
 from s2e.address import DEFAULT_URL
 from s2e.extras import needs
-from service.cli.options import AsJson, DataRoot, Key, Url, out, print_json, progress_bar, service_at
+from service.cli.options import AsJson, DataRoot, Key, Url, out, plain, print_json, progress_bar, service_at
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -163,7 +163,6 @@ def _print(shown: JobLabels, console: Console) -> None:
     for label in shown.items:
         wrong = "" if label.probability_wrong is None else f"{label.probability_wrong:.3f}"
         marked = "yes" if label.is_label_issue else ""
-        table.add_row(
-            label.id, label.split, label.given_label, label.predicted_label, f"{label.label_quality:.4f}", wrong, marked
-        )
+        cells = plain(label.id, label.split, label.given_label, label.predicted_label)
+        table.add_row(*cells, f"{label.label_quality:.4f}", wrong, marked)
     console.print(table)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from s2e.extras import needs
-from service.cli.options import DataRoot, JobFile, out, print_json, progress_bar
+from service.cli.options import DataRoot, JobFile, note, out, print_json, progress_bar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -85,7 +85,7 @@ def _print(estimated: NoiseEstimate, realised: float | None, console: Console) -
             confusions.add_row(str(i), str(j), f"{share:.3f}")
         console.print(confusions)
     for alarm in estimated.alarms:
-        console.print(f"[yellow]note[/] {alarm.text}")
+        note(alarm.text, console)
     console.print(f"suggested: report.tau = {min(estimated.noise_rate, 0.999):.2f}")
 
 

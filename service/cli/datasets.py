@@ -17,7 +17,7 @@ from s2e.address import DEFAULT_URL
 from s2e.data.root import DATA_ROOT_VARIABLE
 from s2e.words import Problem, S2EError, SpecError, replace, to_json
 from s2e.words.datasets import RegisteredSet
-from service.cli.options import AsJson, Key, Url, out, service_at
+from service.cli.options import AsJson, Key, Url, note, out, plain, service_at
 from service.cli.settings import Settings, in_options, settings_of
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def _print(kept: RegisteredSet, as_json: bool) -> None:
     console.print(f"{seen['n_test']} rows test, {seen['n_train']} are left to train and to validate")
     _print_classes(seen, console)
     for words in _notes(seen):
-        console.print(f"[yellow]note[/] {words}")
+        note(words, console)
     if seen["trusted"]:
         console.print(seen["trusted"])
     console.print("proposed, where a job does not say otherwise:")
@@ -176,7 +176,7 @@ def _print(kept: RegisteredSet, as_json: bool) -> None:
 def _print_classes(seen: dict[str, Any], console: Console) -> None:
     table = Table("class", "rows", box=None)
     for one in seen["classes"][:MOST_CLASSES]:
-        table.add_row(one["name"], str(one["n_rows"]))
+        table.add_row(*plain(one["name"], one["n_rows"]))
     console.print(table)
     if len(seen["classes"]) > MOST_CLASSES:
         console.print(f"... {len(seen['classes'])} classes in all")

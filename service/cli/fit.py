@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from s2e.extras import needs
-from service.cli.options import BAD_INPUT, out
+from service.cli.options import BAD_INPUT, note, out, plain
 from service.cli.settings import Settings, in_options, settings_of
 
 if TYPE_CHECKING:
@@ -75,18 +75,32 @@ def fit(
     settings = {**settings_of(setting, kind), **columns}
     trusted = None if trusted_column is None else {"column": trusted_column}
     files = from_files(kind, path, trusted=trusted, **settings)
-    job = None if plan is None else json.loads(plan.read_text(encoding="utf-8"))
+    job = None if plan is None else _plan_of(plan)
     seconds = None if job else seconds_of(budget, "--budget")
     clf = NoisyLabelClassifier(budget=seconds, n_jobs=workers or -1, random_state=seed)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
         with _bad_data(), shown(seconds):
             clf.fit(files, job=job)
-    _print(clf, out())
+    console = out()
+    _print(clf, console)
     for warning in said:
         if issubclass(warning.category, UserWarning):
-            out().print(f"[yellow]note[/] {warning.message}", soft_wrap=True)
-    _save(clf, output, out())
+            note(warning.message, console)
+    _save(clf, output, console)
+
+
+def _plan_of(file: Path) -> dict[str, Any]:
+    """Raises SpecError for a file that is no JSON object."""
+    from s2e.words import Problem, SpecError
+
+    try:
+        plan = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        plan = None
+    if not isinstance(plan, dict):
+        raise SpecError(Problem("--plan", str(file), "the plan.json of an earlier fit"))
+    return plan
 
 
 @contextmanager
@@ -110,7 +124,7 @@ def _print(clf: NoisyLabelClassifier, console: Console) -> None:
             f"{100 * noise.noise_rate:.1f} % of the labels are estimated to be wrong (95 %: {low:.1f} to {high:.1f})"
         )
         for alarm in noise.alarms:
-            console.print(f"[yellow]note[/] {alarm}", soft_wrap=True)
+            note(alarm, console)
     if "candidates" in clf.report_:
         _print_candidates(clf.report_, console)
     console.print(f"model: {clf.report_.get('chosen', clf.method_)}", markup=False)
@@ -144,7 +158,7 @@ def _print_worst(issues: LabelIssues, console: Console) -> None:
         row = i if issues.id is None else issues.id[i]
         wrong = issues.probability_wrong[i]
         known = f"{wrong:.3f}" if wrong == wrong else "–"
-        table.add_row(str(row), str(issues.given_label[i]), str(issues.predicted_label[i]), known)
+        table.add_row(*plain(row, issues.given_label[i], issues.predicted_label[i], known))
     if table.row_count:
         console.print(table)
 

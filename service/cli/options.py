@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,6 +52,18 @@ def out() -> Console:
     from rich.console import Console
 
     return Console(highlight=False)
+
+
+def plain(*cells: object) -> Iterator[str]:
+    """Cells of a table as they are, brackets and all."""
+    from rich.markup import escape
+
+    return (escape(str(cell)) for cell in cells)
+
+
+def note(text: object, console: Console) -> None:
+    """A line of something to know."""
+    console.print(f"[yellow]note[/] {next(plain(text))}", soft_wrap=True)
 
 
 def progress_bar() -> Progress:

@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (root / "trees.csv").open("w") as file:
         table = csv.writer(file)
         table.writerow(["tag", "height", "colour", "tree"])
-        table.writerows([*row[:3], ("oak", "yew")[row[3] ^ (i % 10 == 0)]] for i, row in enumerate(rows))
+        table.writerows([*row[:3], ("oak", "[/yew]")[row[3] ^ (i % 10 == 0)]] for i, row in enumerate(rows))
     with (root / "new.csv").open("w") as file:
         table = csv.writer(file)
         table.writerow(["colour", "height", "tag"])
@@ -75,9 +75,9 @@ def test_from_a_table_to_predictions(folder: Path, tmp_path: Path, capsys: pytes
     assert run(*predict) == 0
     predicted = list(csv.DictReader(capsys.readouterr().out.splitlines()))
     assert [(row["row"], row["predicted_label"]) for row in predicted] == [
-        (f"t{i}", ("oak", "yew")[i % 2]) for i in range(40)
+        (f"t{i}", ("oak", "[/yew]")[i % 2]) for i in range(40)
     ]
-    assert all(abs(float(row["p_oak"]) + float(row["p_yew"]) - 1) < 1e-5 for row in predicted)
+    assert all(abs(float(row["p_oak"]) + float(row["p_[/yew]"]) - 1) < 1e-5 for row in predicted)
     assert run(*predict, "--save", tmp_path / "predicted.csv") == 0
     assert read(tmp_path / "predicted.csv") == predicted
 
@@ -115,6 +115,8 @@ def test_slips_are_named_as_the_command_takes_them(
     assert "--set label=leaf" in capsys.readouterr().err
     assert run("fit", folder / "trees.csv", "--label", "tree", "--set", "size") == BAD_INPUT
     assert "name=value" in capsys.readouterr().err
+    assert run("fit", folder / "trees.csv", "--label", "tree", "--plan", folder / "trees.csv") == BAD_INPUT
+    assert "the plan.json of an earlier fit" in capsys.readouterr().err
     (tmp_path / "odd.safetensors").write_bytes(b"no model")
     (tmp_path / "odd.json").write_text("{}")
     assert run("predict", tmp_path / "odd.safetensors", folder / "new.csv") == BAD_INPUT
