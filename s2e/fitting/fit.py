@@ -153,11 +153,12 @@ def _fitted(
 
 def _warn_of_chance(run: Trained, every: AllRows) -> None:
     """A warning where nothing shows that the model has learned more than which label is the most frequent: within one
-    standard error, for under much noise a good model agrees with few labels more."""
+    standard error, for under much noise a good model agrees with few labels more. A few labels would show nothing."""
     m, k = run.recommended
     agreement, n = run.history[m].results[k].validation_accuracy, run.spec.data.n_validation
     share = float(np.bincount(every.label_S).max() / len(every))
-    if agreement is not None and agreement <= share + math.sqrt(share * (1 - share) / max(1, n)):
+    error = math.sqrt(share * (1 - share) / max(1, n))
+    if agreement is not None and agreement <= share + error and error <= (1 - share) / 4:
         text = (
             f"the model agrees with {agreement:.0%} of {n} held-out labels, no more than the most frequent label alone "
             f"with {share:.0%}: it may have learned nothing. Give it more time, or see whether the rows tell the labels"
