@@ -69,6 +69,7 @@ def fit(
     from s2e.deadline import seconds_of
     from s2e.own_files import from_files, kind_of
     from s2e.stages import shown
+    from service.cli.terminal import print_places
 
     kind = kind or kind_of(path)
     columns = {name: value for name, value in {"label": label, "id_column": id_column}.items() if value is not None}
@@ -82,12 +83,12 @@ def fit(
         warnings.simplefilter("always", UserWarning)
         with _bad_data(), shown(seconds):
             clf.fit(files, job=job)
-    console = out()
+    console, places = out(), _saved(clf, output)  # first, lest a reader who has seen enough close the pipe
     _print(clf, console)
     for warning in said:
         if issubclass(warning.category, UserWarning):
             note(warning.message, console)
-    _save(clf, output, console)
+    print_places(console, places)
 
 
 def _plan_of(file: Path) -> dict[str, Any]:
@@ -163,10 +164,10 @@ def _print_worst(issues: LabelIssues, console: Console) -> None:
         console.print(table)
 
 
-def _save(clf: NoisyLabelClassifier, folder: Path, console: Console) -> None:
+def _saved(clf: NoisyLabelClassifier, folder: Path) -> list[tuple[str, object]]:
+    """The model, the labels and the plan as files; their places, by name."""
     from s2e.artifacts import write_json
     from s2e.tables import csv_text
-    from service.cli.terminal import print_places
 
     model = clf.save(folder / "model.safetensors")
     columns = clf.label_issues_.columns()
@@ -175,12 +176,12 @@ def _save(clf: NoisyLabelClassifier, folder: Path, console: Console) -> None:
     rows = zip(*(column[order].tolist() for column in columns.values()), strict=True)
     labels.write_text(csv_text(tuple(columns), rows), encoding="utf-8")
     write_json(plan := folder / "plan.json", clf.job_)
-    places = [
+    return [
         ("the model", model),
         ("every label, the worst first", labels),
         ("the same again", f"--plan {plan}"),
+        ("new rows", f"s2e predict {model} NEW"),
     ]
-    print_places(console, [*places, ("new rows", f"s2e predict {model} NEW")])
 
 
 def predict(
