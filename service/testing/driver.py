@@ -1,4 +1,4 @@
-"""One job advanced by hand on simulated trainers, for tests of the dispatcher's steps."""
+"""One job advanced by hand, as a dispatcher would, for tests of the dispatcher's steps."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from s2e.door import parse_job
 from s2e.words import Report, read
 from service.dispatch.breaker import Breaker
 from service.dispatch.orchestrator import Orchestrator
 from service.store import leases, repository, rounds
 from service.store.engine import Database
 from service.store.models import Job, JobReport, Trial
+from workers.backend import TrialBackend
 from workers.simulated import SimulatedBackend
 
 OWNER = "test:1"
@@ -67,3 +69,19 @@ class Driver:
     def history(self) -> list[Any]:
         with self.database.read() as session:
             return rounds.load_history(session, self.job_id)
+
+
+def trained(database: Database, backend: TrialBackend, job: dict[str, Any]) -> Job:
+    """A job from its plain JSON, trained to its end by ``backend`` in this process."""
+    with database.write() as session:
+        job_id, _ = repository.create_job(session, parse_job(job))
+    with database.write() as session:
+        leases.acquire_lease(session, job_id, OWNER, 3600)
+    orchestrator = Orchestrator(database, backend, OWNER)
+    orchestrator.take_over(job_id)
+    for _ in range(1_000):
+        orchestrator.record(job_id, backend.poll())
+        if orchestrator.advance(job_id):
+            with database.read() as session:
+                return session.get_one(Job, job_id)
+    raise AssertionError("the job does not end")

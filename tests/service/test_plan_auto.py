@@ -14,15 +14,12 @@ from s2e.door.stored import read_job
 from s2e.local import run
 from s2e.words import JobSpec, PlanSpec, Report, SpecError, read, to_json
 from service.cli.terminal import plan_lines
-from service.dispatch.orchestrator import Orchestrator
-from service.store import leases, repository
 from service.store.engine import Database
-from service.store.models import Job, JobReport
-from workers.backend import TrialBackend
+from service.store.models import JobReport
+from service.testing.driver import trained
 from workers.inline import InlineBackend
 from workers.simulated import SimulatedBackend, SimulatedTrial
 
-OWNER = "test:1"
 JOB: dict[str, Any] = {
     "data": {"n_train": 128},
     "train": {"n_epochs": 2, "batch_size": 64},
@@ -37,27 +34,11 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("S2E_CACHE_ROOT", str(tmp_path / "cache"))
 
 
-def trained(database: Database, backend: TrialBackend, job: dict[str, Any] = JOB) -> Job:
-    """The job, trained to its end in this process as a dispatcher would."""
-    with database.write() as session:
-        job_id, _ = repository.create_job(session, parse_job(job))
-    with database.write() as session:
-        leases.acquire_lease(session, job_id, OWNER, 3600)
-    orchestrator = Orchestrator(database, backend, OWNER)
-    orchestrator.take_over(job_id)
-    for _ in range(1_000):
-        orchestrator.record(job_id, backend.poll())
-        if orchestrator.advance(job_id):
-            with database.read() as session:
-                return session.get_one(Job, job_id)
-    raise AssertionError("the job does not end")
-
-
 def test_what_a_worker_measures_is_the_jobs_plan_and_its_replay_measures_nothing(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calibrate, "_arithmetics", lambda _plan, _fallbacks: ("float32",))
-    job = trained(database, InlineBackend(tmp_path / "artifacts"))
+    job = trained(database, InlineBackend(tmp_path / "artifacts"), JOB)
     assert job.state == "completed", job.reason
     plan = read(PlanSpec, job.spec["plan"])
     assert plan.chosen is not None

@@ -14,15 +14,12 @@ from s2e.local import run
 from s2e.sizes import sized
 from s2e.words import JobSpec, to_json
 from service.cli.terminal import size_lines
-from service.dispatch.orchestrator import Orchestrator
-from service.store import leases, repository
 from service.store.engine import Database
-from service.store.models import Job, JobReport
-from workers.backend import TrialBackend
+from service.store.models import JobReport
+from service.testing.driver import trained
 from workers.inline import InlineBackend
 from workers.simulated import SimulatedBackend, SimulatedTrial
 
-OWNER = "test:1"
 JOB: dict[str, Any] = {
     "data": {"name": "table", "params": {"path": "rows.csv"}},
     "train": {"n_epochs": 3},
@@ -39,24 +36,8 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def trained(database: Database, backend: TrialBackend, job: dict[str, Any] = JOB) -> Job:
-    """The job, trained to its end in this process as a dispatcher would."""
-    with database.write() as session:
-        job_id, _ = repository.create_job(session, parse_job(job))
-    with database.write() as session:
-        leases.acquire_lease(session, job_id, OWNER, 3600)
-    orchestrator = Orchestrator(database, backend, OWNER)
-    orchestrator.take_over(job_id)
-    for _ in range(1_000):
-        orchestrator.record(job_id, backend.poll())
-        if orchestrator.advance(job_id):
-            with database.read() as session:
-                return session.get_one(Job, job_id)
-    raise AssertionError("the job does not end")
-
-
 def test_the_sizes_a_worker_proposes_are_the_jobs(database: Database, root: Path) -> None:
-    job = trained(database, InlineBackend(root / "artifacts", root))
+    job = trained(database, InlineBackend(root / "artifacts", root), JOB)
     assert (job.state, job.reason) == ("completed", "")
     spec: JobSpec = read_job(job.spec, job.spec_version)
     assert spec == sized(parse_job(JOB), str(root))
@@ -68,7 +49,7 @@ def test_the_sizes_a_worker_proposes_are_the_jobs(database: Database, root: Path
 
 
 def test_a_place_that_reads_no_data_leaves_the_defaults(database: Database) -> None:
-    job = trained(database, SimulatedBackend(lambda trial: SimulatedTrial.constant(0.5, len(trial.keep_rate))))
+    job = trained(database, SimulatedBackend(lambda trial: SimulatedTrial.constant(0.5, len(trial.keep_rate))), JOB)
     assert job.state == "completed", job.reason
     assert (job.spec["data"]["n_validation"], job.spec["train"]["batch_size"]) == (300, 128)
     assert size_lines(job.spec) == []
