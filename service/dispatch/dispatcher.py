@@ -83,6 +83,7 @@ class Dispatcher:
         self._stepped_s = time.monotonic()
         """End of the last step."""
         self._claim_at_s = 0.0
+        """Until then a lease that has run out is left to who had it."""
         self._errors: Counter[str] = Counter()
         self._rest = rest
         self._led_s = time.monotonic()
@@ -140,6 +141,7 @@ class Dispatcher:
         self._away = True
         if time.monotonic() - self._stepped_s >= self._lease_s / 2:
             # Leases ran out meanwhile, of dispatchers that live: whoever leads a job gets the time to renew its own.
+            # A job that nobody leads, such as a new one, need not wait for that.
             self._claim_at_s = time.monotonic() + self._lease_s
         stop.wait(min(self._lease_s / 3, AWAY_S))
 
@@ -180,11 +182,10 @@ class Dispatcher:
         log.info("dispatcher stopped", owner=self.owner, released=led)
 
     def _claim(self) -> None:
-        if time.monotonic() < self._claim_at_s:
-            return
+        run_out = time.monotonic() >= self._claim_at_s
         with self._database.read() as session:
             # A lease of ours that ran out while a poll took long is renewed, not claimed.
-            claimable = leases.claimable_jobs(session, CLAIMS + len(self._led))
+            claimable = leases.claimable_jobs(session, CLAIMS + len(self._led), run_out=run_out)
         for job_id in [job_id for job_id in claimable if job_id not in self._led][:CLAIMS]:
             with self._database.write() as session:
                 taken = leases.acquire_lease(session, job_id, self.owner, self._lease_s)

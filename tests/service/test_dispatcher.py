@@ -360,14 +360,17 @@ def test_after_an_outage_jobs_stay_with_those_who_lead_them(
         time.sleep(0.1)
         dispatcher._wait_out(OperationalError("SELECT", {}, psycopg.OperationalError("gone")), stop)
     let_leases_run_out(database)
+    new = submit(database, quick_search)
     other.step()
     assert job(database, job_id).lease_owner == leading.owner
+    assert job(database, new).lease_owner == other.owner  # nobody has to renew a lease that there never was
     leading.step()
     assert leading._backend.running()
     time.sleep(0.1)
     other.step()  # its lease has run out, and it had the time to renew it
     assert job(database, job_id).lease_owner == other.owner
-    work(database, job_id, other, leading)
+    for every in (job_id, new):
+        work(database, every, other, leading)
     check_outcome(database, job_id, quick_search)
 
 
