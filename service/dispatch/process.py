@@ -16,8 +16,9 @@ import structlog
 from service import logs
 from service.dispatch.backends import make_backend
 from service.dispatch.courier import Courier
-from service.dispatch.dispatcher import Dispatcher, new_owner
+from service.dispatch.dispatcher import Dispatcher
 from service.dispatch.heartbeat import Heartbeat
+from service.dispatch.neighbours import new_owner
 from service.dispatch.rest import Rest, RestingBackend
 from service.dispatch.retention import Retention, Rules
 from service.dispatch.supervisor import tell_ready

@@ -116,6 +116,22 @@ def release_leases(session: Session, owner: str, job_ids: Sequence[str]) -> None
     )
 
 
+def leaders(session: Session) -> list[str]:
+    """The dispatchers that have the lease of a job, run out or not."""
+    return [owner for owner in session.scalars(_leaders()) if owner is not None]
+
+
+@cache
+def _leaders() -> Select[str | None]:
+    return select(Job.lease_owner).where(text(f"jobs.{JOB_LEASED}")).distinct()
+
+
+def free(session: Session, owner: str) -> None:
+    """A dispatcher has died: its jobs are anybody's, and it is not counted on."""
+    session.execute(update(Job).where(Job.lease_owner == owner).values(lease_owner=None, lease_until=None))
+    forget_dispatcher(session, owner)
+
+
 @dataclass(frozen=True)
 class Quarantine:
     """Why nothing is placed at a place, and until when."""
