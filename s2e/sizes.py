@@ -1,4 +1,4 @@
-"""What a job on data of one's own leaves open: validation rows, batch, epochs and network, proposed from its rows.
+"""Validation rows, batch, epochs and network that a job on data of one's own leaves open, proposed from its rows.
 
 They are written into the spec before anything else is looked at, so whatever follows is a pure function of it.
 """

@@ -25,6 +25,7 @@ from service.cli.main import main
 from service.settings import Settings
 from service.store import rounds
 from service.store.engine import Database
+from service.uploads import UPLOADS
 
 ROWS = "".join(f"{i % 7}.5,{i % 2 + i / 90},{'yes' if i < 8 else 'no'},{'ab'[i % 2]}\n" for i in range(60))
 
@@ -261,7 +262,7 @@ def test_what_is_refused_after_it_was_sent_is_deleted_again(
     mine.write_text((root / "t.csv").read_text().replace(",a\n", ",\n"))
     main_ends(["data", "add", "mine", str(mine)], 2)
     assert "has no label" in capsys.readouterr().err
-    assert list((root / registered.UPLOADS).iterdir()) == []
+    assert list((root / UPLOADS).iterdir()) == []
     mine.write_text((root / "t.csv").read_text())
     main_ends(["data", "add", "mine", str(mine)])
     with S2EClient(service.url) as client:
@@ -276,7 +277,7 @@ def test_what_is_refused_after_it_was_sent_is_deleted_again(
                 client.remove_upload(other)
             assert refused.value.status == status
         client.remove_upload(client.upload(mine).path)
-    assert [path.startswith(f"uploads/{one.name}/") for one in (root / registered.UPLOADS).iterdir()] == [True]
+    assert [path.startswith(f"uploads/{one.name}/") for one in (root / UPLOADS).iterdir()] == [True]
 
 
 # --- removed ----------------------------------------------------------------------------------------------------------
