@@ -106,7 +106,7 @@ class EstimatedNoise:
     kind: str = param(
         "full",
         choices=("symmetric", "full", "between"),
-        doc="symmetric: one rate stands for the whole matrix; between: halfway, where labels decide for neither",
+        doc="symmetric: one rate stands for the whole matrix; between: halfway, where neither can be believed",
     )
     n_rows: int = param(0, ge=0, doc="labels the estimate rests on")
     alarms: tuple[str, ...] = param((), max_length=20, doc="what speaks against the estimate, in words")
