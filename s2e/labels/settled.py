@@ -36,12 +36,14 @@ CLOSE = 0.05
 FULL, SYMMETRIC = 3.0, -5.0
 """Standard errors of the full matrix's lead that decide for either. A full matrix loses where it is right and rows are
 few, so it takes more to rule it out."""
-LOUD = 0.07
-"""Lead of a full matrix in nats a label that decides for it though a class in it has a weak diagonal. Classes that
-overlap led by up to .06, pair noise by .08 and more; standard errors would grow with the rows in either case."""
-FULL_LEEWAY, SYMMETRIC_LEEWAY = 1 / 3, 1 / 6
+LOUD, MOST_OPEN = 0.07, 1 / 3
+"""Lead of a full matrix in nats a label that decides for it though a class in it has a weak diagonal, where predictions
+leave open the class of no more than so many rows. Classes that overlap led by up to .07, pair noise by .08 and more;
+standard errors would grow with the rows in either case."""
+LEEWAY, SYMMETRIC_LEEWAY = 1 / 3, 1 / 6
 """Half-widths of the interval for networks that are not right: of the share of rows whose class predictions leave open,
-as much as the rate was off by at most in nearly all runs that were looked at (docs/labels.md)."""
+as much as the rate was off by at most in nearly all runs that were looked at (docs/labels.md). One rate that is decided
+for was off by less."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,13 +75,13 @@ def settled(
     halves = cross_halves(p_SC, label_S, full, alike, seed)
     require_identified(halves, len(label_S))
     plain = _one_rate(plain_p_SC, label_S)
-    kind = _kind(full, alike, plain, halves)
+    kind = _kind(full, alike, plain, halves, _open_share(p_SC, full))
     possible = {"full": [(p_SC, full)], "symmetric": [(p_SC, alike)]}.get(kind, [(p_SC, full), (p_SC, alike), *plain])
     chosen = possible[0][1] if kind != "between" else _between(p_SC, label_S, full, alike, plain)
     agreement, rates = float((p_SC.argmax(1) == label_S).mean()), [fit.noise_rate for _, fit in possible]
     lead = math.inf if plain_p_SC is None else over_plain(p_SC, chosen.T_CC, plain_p_SC, label_S)
     of = Findings(chosen, label_S, starts, kind, (min(rates), max(rates)), agreement, lead, class_names)
-    edges = [_edges(predicted_SC, label_S, fit, seed) for predicted_SC, fit in possible]
+    edges = [_edges(predicted_SC, label_S, fit, kind, seed) for predicted_SC, fit in possible]
     return Settled(chosen, kind, _in_doubt(of, edges), alarms(of), agreement, lead)
 
 
@@ -88,13 +90,17 @@ def _one_rate(plain_p_SC: Array | None, label_S: Labels) -> list[tuple[Array, Tr
     return [] if plain_p_SC is None else [(plain_p_SC, fit_transition(plain_p_SC, label_S, symmetric=True))]
 
 
-def _edges(p_SC: Array, label_S: Labels, fit: TransitionFit, seed: int) -> tuple[float, float]:
+def _edges(p_SC: Array, label_S: Labels, fit: TransitionFit, kind: str, seed: int) -> tuple[float, float]:
     """The interval of one fit: by rows left out, and for the rows whose class the predictions leave open."""
+    leeway = SYMMETRIC_LEEWAY if kind == "symmetric" else LEEWAY
     if len(fit.T_CC) == 2:  # a leeway of their own: OVERLAP
-        return interval(fit.noise_rate, jackknife(p_SC, label_S, fit, seed))
-    open_share = 1 - tempered(np.log(np.clip(p_SC, SMALLEST, 1)), fit.exponent).max(1).mean()
-    leeway = SYMMETRIC_LEEWAY if fit.is_symmetric else FULL_LEEWAY
-    return interval(fit.noise_rate, jackknife(p_SC, label_S, fit, seed), leeway * float(open_share))
+        leeway = 0.0
+    return interval(fit.noise_rate, jackknife(p_SC, label_S, fit, seed), leeway * _open_share(p_SC, fit))
+
+
+def _open_share(p_SC: Array, fit: TransitionFit) -> float:
+    """Rows whose class the predictions leave open: one minus the mean of the largest probability, once calibrated."""
+    return float(1 - tempered(np.log(np.clip(p_SC, SMALLEST, 1)), fit.exponent).max(1).mean())
 
 
 def _in_doubt(of: Findings, edges: Sequence[tuple[float, float]]) -> tuple[float, float]:
@@ -106,7 +112,11 @@ def _in_doubt(of: Findings, edges: Sequence[tuple[float, float]]) -> tuple[float
 
 
 def _kind(
-    full: TransitionFit, alike: TransitionFit, plain: Sequence[tuple[Array, TransitionFit]], halves: Halves
+    full: TransitionFit,
+    alike: TransitionFit,
+    plain: Sequence[tuple[Array, TransitionFit]],
+    halves: Halves,
+    open_share: float,
 ) -> str:
     if len(full.T_CC) == 2:
         return "full"
@@ -114,7 +124,8 @@ def _kind(
     if abs(full.noise_rate - nearest.noise_rate) <= CLOSE:
         return "full" if halves.over_symmetric > 0 else "symmetric"
     if halves.errors_over_symmetric >= FULL:
-        return "between" if _is_weak(full) and halves.over_symmetric < LOUD else "full"
+        is_loud = halves.over_symmetric >= LOUD and open_share <= MOST_OPEN
+        return "full" if is_loud or not _is_weak(full) else "between"
     return "symmetric" if halves.errors_over_symmetric <= SYMMETRIC else "between"
 
 

@@ -22,6 +22,7 @@ from s2e.words import DataError, SpecError, parse, replace, to_json
 from s2e.words.datasets import DatasetIn
 from service.api import registered
 from service.cli.main import main
+from service.cli.settings import in_options
 from service.settings import Settings
 from service.store import rounds
 from service.store.engine import Database
@@ -95,6 +96,11 @@ def test_a_set_is_added_shown_listed_and_named_by_a_job(
         run(spec, data_root=root, progress=False, workers=1)
 
 
+def test_settings_that_a_refusal_names_are_said_as_options() -> None:
+    said = in_options("data.name = 'text' with data.params.text = 'mail'; or say header = false, or write the names")
+    assert said == "--kind text with --set text=mail; or say --set header=false, or write the names"
+
+
 def test_a_refusal_says_how_the_command_line_does_what_it_asks(
     quick_look: None, root: Path, service: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,7 +111,7 @@ def test_a_refusal_says_how_the_command_line_does_what_it_asks(
     main_ends(["data", "add", "ids", str(root / "absent.csv")], 2)
     assert "a file or folder that is here" in capsys.readouterr().err
     main_ends(["data", "add", "ids", str(root / "ids.csv")], 2)
-    assert "leave it out: --set exclude=patient, or say --set id_column=patient" in capsys.readouterr().err
+    assert "leave them out: --set exclude=patient, or say --set id_column=patient" in capsys.readouterr().err
     main_ends(["data", "add", "ids", str(root / "ids.csv"), "--set", "exclude=patient"])
     assert "60 rows of 1" in capsys.readouterr().out
 
