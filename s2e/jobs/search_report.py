@@ -311,7 +311,7 @@ def _estimated(data: DataSpec) -> str:
     if data.truth_is_known or estimate is None:
         return ""
     rate, low, high = (f"{100 * value:.1f}" for value in (estimate.noise_rate, estimate.low, estimate.high))
-    within = f"95 % interval {low} to {high} %, blind to a bias of the networks"
+    within = f"95 % interval {low} to {high} %"
     said = f"Of {estimate.n_rows} given labels an estimated {rate} % are wrong ({within})."
     return " ".join((said, *(f"{alarm[:1].upper()}{alarm[1:]}." for alarm in estimate.alarms)))
 
