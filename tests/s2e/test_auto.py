@@ -134,7 +134,17 @@ def test_without_candidates_the_portfolio_that_fits_is_filled_in() -> None:
     assert spec.compare is not None
     labels = [entry.label for entry in spec.compare.entries]
     # no trusted samples to reweight by, images, and three epochs are over before DivideMix has warmed up
-    left_out = {"reweight", "dividemix", "complement_nb", "trusted_only", "anchored", "gold", "boosting"}
+    left_out = {
+        "reweight",
+        "dividemix",
+        "complement_nb",
+        "trusted_only",
+        "anchored",
+        "gold",
+        "boosting",
+        "extra_trees",
+        "blend",
+    }
     assert labels == [entry.label for entry in PORTFOLIO if entry.method not in left_out]
     assert all(entry.params for entry in spec.compare.entries if entry.method == "elr")
     assert parse_job(to_json(spec)) == spec
