@@ -22,7 +22,7 @@ from s2e.parts import METHODS
 from s2e.words import derive_seed
 
 Settings = dict[str, Any]
-MOST_JUDGED = 2_000
+MOST_JUDGED = 1_000
 """Rows whose labels choose the members."""
 MOST_BOOSTED = 6
 """Classes: boosting grows trees of its own for each."""

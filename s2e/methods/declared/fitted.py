@@ -44,6 +44,7 @@ class ExtraTrees(FittedPart):
 class Blend(FittedPart):
     """The mean of a few of scikit-learn's models: of smooth ones, those under which held-out labels are likeliest."""
 
+    growth = LINEAR
     n_members: int = param(3, ge=1, le=8, doc="models of the mean")
     n_folds: int = param(5, ge=2, le=20, doc="folds that are held out in turns to choose them")
     n_trees: int = param(100, ge=1, le=10_000, doc="trees of every forest among them")

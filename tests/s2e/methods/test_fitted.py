@@ -190,7 +190,7 @@ def test_the_portfolio_has_what_suits_the_data() -> None:
     own = {"name": "arrays", "params": {"path": "a.npz"}}
     assert {"anchored, 1.4 tau", "gold", "trusted rows alone"} <= methods({**own, "trusted": {"rows": [1, 2]}})
     assert not {"anchored", "gold"} & methods(own)
-    assert {"extra trees", "blend", "blend, reweighted"} <= methods(own)
+    assert {"extra trees", "blend", "blend, corrected"} <= methods(own)
     assert not {"extra trees", "blend"} & digits
     assert {"boosting", "boosting, corrected"} <= methods(own)  # boosted trees are slow on images, and no use there
     said = portfolio(parse_job({"kind": "auto", "data": own, "report": {"tau": 0.3}}))  # nothing is estimated then
