@@ -142,7 +142,7 @@ class Race(Run):
                 run = self._alone(entry, len(entries) + len(wave))
                 if not is_first and self._waits(entry, run, ends):
                     self._untried.append(entry)
-                elif is_first or self._may_begin(run, ends):
+                elif (is_first and not wave) or self._may_begin(run, ends):
                     wave.append((entry, run))
                 else:
                     left_out.append(entry)

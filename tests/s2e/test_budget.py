@@ -370,6 +370,23 @@ def test_what_takes_much_of_a_budget_waits_until_the_others_were_tried(monkeypat
     assert "boosting, corrected" in tried
 
 
+def test_only_the_very_first_candidate_is_begun_whatever_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On two processes, too: the second of the first wave would end after the budget."""
+    clock = Clock()
+
+    def train(wave: Sequence[Population]) -> Iterator[Ended]:
+        clock.at += max(100.0 if population.train.method == "svc" else 1.0 for population in wave)
+        for i, population in enumerate(wave):
+            (trial,) = population.trials
+            yield Ended(i, (TrialResult(round=trial.round, k=trial.k, validation_accuracy=0.5),))
+
+    monkeypatch.setattr("s2e.fitting.race.guessed", lambda run, _: 100.0 if run.train.method == "svc" else 1.0)
+    race = Race(with_race(JobSpec(), ("coteaching", "svc")), None, train, 2, Deadline(20, clock))
+    race.search()
+    assert "svc" not in {entry.method for entry in race.spec.compare.entries}
+    assert race.deadline.left >= 0
+
+
 def test_a_fit_of_more_rows_is_guessed_by_the_growth_that_its_model_declares(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("s2e.train.check.check_population", lambda *_, **__: Measured(0.5, 0))
     data = DataSpec(name="digits", n_validation=300, n_train=900)
