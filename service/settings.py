@@ -34,6 +34,8 @@ class Settings(BaseSettings):
     """Of jobs that ended longer ago, only the models that reports name are kept. None: everything."""
     keep_bytes: int | None = Field(default=None, ge=0)
     """Files of ended jobs together, at most: those that ended longest ago go first. None: no limit."""
+    keep_upload_days: float = Field(default=30.0, ge=0)
+    """Files that were sent, and that no registered data set and no job names, are kept for so long. 0: for ever."""
 
     host: str = "127.0.0.1"
     port: int = Field(default=8642, ge=0, le=65_535)

@@ -252,19 +252,34 @@ def _require_variety(table: Table) -> None:
 
 
 def _require_no_ids(table: Table) -> None:
-    """Texts, most of which no other row has, tell rows apart and not classes: a name, a date, a key."""
-    for j, name in enumerate(table.names):
-        known = [row[j] for row in table.rows if not is_missing(row[j])]
-        n_texts = len(set(known))
-        if len(known) >= N_FOR_ID and n_texts > LOOKS_LIKE_AN_ID * len(known) and not all(map(is_number, known)):
-            at, out = f"{table.file}, column {name}: {n_texts} different texts", f"data.params.exclude = [{name!r}]"
-            if median(cell.count(" ") for cell in known) >= BLANKS_OF_TEXT:
-                read = f"data set text reads them, by data.params.text = {name!r}"
-                raise DataError(f"{at} of several words: {read}; to leave them out: {out}")
-            raise DataError(
-                f"{at} in {len(known)} rows look like an id or a date; leave it out: {out}, or say "
-                f"data.params.id_column = {name!r}"
-            )
+    """Texts, most of which no other row has, tell rows apart and not classes: a name, a date, a key. All such columns
+    are named together."""
+    n_texts = {name: n for j, name in enumerate(table.names) if (n := _n_own_texts(table, j))}
+    if not n_texts:
+        return
+    shown = ", ".join(f"{name} ({n})" for name, n in list(n_texts.items())[:MOST_NAMED])
+    more = f" and {len(n_texts) - MOST_NAMED} more" if len(n_texts) > MOST_NAMED else ""
+    column, first = "column" if len(n_texts) == 1 else "columns", next(iter(n_texts))
+    raise DataError(
+        f"{table.file}, {column} {shown}{more}: different texts in {len(table.rows)} rows look like ids or dates; "
+        f"leave them out: data.params.exclude = {list(n_texts)}, or say data.params.id_column = {first!r}"
+    )
+
+
+def _n_own_texts(table: Table, j: int) -> int:
+    """How many different texts a column has, where nearly every row has one of its own; 0 elsewhere.
+
+    Raises DataError where they are texts to be read."""
+    known = [row[j] for row in table.rows if not is_missing(row[j])]
+    n_texts, name = len(set(known)), table.names[j]
+    if len(known) < N_FOR_ID or n_texts <= LOOKS_LIKE_AN_ID * len(known) or all(map(is_number, known)):
+        return 0
+    if median(cell.count(" ") for cell in known) >= BLANKS_OF_TEXT:
+        raise DataError(
+            f"{table.file}, column {name}: {n_texts} different texts of several words: a data set of texts reads them, "
+            f"data.name = 'text' with data.params.text = {name!r}; to leave them out: data.params.exclude = [{name!r}]"
+        )
+    return n_texts
 
 
 def _only_value(table: Table, j: int) -> str | None:

@@ -52,6 +52,7 @@ def with_open_sizes(job: Any) -> Any:
     left = [] if "n_validation" in data or data.get("split", "holdout") != "holdout" else ["n_validation"]
     left += [] if "batch_size" in train else ["batch_size"]
     left += [] if "n_epochs" in train or _counts_epochs(job, train) else ["n_epochs"]
+    left += [] if "network" in train or "network_params" in train else ["network"]
     return {**job, "data": {**data, "sizes": {"open": left}}}
 
 

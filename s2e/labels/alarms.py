@@ -46,7 +46,7 @@ class Findings:
     """Noise rate of each start."""
     kind: str
     bounds: tuple[float, float]
-    """Noise rates under one rate for all classes and under a full matrix."""
+    """Lowest and highest noise rate under one rate for all classes and under a full matrix."""
     agreement: float
     """Share of labels that held-out predictions agree with."""
     over_plain: float = math.inf
@@ -81,7 +81,7 @@ def _undecided(of: Findings) -> Iterator[Alarm]:
             "undecided",
             f"these labels do not say how many of them are wrong: {low:.0%} if wrong labels fall on all classes alike "
             f"and classes that are mistaken for each other are hard, {high:.0%} if it is their labels that are "
-            "confused. The estimate is halfway between. More rows, features that predict better or trusted labels "
+            "confused. The estimate lies between. More rows, features that predict better or trusted labels "
             "would decide",
         )
 

@@ -36,13 +36,14 @@ class NoiseEstimate:
     n_rows: int
     noise_rate: float
     interval: tuple[float, float]
-    """95 % by a jackknife over rows, blind to a bias of the predictions. Where the kind is not decided it reaches over
-    both, and where predictions miss many labels that are not taken to be wrong, up to all that they miss."""
+    """95 % by a jackknife over rows, with a leeway for rows whose class the predictions leave open. Where the kind is
+    not decided it reaches over both, and where predictions miss many labels that are not taken to be wrong, up to all
+    that they miss."""
     transition: tuple[tuple[float, ...], ...]
     """T[i][j] = P(given label j | class i)."""
     kind: str
     """symmetric: one number, because a matrix predicts labels of other rows no better; full; or between, where that
-    is not decided and the two differ."""
+    is not decided and the two differ, or the full one is hard to believe."""
     agreement: float
     """Share of rows whose held-out prediction is the given label."""
     exponent: float
@@ -130,9 +131,9 @@ def jackknife(p_SC: Array, label_S: Labels, fit: TransitionFit, seed: int) -> fl
     return float(np.sqrt((N_GROUPS - 1) / N_GROUPS * ((rates - rates.mean()) ** 2).sum()))
 
 
-def interval(rate: float, standard_error: float) -> tuple[float, float]:
-    """95 % by Student's t, inside [0, 1]."""
-    reach = float(stdtrit(N_GROUPS - 1, 0.975)) * standard_error
+def interval(rate: float, standard_error: float, leeway: float = 0.0) -> tuple[float, float]:
+    """95 % by Student's t, and ``leeway`` for what is not due to the choice of rows; inside [0, 1]."""
+    reach = math.hypot(float(stdtrit(N_GROUPS - 1, 0.975)) * standard_error, leeway)
     return max(0.0, rate - reach), min(1.0, rate + reach)
 
 

@@ -106,7 +106,7 @@ class EstimatedNoise:
     kind: str = param(
         "full",
         choices=("symmetric", "full", "between"),
-        doc="symmetric: one rate stands for the whole matrix; between: halfway, where labels decide for neither",
+        doc="symmetric: one rate stands for the whole matrix; between: halfway, where neither can be believed",
     )
     n_rows: int = param(0, ge=0, doc="labels the estimate rests on")
     alarms: tuple[str, ...] = param((), max_length=20, doc="what speaks against the estimate, in words")
@@ -179,11 +179,11 @@ class TrustedSpec:
 
 @dataclass(frozen=True)
 class OpenSizes:
-    """Of a job on data of your own: sizes that it leaves to them, which are proposed before its first round, and the
+    """Of a job on data of your own: sizes and network that it leaves to them, proposed before its first round, and the
     number of rows that test."""
 
     open: tuple[str, ...] = param(
-        (), choices=("n_validation", "batch_size", "n_epochs"), doc="those that are not proposed yet; leave it out"
+        (), choices=("n_validation", "batch_size", "n_epochs", "network"), doc="not proposed yet; leave it out"
     )
     reasons: tuple[str, ...] = param((), max_length=200, doc="what was proposed, in words; leave it out")
     n_test: int | None = param(None, ge=0, doc="rows that test, counted before the first round; leave it out")

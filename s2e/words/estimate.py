@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from s2e.words.data import EstimatedNoise, TrustedRows
 from s2e.words.fields import param
@@ -19,6 +20,8 @@ class Sizes:
     """Rows that test, as the data have them."""
     reasons: dict[str, str]
     """In words, by size; none of the validation rows where trusted ones validate."""
+    network: dict[str, Any] = field(default_factory=dict)
+    """Fields of the section ``train`` that name one and its settings."""
 
 
 @dataclass(frozen=True, kw_only=True)

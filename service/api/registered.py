@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
 import shutil
 import subprocess
 import sys
@@ -20,19 +19,17 @@ from s2e.extras import require
 from s2e.parts import DATASETS
 from s2e.words import DataError, MissingExtraError, Problem, SpecError, replace, to_json
 from s2e.words.datasets import REGISTERED_NAME, DatasetIn, RegisteredSet, Upload
+from service import uploads
 from service.errors import Conflict
 from service.settings import Settings
 from service.store import datasets
 from service.store.models import DatasetRow
 from workers.ray_start import environment_without_secrets
 
-UPLOADS = "uploads"
-"""Below the data root: one folder for each file that was sent."""
 UNPACKED = 8
 """Bytes unpacked for each byte that may be sent."""
 MOST_JOBS = 20
 """Newest jobs that an answer names."""
-_SENT = re.compile(rf"\b{UPLOADS}/[0-9a-f]{{16}}\b")
 _FILE_NAME = re.compile(r"[\w][\w .()+-]{0,119}", re.ASCII)
 
 
@@ -59,6 +56,7 @@ def look(section: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     """Facts about the data, read by a process of its own. Raises SpecError for data that cannot train, Conflict where
     this service cannot look."""
     question = json.dumps({"data": section, "data_root": str(data_root(settings))})
+    uploads.touch(data_root(settings), uploads.named_in(question))  # a rule may delete what is old
     # -P: nothing in the folder the service was started in stands in for this package
     command = [sys.executable, "-P", "-m", "s2e.data.own.look"]
     env = environment_without_secrets(settings.worker_env.split(","))
@@ -113,26 +111,26 @@ def remove(session: Session, name: str, owner: str, *, any_owner: bool) -> list[
     Raises NotFound, Forbidden, Conflict.
     """
     row = datasets.remove(session, name, owner, any_owner=any_owner)
-    sent = set(_SENT.findall(json.dumps(row.data)))
+    sent = uploads.named_in(json.dumps(row.data))
     for used in datasets.paths_in_use(session) if sent else ():
-        sent -= set(_SENT.findall(used))
+        sent -= uploads.named_in(used)
     return sorted(sent)
 
 
 def unused(session: Session, path: str) -> str:
     """The folder of a file that was sent. Raises SpecError for any other path, Conflict where a set or a job has it."""
-    sent = _SENT.match(path)
-    if sent is None or ".." in path:
-        raise SpecError(Problem("path", path[:80], f"a path that an upload answered, {UPLOADS}/..."))
-    if any(sent[0] in used for used in datasets.paths_in_use(session)):
-        raise Conflict(f"{sent[0]} is used by a registered data set or a job: remove that")
-    return sent[0]
+    sent = uploads.folder_of(path)
+    if sent is None:
+        raise SpecError(Problem("path", path[:80], f"a path that an upload answered, {uploads.UPLOADS}/..."))
+    if any(sent in used for used in datasets.paths_in_use(session)):
+        raise Conflict(f"{sent} is used by a registered data set or a job: remove that")
+    return sent
 
 
 def delete_uploads(settings: Settings, folders: Sequence[str]) -> None:
-    """Delete files that were sent; what a person has deleted already is no error."""
-    for folder in folders:
-        shutil.rmtree(data_root(settings) / folder, ignore_errors=True)
+    """Delete files that were sent."""
+    if folders:
+        uploads.delete(data_root(settings), folders)
 
 
 def gone(session: Session, specs: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -192,12 +190,10 @@ def new_upload(settings: Settings, name: str) -> Path:
     Conflict where nothing can be written."""
     if not _FILE_NAME.fullmatch(name) or ".." in name:
         raise SpecError(Problem("name", name[:80], "a plain file name, such as flowers.zip"))
-    folder = data_root(settings) / UPLOADS / secrets.token_hex(8)
     try:
-        folder.mkdir(parents=True)
+        return uploads.new_folder(data_root(settings)) / name
     except OSError as error:
         raise Conflict(f"the data root cannot be written: {error.strerror}; register a path below it") from error
-    return folder / name
 
 
 def finish_upload(settings: Settings, file: Path) -> Upload:

@@ -70,9 +70,7 @@ def _print(estimated: NoiseEstimate, realised: float | None, console: Console) -
         f"{estimated.n_rows} labels; held-out predictions agree with {100 * estimated.agreement:.1f} % of them"
     )
     low, high = estimated.interval
-    console.print(
-        f"noise rate {estimated.noise_rate:.3f}, 95 % {low:.3f} to {high:.3f} (blind to a bias of the networks)"
-    )
+    console.print(f"noise rate {estimated.noise_rate:.3f}, 95 % {low:.3f} to {high:.3f}")
     if realised is not None:
         console.print(f"known here, because the job makes the noise: {realised:.3f}")
     if estimated.kind == "symmetric":

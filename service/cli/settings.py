@@ -12,6 +12,7 @@ import typer
 
 _ASKED = re.compile(r"""data\.params\.(\w+) = (\[.*?\]|'.*?'|".*?"|\w+)""")
 """A setting in words."""
+_KIND, _HEADER = re.compile(r"data\.name = '(\w+)'"), re.compile(r"\bsay header = (true|false)")
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="A setting of the kind, such as label=species; again for more.")
 ]
@@ -24,7 +25,7 @@ def settings_of(given: Sequence[str] | None, kind: str) -> dict[str, Any]:
 
 def in_options(text: str) -> str:
     """The text of an error with the options for such as ``data.params.exclude = ['a']``."""
-    return _ASKED.sub(_as_option, text)
+    return _HEADER.sub(r"say --set header=\1", _KIND.sub(r"--kind \1", _ASKED.sub(_as_option, text)))
 
 
 def _setting(text: str, kind: str) -> tuple[str, Any]:

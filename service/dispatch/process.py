@@ -77,7 +77,7 @@ def run(settings: Settings) -> None:
             rest=rest,
         )
         courier = Courier(database, networks(settings.webhook_networks))
-        keeps = Retention(database, settings.artifacts, Rules.of(settings), owner)
+        keeps = Retention(database, settings.artifacts, Rules.of(settings), owner, settings.data_root)
         courier.start()
         keeps.start()
         tell_ready()

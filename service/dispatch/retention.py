@@ -1,4 +1,5 @@
-"""Keeps no more files of ended jobs than the settings say: a thread of the dispatcher's process.
+"""Keeps no more files of ended jobs, and of those that were sent for nothing, than the settings say: a thread of the
+dispatcher's process.
 
 A rule takes nothing from a job that has not ended, and never a model that a report names. What it deletes is worked out
 anew every time, from the files and the rows that are there, so an interrupted deletion is continued. It deletes under
@@ -13,13 +14,14 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from s2e.files import Files, Stored, files_below
 from s2e.words import S2EError
+from service import uploads
 from service.logs import about
 from service.settings import Settings
-from service.store import retention
+from service.store import datasets, retention
 from service.store.clock import database_now
 from service.store.engine import Database
 from service.store.outage import OUTAGES
@@ -40,16 +42,24 @@ class Rules:
     models: int | None = None
     days: float | None = None
     n_bytes: int | None = None
+    upload_days: float | None = None
+    """Of files that were sent, and that no registered data set and no job names."""
 
     @classmethod
     def of(cls, settings: Settings) -> Rules:
-        return cls(settings.keep_models, settings.keep_days, settings.keep_bytes)
+        return cls(settings.keep_models, settings.keep_days, settings.keep_bytes, settings.keep_upload_days or None)
 
     def __bool__(self) -> bool:
-        return (self.models, self.days, self.n_bytes) != (None, None, None)
+        return (self.models, self.days, self.n_bytes, self.upload_days) != (None, None, None, None)
 
     def in_words(self) -> str:
         """The rules as a sentence."""
+        of_jobs = self._of_jobs()
+        if self.upload_days is None:
+            return of_jobs
+        return f"{of_jobs}; uploads that nothing names for {self.upload_days:g} days"
+
+    def _of_jobs(self) -> str:
         words = [] if self.models is None else [f"of each job the models of its {self.models} best trials"]
         words += [] if self.days is None else [f"files for {self.days:g} days"]
         words += [] if self.n_bytes is None else [f"at most {self.n_bytes / 1e9:g} GB of ended jobs"]
@@ -57,10 +67,13 @@ class Rules:
 
 
 class Retention:
-    """Applies ``rules`` to the files below ``root``, now and then. ``owner`` is this dispatcher."""
+    """Applies ``rules`` to the files below ``root``, and to those sent to ``data_root``, now and then.
 
-    def __init__(self, database: Database, root: str, rules: Rules, owner: str) -> None:
+    ``owner`` is this dispatcher."""
+
+    def __init__(self, database: Database, root: str, rules: Rules, owner: str, data_root: Path | None = None) -> None:
         self._database, self._root, self._rules, self._owner = database, root, rules, owner
+        self._data_root = data_root
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
 
@@ -85,7 +98,19 @@ class Retention:
         if self._rules.days is not None:
             before = now - timedelta(days=self._rules.days)
             n_deleted += sum(self._keep_reported(files, job, "days") for job in jobs if job.at < before)
-        return n_deleted + self._keep_bytes(files, jobs)
+        return n_deleted + self._keep_bytes(files, jobs) + self._forget_uploads()
+
+    def _forget_uploads(self) -> int:
+        """Delete what was sent long ago and is named by nothing; how many folders."""
+        root, days = self._data_root, self._rules.upload_days
+        if root is None or days is None or not (old := set(uploads.older_than(root, days))):
+            return 0
+        with self._database.read() as session:
+            for named in datasets.paths_in_use(session, by_ended=True):
+                old -= uploads.named_in(named)
+        uploads.delete(root, sorted(old))
+        log.info("uploads deleted", extra=about(rule="uploads", folders=len(old)))
+        return len(old)
 
     def _keep_models(self, files: Files, job: Ended, most: int) -> int:
         with self._database.read() as session:

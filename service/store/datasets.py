@@ -74,12 +74,14 @@ def remove(session: Session, name: str, owner: str, *, any_owner: bool) -> Datas
     return row
 
 
-def paths_in_use(session: Session) -> Iterator[str]:
-    """The sections ``data``, as text, of every registered set and of every job that has not ended."""
+def paths_in_use(session: Session, *, by_ended: bool = False) -> Iterator[str]:
+    """The sections ``data``, as text, of every registered set and of every job that has not ended; ``by_ended`` of
+    those that have, too."""
     for row in every(session):
         yield json.dumps(row.data)
-    for spec in session.scalars(select(Job.spec).where(Job.state.not_in(JOB_ENDED))):
-        yield json.dumps(spec.get("data", {}))
+    jobs = select(Job.spec["data"])
+    for data in session.scalars(jobs if by_ended else jobs.where(Job.state.not_in(JOB_ENDED))):
+        yield json.dumps(data or {})
 
 
 def find(session: Session, name: str) -> DatasetRow | None:

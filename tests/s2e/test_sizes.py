@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import s2e
+from s2e.data.own.look import look
 from s2e.data.own.propose import proposed_sizes
 from s2e.door import parse_job
 from s2e.labels.cross_fit import cross_fitted_audit
@@ -38,12 +39,14 @@ SMALL = {
 
 def test_sizes_that_a_job_names_are_kept_and_the_others_proposed(root: Path) -> None:
     spec = parse_job(job(train={"batch_size": 5}))
-    assert spec.data.sizes == OpenSizes(("n_validation", "n_epochs"))
+    assert spec.data.sizes == OpenSizes(("n_validation", "n_epochs", "network"))
     ready = sized(spec, str(root))
     assert (ready.data.n_validation, ready.train.batch_size, ready.train.n_epochs) == (15, 5, 100)
     assert ready.data.sizes is not None
     assert ready.data.sizes.n_test == 12
     assert ready.data.sizes.reasons[0] == "15 rows validate: a tenth, and five of each class or more"
+    assert ready.data.sizes.reasons[-1] == "network mlp_tabular with 256 hidden units: rows of 2 features"
+    assert (ready.train.network, ready.train.network_params) == ("mlp_tabular", {"hidden": [256]})
     assert not needs_sizes(ready)
     assert sized(ready, None) is ready  # nothing is looked at again
     assert parse_job(to_json(ready)) == ready
@@ -61,6 +64,24 @@ def test_epochs_stay_where_the_job_counts_in_them(root: Path) -> None:
     entries = [{"method": "standard"}, {"method": "coteaching", "schedule": every}]
     ready = sized(parse_job(job(kind="compare", compare={"entries": entries})), str(root))
     assert (ready.data.n_validation, ready.train.n_epochs) == (15, 40)
+
+
+def test_the_network_that_a_job_names_stays(root: Path) -> None:
+    named = sized(parse_job(job(train={"network": "mlp"})), str(root))
+    assert (named.train.network, named.train.network_params) == ("mlp", parse_job({}).train.network_params)
+    beside = {"entries": [{"method": "standard"}, {"method": "forest"}]}
+    ready = sized(parse_job(job(kind="compare", compare=beside, report={"tau": 0.1})), str(root))
+    assert (ready.train.network, ready) == ("mlp_tabular", parse_job(to_json(ready)))
+
+
+def test_the_network_is_the_one_of_the_same_data_registered(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 3
+    np.savez(tmp_path / "images.npz", X=rng.integers(0, 255, (60, 1, 16, 16), dtype=np.uint8), y=y)
+    data = {"name": "arrays", "params": {"path": "images.npz"}}
+    ready = sized(parse_job({"data": data}), str(tmp_path))
+    assert ready.train.network == look(ready.data, str(tmp_path))["proposed"]["train"]["network"] == "model1"
+    assert ready == parse_job(to_json(ready))
 
 
 def test_rows_left_out_of_training_validate(root: Path) -> None:

@@ -22,9 +22,11 @@ from s2e.words import DataError, SpecError, parse, replace, to_json
 from s2e.words.datasets import DatasetIn
 from service.api import registered
 from service.cli.main import main
+from service.cli.settings import in_options
 from service.settings import Settings
 from service.store import rounds
 from service.store.engine import Database
+from service.uploads import UPLOADS
 
 ROWS = "".join(f"{i % 7}.5,{i % 2 + i / 90},{'yes' if i < 8 else 'no'},{'ab'[i % 2]}\n" for i in range(60))
 
@@ -94,6 +96,11 @@ def test_a_set_is_added_shown_listed_and_named_by_a_job(
         run(spec, data_root=root, progress=False, workers=1)
 
 
+def test_settings_that_a_refusal_names_are_said_as_options() -> None:
+    said = in_options("data.name = 'text' with data.params.text = 'mail'; or say header = false, or write the names")
+    assert said == "--kind text with --set text=mail; or say --set header=false, or write the names"
+
+
 def test_a_refusal_says_how_the_command_line_does_what_it_asks(
     quick_look: None, root: Path, service: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,7 +111,7 @@ def test_a_refusal_says_how_the_command_line_does_what_it_asks(
     main_ends(["data", "add", "ids", str(root / "absent.csv")], 2)
     assert "a file or folder that is here" in capsys.readouterr().err
     main_ends(["data", "add", "ids", str(root / "ids.csv")], 2)
-    assert "leave it out: --set exclude=patient, or say --set id_column=patient" in capsys.readouterr().err
+    assert "leave them out: --set exclude=patient, or say --set id_column=patient" in capsys.readouterr().err
     main_ends(["data", "add", "ids", str(root / "ids.csv"), "--set", "exclude=patient"])
     assert "60 rows of 1" in capsys.readouterr().out
 
@@ -262,7 +269,7 @@ def test_what_is_refused_after_it_was_sent_is_deleted_again(
     mine.write_text((root / "t.csv").read_text().replace(",a\n", ",\n"))
     main_ends(["data", "add", "mine", str(mine)], 2)
     assert "has no label" in capsys.readouterr().err
-    assert list((root / registered.UPLOADS).iterdir()) == []
+    assert list((root / UPLOADS).iterdir()) == []
     mine.write_text((root / "t.csv").read_text())
     main_ends(["data", "add", "mine", str(mine)])
     with S2EClient(service.url) as client:
@@ -277,7 +284,7 @@ def test_what_is_refused_after_it_was_sent_is_deleted_again(
                 client.remove_upload(other)
             assert refused.value.status == status
         client.remove_upload(client.upload(mine).path)
-    assert [path.startswith(f"uploads/{one.name}/") for one in (root / registered.UPLOADS).iterdir()] == [True]
+    assert [path.startswith(f"uploads/{one.name}/") for one in (root / UPLOADS).iterdir()] == [True]
 
 
 # --- removed ----------------------------------------------------------------------------------------------------------

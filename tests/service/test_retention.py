@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
@@ -12,13 +14,14 @@ import pytest
 from sqlalchemy import select
 
 from s2e.files import files_below
+from service import uploads
 from service.dispatch.retention import Retention, Rules
 from service.doctor import examine
 from service.settings import Settings
 from service.store import retention
 from service.store.changes import utc_now
 from service.store.engine import Database
-from service.store.models import AuditRow, Job, JobReport, Trial
+from service.store.models import AuditRow, DatasetRow, Job, JobReport, Trial
 
 ROUND = "round-0"
 
@@ -147,9 +150,41 @@ def test_the_doctor_says_what_is_kept(settings: Settings) -> None:
     def said(settings: Settings) -> str:
         return next(finding.detail for finding in examine(settings) if finding.name == "retention")
 
+    assert said(settings) == "kept: everything until a job is deleted; uploads that nothing names for 30 days"
+    settings.keep_upload_days = 0
     assert said(settings) == "kept: everything until a job is deleted"
     settings.keep_models, settings.keep_days, settings.keep_bytes = 3, 30, 50 * 10**9
     assert said(settings) == (
         "kept: of each job the models of its 3 best trials; files for 30 days; at most 50 GB of ended jobs, "
         "and what reports name"
     )
+
+
+def test_what_was_sent_long_ago_for_nothing_is_deleted(
+    store_job: Callable[..., str], database: Database, tmp_path: Path
+) -> None:
+    """A folder is new, one just looked at, one registered, one named by a job of the past; the last one is nobody's."""
+    names = [uploads.new_folder(tmp_path).name for _ in range(5)]
+    new, looked_at, registered, of_job, nobodys = (f"{uploads.UPLOADS}/{name}" for name in names)
+    for folder in (looked_at, registered, of_job, nobodys):
+        (tmp_path / folder / "a.csv").write_text("x")
+        for path in (tmp_path / folder / "a.csv", tmp_path / folder):
+            os.utime(path, (time.time() - 3 * 86_400,) * 2)
+    (tmp_path / uploads.UPLOADS / "mine").mkdir()
+    os.utime(tmp_path / uploads.UPLOADS / "mine", (0, 0))
+    uploads.touch(tmp_path, [looked_at])
+    job_id = store_job()
+    with database.write() as session:
+        job = session.get_one(Job, job_id)
+        job.spec = {**job.spec, "data": {"name": "table", "params": {"path": f"{of_job}/a.csv"}}}
+        job.state = "completed"
+        row = DatasetRow(name="a", owner="", kind="table", data={"params": {"path": f"{registered}/a.csv"}})
+        row.fingerprint, row.n_bytes, row.preview, row.proposed, row.created_at = "", 1, {}, {}, utc_now()
+        session.add(row)
+    artifacts = str(tmp_path / "artifacts")
+    assert Retention(database, artifacts, Rules(), "me", tmp_path).look() == 0
+    keeps = Retention(database, artifacts, Rules(upload_days=2), "me", tmp_path)
+    assert keeps.look() == 1
+    left = {f"{uploads.UPLOADS}/{one.name}" for one in (tmp_path / uploads.UPLOADS).iterdir()}
+    assert left == {new, looked_at, registered, of_job, f"{uploads.UPLOADS}/mine"}
+    assert keeps.look() == 0

@@ -60,4 +60,6 @@ def test_a_table_that_is_not_there_ends_the_job_before_its_first_round(database:
     job = trained(database, InlineBackend(root / "artifacts", root), {**JOB, "data": data})
     assert job.state == "failed"
     assert "other.csv" in job.reason
-    assert size_lines(job.spec) == ["  sizes   n_validation, batch_size: to be proposed before the first round"]
+    assert size_lines(job.spec) == [
+        "  sizes   n_validation, batch_size, network: to be proposed before the first round"
+    ]

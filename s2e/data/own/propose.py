@@ -30,7 +30,7 @@ class Proposal:
 def proposal(shape: Sequence[int], n_rows: int, n_classes: int, n_trusted_validation: int = 0) -> Proposal:
     """For samples of ``shape``; ``n_rows`` are those that do not test."""
     sizes = proposed_sizes(n_rows, n_classes, n_trusted_validation)
-    network, why = _network(shape, n_rows)
+    network, why = proposed_network(shape, n_rows)
     reasons = dict.fromkeys((why, *sizes.reasons.values(), "step size 0.001 of Adam, which these networks take"))
     train = {**network, "batch_size": sizes.batch_size, "n_epochs": sizes.n_epochs, "learning_rate": 0.001}
     return Proposal({"n_validation": sizes.n_validation}, train, tuple(reasons))
@@ -55,7 +55,8 @@ def proposed_sizes(n_rows: int, n_classes: int, n_trusted_validation: int = 0, n
     return Sizes(n_validation, batch, n_epochs, n_test, {name: words for name, words in reasons.items() if words})
 
 
-def _network(shape: Sequence[int], n_rows: int) -> tuple[dict[str, Any], str]:
+def proposed_network(shape: Sequence[int], n_rows: int) -> tuple[dict[str, Any], str]:
+    """Fields of the section ``train``, and the reason."""
     if len(shape) == 3:
         if min(shape[1:]) >= SMALLEST_MODEL1:
             return {"network": "model1"}, "network model1: images large enough for two convolutions"

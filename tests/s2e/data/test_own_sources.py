@@ -129,7 +129,12 @@ def test_a_table_is_the_same_in_every_format(tmp_path: Path, load: Any) -> None:
         (
             {},
             {},
-            r"column id: 20 different texts in 20 rows look like an id or a date; leave it out: .*exclude = \['id'\]",
+            r"column id \(20\): different texts in 20 rows look like ids or dates; leave them out: .* = \['id'\]",
+        ),
+        (
+            {"day": [f"2024-03-{d:02}" for d in range(1, 21)]},
+            {},
+            r"columns id \(20\), day \(20\): .*exclude = \['id', 'day'\], or say data.params.id_column = 'id'",
         ),
         ({"kind": ["oak"] * 9 + ["elm"] + ["yew"] * 10}, {}, r"row 11: the only one of class 'elm'"),
         ({"kind": ["oak", None] * 10}, {}, r"row 3 has no label: '' in column kind \(10 such rows\): fill it in"),

@@ -143,6 +143,55 @@ def test_right_labels_of_classes_that_overlap_are_no_confident_noise():
     assert f"{alone:.0%} if it is their labels" in said
 
 
+def leaning_to_a_small_class():
+    """Right labels: class 3 overlaps with class 2 and is a quarter of the two; predictions take it for four times as
+    likely, as networks under a matrix that blames its labels come to. The second ones know how likely it is."""
+    rng = np.random.default_rng(3)
+    second, group = rng.beta(2, 6, 1_500), 2 * (rng.random(1_500) < 0.15)
+    plain_SC = np.full((1_500, 4), 0.02)
+    plain_SC[np.arange(1_500), group] += 0.92 * (1 - second)
+    plain_SC[np.arange(1_500), group + 1] += 0.92 * second
+    label_S = (rng.random((1_500, 1)) > plain_SC.cumsum(1)).sum(1).clip(max=3)
+    p_SC = plain_SC * [1, 1, 1, 4]
+    return p_SC / p_SC.sum(1, keepdims=True), plain_SC, label_S
+
+
+def test_a_matrix_under_which_a_class_hardly_carries_its_label_is_not_believed():
+    """Labels of other rows speak for it (seven standard errors), because it mends the predictions."""
+    p_SC, plain_SC, label_S = leaning_to_a_small_class()
+    full = fit_transition(p_SC, label_S)
+    alike = fit_transition(p_SC, label_S, symmetric=True)
+    assert np.diag(full.T_CC).min() < 0.45
+    assert cross_halves(p_SC, label_S, full, alike, 0).errors_over_symmetric > 3
+    verdict = settled(p_SC, label_S, full, {"a": 0.14}, 0, plain_SC)
+    assert verdict.kind == "between"
+    assert verdict.interval[0] == pytest.approx(0, abs=1e-3)  # all labels are right
+    assert np.diag(verdict.fit.T_CC).min() >= 0.45
+    assert verdict.fit.noise_rate < full.noise_rate / 2
+    (said,) = (alarm.text for alarm in verdict.alarms if alarm.code == "undecided")
+    assert " 0% if wrong labels fall on all classes alike" in said
+
+
+def test_a_matrix_for_which_other_labels_speak_loudly_is_believed_though_a_class_is_weak():
+    T_CC = np.array([[0.4, 0.6, 0.0, 0.0], [0.0, 0.9, 0.1, 0.0], [0.0, 0.0, 0.9, 0.1], [0.1, 0.0, 0.0, 0.9]])
+    p_SC, class_S, label_S = calibrated(T_CC, 1_500, 0)
+    verdict = settled(p_SC, label_S, fit_transition(p_SC, label_S), {"a": 0.2}, 0, p_SC @ T_CC)
+    assert (verdict.kind, {"weak_diagonal"} <= {alarm.code for alarm in verdict.alarms}) == ("full", True)
+    assert verdict.fit.noise_rate == pytest.approx((label_S != class_S).mean(), abs=0.02)
+
+
+def test_the_interval_has_a_leeway_for_rows_whose_class_is_left_open():
+    assert interval(0.3, 0.0, 0.1) == pytest.approx((0.2, 0.4))
+    low, high = interval(0.3, 0.1, 0.1)
+    reach = interval(0.5, 0.1)[1] - 0.5
+    assert (low, high) == pytest.approx((0.3 - np.hypot(reach, 0.1), 0.3 + np.hypot(reach, 0.1)))
+    p_SC, _, label_S = calibrated(pair(5, 0.3), 1_500, 0)
+    verdict = verdict_on(p_SC, label_S)
+    open_share = 1 - (p_SC**verdict.fit.exponent / (p_SC**verdict.fit.exponent).sum(1, keepdims=True)).max(1).mean()
+    assert verdict.kind == "full"
+    assert (verdict.interval[1] - verdict.interval[0]) / 2 > open_share / 3 > 0.05
+
+
 def test_where_both_kinds_agree_neither_is_in_doubt():
     for T_CC, kind in ((symmetric(5, 0.3), "symmetric"), (pair(5, 0.3), "full")):
         p_SC, class_S, label_S = calibrated(T_CC, 1_500, 0)
