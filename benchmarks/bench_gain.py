@@ -6,7 +6,8 @@ rows, two a second one and two a third. A replay takes one of each, in an order,
 rule; three more seeds, on all rows, judge the choice. Choices:
 
     none              by 160 noisy labels in each round under the estimated T, other ones in every round
-    one part          by the same 160 in every round, as jobs of earlier versions did
+    no blend          by the same, among the candidates there were before a choice held to a blend, with Co-teaching
+                      in its place
     50, 100, 300      by noisy ones and so many clean labels, in no training: random ones of 300, others in every draw
     ... alone         by the clean labels alone
 
@@ -71,8 +72,10 @@ UNTOUCHED = ["news-pair35", "cifar-margin30", "fashion-sym50", "adult-sym30"]
 N_NOISY, N_CLEAN, N_TEST, N_EPOCHS, N_FRESH = 800, 300, 1_000, 15, 3
 PARTS = (0, 1, 2, 0, 1, 2, 0)
 """Of the rows, held out by each seed for the choice."""
-ONE_PART = "one part"
-DRAWS = {"none": (0, True), ONE_PART: (0, True), "50": (50, True), "100": (100, True), "300": (300, True)}
+NO_BLEND = "no blend"
+JOINED = ("extra_trees", "blend")
+"""Methods that no candidate had then."""
+DRAWS = {"none": (0, True), NO_BLEND: (0, True), "50": (50, True), "100": (100, True), "300": (300, True)}
 DRAWS |= {"50 alone": (50, False), "100 alone": (100, False), "300 alone": (300, False)}
 """Clean labels, and whether noisy ones count."""
 N_DRAWS = 2
@@ -212,13 +215,10 @@ def chosen_in(recorded: Recorded) -> dict[str, dict[str, Any]]:
     """Of each choice: regret, harm, gains over Co-teaching, and how often each candidate was taken."""
     compare = recorded.spec.compare
     assert compare is not None
-    as_before = replace(recorded.spec, compare=replace(compare, turns=1))
-    return {
-        choice: _replayed(replace(recorded, spec=as_before), *how, halvings=list(permutations(_of_part(0))))
-        if choice == ONE_PART
-        else _replayed(recorded, *how)
-        for choice, how in DRAWS.items()
-    }
+    entries = tuple(entry for entry in compare.entries if entry.method not in JOINED)
+    as_before = replace(recorded.spec, compare=replace(compare, entries=entries, default=None))
+    before = replace(recorded, spec=as_before)
+    return {choice: _replayed(before if choice == NO_BLEND else recorded, *how) for choice, how in DRAWS.items()}
 
 
 def _of_part(part: int) -> list[int]:
@@ -230,9 +230,7 @@ def _in_turns() -> list[tuple[int, ...]]:
     return [h for combined in product(*map(_of_part, range(3))) for h in list(permutations(combined))[::2]]
 
 
-def _replayed(
-    recorded: Recorded, m: int, noisy: bool, halvings: Sequence[tuple[int, ...]] | None = None
-) -> dict[str, Any]:
+def _replayed(recorded: Recorded, m: int, noisy: bool) -> dict[str, Any]:
     truth = {
         label: np.array([math.nan if r.test_accuracy is None else 100 * r.test_accuracy for r in of.results])
         for label, of in recorded.trained.items()
@@ -241,7 +239,7 @@ def _replayed(
     regrets, gains, taken, n = [], [], Counter[str](), len(PARTS)
     for draw in range(N_DRAWS if 0 < m < N_CLEAN else 1):
         rows = np.random.default_rng(draw).permutation(N_CLEAN)[:m]
-        for halving in _in_turns() if halvings is None else halvings:
+        for halving in _in_turns():
             chosen = _chosen(recorded, halving, rows, noisy)
             taken[chosen] += 1
             regrets.append(float(np.mean(truth[best][n:] - truth[chosen][n:])))

@@ -38,8 +38,8 @@ JOBS: tuple[dict[str, Any], ...] = (
     {"trials": "external", "train": {"n_epochs": 3}, "search": {"n_rounds": 1, "n_trials": 2}},
     {"kind": "compare", "compare": {"n_seeds": 2, "entries": [{"method": "standard"}, {"method": "coteaching"}]}},
 )
-ALLOWED = "[400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 428, 429]"
-"""Of a request that breaks the schema; a body beyond the limit of size is refused before anybody reads it."""
+ALLOWED = "[400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 428, 429, 431]"
+"""Of a request that breaks the schema; a body or headers beyond their limit are refused before anybody reads them."""
 
 
 def command(url: str, most: int, seed: int | None = None) -> list[str]:

@@ -5,8 +5,8 @@
 // elements, readable up to the next full vector. What becomes of a tile is the epilogue's: it gets whole vectors of C
 // and the number of their elements that count.
 //
-// Where rows of B are zero in all columns of a tile, as pixels at the margin are, their terms may be left out: adding
-// zero changes no bit of a sum that began at zero.
+// Where columns of A are zero in all rows, as the gradients of samples that are not kept, their terms may be left out:
+// adding zero changes no bit of a sum that began at zero.
 #pragma once
 #include "vec.h"
 
@@ -20,35 +20,16 @@ template <class T> inline int tile_width(int64_t n0, int64_t n_columns) {
   return left == 4 ? 2 : left < NV ? (int)left : NV;  // 2 + 2 rather than 3 + 1
 }
 
-// Of every tile of columns the terms k that are not zero, n_k numbers of room each, and how many they are.
+// The terms of a sum: all n, or those listed.
 struct Terms {
-  int32_t *k, *count;
+  int64_t n;
+  const int32_t* k;
 };
-
-template <class T> void list_terms(int64_t n_columns, int64_t n_k, const T* b, int64_t ldb, Terms terms) {
-  constexpr int width = Vec<T>::width;
-  int64_t i = 0;
-  for (int64_t n0 = 0; n0 < n_columns; i++) {
-    const int nv = tile_width<T>(n0, n_columns);
-    int32_t* k_of = terms.k + i * n_k;
-    int32_t n = 0;
-    for (int64_t k = 0; k < n_k; k++) {
-      const T* row = b + k * ldb + n0;
-      int some = 0;
-      for (int v = 0; v < nv; v++)
-        for (int j = 0; j < width; j++) some |= row[v * width + j] != 0;
-      k_of[n] = (int32_t)k;
-      n += some;
-    }
-    terms.count[i] = n;
-    n0 += nv * width;
-  }
-}
 
 template <class T, int nv, bool listed, class Epilogue>
 __attribute__((always_inline)) inline void tile(
-    int64_t m0, int rows, int64_t n0, int64_t n_columns, int64_t n_k, const int32_t* k_of, const T* a, int64_t a_row,
-    int64_t a_column, const T* b, int64_t ldb, Epilogue& epilogue) {
+    int64_t m0, int rows, int64_t n0, int64_t n_columns, Terms terms, const T* a, int64_t a_row, int64_t a_column,
+    const T* b, int64_t ldb, Epilogue& epilogue) {
   typedef Vec<T> V;
   typename V::type sum[MR][nv];
   const T* row[MR];
@@ -59,8 +40,8 @@ __attribute__((always_inline)) inline void tile(
     for (int v = 0; v < nv; v++) sum[r][v] = V::zero();
   }
   epilogue.template prefetch<nv * V::width>(m0, rows, n0);
-  for (int64_t i = 0; i < n_k; i++) {
-    const int64_t k = listed ? k_of[i] : i;
+  for (int64_t i = 0; i < terms.n; i++) {
+    const int64_t k = listed ? terms.k[i] : i;
     const T* at = b + n0 + k * ldb;
     typename V::input right[nv];
 #pragma GCC unroll 4
@@ -86,19 +67,16 @@ __attribute__((always_inline)) inline void tile(
 }
 
 template <class T, bool listed, class Epilogue>
-void gemm_of(int64_t n_rows, int64_t n_columns, int64_t n_k, Terms terms, const T* a, int64_t a_row, int64_t a_column,
-             const T* b, int64_t ldb, Epilogue epilogue) {
+void gemm_of(int64_t n_rows, int64_t n_columns, Terms terms, const T* a, int64_t a_row, int64_t a_column, const T* b,
+             int64_t ldb, Epilogue epilogue) {
   for (int64_t m0 = 0; m0 < n_rows; m0 += MR) {
     const int rows = n_rows - m0 < MR ? (int)(n_rows - m0) : MR;
-    int64_t i = 0;
-    for (int64_t n0 = 0; n0 < n_columns; i++) {
+    for (int64_t n0 = 0; n0 < n_columns;) {
       const int nv = tile_width<T>(n0, n_columns);
-      const int64_t n = listed ? terms.count[i] : n_k;
-      const int32_t* k_of = listed ? terms.k + i * n_k : nullptr;
       switch (nv) {
-        case 3: tile<T, 3, listed>(m0, rows, n0, n_columns, n, k_of, a, a_row, a_column, b, ldb, epilogue); break;
-        case 2: tile<T, 2, listed>(m0, rows, n0, n_columns, n, k_of, a, a_row, a_column, b, ldb, epilogue); break;
-        default: tile<T, 1, listed>(m0, rows, n0, n_columns, n, k_of, a, a_row, a_column, b, ldb, epilogue); break;
+        case 3: tile<T, 3, listed>(m0, rows, n0, n_columns, terms, a, a_row, a_column, b, ldb, epilogue); break;
+        case 2: tile<T, 2, listed>(m0, rows, n0, n_columns, terms, a, a_row, a_column, b, ldb, epilogue); break;
+        default: tile<T, 1, listed>(m0, rows, n0, n_columns, terms, a, a_row, a_column, b, ldb, epilogue); break;
       }
       n0 += nv * Vec<T>::width;
     }
@@ -106,16 +84,12 @@ void gemm_of(int64_t n_rows, int64_t n_columns, int64_t n_k, Terms terms, const 
 }
 
 template <class T, class Epilogue>
-void gemm(int64_t n_rows, int64_t n_columns, int64_t n_k, const T* a, int64_t a_row, int64_t a_column, const T* b,
+void gemm(int64_t n_rows, int64_t n_columns, Terms terms, const T* a, int64_t a_row, int64_t a_column, const T* b,
           int64_t ldb, Epilogue epilogue) {
-  gemm_of<T, false>(n_rows, n_columns, n_k, Terms{}, a, a_row, a_column, b, ldb, epilogue);
-}
-
-// The same by the terms of B that are not zero.
-template <class T, class Epilogue>
-void gemm(int64_t n_rows, int64_t n_columns, int64_t n_k, Terms terms, const T* a, int64_t a_row, int64_t a_column,
-          const T* b, int64_t ldb, Epilogue epilogue) {
-  gemm_of<T, true>(n_rows, n_columns, n_k, terms, a, a_row, a_column, b, ldb, epilogue);
+  if (terms.k)
+    gemm_of<T, true>(n_rows, n_columns, terms, a, a_row, a_column, b, ldb, epilogue);
+  else
+    gemm_of<T, false>(n_rows, n_columns, terms, a, a_row, a_column, b, ldb, epilogue);
 }
 
 }  // namespace

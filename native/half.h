@@ -84,7 +84,7 @@ void gemm_pairs(int64_t n_rows, int64_t n_columns, int64_t n_pairs, const Pair* 
 template <class Epilogue>
 void gemm_pairs(int64_t n_rows, int64_t n_columns, int64_t n_pairs, const Pair* a, int64_t a_row, const Pair* b,
                 int64_t ldb, Epilogue epilogue) {
-  gemm(n_rows, n_columns, n_pairs, a, a_row, (int64_t)1, b, ldb, epilogue);
+  gemm(n_rows, n_columns, Terms{n_pairs, nullptr}, a, a_row, (int64_t)1, b, ldb, epilogue);
 }
 
 #endif

@@ -9,6 +9,7 @@
 #include "half.h"
 #include "pool.h"
 #include "rows.h"
+#include "sparse.h"
 
 namespace {
 
@@ -208,11 +209,14 @@ template <class T> class Stack {
   int64_t* sizes = nullptr;
   T* memory = nullptr;
   T *x, *x_transposed, *units, *gradient, *next_gradient, *transposed, *bias_gradient, *loss, *best;
-  int32_t *order, *label, *argbest, *inputs_k, *inputs_count, *samples_k, *samples_count;
+  T *packed, *block, *some_rows;  // of the first layer's products where most inputs are zero
+  int32_t *order, *label, *argbest, *kept, *is_kept;
+  int64_t n_kept;                // samples of the batch whose logits have a gradient
+  enum { unknown, dense, sparse } inputs = unknown;
+  PairTerms inputs_of_samples, samples_of_inputs, kept_of_inputs;
   char* scratch;
 #if defined(S2E_PAIRS)
   Pair *pairs_of_inputs, *pairs_of_samples, *half_gradient, *half_weight;
-  float* some_rows;  // of a weight's gradient: moved row by row, the moments come from memory as fast as it gives them
 
   Pair* half_weight_of(int32_t g) const { return half_weight + g * tiled(sizes[1]) * tiled(sizes[0]) / 2; }
 
@@ -269,13 +273,11 @@ template <class T> class Stack {
                                 (float*)tensor(s.weight_second, 0, g, n_out * n_in), n_in);
     const Pair* input = pairs_of_samples + order_index(g) * deep / 2 * wide;
     OptimizeBoth optimize(whole, (uint16_t*)half_weight_of(g), wide);
-    constexpr int width = Vec<float>::width;
     for (int64_t m0 = 0; m0 < n_out; m0 += TILE) {
       const int64_t rows = n_out - m0 < TILE ? n_out - m0 : TILE;
-      gemm_pairs(rows, n_in, deep / 2, half_gradient + m0 * deep / 2, deep / 2, input, wide, Keep{some_rows, wide});
-      for (int64_t m = 0; m < rows; m++)
-        for (int64_t n = 0; n < n_in; n += width)
-          optimize(m0 + m, n, n_in - n < width ? (int)(n_in - n) : width, Vec<float>::load(some_rows + m * wide + n));
+      const Keep keep{(float*)some_rows, wide};
+      gemm_pairs(rows, n_in, deep / 2, half_gradient + m0 * deep / 2, deep / 2, input, wide, keep);
+      move_rows(m0, rows, n_in, wide, (const float*)some_rows, optimize);
     }
   }
 #endif
@@ -317,20 +319,26 @@ template <class T> class Stack {
     order = (int32_t*)take(s.batch);
     label = (int32_t*)take(s.batch);
     argbest = (int32_t*)take(s.batch);
-    const int64_t batch_tiles = s.n_orders * (batch_row / Vec<T>::width);
-    const int64_t input_tiles = s.n_orders * (padded(sizes[0]) / Vec<T>::width);
-    inputs_k = (int32_t*)take(batch_tiles * sizes[0]);
-    inputs_count = (int32_t*)take(batch_tiles);
-    samples_k = (int32_t*)take(input_tiles * s.batch);
-    samples_count = (int32_t*)take(input_tiles);
+    kept = (int32_t*)take(s.batch);
+    is_kept = (int32_t*)take(s.batch);
+    const int64_t longest = padded(sizes[0]) > batch_row ? padded(sizes[0]) : batch_row;
+    packed = take(longest * block_row<T>());
+    block = take(longest * block_row<T>());
+    some_rows = take(longest * block_row<T>());
+    const auto take_terms = [&](int64_t n_pairs, int64_t room) {
+      return PairTerms{(int32_t*)take(n_pairs * room), (int32_t*)take(n_pairs), room};
+    };
+    inputs_of_samples = take_terms(s.n_orders * ((s.batch + 1) / 2), sizes[0]);
+    samples_of_inputs = take_terms(s.n_orders * ((sizes[0] + 1) / 2), s.batch);
+    kept_of_inputs = take_terms((sizes[0] + 1) / 2, s.batch);
     scratch = (char*)take(3 * s.batch);
 #if defined(S2E_PAIRS)
     if (s.is_half) {
       const int64_t wide = tiled(sizes[0]), deep = tiled(s.batch);
       pairs_of_inputs = (Pair*)take(s.n_orders * wide / 2 * deep);
       pairs_of_samples = (Pair*)take(s.n_orders * deep / 2 * wide);
+      some_rows = take(TILE * wide);
       half_gradient = (Pair*)take(tiled(sizes[1]) * deep / 2);
-      some_rows = (float*)take(TILE * wide);
       half_weight = (Pair*)take((int64_t)s.n_trials * s.n_networks * tiled(sizes[1]) * wide / 2);
     }
 #endif
@@ -362,20 +370,19 @@ template <class T> class Stack {
 #endif
     const int64_t n_inputs = sizes[0], x_row = padded(n_inputs);
     const T* mine = x + o * s.batch * x_row;
-    T* turned = x_transposed + o * n_inputs * batch_row;
-    transpose(mine, count, n_inputs, x_row, turned, batch_row);
-    list_terms(batch_row, n_inputs, turned, batch_row, inputs_of(o));
-    list_terms(n_inputs, s.batch, mine, x_row, samples_of(o));
+    if (inputs != dense) {
+      const double share = list_inputs(mine, x_row, s.batch, n_inputs, of_order(inputs_of_samples, o, s.batch));
+      if (inputs == unknown) inputs = share < MOST_TERMS ? sparse : dense;
+    }
+    if (inputs == sparse)
+      list_samples(mine, x_row, s.batch, n_inputs, of_order(samples_of_inputs, o, n_inputs));
+    else
+      transpose(mine, count, n_inputs, x_row, x_transposed + o * n_inputs * batch_row, batch_row);
   }
 
-  // Inputs and samples of a data order that are not zero, in each tile of the first layer's two products.
-  Terms inputs_of(int32_t o) const {
-    const int64_t n_tiles = batch_row / Vec<T>::width;
-    return {inputs_k + o * n_tiles * sizes[0], inputs_count + o * n_tiles};
-  }
-  Terms samples_of(int32_t o) const {
-    const int64_t n_tiles = padded(sizes[0]) / Vec<T>::width;
-    return {samples_k + o * n_tiles * s.batch, samples_count + o * n_tiles};
+  static PairTerms of_order(PairTerms all, int32_t o, int64_t n_rows) {
+    const int64_t first = o * ((n_rows + 1) / 2);
+    return {all.k + first * all.room, all.count + first, all.room};
   }
 
   void gather_from(int64_t first, int64_t count) {
@@ -424,11 +431,28 @@ template <class T> class Stack {
   }
 
   template <class Epilogue> void activate(int l, int32_t g, const T* input, const T* weight, Epilogue epilogue) {
-    const int64_t n_in = sizes[l], n_out = sizes[l + 1], one = 1;
-    if (l == 0)
-      gemm(n_out, batch_row, n_in, inputs_of(order_index(g)), weight, n_in, one, input, batch_row, epilogue);
+    if (l == 0 && inputs == sparse)
+      activate_sparse(g, weight, epilogue);
     else
-      gemm(n_out, batch_row, n_in, weight, n_in, one, input, batch_row, epilogue);
+      gemm(sizes[l + 1], batch_row, Terms{sizes[l], nullptr}, weight, sizes[l], (int64_t)1, input, batch_row, epilogue);
+  }
+
+  template <class Epilogue> void activate_sparse(int32_t g, const T* weight, Epilogue epilogue) {
+    typedef Vec<T> V;
+    const int64_t n_in = sizes[0], n_out = sizes[1], x_row = padded(n_in);
+    const int32_t o = order_index(g);
+    const PairTerms terms = of_order(inputs_of_samples, o, s.batch);
+    for (int64_t first = 0; first < n_out;) {
+      const int nv = block_vectors<T>(n_out - first);
+      const int64_t count = n_out - first < nv * V::width ? n_out - first : nv * V::width;
+      transpose(weight + first * n_in, count, n_in, n_in, packed, block_row<T>());
+      sparse_block(nv, s.batch, terms, x + o * s.batch * x_row, x_row, (int64_t)1, packed, block);
+      transpose(block, batch_row, count, block_row<T>(), some_rows, batch_row);
+      for (int64_t m = 0; m < count; m++)
+        for (int64_t b = 0; b < batch_row; b += V::width)
+          epilogue(first + m, b, V::width, V::load(some_rows + m * batch_row + b));
+      first += count;
+    }
   }
 
   void trial(int32_t k, const s2e_optimizer& optimizer, const s2e_epoch& e, const int64_t* label_B, int64_t at) {
@@ -531,12 +555,13 @@ template <class T> class Stack {
 
   // From the gradient of network g's logits [C, B] to its next weights.
   void backward(int32_t g, const s2e_optimizer& optimizer) {
+    list_kept_samples();
     for (int l = s.n_layers - 1; l >= 0; l--) {
       const int64_t n_in = sizes[l], n_out = sizes[l + 1];
       T* weight = tensor(s.weight, l, g, n_out * n_in);
       const T* input_BI = x + order_index(g) * s.batch * padded(n_in);
       if (l > 0) {
-        gemm(n_in, batch_row, n_out, weight, (int64_t)1, n_in, gradient, batch_row,
+        gemm(n_in, batch_row, Terms{n_out, nullptr}, weight, (int64_t)1, n_in, gradient, batch_row,
              ThroughRelu<T>{of(g, l), next_gradient, batch_row});
         transpose(of(g, l), n_in, s.batch, batch_row, transposed, padded(n_in));
         input_BI = transposed;
@@ -554,13 +579,52 @@ template <class T> class Stack {
 #if defined(S2E_PAIRS)
     if (s.is_half && l == 0) return move_first_half(g, optimizer);
 #endif
-    const int64_t n_in = sizes[l], n_out = sizes[l + 1], size = n_in * n_out, one = 1;
+    const int64_t n_in = sizes[l], n_out = sizes[l + 1], size = n_in * n_out;
     const Optimize<T> optimize(optimizer, tensor(s.weight, l, g, size), tensor(s.weight_first, l, g, size),
                                tensor(s.weight_second, l, g, size), n_in);
-    if (l == 0)
-      gemm(n_out, n_in, s.batch, samples_of(order_index(g)), gradient, batch_row, one, input_BI, padded(n_in), optimize);
-    else
-      gemm(n_out, n_in, s.batch, gradient, batch_row, one, input_BI, padded(n_in), optimize);
+    if (l == 0 && inputs == sparse) return move_sparse(g, optimize);
+    const Terms terms{n_kept, n_kept < s.batch ? kept : nullptr};
+    gemm(n_out, n_in, terms, gradient, batch_row, (int64_t)1, input_BI, padded(n_in), optimize);
+  }
+
+  void move_sparse(int32_t g, Optimize<T> optimize) {
+    const int64_t n_in = sizes[0], n_out = sizes[1], x_row = padded(n_in);
+    const int32_t o = order_index(g);
+    PairTerms terms = of_order(samples_of_inputs, o, n_in);
+    if (n_kept < s.batch) {
+      list_kept((n_in + 1) / 2, terms, is_kept, kept_of_inputs);
+      terms = kept_of_inputs;
+    }
+    for (int64_t first = 0; first < n_out;) {
+      const int nv = block_vectors<T>(n_out - first);
+      const int64_t count = n_out - first < nv * Vec<T>::width ? n_out - first : nv * Vec<T>::width;
+      transpose(gradient + first * batch_row, count, s.batch, batch_row, packed, block_row<T>());
+      sparse_block(nv, n_in, terms, x + o * s.batch * x_row, (int64_t)1, x_row, packed, block);
+      transpose(block, n_in, count, block_row<T>(), some_rows, x_row);
+      move_rows(first, count, n_in, x_row, some_rows, optimize);
+      first += count;
+    }
+  }
+
+  // Rows of a weight by their gradients: row by row the moments come from memory as fast as it gives them.
+  template <class Number, class Move>
+  static void move_rows(int64_t first, int64_t count, int64_t n_in, int64_t row, const Number* from, Move& optimize) {
+    constexpr int width = Vec<Number>::width;
+    for (int64_t m = 0; m < count; m++)
+      for (int64_t n = 0; n < n_in; n += width)
+        optimize(first + m, n, n_in - n < width ? (int)(n_in - n) : width, Vec<Number>::load(from + m * row + n));
+  }
+
+  // Most methods keep a part of a batch, and the others' logits have no gradient; NaN is one.
+  void list_kept_samples() {
+    n_kept = 0;
+    for (int64_t b = 0; b < s.batch; b++) {
+      int32_t some = 0;
+      for (int64_t c = 0; c < sizes[s.n_layers]; c++) some |= gradient[c * batch_row + b] != 0;
+      is_kept[b] = some;
+      kept[n_kept] = (int32_t)b;
+      n_kept += some;
+    }
   }
 
   void move_bias(int l, int32_t g, const s2e_optimizer& optimizer) {

@@ -11,7 +11,7 @@ from s2e.jobs.auto import KIND, halving_round, ranked, turns, winner
 from s2e.jobs.compare import keep_rate_of
 from s2e.jobs.judging import Judged, judged
 from s2e.jobs.loop import populations
-from s2e.jobs.methods_tried import portfolio
+from s2e.jobs.methods_tried import portfolio, steady
 from s2e.jobs.trials import make_repeat
 from s2e.parts import KINDS
 from s2e.stages import stage_of, tell
@@ -74,11 +74,17 @@ def with_candidates(spec: JobSpec, names: Sequence[str] | None) -> JobSpec:
     """The job of kind auto with its candidates."""
     spec = replace(spec, kind="auto")
     known = portfolio(spec)
-    entries = [entry for entry in known if names is None or {entry.label, entry.method} & set(names)]
+    entries = tuple(entry for entry in known if names is None or {entry.label, entry.method} & set(names))
     every = {name for entry in known for name in (entry.label, entry.method)}
     if strange := [name for name in names or () if name not in every]:
         raise SpecError(Problem("candidates", strange[0], f"among {', '.join(entry.label for entry in known)}"))
-    return KINDS["auto"].check(replace(spec, compare=CompareSpec(entries=tuple(entries))))
+    return chosen_among(spec, entries)
+
+
+def chosen_among(spec: JobSpec, entries: Sequence[EntrySpec]) -> JobSpec:
+    """The job of kind auto with these candidates. Raises SpecError as the door does."""
+    compare = CompareSpec(entries=tuple(entries), default=steady(spec, entries))
+    return KINDS["auto"].check(replace(spec, kind="auto", compare=compare))
 
 
 def _trained(population: Population, root: str) -> PopulationEnd:

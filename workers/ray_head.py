@@ -11,7 +11,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -40,9 +40,16 @@ def share_token(environment: MutableMapping[str, str]) -> None:
 
 
 def run_head(
-    path: Path, stop: threading.Event, *, num_cpus: int | None, object_store_bytes: int, pass_on: Iterable[str] = ()
+    path: Path,
+    stop: threading.Event,
+    *,
+    num_cpus: int | None,
+    object_store_bytes: int,
+    pass_on: Iterable[str] = (),
+    on_ready: Callable[[], None] = lambda: None,
 ) -> int:
-    """Start Ray and keep it until ``stop``: 0, or 1 when it could not start or one of its processes died."""
+    """Start Ray, call ``on_ready``, and keep it until ``stop``: 0, or 1 when it could not start or one of its processes
+    died."""
     try:
         connection = connect(
             None, num_cpus=num_cpus, num_gpus=None, object_store_bytes=object_store_bytes, pass_on=pass_on
@@ -52,6 +59,7 @@ def run_head(
         raise
     try:
         _leave(path, {"address": connection.ray.get_runtime_context().gcs_address, "pid": os.getpid()})
+        on_ready()
         while not stop.wait(_ALIVE_S):
             if dead := _dead(connection.ray):
                 log.error("Ray lost %s", dead)

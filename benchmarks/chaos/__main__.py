@@ -11,6 +11,8 @@ A clock that jumps needs a C compiler, a full disk needs root; the answer says w
 
 ``--short`` is the drill of CI: a small job, faults that last a quarter of their time, each kind at most once.
 ``--kills``: nothing but kills, each role in turn, and the next one at most half a second after work goes on.
+``--tally FILE``: the counts of several runs add up there. A job's faults enter it once the job has ended as it should;
+those of the job that an interrupted run was at do not count. A violation ends a run, and stays in the file.
 """
 
 from __future__ import annotations
@@ -19,14 +21,14 @@ import argparse
 import json
 import random
 import signal
-import statistics
 import sys
 import time
-from typing import Any
+from pathlib import Path
 
 from benchmarks.chaos import check
 from benchmarks.chaos.faults import FAULTS, Fault
 from benchmarks.chaos.place import Place
+from benchmarks.chaos.tally import Tally
 from benchmarks.measure import machine
 
 PATIENCE_S = 240.0
@@ -37,15 +39,19 @@ SHORT_HOLD = 0.25
 class Run:
     """Faults, one after the other, and what came of them."""
 
-    def __init__(self, place: Place, seed: int, *, short: bool = False, kills: bool = False) -> None:
+    def __init__(
+        self, place: Place, seed: int, *, short: bool = False, kills: bool = False, tally: Path | None = None
+    ) -> None:
         self.place, self.rng, self.short, self.kills = place, random.Random(seed), short, kills
         self.job = check.SHORT if short else check.JOB
         self.calm = check.undisturbed(self.job)
         self.kinds = [fault for fault in FAULTS if fault.kills or not kills]
         self.job_ids: list[str] = []
         self.violations: list[str] = []
-        self.recovery_s: dict[str, list[float]] = {}
-        self.lost: list[int] = []
+        self.tally, self.path = Tally.of(tally), tally
+        self.tally.seeds.append(seed)
+        self.of_job = Tally()
+        """The faults of the job that is under way."""
         self.acknowledged = check.Acknowledged.none()
         self.n_done = 0
 
@@ -56,6 +62,16 @@ class Run:
             self.hit(self.next_fault())
         if not self.violations:
             self.wait(self.job_ids[-1])
+            self.settle()
+
+    def settle(self) -> None:
+        """A job has ended: see that it is what it would have been, and count its faults."""
+        self.violations += check.violations(self.place.client, self.place.database, self.job_ids[-1], self.calm)
+        if not self.violations:
+            self.of_job.jobs = 1
+            self.tally.add(self.of_job)
+        self.of_job = Tally()
+        self.tally.save(self.path)
 
     def next_fault(self) -> Fault:
         if self.kills:
@@ -72,9 +88,9 @@ class Run:
         while not check.running(self.place.database):
             if not self.job_ids or self.state() in ("completed", "failed", "cancelled"):
                 if self.job_ids:
-                    self.violations += check.violations(
-                        self.place.client, self.place.database, self.job_ids[-1], self.calm
-                    )
+                    self.settle()
+                if self.violations:
+                    return
                 self.job_ids.append(self.place.client.submit(self.job).id)
             if time.monotonic() > until_s:
                 self.violations.append(f"nothing trains after {PATIENCE_S:g} s; the job is {self.state()}")
@@ -85,11 +101,14 @@ class Run:
         return check.state(self.place.database, self.job_ids[-1])
 
     def hit(self, fault: Fault) -> None:
-        before = check.running(self.place.database)
+        before, epochs = check.running(self.place.database), check.epochs_of_attempts(self.place.database)
         done = fault.do(self.place, self.rng)
         if not done:
             return
         self.n_done += 1
+        n_epochs = self.job["train"]["n_epochs"]
+        for trained in before:
+            self.of_job.thirds[min(2, 3 * epochs.get((trained.trial_id, trained.attempt), 0) // n_epochs)] += 1
         began_s, last = time.monotonic(), check.last_event(self.place.database)
         hit = next((trained for trained in before if trained.pid == done), None)
         kept = 0 if hit is None else check.kept_epochs(self.place.database, str(self.place.artifacts), hit)
@@ -99,13 +118,13 @@ class Run:
                 return
             time.sleep(0.05)
         recovery_s = time.monotonic() - began_s
-        self.recovery_s.setdefault(fault.name, []).append(recovery_s)
+        self.of_job.recovery_s.setdefault(fault.name, []).append(round(recovery_s, 3))
         print(f"{self.n_done:4} {fault.name:32} {done:20} {recovery_s:6.2f} s", file=sys.stderr, flush=True)
         self.violations += self.acknowledged.look(self.place.database)
         if hit is not None:
             n = self.acknowledged.n.get((hit.trial_id, hit.attempt), 0)
-            if n < self.job["train"]["n_epochs"]:  # else it had been trained
-                self.lost.append(max(0, n - kept))
+            if n < n_epochs:  # else it had been trained
+                self.of_job.lost.append(max(0, n - kept))
 
     def wait(self, job_id: str) -> None:
         told_s, last = time.monotonic(), 0
@@ -117,30 +136,6 @@ class Run:
                 return
             time.sleep(0.5)
         self.violations += self.acknowledged.look(self.place.database)
-        self.violations += check.violations(self.place.client, self.place.database, job_id, self.calm)
-
-    def told(self) -> dict[str, Any]:
-        every = [s for of_kind in self.recovery_s.values() for s in of_kind]
-        return {
-            "faults": sum(map(len, self.recovery_s.values())),
-            "jobs": len(self.job_ids),
-            "recovery_s": {name: _summary(self.recovery_s[name]) for name in sorted(self.recovery_s)}
-            | {"all": _summary(every)},
-            "epochs_lost_per_killed_training": _summary([float(n) for n in self.lost]),
-            "violations": self.violations,
-        }
-
-
-def _summary(values: list[float]) -> dict[str, float]:
-    if not values:
-        return {"n": 0}
-    ordered = sorted(values)
-    return {
-        "n": len(ordered),
-        "median": round(statistics.median(ordered), 2),
-        "p95": round(ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))], 2),
-        "max": round(ordered[-1], 2),
-    }
 
 
 def main() -> None:
@@ -150,6 +145,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=1e6, help="begin no further fault after this")
     parser.add_argument("--short", action="store_true", help="the drill of CI: every kind at most once, a small job")
     parser.add_argument("--kills", action="store_true", help="nothing but kills, each role in turn")
+    parser.add_argument("--tally", type=Path, help="a file in which the counts of several runs add up")
     args = parser.parse_args()
     until_s = time.monotonic() + 60 * args.minutes
     for number in (signal.SIGTERM, signal.SIGINT):  # whatever ends it, nothing is left behind
@@ -159,13 +155,14 @@ def main() -> None:
     try:
         while place.client.not_ready():
             time.sleep(0.5)
-        run = Run(place, args.seed, short=args.short, kills=args.kills)
+        run = Run(place, args.seed, short=args.short, kills=args.kills, tally=args.tally)
         run.run(args.faults, until_s)
         run.violations += [f"still running: {line}" for line in place.stop()]
-        told = {"benchmark": "chaos", "machine": machine(), "seed": args.seed, "disk": place.has_disk}
-        told |= {"clock": place.has_clock, **run.told()}
-        print(json.dumps(told, indent=1))
         violations = run.violations
+        run.tally.violations += [f"seed {args.seed}: {violation}" for violation in violations]
+        run.tally.save(args.tally)
+        told = {"benchmark": "chaos", "machine": machine(), "disk": place.has_disk, "clock": place.has_clock}
+        print(json.dumps(told | run.tally.told(), indent=1))
     finally:
         place.leave(keep_log=bool(violations))
     sys.exit(bool(violations))

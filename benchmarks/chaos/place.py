@@ -30,6 +30,8 @@ from workers.ray_head import FILE, address_in, share_token
 
 ROOT = Path(__file__).resolve().parents[2]
 DISK_MB = 256
+NODE_S = 5.0
+"""A node that lived this long had joined the cluster."""
 FOREIGN = {"RAY_ADDRESS": "127.0.0.1:1", "RAY_NAMESPACE": "theirs", "RAY_JOB_ID": "01000000", "RAY_TMPDIR": "/nowhere"}
 
 
@@ -195,7 +197,11 @@ class Place:
         }
         logged = ["sh", "-c", f'exec "$0" "$@" >> {self.folder}/log 2>&1']
         clocks = {name: self._clocked(name) for name in ("api", "first", "second")}
-        return [Child(n, [*logged, *line], environment | clocks.get(n, {})) for n, line in commands.items()]
+        children = [Child(n, [*logged, *line], environment | clocks.get(n, {})) for n, line in commands.items()]
+        for child in children:
+            if child.name == "node":  # Ray's own program does not say that it works
+                child.healthy_s = NODE_S
+        return children
 
     def _clock(self, name: str) -> Path:
         return self.folder / f"clock-{name}"

@@ -19,6 +19,7 @@ from s2e.chosen import choice_report
 from s2e.data.splits import stratified
 from s2e.deadline import Deadline
 from s2e.door.stored import read_job
+from s2e.fitting.race import with_steady
 from s2e.fitting.trained import Trained, trained
 from s2e.labels.free_issues import free_issues
 from s2e.labels.issues import LabelIssues
@@ -133,9 +134,12 @@ def _fitted(
     within: _Within | None,
 ) -> Fit:
     verdict, spec, asked = _judged(spec, data_root, asked, every, None if within is None else within.deadline)
-    # without an estimate held-out labels would choose by agreement, and prefer what learns their noise
-    if within is not None and within.chooses is not None and (spec.data.estimate is not None or not within.is_blind):
-        spec = within.chooses(spec)
+    if within is not None and within.chooses is not None:
+        # without an estimate held-out labels choose by agreement, and would prefer what learns their noise
+        if spec.data.estimate is not None or not within.is_blind:
+            spec = within.chooses(spec)
+        elif asked[0]:
+            spec = with_steady(spec)
     limits = () if within is None else (within.deadline, within.busy)
     run = trained(spec, data_root, n_models, n_jobs, *limits)
     _warn_of_chance(run, every)

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from s2e.chosen import with_candidates
+from s2e.chosen import chosen_among, with_candidates
 from s2e.fitting.runs import SHARE_OF_MODELS, Choice, Run
 from s2e.jobs.auto import KIND, N_LAST, candidates, those_left, winner
 from s2e.jobs.compare import entries_of, keep_rate_of
 from s2e.jobs.loop import population_of, populations
+from s2e.jobs.methods_tried import portfolio, steady
 from s2e.jobs.trials import make_repeat
 from s2e.pace import guessed
-from s2e.parts import KINDS, METHODS
+from s2e.parts import METHODS
 from s2e.words import (
-    CompareSpec,
     EntrySpec,
     JobSpec,
     Population,
@@ -31,6 +31,7 @@ from s2e.words import (
 
 ORDER = (
     "coteaching",
+    "blend, corrected",
     "elr",
     "svc, reweighted",
     "forest, leaves of 10",
@@ -44,10 +45,14 @@ ORDER = (
     "standard",
     "coteaching, 1.2 tau",
     "dividemix",
+    "extra trees",
+    "blend",
 )
 """Candidates by label, those first that win often and train fast; the others follow as the portfolio has them."""
-CONFUSED = ("coteaching", "forward", "svc, reweighted", "forest, reweighted", "boosting, corrected")
+CONFUSED = ("coteaching", "blend, corrected", "forward", "svc, reweighted", "forest, reweighted", "boosting, corrected")
 """The first ones where the estimate has classes confused unevenly: those that use the matrix are ahead there."""
+BLIND = ("blend", "coteaching", "extra trees")
+"""Candidates where no estimate is to be had: none of them repeats single wrong labels, which agreement would reward."""
 SHARE_OF_FIRST = 0.5
 """Of what is left of a budget, at most, until no further candidate is begun."""
 SHARE_OF_CANDIDATE = 0.1
@@ -58,11 +63,22 @@ def with_race(spec: JobSpec, names: Sequence[str] | None) -> JobSpec:
     """The job with its candidates in the order of the race. Raises SpecError for names that are none of them."""
     spec = with_candidates(spec, names)
     is_confused = spec.data.estimate is not None and spec.data.estimate.kind != "symmetric"
-    place = {label: i for i, label in enumerate(dict.fromkeys((*CONFUSED, *ORDER) if is_confused else ORDER))}
+    return _raced(spec, (*CONFUSED, *ORDER) if is_confused else ORDER)
+
+
+def with_steady(spec: JobSpec) -> JobSpec:
+    """The same among :data:`BLIND`, where nothing is known of the noise; as it is, where they do not suit."""
+    entries = [entry for entry in portfolio(replace(spec, kind="auto")) if entry.label in BLIND]
+    return spec if steady(spec, entries) is None else _raced(chosen_among(spec, entries), BLIND)
+
+
+def _raced(spec: JobSpec, order: Sequence[str]) -> JobSpec:
+    place = {label: i for i, label in enumerate(dict.fromkeys(order))}
     entries = tuple(sorted(entries_of(spec), key=lambda entry: place.get(entry.label, len(place))))
     # each trains alone: which of them share a stack would depend on how many there is time for
     plan = replace(spec.plan, population=1)
-    return KINDS["auto"].check(replace(spec, compare=CompareSpec(entries=entries), plan=plan))
+    assert spec.compare is not None
+    return replace(spec, compare=replace(spec.compare, entries=entries), plan=plan)
 
 
 def race_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
@@ -126,7 +142,7 @@ class Race(Run):
                 run = self._alone(entry, len(entries) + len(wave))
                 if not is_first and self._waits(entry, run, ends):
                     self._untried.append(entry)
-                elif is_first or self._may_begin(run, ends):
+                elif (is_first and not wave) or self._may_begin(run, ends):
                     wave.append((entry, run))
                 else:
                     left_out.append(entry)

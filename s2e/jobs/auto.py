@@ -5,9 +5,9 @@
 
 Held-out labels choose, as :mod:`s2e.jobs.judging` weighs them: those that are right, and noisy ones under the noise's
 matrix. Of given labels another part ranks in each halving, so those who stay are judged by several times as many; the
-job's own method under its default schedule stays to the end, so that leaving it is judged by all of them too. Jobs of
-earlier versions keep their rows, and where trainings were not judged choose by the likelihood of noisy labels, or by
-validation accuracy. The comparison uses no seed of the halving. Every function is pure.
+default, a blend or the job's own method, stays to the end, so that leaving it is judged by all of them too. Jobs of
+earlier versions keep theirs and their rows, and where trainings were not judged choose by the likelihood of noisy
+labels, or by validation accuracy. The comparison uses no seed of the halving. Every function is pure.
 """
 
 from __future__ import annotations
@@ -91,11 +91,12 @@ def winner(spec: JobSpec, history: Sequence[RoundRecord]) -> EntrySpec:
 
 
 def default_of(spec: JobSpec) -> EntrySpec | None:
-    """The candidate that is the job's own method under the default schedule, where there is one."""
-    own = (
-        entry for entry in candidates(spec) if entry.method == spec.train.method and entry.schedule.kind == "default"
-    )
-    return next(own, None)
+    """The candidate that is left only for a clear lead: of the method that the job names for it, by the matrix where it
+    can; else the job's own method under the default schedule. None where neither is a candidate."""
+    entries, named = candidates(spec), spec.compare.default if spec.compare else None
+    steady = sorted((entry for entry in entries if entry.method == named), key=needs_matrix, reverse=True)
+    own = (entry for entry in entries if entry.method == spec.train.method and entry.schedule.kind == "default")
+    return next(iter((*steady, *own)), None)
 
 
 def ranked(spec: JobSpec, history: Sequence[RoundRecord]) -> list[EntrySpec]:

@@ -68,8 +68,12 @@ def _kept(spec: JobSpec, history: Sequence[RoundRecord], won: EntrySpec) -> str:
         return ""
     return (
         f" “{first.label}” looked better by no more than {ENOUGH:g} standard errors on noisy labels: too "
-        "little to leave the job's own method."
+        f"little to leave {_as_default(spec, won)}."
     )
+
+
+def _as_default(spec: JobSpec, won: EntrySpec) -> str:
+    return "the job's own method" if won.method == spec.train.method else f"“{won.label}”, which is seldom far behind"
 
 
 def _left_out(spec: JobSpec) -> str:

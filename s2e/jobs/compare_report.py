@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from s2e.jobs.compare import entries_of, schedule_words, uses_schedule
-from s2e.jobs.search_report import accuracy_warning, estimate_words, without_noise
+from s2e.jobs.search_report import accuracy_warning, estimate_words, listed, without_noise
 from s2e.jobs.sequential import CONFIDENCE, interval
 from s2e.words import (
     Compared,
@@ -102,12 +102,12 @@ def _verdict(rows: Sequence[CompareRow]) -> str:
         place, words = _place(row, baseline, len(rivals))
         sorted_[place].append(words)
     parts = [
-        f"{_listed(sorted_[place])} {'is' if len(sorted_[place]) == 1 else 'are'} {place} {_quoted(baseline)}."
+        f"{listed(sorted_[place])} {'is' if len(sorted_[place]) == 1 else 'are'} {place} {_quoted(baseline)}."
         for place in ("better than", "worse than", "not separated from")
         if sorted_[place]
     ]
     if sorted_["unknown"]:
-        parts.append(f"No seed trained both {_quoted(baseline)} and {_listed(sorted_['unknown'])} to the end.")
+        parts.append(f"No seed trained both {_quoted(baseline)} and {listed(sorted_['unknown'])} to the end.")
     return " ".join(parts)
 
 
@@ -122,10 +122,6 @@ def _place(row: CompareRow, baseline: CompareRow, n_rivals: int) -> tuple[str, s
     if half_width is None or abs(mean) <= half_width:
         return "not separated from", _quoted(row)
     return "better than" if mean > 0 else "worse than", f"{_quoted(row)} ({100 * mean:+.1f} points)"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _quoted(row: CompareRow) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from s2e.door.overrides import overridden
-from s2e.parts import METHODS
+from s2e.parts import METHODS, NETWORKS
 from s2e.prepare import BY_MATRIX
-from s2e.words import EntrySpec, JobSpec, ScheduleSpec, SpecError
+from s2e.words import EntrySpec, JobSpec, ScheduleSpec, SpecError, TrainSpec
 
 _ALL = ScheduleSpec("all")
 
@@ -40,9 +41,12 @@ PORTFOLIO = (
     EntrySpec("forest", "forest"),
     _reweighted("forest"),
     EntrySpec("forest", "forest, leaves of 10", _LARGE_LEAVES),
+    EntrySpec("extra_trees", "extra trees"),
     EntrySpec("boosting", "boosting", _SMALL_STEPS),
     EntrySpec("boosting", "boosting, corrected", {**_SMALL_STEPS, "transition": "corrected"}),
     _reweighted("logistic"),
+    EntrySpec("blend", "blend"),
+    EntrySpec("blend", "blend, corrected", {"transition": "corrected"}),
     EntrySpec("complement_nb", "complement_nb"),
     _reweighted("complement_nb"),
     EntrySpec("reweight", "reweight"),
@@ -54,6 +58,17 @@ PORTFOLIO = (
 )
 """Forward, gold and what is reweighted use the noise's matrix, estimated where labels are given; the last six need
 trusted samples."""
+
+
+STEADY = "blend"
+"""The method that a choice holds to where no other shows a clear lead: a mean is seldom far from its best member."""
+
+
+def steady(spec: JobSpec, entries: Sequence[EntrySpec]) -> str | None:
+    """It, where it is a candidate, the network is a dense one, and the job has no method of its own."""
+    is_own = spec.train.method != TrainSpec().method
+    is_dense = NETWORKS.find(spec.train.network, "train.network").dense
+    return STEADY if is_dense and not is_own and STEADY in {entry.method for entry in entries} else None
 
 
 def portfolio(spec: JobSpec) -> tuple[EntrySpec, ...]:

@@ -217,15 +217,15 @@ def _verdict(rows: Sequence[ReportRow], recommended: tuple[int, int] | None) -> 
     for row in rows[1:]:
         places[_outcome(row)].append(row)
     parts = [
-        f"On fresh seeds the searched schedule {verb} " + ", ".join(map(_with_interval, places[verb])) + "."
+        f"On fresh seeds the searched schedule {verb} {listed([_with_interval(row) for row in places[verb]])}."
         for verb in ("beats", "is worse than")
         if places[verb]
     ]
     if places["open"]:
-        parts.append(f"These seeds do not separate the searched schedule from {_listed(places['open'])}.")
+        parts.append(f"These seeds do not separate the searched schedule from {_named(places['open'])}.")
     parts += [_least_seen(row) for row in places["open"] if row.label == "tuned" and row.detectable]
     if places["unknown"]:
-        parts.append(f"No seed trained both the searched schedule and {_listed(places['unknown'])} to the end.")
+        parts.append(f"No seed trained both the searched schedule and {_named(places['unknown'])} to the end.")
     if "tuned" not in [row.label for row in places["beats"]]:
         parts.append("No schedule is shown to beat the tuned eq. (1) here.")
     return " ".join(parts)
@@ -273,7 +273,7 @@ def _basis(spec: JobSpec, history: Sequence[RoundRecord]) -> str:
     repeats = {trial.repeat for trial, _ in _pairs(history, "retrain")}
     parts.append(f"The rows rest on up to {len(repeats)} other seeds.")
     if len(seeds) > 1:
-        planned = ", ".join(map(str, seeds[:-1])) + f" and {seeds[-1]}"
+        planned = listed([str(n) for n in seeds])
         levels = ", ".join(f"{100 * confidence_at(spec.report, n):.4g}" for n in seeds)
         parts.append(
             f"Looks were planned at {planned} seeds and end where the tuned eq. (1) and the best rival are decided or "
@@ -316,5 +316,10 @@ def _estimated(data: DataSpec) -> str:
     return " ".join((said, *(f"{alarm[:1].upper()}{alarm[1:]}." for alarm in estimate.alarms)))
 
 
-def _listed(rows: Sequence[ReportRow]) -> str:
-    return ", ".join(IN_WORDS[row.label] for row in rows)
+def _named(rows: Sequence[ReportRow]) -> str:
+    return listed([IN_WORDS[row.label] for row in rows])
+
+
+def listed(names: Sequence[str]) -> str:
+    """One name or more as a sentence has them: "a", "a and b", "a, b and c"."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -39,6 +39,22 @@ class Forest(Fitted):
         )
 
 
+class ExtraTrees(Fitted):
+    """Every tree on all rows."""
+
+    params: declared.ExtraTrees
+
+    def estimator(self, x_SF: Features, seed: int) -> Any:  # noqa: ARG002
+        from sklearn.ensemble import ExtraTreesClassifier
+
+        return ExtraTreesClassifier(
+            self.params.n_trees,
+            min_samples_leaf=self.params.leaf,
+            max_features=self.params.share,
+            random_state=seed % MOST_SEED,
+        )
+
+
 class ComplementBayes(Fitted):
     """Nothing is drawn."""
 

@@ -102,18 +102,19 @@ class Fitted(ABC):
         T_CC: Array,
         seed: int,
     ) -> FittedModel:
-        p_SC = carried_back(self._held_out(x_SF, label_S, n_classes, seed), T_CC)
+        p_SC = carried_back(self.held_out(x_SF, label_S, n_classes, seed), T_CC)
         joint_SC = np.maximum(p_SC, SMALLEST) * np.maximum(T_CC, SMALLEST).T[label_S]
         r_SC = joint_SC / joint_SC.sum(1, keepdims=True)
         r_SC[trusted_S] = np.eye(n_classes)[label_S[trusted_S]]
         row, label = np.nonzero(r_SC >= SMALLEST_WEIGHT)
         return self._fitted(x_SF[row], label, r_SC[row, label], n_classes, seed)
 
-    def _held_out(self, x_SF: Features, label_S: Labels, n_classes: int, seed: int) -> Array:
+    def held_out(self, x_SF: Features, label_S: Labels, n_classes: int, seed: int, n_folds: int = N_FOLDS) -> Array:
+        """P(label) [S, C] of every row, by the model of the other folds. Raises ValueError as :meth:`fit` does."""
         from sklearn.model_selection import StratifiedKFold
 
         p_SC = np.zeros((len(label_S), n_classes))
-        folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=derive_seed(seed, "folds") % 2**32)
+        folds = StratifiedKFold(n_folds, shuffle=True, random_state=derive_seed(seed, "folds") % 2**32)
         for learned, left in folds.split(x_SF, label_S):
             model = self._fitted(x_SF[learned], label_S[learned], None, n_classes, seed)
             p_SC[left] = model.predict_proba(x_SF[left])

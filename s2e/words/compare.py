@@ -68,6 +68,11 @@ class CompareSpec:
         doc="of kind auto, with given labels: parts of the rows that take turns in choosing, another in every round; "
         "1: the same rows in all rounds; null: 5",
     )
+    default: str | None = param(
+        None,
+        doc="of kind auto: the method of the candidate that is left only for one with a clear lead; null: the job's "
+        "own, under the default schedule. Where the portfolio is filled in: a blend, unless train.method is given",
+    )
     n_seeds: int = param(
         5, ge=2, le=100, doc="seeds (initial weights, data order, noise draw), the same for every entry"
     )

@@ -51,9 +51,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.database = Database(settings.database_url, pool=settings.database_pool, wait_s=settings.database_wait_s)
     ring = KeyRing(api_key) if api_key else None
     app.state.callers = Callers(app.state.database, ring, settings.key_rate_per_s)
-    app.state.writer = Writer(app.state.database, settings.max_attempts)
     app.state.stopping = threading.Event()
     app.state.metrics = Metrics(app.state.database)
+    failed = app.state.metrics.failed_batches.inc
+    app.state.writer = Writer(app.state.database, settings.max_attempts, on_failed=failed)
     problems.install(app)
     openapi.install(app)
     app.add_middleware(Compressed)

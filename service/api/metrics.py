@@ -30,6 +30,11 @@ class Metrics:
             buckets=_BUCKETS_S,
             registry=self.registry,
         )
+        self.failed_batches = Counter(
+            "s2e_batches_failed",
+            "Batches of reports that could not be written as one; each report was then tried alone",
+            registry=self.registry,
+        )
         self.streams = Gauge("s2e_streams_open", "Event streams that are followed now", registry=self.registry)
 
     def request(self, operation: str, method: str, status: int, took_s: float) -> None:

@@ -197,9 +197,11 @@ def new_upload(settings: Settings, name: str) -> Path:
 
 
 def finish_upload(settings: Settings, file: Path) -> Upload:
-    """Unpack an archive. Raises SpecError for one that is refused, and leaves nothing of it behind."""
+    """Unpack an archive. Raises SpecError for a file that is refused, and leaves nothing of it behind."""
     root = data_root(settings)
     try:
+        if not file.stat().st_size:  # a request without a body makes one, too
+            raise DataError(f"{file.name} is empty")
         require_no_pickle(file)
         if not is_archive(file):
             return Upload(path=file.relative_to(root).as_posix(), n_files=1, n_bytes=file.stat().st_size)

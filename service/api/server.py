@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 
@@ -26,6 +27,8 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, stopping: threading.Event) -> None:
         super().__init__(config)
         self.stopping = stopping
+        self.on_ready: Callable[[], None] | None = None
+        """Called once it listens."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._told = asyncio.Event()
 
@@ -39,6 +42,8 @@ class Server(uvicorn.Server):
     async def main_loop(self) -> None:
         """As uvicorn's, but awake as soon as :meth:`handle_exit` was called."""
         self._loop = asyncio.get_running_loop()
+        if self.on_ready is not None:
+            self.on_ready()
         while not await self.on_tick(0):  # of uvicorn's ten ticks a second, the one that looks
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._told.wait(), TICK_S)

@@ -83,11 +83,12 @@ def api(host: Host = None, port: Port = None) -> None:
     with needs("server"):
         from service import logs
         from service.api.server import make_server, settle
-        from service.dispatch.supervisor import end_with_parent
+        from service.dispatch.supervisor import end_with_parent, tell_ready
 
         logs.configure()
         settings = _settings(host, port)
         server = make_server(settings)
+        server.on_ready = tell_ready
         if not _at_head(settings):
             _migrate(settings)
     end_with_parent()
@@ -113,7 +114,7 @@ def ray_head() -> None:
     import signal
     import threading
 
-    from service.dispatch.supervisor import end_with_parent
+    from service.dispatch.supervisor import end_with_parent, tell_ready
 
     with needs("worker"):
         from workers.ray_backend import OBJECT_STORE_BYTES
@@ -129,6 +130,7 @@ def ray_head() -> None:
         num_cpus=settings.ray_num_cpus,
         object_store_bytes=OBJECT_STORE_BYTES,
         pass_on=settings.worker_env.split(","),
+        on_ready=tell_ready,
     )
     raise typer.Exit(code)
 

@@ -1,8 +1,9 @@
 """Back-off and circuit breakers: a population that failed at one place is tried again, at another if there is one.
 
 A job whose populations are lost one after the other waits longer and longer between two tries; a place that loses
-three in a row gets none for a while. One population that ends well closes both circuits. None of this is in the
-database: a restarted dispatcher tries at once, which costs a try and no result.
+three in a row gets none for a while. One population that ends well, or that gets further than where it was lost, closes
+both circuits: losses between which work goes on, however many, are not in a row. None of this is in the database: a
+restarted dispatcher tries at once, which costs a try and no result.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ class Breaker:
             _count(self._places.setdefault(place, _Circuit()), words, self.now_s(), QUARANTINE_S, OPEN_AFTER)
 
     def went_well(self, job_id: str, place: str) -> None:
-        """A population of the job ended at ``place``, well or with failures of its own."""
+        """A population of the job ended at ``place``, well or with failures of its own; or a try after a loss got
+        further there."""
         self._jobs.pop(job_id, None)
         self._places.pop(place, None)
 

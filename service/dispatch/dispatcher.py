@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import socket
 import threading
 import time
 from collections import Counter
@@ -16,6 +13,7 @@ import structlog
 from s2e.words import S2EError
 from service.dispatch.guarded import BackendAwayError, GuardedBackend
 from service.dispatch.heartbeat import Heartbeat
+from service.dispatch.neighbours import Neighbours, new_owner
 from service.dispatch.orchestrator import STALL_S, Orchestrator
 from service.dispatch.rest import Rest
 from service.dispatch.step import Step
@@ -75,6 +73,7 @@ class Dispatcher:
             database, self._backend, self.owner, max_attempts, stall_s=stall_s, owner_trials=owner_trials
         )
         self.heartbeat = heartbeat or Heartbeat(database, self.owner, lease_s)
+        self._neighbours = Neighbours(database, self.owner)
         self._led: set[str] = set()
         self._turns = Turns()
         self._told: list[Event] = []
@@ -83,6 +82,7 @@ class Dispatcher:
         self._stepped_s = time.monotonic()
         """End of the last step."""
         self._claim_at_s = 0.0
+        """Until then a lease that has run out is left to who had it."""
         self._errors: Counter[str] = Counter()
         self._rest = rest
         self._led_s = time.monotonic()
@@ -140,6 +140,7 @@ class Dispatcher:
         self._away = True
         if time.monotonic() - self._stepped_s >= self._lease_s / 2:
             # Leases ran out meanwhile, of dispatchers that live: whoever leads a job gets the time to renew its own.
+            # A job that nobody leads, such as a new one, need not wait for that.
             self._claim_at_s = time.monotonic() + self._lease_s
         stop.wait(min(self._lease_s / 3, AWAY_S))
 
@@ -180,11 +181,11 @@ class Dispatcher:
         log.info("dispatcher stopped", owner=self.owner, released=led)
 
     def _claim(self) -> None:
-        if time.monotonic() < self._claim_at_s:
-            return
+        self._neighbours.look()
+        run_out = time.monotonic() >= self._claim_at_s
         with self._database.read() as session:
             # A lease of ours that ran out while a poll took long is renewed, not claimed.
-            claimable = leases.claimable_jobs(session, CLAIMS + len(self._led))
+            claimable = leases.claimable_jobs(session, CLAIMS + len(self._led), run_out=run_out)
         for job_id in [job_id for job_id in claimable if job_id not in self._led][:CLAIMS]:
             with self._database.write() as session:
                 taken = leases.acquire_lease(session, job_id, self.owner, self._lease_s)
@@ -306,11 +307,6 @@ class Dispatcher:
             quarantined = self._orchestrator.breaker.quarantined()
             leases.record_workers(session, self.places, quarantined if self._led else None)
         self._workers_at_s = time.monotonic() + (WORKERS_S if self._led else IDLE_WORKERS_S)
-
-
-def new_owner() -> str:
-    """A name for one dispatcher: host, process, and a random part that distinguishes restarts."""
-    return f"{socket.gethostname()[:48]}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 def _by_job(events: Iterable[Event]) -> dict[str, list[Event]]:

@@ -29,6 +29,8 @@ class InFlight:
     """Of its place, where it trains beside populations of other jobs."""
     pausing: bool = False
     """True once it was told to stop at its next epoch."""
+    n_epochs: int = 0
+    """Epochs it has told."""
 
 
 @dataclass
@@ -48,6 +50,8 @@ class KnownJob:
     groups: dict[int, tuple[int, ...]] | None = None
     """Trials (k) of each population of the round, by its group, as the database has them; None: to be read."""
     in_flight: dict[PopulationKey, InFlight] = field(default_factory=dict)
+    lost_at: dict[int, int] = field(default_factory=dict)
+    """Epochs after which a population of the round was lost, by its group, until a later try gets further."""
     checks: Sequence[Population] | None = None
     """Populations still to be checked before the first round; None: not begun."""
     following: tuple[str, int] = ("", 0)
@@ -60,6 +64,21 @@ class KnownJob:
         """Go on to a round: one that is stored, or the next one with the populations it is written in."""
         self.round, self.planned, self.n_written, self.groups = round_, planned, 0, None
         self.following = "", 0
+        self.lost_at = {}
+
+    def lost(self, key: PopulationKey) -> None:
+        """Note how far a population has come that is lost now."""
+        if key in self.in_flight:
+            self.lost_at[key.group] = max(self.lost_at.get(key.group, 0), self.in_flight[key].n_epochs)
+
+    def got_on(self, key: PopulationKey, epoch: int) -> bool:
+        """An epoch was told; True if a population that was lost is now further than it has ever been."""
+        flight = self.in_flight[key]
+        flight.n_epochs = max(flight.n_epochs, epoch + 1)
+        if flight.n_epochs <= self.lost_at.get(key.group, flight.n_epochs):
+            return False
+        del self.lost_at[key.group]
+        return True
 
     def population(self, group: int) -> Population:
         """A population of the round, in the groups read."""

@@ -30,6 +30,7 @@ from service.store.rounds import JobStatus
 from workers.backend import (
     OUT_OF_MEMORY,
     PAUSED,
+    EpochReported,
     Event,
     PopulationChecked,
     PopulationFinished,
@@ -142,6 +143,9 @@ class Orchestrator:
         match event:
             case PopulationStarted():
                 flight.place, flight.began_s, flight.share = event.place, self.breaker.now_s(), event.share
+            case EpochReported():
+                if known.got_on(event.key, event.epochs[0].epoch):
+                    self.breaker.went_well(job_id, flight.place)
             case PopulationFinished():
                 self.breaker.went_well(job_id, flight.place)
             case PopulationChecked():
@@ -162,6 +166,7 @@ class Orchestrator:
             if is_check:
                 self._checking.was_too_large(job_id, known, n_trials)
         elif event.retryable and event.cause != PAUSED:
+            known.lost(event.key)
             self.breaker.lost(job_id, event.cause, event.reason, event.place or "")
         elif is_check:
             self.fail(job_id, event.reason)

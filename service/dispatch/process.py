@@ -16,10 +16,12 @@ import structlog
 from service import logs
 from service.dispatch.backends import make_backend
 from service.dispatch.courier import Courier
-from service.dispatch.dispatcher import Dispatcher, new_owner
+from service.dispatch.dispatcher import Dispatcher
 from service.dispatch.heartbeat import Heartbeat
+from service.dispatch.neighbours import new_owner
 from service.dispatch.rest import Rest, RestingBackend
 from service.dispatch.retention import Retention, Rules
+from service.dispatch.supervisor import tell_ready
 from service.settings import Settings
 from service.store.engine import Database
 from service.store.outage import OUTAGES
@@ -78,6 +80,7 @@ def run(settings: Settings) -> None:
         keeps = Retention(database, settings.artifacts, Rules.of(settings), owner, settings.data_root)
         courier.start()
         keeps.start()
+        tell_ready()
         rests = dispatcher.run(stop)
         keeps.stop()
         courier.stop()

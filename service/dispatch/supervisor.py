@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -13,11 +14,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 PARENT_PID = "S2E_PARENT_PID"
+READY_FD = "S2E_READY_FD"
+"""Number of the pipe by which a child says that it works."""
 BACK_OFF_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+"""Before the next start: the first after a child that worked, the others after so many that did not in a row."""
 HEALTHY_S = 30.0
-"""A child that lived this long is restarted at once when it dies."""
+"""A child that lived this long worked, whether it says so or not."""
 TERM_S = 15.0
 ORPHAN_S = 10.0
 
@@ -34,17 +39,31 @@ class Child:
     """A process that this one depends on: it restarts when that one died, and ends before it."""
     unwanted: Path | None = None
     """While this file is there, the process is not to run."""
+    healthy_s: float = HEALTHY_S
     process: subprocess.Popen[bytes] | None = None
     n_failures: int = 0
     started_s: float = 0.0
     restart_s: float = field(default=0.0)
+    _ready: IO[bytes] | None = None
 
     def start(self) -> None:
         """Start in a session of its own: a Ctrl-C reaches the parent only, which then ends its children in order."""
         # A 36x36 eigenproblem is slower on several BLAS threads than on one; trainers set their own number.
         environment = {"OMP_NUM_THREADS": "1", **os.environ, **self.environment, PARENT_PID: str(os.getpid())}
-        self.process = subprocess.Popen(self.command, env=environment, start_new_session=True)  # noqa: S603
+        mine, theirs = os.pipe()
+        self._ready = os.fdopen(mine, "rb", buffering=0)
+        try:
+            environment[READY_FD] = str(theirs)
+            self.process = subprocess.Popen(self.command, env=environment, start_new_session=True, pass_fds=[theirs])  # noqa: S603
+        finally:
+            os.close(theirs)
         self.started_s = time.monotonic()
+
+    def worked(self) -> bool:
+        """True if the process, dead or alive, got as far as to work. One that was lost after that is the place's
+        failure, and starts again at once; one that never works waits longer and longer."""
+        ready = self._ready is not None and bool(select.select([self._ready], [], [], 0)[0] and self._ready.read(1))
+        return ready or time.monotonic() - self.started_s > self.healthy_s
 
     def check(self, say: Callable[[str], None]) -> bool:
         """Start again once the back-off is over; whether it was seen to have died."""
@@ -53,8 +72,7 @@ class Child:
             return False
         now_s, died = time.monotonic(), False
         if self.process is not None and (code := self.process.poll()) is not None:
-            went_well = code == 0 or now_s - self.started_s > HEALTHY_S
-            self.n_failures = 0 if went_well else self.n_failures + 1
+            self.n_failures = 0 if code == 0 or self.worked() else self.n_failures + 1
             wait_s = BACK_OFF_S[min(self.n_failures, len(BACK_OFF_S) - 1)]
             self.end_group()
             self.process, self.restart_s, died = None, now_s + wait_s, True
@@ -83,6 +101,9 @@ class Child:
         if self.process is not None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
+        if self._ready is not None:
+            self._ready.close()
+            self._ready = None
 
 
 def supervise(children: Sequence[Child], say: Callable[[str], None], poll_s: float = 0.2) -> None:
@@ -140,6 +161,15 @@ def end_with_parent(poll_s: float = 0.5) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+def tell_ready() -> None:
+    """In a supervised child: it works. What it has started itself may have inherited the variable, not the pipe."""
+    pipe = os.environ.pop(READY_FD, None)
+    if pipe is not None and os.environ.get(PARENT_PID) == str(os.getppid()):
+        with suppress(OSError):
+            os.write(int(pipe), b"1")
+            os.close(int(pipe))
 
 
 def command(verb: str) -> list[str]:

@@ -44,22 +44,24 @@ def _free(now: datetime | BindParameter[datetime], owner: str | None = None) -> 
     return or_(Job.lease_owner.is_(None), Job.lease_until < now, *mine)
 
 
-def claimable_jobs(session: Session, limit: int) -> list[str]:
-    """Jobs that need a dispatcher and have none, oldest first.
+def claimable_jobs(session: Session, limit: int, *, run_out: bool = True) -> list[str]:
+    """Jobs that need a dispatcher and have none, oldest first; with ``run_out`` also those whose lease has run out.
 
     One whose spec is of a later version is left to a dispatcher of that release, unless it only has to be cancelled.
     """
-    return list(session.scalars(_claimable(), {"now": database_now(session), "most": limit}))
+    known = {"most": limit, **({"now": database_now(session)} if run_out else {})}
+    return list(session.scalars(_claimable(run_out), known))
 
 
 @cache
-def _claimable() -> Select[str]:
+def _claimable(run_out: bool) -> Select[str]:
     """Asked for at every step of every dispatcher: put together once."""
     undone = select(Trial.id).where(Trial.job_id == Job.id, text(f"trials.{TRIAL_UNDONE}"))
     in_flight = undone.where(Trial.state.in_(TRIAL_IN_FLIGHT)).exists()
     goes_on = or_(Job.state.in_(JOB_GOES_ON), and_(Job.state == "paused", in_flight))
     needs = or_(Job.state == "cancelling", and_(goes_on, Job.spec_version <= SPEC_VERSION))
-    live, free = text(f"jobs.{JOB_LIVE}"), _free(bindparam("now", type_=Job.lease_until.type))
+    live, nobodys = text(f"jobs.{JOB_LIVE}"), Job.lease_owner.is_(None)
+    free = _free(bindparam("now", type_=Job.lease_until.type)) if run_out else nobodys
     return select(Job.id).where(live, needs, free).order_by(Job.id).limit(bindparam("most", type_=Integer()))
 
 
@@ -112,6 +114,22 @@ def release_leases(session: Session, owner: str, job_ids: Sequence[str]) -> None
     session.execute(
         update(Job).where(Job.id.in_(job_ids), Job.lease_owner == owner).values(lease_owner=None, lease_until=None)
     )
+
+
+def leaders(session: Session) -> list[str]:
+    """The dispatchers that have the lease of a job, run out or not."""
+    return [owner for owner in session.scalars(_leaders()) if owner is not None]
+
+
+@cache
+def _leaders() -> Select[str | None]:
+    return select(Job.lease_owner).where(text(f"jobs.{JOB_LEASED}")).distinct()
+
+
+def free(session: Session, owner: str) -> None:
+    """A dispatcher has died: its jobs are anybody's, and it is not counted on."""
+    session.execute(update(Job).where(Job.lease_owner == owner).values(lease_owner=None, lease_until=None))
+    forget_dispatcher(session, owner)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """theta and the verdict of the examples, as they have been since 2026-11-21: a refactoring moves neither.
 
 Trainings are a formula, so that nothing but the search decides. ``python -m tests.golden.test_examples`` prints what
-``examples.json`` holds; it is written anew only where a change of the search says why.
+``examples.json`` holds; it is written anew only where a change says why (2026-11-22: a
+verdict joins its last name by "and").
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from s2e.data.datasets import load_split
 from s2e.door import parse_job, read_job
 from s2e.jobs import loop
 from s2e.jobs.auto import default_of, finalists, halving_round, ranked, sizes, those_left, turns, winner
+from s2e.jobs.compare import entries_of
 from s2e.jobs.judging import N_WORTH, Judged, judged, standard_error
 from s2e.jobs.methods_tried import PORTFOLIO
 from s2e.labels.choice import noisy_score
@@ -134,7 +135,17 @@ def test_without_candidates_the_portfolio_that_fits_is_filled_in() -> None:
     assert spec.compare is not None
     labels = [entry.label for entry in spec.compare.entries]
     # no trusted samples to reweight by, images, and three epochs are over before DivideMix has warmed up
-    left_out = {"reweight", "dividemix", "complement_nb", "trusted_only", "anchored", "gold", "boosting"}
+    left_out = {
+        "reweight",
+        "dividemix",
+        "complement_nb",
+        "trusted_only",
+        "anchored",
+        "gold",
+        "boosting",
+        "extra_trees",
+        "blend",
+    }
     assert labels == [entry.label for entry in PORTFOLIO if entry.method not in left_out]
     assert all(entry.params for entry in spec.compare.entries if entry.method == "elr")
     assert parse_job(to_json(spec)) == spec
@@ -258,6 +269,37 @@ def test_the_job_s_own_method_is_left_only_where_noisy_labels_show_more_than_cha
     assert winner(spec, judged_as(spec, much)).label == "standard"
     by_right = {"standard": Evidence(0.6, 40), "coteaching": Evidence(0.5, 40)}
     assert winner(spec, judged_as(spec, by_right)).label == "standard"  # as far as right labels go, the better mean
+
+
+def test_a_default_may_be_named_and_uses_the_matrix_where_there_is_one() -> None:
+    forests = [{"method": "forest"}, {"method": "forest", "label": "by T", "params": {"transition": "corrected"}}]
+    spec = job(compare={"n_seeds": 2, "entries": [*ENTRIES[:2], *forests], "default": "forest"})
+    named = default_of(spec)
+    assert named is not None
+    assert named.label == "by T"
+    blind = replace(spec, data=replace(spec.data, unestimated="too few"))
+    assert default_of(blind) == entries_of(spec)[2]
+    little = {"standard": kept(0, [1] * 31 + [0] * 9), "by T": kept(0, [0] * 2 + [1] * 30 + [0] * 8)}
+    history = judged_as(spec, little | {"coteaching": kept(0, [0] * 40), "forest": kept(0, [0] * 40)})
+    assert ranked(spec, history)[0].label == "standard"
+    assert winner(spec, history).label == "by T"
+    with pytest.raises(SpecError, match=r"compare\.default"):
+        job(compare={"entries": ENTRIES, "default": "forest"})
+
+
+def test_a_table_s_choice_holds_to_a_blend_unless_the_job_has_a_method_of_its_own(tmp_path: Path) -> None:
+    def held_to(spec: JobSpec) -> str | None:
+        assert spec.compare is not None
+        return spec.compare.default
+
+    table = {"name": "arrays", "params": {"path": "own.npz"}}
+    assert held_to(parse_job({"kind": "auto", "data": table})) == "blend"
+    assert held_to(parse_job({"kind": "auto", "data": table, "train": {"method": "elr"}})) is None
+    assert held_to(parse_job({"kind": "auto", "data": DATA})) is None  # of images no blend is a candidate
+    assert held_to(own_rows(tmp_path)) is None  # nor where the job names its candidates
+    content = to_json(own_rows(tmp_path))
+    del content["compare"]["default"]
+    assert default_of(read_job(content, SPEC_VERSION)) == default_of(own_rows(tmp_path))
 
 
 # --- given labels take turns ------------------------------------------------------------------------------------------

@@ -45,9 +45,10 @@ def report_of(
     searched: tuple[float | None, ...] = BASE,
     recommended: tuple[int, int] | None = (0, 1),
     first: RoundRecord | None = None,
+    tuned: tuple[float | None, ...] = BASE,
 ) -> Report:
     tune = RoundRecord(Round(1, "tune", (trial(1, 0, "tau=0.5"),)), (TrialResult(1, 0, objective=0.01),))
-    finals = retrain_round({"searched": searched, "default": default, "tuned": BASE, "all": BASE})
+    finals = retrain_round({"searched": searched, "default": default, "tuned": tuned, "all": BASE})
     return make_report(SPEC, [first or search_round(), tune, finals], recommended)
 
 
@@ -118,9 +119,28 @@ def test_the_tune_round_is_no_search_run() -> None:
 def test_the_verdict_names_a_winner_only_where_the_interval_does(by: float, words: str) -> None:
     assert report_of(default=shifted(by, 0.002)).verdict == (
         f"On fresh seeds the searched schedule {words}. "
-        "These seeds do not separate the searched schedule from the tuned eq. (1), R = 1. "
+        "These seeds do not separate the searched schedule from the tuned eq. (1) and R = 1. "
         "No schedule is shown to beat the tuned eq. (1) here."
     )
+
+
+def test_several_names_are_joined_as_a_sentence_has_them() -> None:
+    tuned, open_ = shifted(-0.01, 0.002), shifted(0, 0.05)
+    assert "beats the default Co-teaching schedule (+2.0 points, +1.6 to +2.4) and the tuned eq. (1) (" in (
+        report_of(default=shifted(-0.02, 0.002), tuned=tuned).verdict
+    )
+    assert (
+        "from the default Co-teaching schedule, the tuned eq. (1) and R = 1. " in report_of(open_, tuned=open_).verdict
+    )
+
+
+def test_an_open_verdict_states_the_difference_from_the_tuned_curve_that_would_show() -> None:
+    """Four seeds that differ by +-1 point: (t3(.975) + t3(.8)) x 1.155 / sqrt(4) = (3.182 + 0.978) x 0.577 = 2.4."""
+    verdict = report_of(tuned=shifted(-0.002, 0.01)).verdict
+    assert "A true difference of 2.4 points from the tuned eq. (1) would show in 80 % of comparisons on 4 seeds." in (
+        verdict
+    )
+    assert "would show" not in report_of(tuned=shifted(-0.02, 0.002)).verdict
 
 
 @pytest.mark.parametrize("default", [shifted(-0.02, 0.05), shifted(+0.02, 0.05), BASE])

@@ -26,13 +26,14 @@ from s2e.jobs import loop
 from s2e.words import SearchError, read
 from service.dispatch import asking
 from service.dispatch.dispatcher import MAX_ERRORS, Dispatcher
+from service.dispatch.neighbours import here
 from service.dispatch.orchestrator import Orchestrator
 from service.dispatch.step import Step
 from service.settings import Settings
-from service.store import repository, rounds
+from service.store import leases, repository, rounds
 from service.store.changes import utc_now
 from service.store.engine import Database
-from service.store.models import Attempt, Epoch, Job, JobReport, Trial, WorkerRow
+from service.store.models import Attempt, DispatcherRow, Epoch, Job, JobReport, Trial, WorkerRow
 from workers.simulated import SimulatedBackend
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -360,15 +361,52 @@ def test_after_an_outage_jobs_stay_with_those_who_lead_them(
         time.sleep(0.1)
         dispatcher._wait_out(OperationalError("SELECT", {}, psycopg.OperationalError("gone")), stop)
     let_leases_run_out(database)
+    new = submit(database, quick_search)
     other.step()
     assert job(database, job_id).lease_owner == leading.owner
+    assert job(database, new).lease_owner == other.owner  # nobody has to renew a lease that there never was
     leading.step()
     assert leading._backend.running()
     time.sleep(0.1)
     other.step()  # its lease has run out, and it had the time to renew it
     assert job(database, job_id).lease_owner == other.owner
-    work(database, job_id, other, leading)
+    for every in (job_id, new):
+        work(database, every, other, leading)
     check_outcome(database, job_id, quick_search)
+
+
+@pytest.fixture
+def dead_pid() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+@pytest.mark.parametrize(
+    ("name", "taken"),
+    [
+        (lambda pid: f"vm:{pid}:{here()}-1", True),
+        (lambda _: f"vm:{os.getpid()}:{here()}-1", False),
+        (lambda pid: f"vm:{pid}:elsewhere-1", False),
+        (lambda pid: f"vm:{pid}", False),
+    ],
+    ids=["dead", "alive", "elsewhere", "nobody we know"],
+)
+def test_a_neighbour_that_died_is_not_waited_for(
+    database: Database, quick_search: Any, make_dispatcher: MakeDispatcher, dead_pid: int, name: Any, taken: bool
+) -> None:
+    job_id, before = submit(database, quick_search), name(dead_pid)
+    with database.write() as session:
+        assert leases.acquire_lease(session, job_id, before, 600)
+        leases.record_dispatcher(session, before)
+    dispatcher = make_dispatcher(database)
+    dispatcher.step()
+    assert job(database, job_id).lease_owner == (dispatcher.owner if taken else before)
+    with database.read() as session:
+        assert (session.get(DispatcherRow, before) is None) == taken
+    if taken:
+        work(database, job_id, dispatcher)
+        check_outcome(database, job_id, quick_search)
 
 
 PROGRAM = """
@@ -434,4 +472,5 @@ def test_a_process_killed_outright_is_replaced_and_one_told_to_stop_ends_in_orde
     of_populations = [event for event in events if event in ("given", "finished")]
     assert of_populations.count("given") >= of_populations.count("finished") > 0
     rest = [event for event in events if event not in of_populations]
-    assert rest == ["dispatcher started", "job taken", "job left", "dispatcher stopped"]
+    died = "a dispatcher of this machine has died"
+    assert rest == ["dispatcher started", died, "job taken", "job left", "dispatcher stopped"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -41,6 +42,37 @@ def test_a_node_that_dies_again_and_again_ends_no_trial_and_moves_no_number(
     assert driver.trial_states() == {"succeeded": loop.n_trials(quick_search.spec)}
     with each_database.read() as session:
         assert set(session.scalars(select(Trial.attempt))) == {7}
+
+
+def test_losses_between_which_training_gets_further_hold_nobody_up(database: Database, quick_search: Any) -> None:
+    """Whoever is killed often, but later each time, has trained: no wait grows, no place is shut."""
+    spec = replace(quick_search.spec, train=replace(quick_search.spec.train, n_epochs=9))
+    search = SimpleNamespace(spec=spec, evaluate=quick_search.evaluate)
+
+    def lost(key: PopulationKey) -> Loss | None:
+        return Loss(key.attempt) if key.round == 0 and key.attempt < 9 else None
+
+    driver, shut = Driver(database, search, lost=lost), 0
+    driver.step_s = BACK_OFF_S[1]
+
+    def look() -> bool:
+        nonlocal shut
+        shut += len(driver.orchestrator.breaker.quarantined())
+        return driver.trial_states().get("succeeded", 0) == 3
+
+    driver.run(until=look)
+    with database.read() as session:
+        assert set(session.scalars(select(Trial.attempt).where(Trial.round == 0))) == {9}
+    assert shut == 0
+    assert job_states(database) == ["queued", "checking", "running"]  # never blocked
+
+
+def test_losses_at_the_same_epoch_again_and_again_are_in_a_row(database: Database, quick_search: Any) -> None:
+    spec = replace(quick_search.spec, train=replace(quick_search.spec.train, n_epochs=9))
+    search = SimpleNamespace(spec=spec, evaluate=quick_search.evaluate)
+    driver = Driver(database, search, lost=lambda key: Loss(4) if key.round == 0 else None)
+    driver.run(until=lambda: driver.job().state == "blocked")
+    assert driver.orchestrator.breaker.trouble(driver.job_id) == "simulated loss"
 
 
 def test_a_job_no_place_can_train_is_blocked_with_the_reason_and_goes_on_by_itself(

@@ -198,9 +198,10 @@ def test_a_folder_is_sent_unpacked_and_registered(root: Path, quick_look: None, 
         ("a.zip", zipped(**{"table.csv": b"\x80\x05."}), "table.csv is a pickle"),
         ("t.csv", b"\x80\x04\x95", "t.csv is a pickle"),
         ("a.zip", zipped(), "a.zip is empty"),
+        ("t.csv", b"", "t.csv is empty"),
         ("..", b"x", "a plain file name"),
     ],
-    ids=["up", "absolute", "link", "bomb", "pickle", "disguised", "pickle alone", "empty", "name"],
+    ids=["up", "absolute", "link", "bomb", "pickle", "disguised", "pickle alone", "empty", "nothing", "name"],
 )
 def test_files_that_could_do_harm_are_refused_and_leave_nothing(
     root: Path, settings: Settings, name: str, content: bytes, message: str

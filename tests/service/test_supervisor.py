@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from service.dispatch import supervisor
+
 ROOT = Path(__file__).parents[2]
 PARENT = """
 import pathlib, sys
@@ -131,3 +133,39 @@ def test_one_that_is_not_wanted_ends_and_begins_again_and_who_needs_it_goes_on(t
     assert printed == "over\n"  # it was asked to end
     assert len(family.pids("b")) == 1
     assert not any(map(alive, family.all_pids()))
+
+
+def starts(child: str, n: int, monkeypatch: pytest.MonkeyPatch, code: int = 1) -> list[str]:
+    """A child that ends ``n`` times in a row; what its supervisor said of it."""
+    monkeypatch.setattr(supervisor, "BACK_OFF_S", (0.01, 0.02, 0.03))
+    line = [sys.executable, "-c", f"{child}\nraise SystemExit({code})"]
+    supervised, said = supervisor.Child("it", line, {"PYTHONPATH": str(ROOT)}), list[str]()
+
+    def ended() -> bool:
+        supervised.check(said.append)
+        return len(said) >= n
+
+    supervised.start()
+    until(ended)
+    supervised.rest()
+    return [text.rpartition("again in ")[2] for text in said]
+
+
+def test_one_that_cannot_start_waits_longer_and_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert starts("", 4, monkeypatch) == ["0.02 s", "0.03 s", "0.03 s", "0.03 s"]
+
+
+def test_one_that_worked_before_it_was_lost_starts_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    works = "from service.dispatch.supervisor import tell_ready; tell_ready()"
+    assert starts(works, 3, monkeypatch) == ["0.01 s"] * 3
+    killed = f"{works}; import os; os.kill(os.getpid(), 9)"
+    assert starts(killed, 2, monkeypatch) == ["0.01 s"] * 2
+
+
+def test_only_the_child_itself_can_say_that_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that it has started has the variables too, and perhaps a file of its own under that number."""
+    grandchild = "import subprocess, sys; from service.dispatch import supervisor as s; " + (
+        "subprocess.run([sys.executable, '-c', 'from service.dispatch import supervisor as s; s.tell_ready()'],"
+        " check=True, close_fds=False)"
+    )
+    assert starts(grandchild, 2, monkeypatch) == ["0.02 s", "0.03 s"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from s2e.door import parse_job
 from s2e.words import SpecError
 from s2e.words.asks import EpochIn
 from service.api import writer as writer_module
+from service.api.metrics import Metrics
 from service.api.writer import Writer, write
 from service.dispatch.orchestrator import Orchestrator
 from service.errors import Conflict, Invalid, NotFound, Unavailable
@@ -118,6 +120,19 @@ def test_a_batch_leaves_the_rows_that_its_orders_leave_one_by_one_and_costs_few_
     assert rows(each_database, batched) == rows(each_database, alone)
 
 
+def test_a_batch_that_fails_is_counted_and_written_one_by_one(
+    database: Database, monkeypatch: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise ValueError("a bug")
+
+    job_id, metrics = open_job(database), Metrics(database)
+    monkeypatch.setattr(writer_module, "together", broken)
+    assert len(grants(write(database, [ask(job_id), ask(job_id)], 3, metrics.failed_batches.inc))) == 2
+    assert b"s2e_batches_failed_total 1.0" in metrics.text()
+    assert "tried alone" in caplog.text
+
+
 def test_what_is_refused_is_refused_by_itself_and_everything_else_of_the_batch_is_written(database: Database) -> None:
     job_id = open_job(database)
     first, second, third = grants(write(database, [ask(job_id, 3, "key")], 3))
@@ -208,6 +223,30 @@ def test_a_full_queue_says_when_to_come_again(database: Database, in_loop: Any) 
     assert [grant.k for grant in grants(told[:3])] == [0, 1, 2]
     assert isinstance(told[3], Unavailable)
     assert told[3].headers["Retry-After"] == "1"
+
+
+def test_who_comes_back_at_once_is_waited_for(in_loop: Any, monkeypatch: Any) -> None:
+    """Eight trainers, a few milliseconds apart, all of which report again as soon as they are answered."""
+    sizes: list[int] = []
+
+    def slow(_database: Database, orders: list[Order], *_: Any) -> list[Any]:
+        sizes.append(len(orders))
+        time.sleep(0.2)
+        return [Granted("running", ()) for _ in orders]
+
+    async def trainer(writer: Writer, number: int) -> None:
+        for _ in range(4):
+            await asyncio.sleep(0.002 * number)
+            await writer.carry_out(ask("any"))
+
+    async def program(writer: Writer) -> None:
+        await asyncio.gather(*(trainer(writer, number) for number in range(8)))
+        for _ in range(2):  # nobody else comes: nobody is waited for
+            await writer.carry_out(ask("any"))
+
+    monkeypatch.setattr(writer_module, "write", slow)
+    in_loop(program, 99)
+    assert len(sizes) <= 8, sizes  # 1, 8, 8, 8, 7, 1, 1; without waiting 1, 7, 1, 7, 1, 7, 1, 7, 1, 1
 
 
 def test_writers_of_one_process_take_turns_in_the_order_they_came() -> None:

@@ -19,7 +19,7 @@ from s2e.jobs.auto import (
 from s2e.jobs.auto_report import make_auto_report
 from s2e.jobs.compare import FEWEST_SEEDS, with_fewer_seeds
 from s2e.jobs.entries import completed, first_entry, resolved
-from s2e.jobs.methods_tried import portfolio
+from s2e.jobs.methods_tried import portfolio, steady
 from s2e.parts import KINDS, JobKind, Lookup
 from s2e.words import CompareReport, CompareSpec, DataSpec, JobSpec, Problem, Round, RoundRecord, SpecError, replace
 
@@ -53,9 +53,13 @@ class Auto(JobKind):
             turns=TURNS if compare.turns is None else compare.turns,
         )
         if not compare.entries:
-            compare = replace(compare, entries=portfolio(spec))
+            entries = portfolio(spec)
+            compare = replace(compare, entries=entries, default=compare.default or steady(spec, entries))
         if len(compare.entries) < 2:
             problems.append(Problem("compare.entries", f"{len(compare.entries)} candidates", "at least two"))
+        methods = sorted({entry.method for entry in compare.entries})
+        if compare.default is not None and compare.default not in methods:
+            problems.append(Problem("compare.default", compare.default, f"a candidate's method: {', '.join(methods)}"))
         problems += _too_small(spec, len(compare.entries))
         spec = completed(spec, compare, problems)
         if problems:

@@ -26,6 +26,34 @@ class Forest(FittedPart):
     leaf: int = param(1, ge=1, le=10_000, doc="least rows of a leaf: the more, the less a tree repeats wrong labels")
 
 
+@method("extra_trees", rule="s2e.methods.classic:ExtraTrees")
+class ExtraTrees(FittedPart):
+    """Extremely randomised trees: every split is the best of one random cut for each feature (scikit-learn)."""
+
+    growth = NEARLY_LINEAR
+    n_trees: int = param(100, ge=1, le=10_000, doc="trees")
+    leaf: int = param(10, ge=1, le=10_000, doc="least rows of a leaf: the more, the less a tree repeats wrong labels")
+    share: float = param(0.5, gt=0, le=1, doc="share of the features that a split looks at")
+
+    def suits(self, data: DataSpec) -> bool:
+        """Anything but images."""
+        return not DATASETS[data.name].has_images(data)
+
+
+@method("blend", rule="s2e.methods.blend:Blend")
+class Blend(FittedPart):
+    """The mean of a few of scikit-learn's models: of smooth ones, those under which held-out labels are likeliest."""
+
+    growth = LINEAR
+    n_members: int = param(3, ge=1, le=8, doc="models of the mean")
+    n_folds: int = param(5, ge=2, le=20, doc="folds that are held out in turns to choose them")
+    n_trees: int = param(100, ge=1, le=10_000, doc="trees of every forest among them")
+
+    def suits(self, data: DataSpec) -> bool:
+        """Anything but images."""
+        return not DATASETS[data.name].has_images(data)
+
+
 @method("complement_nb", rule="s2e.methods.classic:ComplementBayes")
 class ComplementBayes(FittedPart):
     """Complement naive Bayes, for counts of words and other features that are never negative (scikit-learn)."""

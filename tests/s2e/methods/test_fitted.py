@@ -26,7 +26,13 @@ from s2e.train.trial import PopulationEnd, PopulationEpoch, train_population
 from s2e.words import DataError, DataSpec, NoiseSpec, PlanSpec, Population, SpecError, TrainSpec, TrialSpec, replace
 
 MODELS = tuple(name for name, part in METHODS.items() if part.fitted)
-QUICK: dict[str, dict[str, Any]] = {"forest": {"n_trees": 20}, "boosting": {"n_rounds": 3}, "logistic": {"n_steps": 20}}
+QUICK: dict[str, dict[str, Any]] = {
+    "forest": {"n_trees": 20},
+    "extra_trees": {"n_trees": 20},
+    "boosting": {"n_rounds": 3},
+    "logistic": {"n_steps": 20},
+    "blend": {"n_folds": 2, "n_trees": 5},
+}
 
 
 def population(method: str, *ks: int, **params: Any) -> Population:
@@ -184,6 +190,8 @@ def test_the_portfolio_has_what_suits_the_data() -> None:
     own = {"name": "arrays", "params": {"path": "a.npz"}}
     assert {"anchored, 1.4 tau", "gold", "trusted rows alone"} <= methods({**own, "trusted": {"rows": [1, 2]}})
     assert not {"anchored", "gold"} & methods(own)
+    assert {"extra trees", "blend", "blend, corrected"} <= methods(own)
+    assert not {"extra trees", "blend"} & digits
     assert {"boosting", "boosting, corrected"} <= methods(own)  # boosted trees are slow on images, and no use there
     said = portfolio(parse_job({"kind": "auto", "data": own, "report": {"tau": 0.3}}))  # nothing is estimated then
     assert {"svc", "coteaching"} <= {entry.method for entry in said}

@@ -209,6 +209,46 @@ def test_inputs_that_are_zero_are_left_out_without_a_bit(n_lit):
     assert torch.equal(weight[..., dark], weight_GOI[..., dark])
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("n_samples", "n_inputs", "n_hidden", "n_kept"), [(37, 131, 103, 11), (8, 40, 5, 8), (1, 33, 17, 1)]
+)
+def test_a_product_by_its_terms_has_the_bits_of_the_whole_product(
+    monkeypatch, dtype, n_samples, n_inputs, n_hidden, n_kept
+):
+    """A fifth of the inputs is lit, beside the same with others that are lit and weigh nothing; some samples kept."""
+    generator = torch.Generator().manual_seed(7)
+    x_BI = torch.rand(n_samples, n_inputs, generator=generator, dtype=dtype)
+    x_BI *= torch.rand(x_BI.shape, generator=generator) < 0.2
+    first_GOI = torch.randn(2, n_hidden, n_inputs, generator=generator, dtype=dtype)
+    second_GOI = torch.randn(2, 9, n_hidden, generator=generator, dtype=dtype)
+    row, label = torch.arange(n_samples).view(1, 1, -1), (torch.arange(n_samples) % 9).view(1, 1, -1)
+    by_rank = (torch.arange(n_samples) < n_kept).to(dtype)[None] / n_kept
+
+    def trained(n_lit):
+        """The step's outcome with inputs beside that are all lit; so many of them make the whole product cheaper."""
+        x = torch.cat([x_BI, torch.ones(n_samples, n_lit, dtype=dtype)], 1)
+        weights = (torch.nn.functional.pad(first_GOI, (0, n_lit)), second_GOI.clone())
+        memories = [tuple(torch.zeros_like(weight) for _ in range(2)) for weight in weights]
+        biases = [torch.zeros(weight.shape[:2], dtype=dtype) for weight in weights]
+        layers = [
+            Layer(weight, bias, memory, (torch.zeros_like(bias), torch.zeros_like(bias)))
+            for weight, bias, memory in zip(weights, biases, memories, strict=True)
+        ]
+        with NativeStack(layers, Images(x, 1.0), n_trials=1, batch_size=n_samples, n_orders=1) as stack:
+            move = Move(0.1, 1e-3, 0, betas=(0.9, 0.999), epsilon=1e-8)
+            result = stack.epoch(move, row, label, by_rank, exchanges=True)
+        moments = [memory[..., :n_inputs] for memory in memories[0]]
+        return [result.loss_MKN, *biases, weights[0][..., :n_inputs], weights[1], *moments]
+
+    for name in library.INSTRUCTION_SETS:
+        if library.kernels_of(name) is None:
+            continue
+        monkeypatch.setattr("s2e.train.native.instruction_set", lambda half, name=name: name)
+        for by_terms, whole in zip(trained(0), trained(5 * n_inputs), strict=True):
+            assert torch.equal(by_terms, whole), name
+
+
 @pytest.mark.parametrize("scale", [0.0, 1e-3, 1.0, 30.0, 1e4])
 def test_cross_entropy_is_as_exact_as_float32_allows(scale):
     """Against float64; the loss of a sample with probability near 0 or 1 included."""

@@ -86,6 +86,7 @@ HOT: dict[str, Callable[[Session, str, str], Any]] = {
     "report": lambda session, _, leased: external.report(session, leased, leased, 60, 3),
     "status": lambda session, job_id, _: rounds.job_status(session, job_id),
     "claimable": lambda session, _, __: leases.claimable_jobs(session, 32),
+    "claimable after an outage": lambda session, _, __: leases.claimable_jobs(session, 32, run_out=False),
     "led": lambda session, _, __: leases.led_states(session, ME),
     "rounds done": lambda session, job_id, _: queries.rounds_done(session, [job_id]),
     "epochs under way": lambda session, job_id, _: queries.running_epochs(session, [job_id]),
