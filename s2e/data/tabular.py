@@ -267,7 +267,7 @@ def _require_no_ids(table: Table) -> None:
 
 
 def _n_own_texts(table: Table, j: int) -> int:
-    """How many different texts a column has, where nearly every row has one of its own; 0 elsewhere.
+    """The number of different texts of a column where nearly every row has one of its own; 0 elsewhere.
 
     Raises DataError where they are texts to be read."""
     known = [row[j] for row in table.rows if not is_missing(row[j])]

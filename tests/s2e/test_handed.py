@@ -42,7 +42,7 @@ BOTH = [
     ("table.csv", Y, r"X is a path: s2e\.from_files\('table', 'table\.csv'\)"),
     (with_cell(1e300), Y, r"X, row 7, column 1: 1e\+300 is too large to be standardised"),
     (FRAME.assign(a=with_cell(np.inf)[:, 1]), Y, r"X, row 7, column a: 'inf' is not a finite number"),
-    (FRAME.assign(name=[f"n{i}" for i in range(60)]), Y, r"X, column name: 60 .* X\.drop\(columns=\['name'\]\)$"),
+    (FRAME.assign(name=[f"n{i}" for i in range(60)]), Y, r"X, column name \(60\): .* X\.drop\(columns=\['name'\]\)$"),
     (FRAME.set_axis(list("abca"), axis=1), Y, r"X has two columns called 'a'"),
 ]
 

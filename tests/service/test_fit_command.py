@@ -87,7 +87,7 @@ def test_texts_to_predict_need_one_column_and_one_row(tmp_path: Path, capsys: py
     lines = [f"the {words[topic].split()[i % 4]} number{i} is here,{topic}" for i in range(120) for topic in words]
     (tmp_path / "mails.csv").write_text("\n".join(["mail,topic", *lines]))
     assert run("fit", tmp_path / "mails.csv", "--label", "topic") == BAD_INPUT
-    assert "data set text reads them, by --set text=mail" in capsys.readouterr().err
+    assert "a data set of texts reads them, --kind text with --set text=mail" in capsys.readouterr().err
     clf = NoisyLabelClassifier(**QUICK).fit(
         s2e.from_files("text", tmp_path / "mails.csv", text="mail", label="topic", n_vectors=0)
     )

@@ -147,7 +147,7 @@ def test_rows_of_ones_own_are_split_as_the_audited_job_has_split_them() -> None:
     again = asked()
     assert again.n_validation == 15
     assert again.sizes is not None
-    assert again.sizes.open == ("batch_size", "n_epochs")
+    assert again.sizes.open == ("batch_size", "n_epochs", "network")
     with pytest.raises(SpecError, match="split alike"):
         asked(n_validation=16)
 
