@@ -51,7 +51,7 @@ ORDER = (
 """Candidates by label, those first that win often and train fast; the others follow as the portfolio has them."""
 CONFUSED = ("coteaching", "blend, corrected", "forward", "svc, reweighted", "forest, reweighted", "boosting, corrected")
 """The first ones where the estimate has classes confused unevenly: those that use the matrix are ahead there."""
-BLIND = ("blend", "coteaching", "extra trees")
+BLIND = ("coteaching", "blend", "extra trees")
 """Candidates where no estimate is to be had: none of them repeats single wrong labels, which agreement would reward."""
 SHARE_OF_FIRST = 0.5
 """Of what is left of a budget, at most, until no further candidate is begun."""

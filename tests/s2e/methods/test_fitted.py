@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,13 @@ def test_what_a_model_cannot_take_is_a_failed_trial_and_not_a_failed_job() -> No
     assert result.failed
     assert result.reason.startswith("svc cannot be fitted: ")
     assert check_population(few, None).epoch_s >= 0
+
+
+def test_a_check_counts_a_model_s_own_time_and_not_that_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock by which everything takes a thousand seconds, as on a machine that others use."""
+    clock = count(0.0, 1_000.0)
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    assert check_population(population("logistic"), None).epoch_s < 1_000 / 4
 
 
 def test_more_rows_than_it_takes_are_a_stratified_share() -> None:
