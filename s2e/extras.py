@@ -14,6 +14,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "worker": (*_TRAIN, *_STORE, "ray", "structlog"),
     "data": ("pyarrow", "PIL"),
     "remote": ("fsspec",),
+    "cleanlab": ("cleanlab",),
     "testing": ("hypothesis", "pytest"),
     "tune": ("ray", "pandas", "pyarrow"),
 }

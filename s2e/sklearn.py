@@ -264,7 +264,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         columns = {name: value[:n_rows] for name, value in free.columns().items()}
         for name in ("given_label", "predicted_label"):
             columns[name] = self.classes_[columns[name].astype(np.int64)]
-        return LabelIssues(**columns, noise=None)
+        return LabelIssues(**columns, noise=None, held_out=None)
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def declared(extra: str) -> set[str]:
     return modules
 
 
-@pytest.mark.parametrize("extra", ["data", "remote", "train", "server", "worker", "testing"])
+@pytest.mark.parametrize("extra", ["data", "remote", "train", "server", "worker", "cleanlab", "testing"])
 def test_the_modules_of_an_extra_are_those_of_pyproject(extra: str) -> None:
     assert set(EXTRAS[extra]) == declared(extra)
 

@@ -11,10 +11,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from s2e.extras import needs
 from s2e.labels.verdict import NoiseEstimate
+from s2e.words import DataError
 
 Values = NDArray[Any]
 Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Predictions of every row by networks that did not train on it."""
+
+    p_SC: Numbers
+    """P(class); the given label is not used."""
+    class_C: Values
+    """What the classes are called."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +52,8 @@ class LabelIssues:
     split: Values | None = None
     """The part of each row, where parts are judged by other networks: train, validation or test. The last two are
     ranked among each other, because nobody trained on them."""
+    held_out: HeldOut | None = None
+    """Where folds have judged every row; not a column."""
 
     def __len__(self) -> int:
         """The number of rows."""
@@ -47,7 +61,8 @@ class LabelIssues:
 
     def columns(self) -> dict[str, Values]:
         """The columns by name, as ``pandas.DataFrame`` or ``pyarrow.table`` takes them."""
-        named = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("noise", "id")}
+        beside = ("noise", "id", "held_out")
+        named = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in beside}
         if self.split is None:
             del named["split"]
         return named if self.id is None else {"id": self.id, **named}
@@ -60,7 +75,24 @@ class LabelIssues:
         columns = {name: value[order] for name, value in self.columns().items() if name != "id"}
         for name in ("given_label", "predicted_label"):
             columns[name] = classes[columns[name].astype(np.int64)]
-        return LabelIssues(**columns, noise=self.noise)
+        held_out = self.held_out and HeldOut(self.held_out.p_SC[order], classes[self.held_out.class_C.astype(np.int64)])
+        return LabelIssues(**columns, noise=self.noise, held_out=held_out)
+
+    def by_cleanlab(self, filter_by: str = "prune_by_noise_rate", **options: Any) -> NDArray[np.bool_]:
+        """The rows [S] whose labels cleanlab's own filter calls wrong, from these held-out predictions: they know of
+        the noise, so they are better ones than cleanlab would be given elsewhere. ``options`` are those of
+        ``cleanlab.filter.find_label_issues``.
+
+        Raises DataError where no folds have predicted the rows, MissingExtraError where cleanlab is not installed,
+        ValueError for a filter that it does not have.
+        """
+        if self.held_out is None:
+            raise DataError("no folds have predicted these rows: s2e.find_label_issues(X, y) trains them")
+        with needs("cleanlab"):
+            from cleanlab.filter import find_label_issues
+        order = np.argsort(self.held_out.class_C, kind="stable")
+        label_S = order[np.searchsorted(self.held_out.class_C, self.given_label, sorter=order)]
+        return np.asarray(find_label_issues(label_S, self.held_out.p_SC, filter_by=filter_by, **options))
 
     def worst(self, n: int | None = None) -> NDArray[np.int64]:
         """Indices of the n rows whose labels are most likely wrong, or of all issues, the worst first."""

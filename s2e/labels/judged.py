@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2e.labels.alarms import BETTER
-from s2e.labels.issues import LabelIssues, issues, label_quality, ranks
+from s2e.labels.issues import HeldOut, LabelIssues, issues, label_quality, ranks
 from s2e.labels.kept import CrossFitted
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def judged(fit: LabelFit, label_S: NDArray[np.int64], classes: NDArray[Any], kno
         predicted_label=classes[fit.p_SC.argmax(1)],
         probability_wrong=wrong_S,
         noise=fit.estimate,
+        held_out=HeldOut(fit.p_SC, classes),
     )
 
 

@@ -16,8 +16,8 @@ import s2e
 from s2e.data.noise import corrupt
 from s2e.data.transition import pair, symmetric
 from s2e.labels.audit import _indices
-from s2e.labels.issues import issues, label_quality
-from s2e.words import DataError, SpecError, TrainSpec
+from s2e.labels.issues import HeldOut, issues, label_quality
+from s2e.words import DataError, SpecError, TrainSpec, replace
 
 SMALL = TrainSpec(method="standard", network="mlp_tabular", network_params={"hidden": [32]}, batch_size=64)
 PROBABILITIES = arrays(np.float64, 30, elements=st.floats(0, 1, allow_subnormal=False))
@@ -83,6 +83,22 @@ def test_columns_are_cleanlabs_and_rows_the_users():
     assert result.is_label_issue[worst].all()
     assert (np.diff(result.label_quality[worst]) >= 0).all()
     np.testing.assert_array_equal(result.worst(5), worst[:5])
+
+
+def test_cleanlabs_filters_read_the_held_out_predictions():
+    pytest.importorskip("cleanlab")
+    X, y, class_S = clouds(symmetric(3, 0.2))
+    names = np.array(["oak", "ash", "birch"])
+    result = s2e.find_label_issues(X, names[y], n_folds=3, train=SMALL)
+    for filter_by in ("prune_by_noise_rate", "confident_learning"):
+        issue_S = result.by_cleanlab(filter_by)
+        assert (issue_S == (y != class_S)).mean() > 0.9
+    backwards = np.arange(len(result))[::-1]
+    numbered = replace(result, given_label=y, predicted_label=y, id=backwards.astype(str))
+    numbered = replace(numbered, held_out=HeldOut(result.held_out.p_SC, np.array([1, 2, 0])))
+    np.testing.assert_array_equal(numbered.by_row(names).by_cleanlab(filter_by), issue_S[::-1])
+    with pytest.raises(DataError, match="no folds have predicted these rows"):
+        replace(result, held_out=None).by_cleanlab()
 
 
 def test_scales_of_features_and_names_of_labels_do_not_matter():
