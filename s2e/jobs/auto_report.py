@@ -73,7 +73,7 @@ def _kept(spec: JobSpec, history: Sequence[RoundRecord], won: EntrySpec) -> str:
 
 
 def _as_default(spec: JobSpec, won: EntrySpec) -> str:
-    return "the job's own method" if won.method == spec.train.method else f"“{won.label}”, which is seldom far behind"
+    return "the job's own method" if won.method == spec.train.method else f"“{won.label}”"
 
 
 def _left_out(spec: JobSpec) -> str:
