@@ -77,10 +77,10 @@ def postgres() -> Iterator[tuple[str, int]]:
 
 
 @contextmanager
-def api(url: str, home: Path, *profiler: str) -> Iterator[tuple[int, int]]:
-    """Port and process id of an api process on a migrated database."""
+def api(url: str, home: Path, *profiler: str, root: Path = ROOT) -> Iterator[tuple[int, int]]:
+    """Port and process id of an api process on a migrated database, of the checkout ``root``."""
     port = free_port()
-    settings = {"S2E_HOME": str(home), "S2E_DATABASE_URL": url, "PYTHONPATH": str(ROOT)}
+    settings = {"S2E_HOME": str(home), "S2E_DATABASE_URL": url, "PYTHONPATH": str(root)}
     command = [sys.executable, *profiler, "-m", "service.cli.main", "api", "--port", str(port)]
     with (home / "log").open("ab") as log:
         process = subprocess.Popen(command, cwd=home, env={**os.environ, **settings}, stdout=log, stderr=log)

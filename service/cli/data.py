@@ -62,10 +62,10 @@ def estimate(
     if as_json:
         print_json(to_json(fit.estimate) | {"realised_noise_rate": realised})
     else:
-        _print(fit.estimate, realised, out())
+        _print(fit.estimate, job.samples.class_names, realised, out())
 
 
-def _print(estimated: NoiseEstimate, realised: float | None, console: Console) -> None:
+def _print(estimated: NoiseEstimate, names: Sequence[str], realised: float | None, console: Console) -> None:
     console.print(
         f"{estimated.n_rows} labels; held-out predictions agree with {100 * estimated.agreement:.1f} % of them"
     )
@@ -76,15 +76,18 @@ def _print(estimated: NoiseEstimate, realised: float | None, console: Console) -
     if estimated.kind == "symmetric":
         console.print("symmetric: a matrix predicts labels of other rows no better than one rate for all")
     else:
+        from rich.markup import escape
         from rich.table import Table
 
         confusions = Table("class", "labelled", "share", title="largest confusions")
         for i, j, share in _largest(estimated.transition):
-            confusions.add_row(str(i), str(j), f"{share:.3f}")
+            one, other = (escape(str(names[c])) if names else str(c) for c in (i, j))
+            confusions.add_row(one, other, f"{share:.3f}")
         console.print(confusions)
     for alarm in estimated.alarms:
         note(alarm.text, console)
-    console.print(f"suggested: report.tau = {min(estimated.noise_rate, 0.999):.2f}")
+    doubt = ", which is between what is possible" if estimated.kind == "between" else ""
+    console.print(f"suggested: report.tau = {min(estimated.noise_rate, 0.999):.2f}{doubt}")
 
 
 def _largest(transition: Sequence[Sequence[float]]) -> list[tuple[int, int, float]]:

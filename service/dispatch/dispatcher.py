@@ -22,7 +22,7 @@ from service.store import leases
 from service.store.changes import LeaseLostError
 from service.store.engine import Database
 from service.store.outage import OUTAGES, reason_of
-from workers.backend import Event, TrialBackend, WorkerInfo
+from workers.backend import EpochReported, Event, PopulationLogged, TrialBackend, WorkerInfo
 
 CLAIMS = 32
 """Most jobs taken in one pass; between two passes those that are led have their turns."""
@@ -36,6 +36,8 @@ SWEEP_S = 10.0
 """Seconds between two looks for trainings that no job wants any more."""
 WORKERS_S = 2.0
 """Seconds between two writings of the workers seen."""
+_NEWS_ONLY = (EpochReported, PopulationLogged)
+"""Events after which a job has no more to do than before: they give it no turn of its own."""
 IDLE_S = 1.0
 """Longest wait of a dispatcher that leads nothing, where it can see that nobody writes."""
 IDLE_WORKERS_S = 5.0
@@ -203,7 +205,8 @@ class Dispatcher:
             if job_id in self._led:
                 with self._guard(job_id):
                     self._orchestrator.record(job_id, of_job)
-                    self._turns.wake(job_id)
+                    if not all(isinstance(event, _NEWS_ONLY) for event in of_job):
+                        self._turns.wake(job_id)
             self._told = [event for event in self._told if event.key.job_id != job_id]
 
     def _reconcile(self) -> None:

@@ -34,6 +34,7 @@ from service.store import leases, repository, rounds
 from service.store.changes import utc_now
 from service.store.engine import Database
 from service.store.models import Attempt, DispatcherRow, Epoch, Job, JobReport, Trial, WorkerRow
+from workers.backend import EpochReported, PopulationFinished, PopulationKey
 from workers.simulated import SimulatedBackend
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -373,6 +374,21 @@ def test_after_an_outage_jobs_stay_with_those_who_lead_them(
     for every in (job_id, new):
         work(database, every, other, leading)
     check_outcome(database, job_id, quick_search)
+
+
+def test_news_alone_give_a_job_no_turn(
+    database: Database, quick_search: Any, make_dispatcher: MakeDispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An epoch frees no place and ends nothing: asking what is to be done next cost more than to write it down."""
+    job_id, dispatcher = submit(database, quick_search), make_dispatcher(database)
+    monkeypatch.setattr(dispatcher._orchestrator, "record", lambda *_: None)
+    dispatcher._led.add(job_id)
+    key = PopulationKey(job_id, 0, 0, 1)
+    for event, wakes in ((EpochReported(key, ()), False), (PopulationFinished(key, ()), True)):
+        dispatcher._told = [event]
+        dispatcher._record()
+        assert dispatcher._turns.pressing == wakes
+        assert dispatcher._told == []
 
 
 @pytest.fixture
