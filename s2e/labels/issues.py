@@ -26,7 +26,7 @@ class HeldOut:
     p_SC: Numbers
     """P(class); the given label is not used."""
     class_C: Values
-    """What the classes are called."""
+    """The names of the classes, in the order of the columns."""
 
 
 @dataclass(frozen=True, eq=False)
