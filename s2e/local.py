@@ -26,7 +26,8 @@ from s2e.files import write_atomic
 from s2e.jobfile import read_job_file
 from s2e.jobs.loop import ended_after, n_rounds, n_trials, run_search
 from s2e.labels.kept import cross_fitted_path, save
-from s2e.local_pool import Ended, Kept, LocalPool, Rows
+from s2e.local_pool import Ended, Kept, LocalPool, Rows, Trainer
+from s2e.local_worker import keeper_of
 from s2e.machine import usable_cores
 from s2e.own_files import root_of
 from s2e.parts import DATASETS, KINDS, METHODS, NETWORKS
@@ -222,26 +223,23 @@ def _say(text: str, progress: bool | Listener) -> None:
         Console(file=sys.stderr, highlight=False).print(text)
 
 
-Trainer = Callable[[Sequence[Population]], Iterator[Rows | Ended]]
-"""Trains the populations of a round."""
-
-
 @contextmanager
 def trainer(spec: JobSpec, output: str | Path | None, data_root: str | None, workers: int | None) -> Iterator[Trainer]:
-    """The trainer of a job: this process, or a pool of others."""
+    """The trainer of a job: this process, or this one and others. Torch's threads are the caller's again afterwards."""
     require("train")
-    n_workers = n_processes(spec) if workers is None else workers
-    if n_workers == 1:
-        from s2e.train.keep import BelowRoot, InMemory
+    from s2e.train.keep import BelowRoot, InMemory
+    from s2e.train.runtime import threads_given_back
 
-        yield partial(
-            train_here, InMemory() if output is None else BelowRoot(output, spec.kind, 1, data_root), data_root
-        )
-        return
-    with TemporaryDirectory(prefix="s2e-") as folder:
-        kept = Kept(folder if output is None else str(output), spec.kind, output is not None, data_root)
-        with LocalPool(n_workers, kept) as pool:
-            yield pool.train
+    n_workers = n_processes(spec) if workers is None else workers
+    with threads_given_back():
+        if n_workers == 1:
+            keeper = InMemory() if output is None else BelowRoot(output, spec.kind, 1, data_root)
+            yield partial(train_here, keeper, data_root)
+            return
+        with TemporaryDirectory(prefix="s2e-") as folder:
+            kept = Kept(folder if output is None else str(output), spec.kind, output is not None, data_root)
+            with LocalPool(n_workers - 1, kept, partial(train_here, keeper_of(kept), data_root)) as pool:
+                yield pool.train
 
 
 def n_processes(spec: JobSpec) -> int:

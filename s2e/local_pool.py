@@ -2,7 +2,8 @@
 
 A worker is a fresh interpreter (:mod:`s2e.local_worker`) that reads populations as lines of JSON and writes one line
 for each epoch, so it does not matter how this process was started: a notebook, a script without a main guard. Its
-numbers are those of this process, bit for bit, because they depend on nothing but the population and its plan.
+numbers are those of this process, bit for bit, because they depend on nothing but the population and its plan. This
+process trains beside its workers: it has begun long before they have imported torch.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -54,13 +55,20 @@ class Ended:
     results: tuple[TrialResult, ...]
 
 
-class LocalPool:
-    """Worker processes on this machine, for as long as the ``with`` block lasts."""
+Trainer = Callable[[Sequence[Population]], Iterator[Rows | Ended]]
+"""Trains the populations of a round."""
+Message = dict[str, Any]
 
-    def __init__(self, n_workers: int, kept: Kept) -> None:
-        self._kept = kept
-        self._messages: queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = queue.SimpleQueue()
-        self._workers = [_Worker(self._messages) for _ in range(n_workers)]
+
+class LocalPool:
+    """Worker processes on this machine, for as long as the ``with`` block lasts. ``here`` trains in this process too,
+    so that one worker fewer will do."""
+
+    def __init__(self, n_workers: int, kept: Kept, here: Trainer | None = None) -> None:
+        self._n_workers, self._kept, self._here = n_workers, kept, here
+        self._messages: queue.SimpleQueue[tuple[_Worker, _Task | None, Message | None]] = queue.SimpleQueue()
+        self._workers: list[_Worker] = []
+        self._start_missing()
 
     def __enter__(self) -> LocalPool:
         return self
@@ -74,61 +82,119 @@ class LocalPool:
         """Every population to its end, in whatever order they get there; the rows of one come in order.
 
         Restarts a population whose process dies. Raises the training's own error, or TrialError for a population under
-        which processes keep dying.
+        which processes keep dying. Whoever stops early stops the trainings under way.
         """
-        waiting = list(range(len(populations)))[::-1]
-        attempts = [0] * len(populations)
-        running: dict[_Worker, int] = {}
-        for worker in self._workers:
-            self._give(worker, populations, waiting, running)
-        while running:
-            worker, message = self._messages.get()
-            index = running.get(worker)
-            if message is None:
-                running.pop(worker, None)
-                worker = self._replace(worker)
-                if index is not None:
-                    attempts[index] += 1
-                    _require_another(attempts[index])
-                    waiting.append(index)
-                self._give(worker, populations, waiting, running)
-            elif index is not None:
-                if "epochs" in message:
-                    yield Rows(index, read(tuple[EpochMetrics, ...], message["epochs"]))
-                    continue
-                del running[worker]
-                if "error" in message:
-                    raise _error_of(message["error"])
-                self._give(worker, populations, waiting, running)
-                yield Ended(index, read(tuple[TrialResult, ...], message["results"]))
+        tasks = _Tasks(populations, self._kept)
+        self._start_missing()
+        try:
+            for worker in self._workers:
+                worker.work_on(tasks)
+            yield from self._steps(tasks)
+        finally:
+            tasks.stop()
+            self._end([worker for worker in self._workers if worker.task is not None])
 
     def close(self) -> None:
         """End every worker, whatever it does."""
-        for worker in self._workers:
+        self._end(self._workers)
+
+    def _end(self, workers: Sequence[_Worker]) -> None:
+        for worker in workers:
             worker.end()
-        for worker in self._workers:
+        for worker in workers:
             worker.wait()
-        self._workers = []
+        self._workers = [worker for worker in self._workers if worker not in workers]
 
-    def _give(
-        self, worker: _Worker, populations: Sequence[Population], waiting: list[int], running: dict[_Worker, int]
-    ) -> None:
-        """The next waiting population for an idle worker."""
-        if waiting:
-            index = running[worker] = waiting.pop()
-            worker.send({"population": to_json(populations[index]), "kept": to_json(self._kept)})
+    def _start_missing(self) -> None:
+        self._workers += [_Worker(self._messages) for _ in range(self._n_workers - len(self._workers))]
 
-    def _replace(self, worker: _Worker) -> _Worker:
-        worker.wait()
-        self._workers.remove(worker)
-        self._workers.append(_Worker(self._messages))
-        return self._workers[-1]
+    def _steps(self, tasks: _Tasks) -> Iterator[Rows | Ended]:
+        mine, n_left = self._trained_here(tasks), len(tasks)
+        while n_left:
+            step = next(mine, None)
+            arrived = [] if step is None else [step]
+            for worker, task, message in self._arrived(wait=step is None):
+                if message is None:
+                    self._begin_anew(worker, tasks)
+                elif task is not None and task.of is tasks:
+                    arrived.append(_step(task.index, message))
+            n_left -= sum(isinstance(step, Ended) for step in arrived)
+            yield from arrived
+
+    def _trained_here(self, tasks: _Tasks) -> Iterator[Rows | Ended]:
+        while self._here is not None and (task := tasks.take()) is not None:
+            for step in self._here((task.population,)):
+                yield replace(step, index=task.index)
+
+    def _arrived(self, *, wait: bool) -> Iterator[tuple[_Worker, _Task | None, Message | None]]:
+        """Messages of workers: those that are there, or else the next one if there is nothing to do meanwhile."""
+        with suppress(queue.Empty):
+            yield self._messages.get(block=wait)
+            while True:
+                yield self._messages.get_nowait()
+
+    def _begin_anew(self, dead: _Worker, tasks: _Tasks) -> None:
+        """A new process for one that died, and its population once more."""
+        if dead not in self._workers:  # it was told to end
+            return
+        dead.wait()
+        self._workers.remove(dead)
+        self._start_missing()
+        if dead.task is not None and dead.task.of is tasks:
+            tasks.give_back(dead.task)
+        self._workers[-1].work_on(tasks)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Population ``index`` of a call of ``train``."""
+
+    of: _Tasks
+    index: int
+    population: Population
+
+
+class _Tasks:
+    """The populations of a call of ``train`` that nobody trains yet; safe for all threads."""
+
+    def __init__(self, populations: Sequence[Population], kept: Kept) -> None:
+        self.kept = kept
+        self._waiting = [_Task(self, index, population) for index, population in enumerate(populations)][::-1]
+        self._attempts = [0] * len(populations)
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._attempts)
+
+    def take(self, worker: _Worker | None = None) -> _Task | None:
+        """The next task, which is the worker's from now on; None when there are no more."""
+        with self._lock:
+            task = self._waiting.pop() if self._waiting else None
+            if worker is not None:
+                worker.task = task
+            return task
+
+    def give_back(self, task: _Task) -> None:
+        """After a process died under it. Raises TrialError where that happens again and again."""
+        self._attempts[task.index] += 1
+        _require_another(self._attempts[task.index])
+        with self._lock:
+            self._waiting.append(task)
+
+    def stop(self) -> None:
+        """Nobody takes any more."""
+        with self._lock:
+            self._waiting.clear()
 
 
 class _Worker:
-    """One process; its output arrives in the pool's queue, None at its end."""
+    """One process; its output arrives in the pool's queue with the task it is about, None at its end.
 
-    def __init__(self, messages: queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]]) -> None:
+    The thread that reads the output gives the process its next task, so it waits for nobody who trains.
+    """
+
+    def __init__(self, messages: queue.SimpleQueue[tuple[_Worker, _Task | None, Message | None]]) -> None:
+        self.task: _Task | None = None
         # -P: nothing in the current folder stands in for this package. A session of its own: Ctrl-C is the caller's.
         self._process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-P", "-c", _START, str(_ROOT)],
@@ -145,11 +211,10 @@ class _Worker:
     def pid(self) -> int:
         return self._process.pid
 
-    def send(self, message: dict[str, Any]) -> None:
-        assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # its end is in the queue already, or soon
-            self._process.stdin.write(json.dumps(message) + "\n")
-            self._process.stdin.flush()
+    def work_on(self, tasks: _Tasks) -> None:
+        """The next of the tasks, if there is one."""
+        if (task := tasks.take(self)) is not None:
+            self._send({"population": to_json(task.population), "kept": to_json(tasks.kept)})
 
     def end(self) -> None:
         self._process.terminate()
@@ -166,12 +231,30 @@ class _Worker:
             with suppress(BrokenPipeError):
                 pipe.close()
 
-    def _read(self, messages: queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]]) -> None:
+    def _send(self, message: Message) -> None:
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # its end is in the queue already, or soon
+            self._process.stdin.write(json.dumps(message) + "\n")
+            self._process.stdin.flush()
+
+    def _read(self, messages: queue.SimpleQueue[tuple[_Worker, _Task | None, Message | None]]) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             with suppress(ValueError):  # the half line of a process that was killed
-                messages.put((self, json.loads(line)))
-        messages.put((self, None))
+                message, task = json.loads(line), self.task
+                if "epochs" not in message and task is not None:
+                    self.work_on(task.of)
+                messages.put((self, task, message))
+        messages.put((self, None, None))
+
+
+def _step(index: int, message: Message) -> Rows | Ended:
+    """A worker's message. Raises the error in it."""
+    if "error" in message:
+        raise _error_of(message["error"])
+    if "epochs" in message:
+        return Rows(index, read(tuple[EpochMetrics, ...], message["epochs"]))
+    return Ended(index, read(tuple[TrialResult, ...], message["results"]))
 
 
 def _require_another(n_attempts: int) -> None:

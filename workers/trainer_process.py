@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from s2e.startup import start_quickly
 from workers.backend import PopulationKey
 from workers.logged import log_this_process
 from workers.trainer import run_population, run_together, warm_up
@@ -63,6 +64,7 @@ class Lines:
 
 def main() -> None:
     """Train what standard input asks for until it is closed; events go to the file descriptor of the first argument."""
+    start_quickly()
     out = int(sys.argv[1])
     log_this_process()
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -12,8 +12,7 @@ from s2e.deadline import Deadline
 from s2e.jobs.loop import population_of, populations
 from s2e.jobs.search import make_searcher, recommend_from, search_round
 from s2e.jobs.trials import make_repeat
-from s2e.local import Trainer
-from s2e.local_pool import Ended
+from s2e.local_pool import Ended, Trainer
 from s2e.stages import stage_of, tell
 from s2e.words import DataError, JobSpec, Population, Round, RoundRecord, TrialResult
 

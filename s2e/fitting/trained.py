@@ -15,7 +15,8 @@ from s2e.fitting.model import State
 from s2e.fitting.race import Race
 from s2e.fitting.runs import Search
 from s2e.labels.free import TrialMargins
-from s2e.local import Trainer, train_here, trainer
+from s2e.local import train_here, trainer
+from s2e.local_pool import Trainer
 from s2e.words import DataError, JobSpec, RoundRecord, replace
 
 

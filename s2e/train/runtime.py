@@ -48,6 +48,16 @@ def flushed_denormals() -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
+@contextmanager
+def threads_given_back() -> Iterator[None]:
+    """A plan sets the number of torch's threads for the whole process; what comes after it is none of its business."""
+    n_threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
+
+
 def has_fast_bfloat16() -> bool:
     """True if this processor multiplies bfloat16 matrices in hardware, and does not stand in for an older one."""
     if os.environ.get("ATEN_CPU_CAPABILITY") in UP_TO:

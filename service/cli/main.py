@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from s2e import __version__
+from s2e.startup import start_quickly
 from service.cli import audit, data, fit, jobs, local, service
 from service.cli.late import late_group
 
@@ -82,6 +83,8 @@ def s2e(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; refusals are printed with field, value and what is allowed, never as a traceback."""
+    if arguments is None:
+        start_quickly()
     try:
         app(list(sys.argv[1:] if arguments is None else arguments))
     except Exception as error:

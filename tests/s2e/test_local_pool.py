@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from s2e.machine import usable_cores
 from s2e.words import DataError, DataSpec, Population, Report, RoundRecord, SpecError, TrialError, to_json
 
 pytest.importorskip("torch")
+from s2e.train.keep import InMemory
+
 Make = Callable[..., Population]
 JOB = {
     "seed": 2,
@@ -48,8 +50,6 @@ def ends(steps: list[Rows | Ended]) -> dict[int, Ended]:
 def test_it_computes_what_this_process_computes_and_tells_each_epoch_in_order(
     pool: LocalPool, make_population: Make
 ) -> None:
-    from s2e.train.keep import InMemory
-
     populations = [make_population(ks=(k, k + 1), n_epochs=3) for k in (0, 2, 4)]
     steps = list(pool.train(populations))
     here = list(local.train_here(InMemory(), None, populations))
@@ -70,6 +70,50 @@ def test_a_population_under_which_a_process_dies_begins_anew(pool: LocalPool, ma
     assert ends(steps) == undisturbed
     first_rows = [step for step in steps if isinstance(step, Rows) and step.epochs[0].epoch == 0]
     assert len(first_rows) in (2, 3)  # 3 but for a training that ended before the signal came
+
+
+def test_a_training_that_nobody_waits_for_is_not_taken_for_the_next_one(pool: LocalPool, make_population: Make) -> None:
+    """A budget that ends in the middle of a round is followed by models, in the same pool."""
+    expected = ends(list(pool.train([make_population(ks=(5,), n_epochs=3)])))
+    for _ in pool.train([make_population(ks=(k,), n_epochs=300) for k in (0, 1)]):
+        break
+    assert ends(list(pool.train([make_population(ks=(5,), n_epochs=3)]))) == expected
+
+
+def test_this_process_trains_too_and_keeps_no_worker_waiting(make_population: Make, tmp_path: Path) -> None:
+    populations = [make_population(ks=(k,), n_epochs=2) for k in range(3)]
+    expected = {
+        index: end.results for index, end in ends(list(local.train_here(InMemory(), None, populations))).items()
+    }
+    mine: list[int] = []
+
+    def here(given: Sequence[Population]) -> Iterator[Rows | Ended]:
+        """One training that takes as long as the worker does for two."""
+        mine.extend(trial.k for population in given for trial in population.trials)
+        until_s = time.monotonic() + 60
+        while pool._messages.qsize() < 2 * 3 and time.monotonic() < until_s:
+            time.sleep(0.01)
+        yield from local.train_here(InMemory(), None, given)
+
+    kept = Kept(str(tmp_path), "search", models=False, data_root=None)
+    with LocalPool(1, kept, here) as pool:
+        trained = ends(list(pool.train(populations)))
+    assert {index: end.results for index, end in trained.items()} == expected
+    assert len(mine) == 1
+
+
+def test_the_callers_threads_are_given_back() -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        with local.trainer(parse_job({}), None, None, 1) as train:
+            list(train(()))
+            torch.set_num_threads(1)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_processes_that_die_again_and_again_end_the_search(

@@ -20,6 +20,7 @@ from s2e.data.own.propose import proposal
 from s2e.data.own.trusted import words
 from s2e.data.rows import blocks_of
 from s2e.parts import DATASETS
+from s2e.startup import start_quickly
 from s2e.words import DataSpec, S2EError, read, to_json
 
 MOST_NAMED = 20
@@ -87,6 +88,7 @@ def duplicates(whole: Dataset) -> Duplicates:
 
 def main() -> None:
     """One look: the data and the data root as JSON on standard input, the answer or the refusal on standard output."""
+    start_quickly()
     asked = json.load(sys.stdin)
     try:
         answer = look(read(DataSpec, asked["data"]), asked["data_root"])
