@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from s2e.jobs.auto import halving_round, ranked, trainings_of, winner
 from s2e.jobs.compare import keep_rate_of
+from s2e.jobs.compare_report import members_of
 from s2e.jobs.judging import Judged
 from s2e.jobs.loop import populations
 from s2e.jobs.methods_tried import portfolio, steady
@@ -131,4 +132,5 @@ def _row(results: Sequence[TrialResult]) -> dict[str, Any]:
         "n_failed": sum(result.failed for result in results),
         "validation_accuracy": fmean(accuracy) if accuracy else None,
         "log_likelihood": fmean(likelihood) if likelihood else None,
+        "members": members_of(results),
     }
