@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from s2e.jobs.auto import KIND, halving_round, ranked, turns, winner
+from s2e.jobs.auto import halving_round, ranked, trainings_of, winner
 from s2e.jobs.compare import keep_rate_of
-from s2e.jobs.judging import Judged, judged
+from s2e.jobs.compare_report import members_of
+from s2e.jobs.judging import Judged
 from s2e.jobs.loop import populations
 from s2e.jobs.methods_tried import portfolio, steady
 from s2e.jobs.trials import make_repeat
@@ -105,7 +106,7 @@ def choice_report(spec: JobSpec, history: Sequence[RoundRecord]) -> dict[str, An
     for record in history:
         for trial, result in zip(record.round.trials, record.results, strict=True):
             seen[trial.label].append(result)
-    trainings = judged(history, KIND, turns(spec)) or {}
+    trainings = trainings_of(spec, history) or {}
     rows = [
         {"candidate": label, **_row(results), "expected_accuracy": _expected(trainings.get(label, ()))}
         for label, results in seen.items()
@@ -131,4 +132,5 @@ def _row(results: Sequence[TrialResult]) -> dict[str, Any]:
         "n_failed": sum(result.failed for result in results),
         "validation_accuracy": fmean(accuracy) if accuracy else None,
         "log_likelihood": fmean(likelihood) if likelihood else None,
+        "members": members_of(results),
     }

@@ -6,8 +6,8 @@
 Held-out labels choose, as :mod:`s2e.jobs.judging` weighs them: those that are right, and noisy ones under the noise's
 matrix. Of given labels another part ranks in each halving, so those who stay are judged by several times as many; the
 default, a blend or the job's own method, stays to the end, so that leaving it is judged by all of them too. Jobs of
-earlier versions keep theirs and their rows, and where trainings were not judged choose by the likelihood of noisy
-labels, or by validation accuracy. The comparison uses no seed of the halving. Every function is pure.
+earlier versions keep theirs, their rows and their jury, and where trainings were not judged choose by the likelihood of
+noisy labels, or by validation accuracy. The comparison uses no seed of the halving. Every function is pure.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from math import inf
 from statistics import fmean
 
 from s2e.jobs.compare import compare_trials, entries_of, keep_rate_of
-from s2e.jobs.judging import judged, leads, worth
+from s2e.jobs.judging import Trainings, judged, leads, worth
 from s2e.jobs.trials import make_repeat
 from s2e.prepare import BY_MATRIX
 from s2e.words import DataSpec, EntrySpec, JobSpec, Round, RoundRecord, TrialResult, replace
@@ -27,6 +27,8 @@ N_LAST = 2
 """Candidates of the third seed."""
 TURNS = 5
 """Parts of the rows that take turns, where a job says nothing else."""
+JURY, JURY_BEFORE = "weighed", "even"
+"""Where a job says nothing else, and of jobs stored when there was no other."""
 
 
 def candidates(spec: JobSpec) -> tuple[EntrySpec, ...]:
@@ -84,7 +86,7 @@ def finalists(spec: JobSpec, history: Sequence[RoundRecord]) -> tuple[EntrySpec,
 
 def winner(spec: JobSpec, history: Sequence[RoundRecord]) -> EntrySpec:
     """The best candidate if its lead over the default shows more than chance does, else the default."""
-    first, default, trainings = ranked(spec, history)[0], default_of(spec), judged(history, KIND, turns(spec))
+    first, default, trainings = ranked(spec, history)[0], default_of(spec), trainings_of(spec, history)
     if default is None or trainings is None or set(trainings.get(default.label, [None])) == {None}:
         return first
     return first if leads(trainings[first.label], trainings[default.label]) else default
@@ -101,12 +103,17 @@ def default_of(spec: JobSpec) -> EntrySpec | None:
 
 def ranked(spec: JobSpec, history: Sequence[RoundRecord]) -> list[EntrySpec]:
     """The candidates, those of the most seeds first and among them those of the best mean; of equal ones the first."""
-    trainings = judged(history, KIND, turns(spec))
+    trainings = trainings_of(spec, history)
     worths = (
         _by_results(history) if trainings is None else {of: (len(all_), worth(all_)) for of, all_ in trainings.items()}
     )
     place = {label: (-n_seeds, -value) for label, (n_seeds, value) in worths.items()}
     return sorted(candidates(spec), key=lambda entry: place.get(entry.label, (0, 0.0)))
+
+
+def trainings_of(spec: JobSpec, history: Sequence[RoundRecord]) -> Trainings | None:
+    """Those of the halving, each judged by its jury; None where one that succeeded was not judged."""
+    return judged(history, KIND, turns(spec), (spec.compare.jury if spec.compare else None) or JURY_BEFORE)
 
 
 def _by_results(history: Sequence[RoundRecord]) -> dict[str, tuple[int, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from s2e.jobs.compare import entries_of, schedule_words, uses_schedule
@@ -42,6 +43,7 @@ def make_compare_report(spec: JobSpec, record: RoundRecord, among: Sequence[Entr
             keep_rate[entry.label],
             sum(result.failed for result in results[entry.label]),
             next((result.model for result in results[entry.label] if result.model), None),
+            members_of(results[entry.label]),
             **{
                 number.name: _compared(
                     number.source, results[entry.label], results[baseline] if entry is not entries[0] else None
@@ -58,7 +60,7 @@ def make_compare_report(spec: JobSpec, record: RoundRecord, among: Sequence[Entr
         baseline,
         n_seeds,
         spec.data.accuracy_title,
-        " ".join(filter(None, (_basis(rows, spec.data.accuracy_title), estimate_words(spec.data)))),
+        " ".join(filter(None, (_basis(rows, spec.data.accuracy_title), *map(_mean, rows), estimate_words(spec.data)))),
     )
 
 
@@ -71,6 +73,19 @@ def audit_words(data: DataSpec) -> str:
         f"Entries that revise labels revise the same {len(data.audit.rows)}, {source}. Over robust training no gain "
         "of it is proven: it is what the differences here show, or nothing."
     )
+
+
+def members_of(results: Sequence[TrialResult]) -> dict[str, int]:
+    """In how many trainings each is a member, the most frequent first."""
+    return dict(Counter(name for result in results if result.final for name in result.final.members).most_common())
+
+
+def _mean(row: CompareRow) -> str:
+    """The models that an entry is the mean of, in words; empty where it is none."""
+    assert row.last_ten is not None
+    n = len(row.last_ten.values) - row.n_failed
+    members = [name if times == n else f"{name} ({times} of {n} trainings)" for name, times in row.members.items()]
+    return f"{_quoted(row)} is the mean of {listed(members)}." if members else ""
 
 
 def _compared(source: str, mine: Sequence[TrialResult], theirs: Sequence[TrialResult] | None) -> Compared:

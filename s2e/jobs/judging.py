@@ -62,7 +62,7 @@ Trainings = dict[str, list[Judged | None]]
 """Of each candidate its trainings, in the order of the rounds; None for one that failed."""
 
 
-def judged(history: Sequence[RoundRecord], kind: str, turns: int = 1) -> Trainings | None:
+def judged(history: Sequence[RoundRecord], kind: str, turns: int = 1, jury: str = "even") -> Trainings | None:
     """The trainings of all rounds of a kind; None where one that succeeded was not judged."""
     trainings = [
         (trial.label, result)
@@ -77,7 +77,7 @@ def judged(history: Sequence[RoundRecord], kind: str, turns: int = 1) -> Trainin
     for _, result, one in kept:
         if one is not None and one.n_noisy:
             juries.setdefault(result.round % turns, []).append(one)
-    expected = {turn: iter(expected_right(jury)) for turn, jury in juries.items()}
+    expected = {turn: iter(expected_right(members, jury)) for turn, members in juries.items()}
     of: Trainings = {}
     for label, result, one in kept:
         of.setdefault(label, []).append(None if one is None else _judged(result.round, turns, one, expected))

@@ -9,6 +9,7 @@ Legend: S rows, F features, C classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,8 @@ class Blend(Fitted):
         models = self.members(n_classes)
         likely = likeliest(models, x_SF[rows], label_S[rows], n_classes, seed, self.params.n_folds)
         chosen = likely[: self.params.n_members]
-        return Mean(self.params, chosen).fit(x_SF, label_S, n_classes, T_CC, seed, trusted_S)
+        model = Mean(self.params, chosen).fit(x_SF, label_S, n_classes, T_CC, seed, trusted_S)
+        return replace(model, members=tuple(map(in_words, chosen)))
 
     def members(self, n_classes: int) -> list[Fitted]:
         """Those to choose among."""
@@ -87,6 +89,14 @@ class Mean(Fitted):
             [(f"{type(of).__name__.lower()}{i}", of.estimator(x_SF, seed)) for i, of in enumerate(self.members)],
             voting="soft",
         )
+
+
+def in_words(member: Fitted) -> str:
+    """Its method, and the settings that are not the method's own."""
+    params = member.params
+    usual = METHODS[params.name].of({}).settings() | {"n_trees": None}
+    own = [f"{name} {value:g}" for name, value in params.settings().items() if usual[name] not in (value, None)]
+    return f"{params.name} ({', '.join(own)})" if own else params.name
 
 
 def likeliest(

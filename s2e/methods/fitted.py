@@ -40,6 +40,8 @@ class FittedModel:
     class_C: Labels
     n_classes: int
     T_CC: Array | None = None
+    members: tuple[str, ...] = ()
+    """Of a mean, in words: the models that it is of."""
 
     def predict_proba(self, x_SF: Features) -> Array:
         """Probability of each class [S, C]; 0 of one that no label was."""

@@ -152,6 +152,7 @@ def _outcome(trials: FittedTrials, k: int) -> _Outcome:
         balanced=balanced,
         noisy_likelihood=_likelihood(trials, k, p_VC),
         evidence=_evidence(trials, k, model, p_VC) if population.judged else None,
+        members=model.members,
     )
     return _Outcome(replace(result, final=final), row, model)
 

@@ -68,6 +68,12 @@ class CompareSpec:
         doc="of kind auto, with given labels: parts of the rows that take turns in choosing, another in every round; "
         "1: the same rows in all rounds; null: 5",
     )
+    jury: str | None = param(
+        None,
+        choices=("weighed", "even"),
+        doc="of kind auto, where noisy labels choose: all trainings on a row say together what its class is; weighed: "
+        "by weights under which they make the labels likeliest; even: all alike; null: weighed",
+    )
     default: str | None = param(
         None,
         doc="of kind auto: the method of the candidate that is left only for one with a clear lead; null: the job's "

@@ -116,6 +116,8 @@ class FinalAccuracies:
     validate on noisy labels of a known matrix."""
     evidence: Evidence | None = None
     """Of trainings that are chosen among."""
+    members: tuple[str, ...] = ()
+    """Of a mean of models: those that it is of, by method and settings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,6 +263,7 @@ class CompareRow:
     n_failed: int = 0
     model: str | None = None
     """Model file of its first seed that was trained to the end."""
+    members: dict[str, int] = param(dict, doc="of a mean of models: in how many trainings each is a member")
     validation: Compared | None = number(
         None, title="validation", source="validation_accuracy", doc="mean over the epochs of the objective"
     )

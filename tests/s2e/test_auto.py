@@ -229,10 +229,14 @@ def test_where_noise_cannot_be_estimated_what_needs_its_matrix_is_left_out_and_s
     assert not KINDS["auto"].goes_on_without_noise(of_two)  # one would remain: nothing to choose
 
 
+def as_text(values: np.ndarray) -> str:
+    return base64.b64encode(values.tobytes()).decode()
+
+
 def kept(right: float, noisy: Sequence[int], n_right: int = 0) -> Evidence:
     """Evidence of a training that predicts class 1 on the noisy rows that say so, whose labels and jury say 1."""
     joint = np.tile(np.array([0.1, 0.9]), (len(noisy), 1))
-    texts = (base64.b64encode(part.tobytes()).decode() for part in (np.array(noisy, "<u2"), joint.astype("<f2")))
+    texts = (as_text(part) for part in (np.array(noisy, "<u2"), joint.astype("<f2")))
     return Evidence(right if n_right else None, n_right, len(noisy), *texts)
 
 
@@ -355,6 +359,24 @@ def test_jobs_stored_before_rows_took_turns_keep_theirs(tmp_path: Path) -> None:
     assert sum(sizes(5)) + 8 == loop.n_trials(old) == loop.n_trials(spec) - 2
 
 
+def test_jobs_stored_before_their_jury_was_weighed_keep_their_choice(tmp_path: Path) -> None:
+    spec = own_rows(tmp_path)
+    assert spec.compare is not None
+    assert spec.compare.jury == "weighed"
+    content = to_json(spec)
+    del content["compare"]["jury"]
+    old = read_job(content, SPEC_VERSION)
+    # four relatives that predict 0, unsure of labels that say 1, against one that is sure of 1
+    of_1, of_0 = (np.tile(np.array(joint), (40, 1)) for joint in ([0.0, 0.9], [0.5, 0.02]))
+    said = dict.fromkeys(VALUES, (0, of_0)) | {"sce": (1, of_1)}
+    evidence = {
+        label: Evidence(None, 0, 40, *(as_text(part) for part in (np.full(40, predicted, "<u2"), joint.astype("<f2"))))
+        for label, (predicted, joint) in said.items()
+    }
+    assert winner(spec, judged_as(spec, evidence)).label == "sce"
+    assert winner(old, judged_as(old, evidence)).label == "coteaching"
+
+
 def test_the_job_s_own_method_stays_to_be_left_by_all_rows(tmp_path: Path) -> None:
     spec = own_rows(tmp_path)
     many, few = [1] * 8 + [0] * 2, [1] * 4 + [0] * 6
@@ -377,7 +399,7 @@ def test_a_jury_judges_the_rows_of_its_own_turn(tmp_path: Path) -> None:
     sure, unsure = np.array([[0.2, 0.8]] * 4), np.array([[0.4, 0.6]] * 4)
     history = []
     for m, joint in enumerate((sure, unsure, unsure)):
-        texts = (base64.b64encode(part.tobytes()).decode() for part in (np.ones(4, "<u2"), joint.astype("<f2")))
+        texts = (as_text(part) for part in (np.ones(4, "<u2"), joint.astype("<f2")))
         trial = TrialSpec(m, 0, "a", 0, (1.0,), 1, 2, 3)
         one = result(trial, 0.5)
         one = replace(one, final=replace(one.final, evidence=Evidence(None, 0, 4, *texts)))

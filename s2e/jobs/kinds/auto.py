@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from s2e.jobs.auto import (
+    JURY,
     TURNS,
     candidates,
     final_round,
@@ -51,6 +52,7 @@ class Auto(JobKind):
             compare,
             refit=True if compare.refit is None else compare.refit,
             turns=TURNS if compare.turns is None else compare.turns,
+            jury=compare.jury or JURY,
         )
         if not compare.entries:
             entries = portfolio(spec)

@@ -71,6 +71,25 @@ def test_figures_are_kept_apart_and_differences_are_paired() -> None:
     assert (base.wrong_memorised.mean, base.label_precision.mean, base.model) == (0.25, 0.7, "m0")  # type: ignore[union-attr]
 
 
+def test_a_mean_s_members_are_counted_and_said() -> None:
+    members = {1: ("svc", "forest (leaf 10)"), 2: ("svc", "logistic (penalty 0.1)"), 3: ("svc", "forest (leaf 10)")}
+    spec = job(["a mean", "one alone"])
+    round_ = loop.next_round(spec, [])
+    assert round_ is not None
+    results = []
+    for trial in round_.trials:
+        one = result(trial.k, None if trial.repeat == 4 else 0.8)
+        if trial.label == "a mean" and one.final is not None:
+            one = replace(one, final=replace(one.final, members=members[trial.repeat]))
+        results.append(one)
+    report = make_compare_report(spec, RoundRecord(round_, tuple(results)))
+    assert [row.members for row in report.rows] == [{"svc": 3, "forest (leaf 10)": 2, "logistic (penalty 0.1)": 1}, {}]
+    parts = "svc, forest (leaf 10) (2 of 3 trainings) and logistic (penalty 0.1) (1 of 3 trainings)"
+    assert f"“a mean” is the mean of {parts}." in report.basis
+    assert "one alone" not in report.basis
+    assert read(CompareReport, to_json(report)) == report
+
+
 def test_a_method_without_a_schedule_is_said_to_have_none() -> None:
     base, rival = report_of({"base": BASE, "rival": BASE}).rows
     assert (base.uses_schedule, base.schedule) == (False, "none: the method keeps no schedule")

@@ -7,7 +7,7 @@ import pytest
 
 from s2e.labels.choice import noisy_score
 from s2e.labels.em import tempered
-from s2e.labels.evidence import FEWEST_ROWS, MOST_ROWS, evidence, expected_right
+from s2e.labels.evidence import FEWEST_ROWS, MOST_ROWS, N_STEPS, evidence, expected_right
 from s2e.words import Evidence, read, to_json
 
 C = 4
@@ -64,3 +64,40 @@ def test_of_very_many_rows_some_are_kept() -> None:
     assert evidence(None, (p, given), T_CC).n_noisy == MOST_ROWS
     many = np.full((300, 1_000), 1e-3)
     assert evidence(None, (many, np.arange(300)), np.eye(1_000)).n_noisy == FEWEST_ROWS
+
+
+def test_weights_are_those_that_plain_loops_find() -> None:
+    p, given, _ = drawn(40)
+    kept = [evidence(None, (one, given), T_CC) for one in (p, p[:, [1, 0, 2, 3]], np.full((40, C), 0.25))]
+    joints = [
+        [
+            tempered(np.log(one[v : v + 1]), noisy_score(one, given, T_CC).exponent)[0] * T_CC[:, given[v]]
+            for v in range(40)
+        ]
+        for one in (p, p[:, [1, 0, 2, 3]], np.full((40, C), 0.25))
+    ]
+    weights = [1 / 3] * 3
+    for _ in range(N_STEPS):
+        shares = [0.0] * 3
+        for v in range(40):
+            likely = [weight * joint[v].sum() for weight, joint in zip(weights, joints, strict=True)]
+            shares = [share + one / sum(likely) for share, one in zip(shares, likely, strict=True)]
+        weights = [share / 40 for share in shares]
+    right_KV = expected_right(kept, "weighed")
+    for v in range(40):
+        together = sum(weight * joint[v] for weight, joint in zip(weights, joints, strict=True))
+        assert right_KV[0, v] == pytest.approx(together[p[v].argmax()] / together.sum(), abs=5e-3)
+
+
+def test_near_relatives_do_not_outvote_who_makes_the_labels_likelier() -> None:
+    p, given, true = drawn(600, sharp=2.0)
+    mistaken = np.where(RNG.random(600) < 0.4, RNG.integers(0, C, 600), true)  # the same mistakes in all of them
+    relatives = [np.exp(3 * np.eye(C)[mistaken] + 0.3 * RNG.normal(size=(600, C))) for _ in range(29)]
+    jury = [p, *(one / one.sum(1, keepdims=True) for one in relatives)]
+    kept = [evidence(None, (one, given), T_CC) for one in jury]
+    truth = [(one.argmax(1) == true).mean() for one in jury]
+    assert truth[0] > max(truth) - 1e-9 > truth[1] + 0.05
+    even, weighed = (expected_right(kept, how).mean(1) for how in ("even", "weighed"))
+    assert even[0] < even[1:].min()
+    assert weighed[0] > weighed[1:].max() + 0.05
+    assert weighed[0] == pytest.approx(truth[0], abs=0.05)

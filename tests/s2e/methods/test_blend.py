@@ -8,7 +8,7 @@ import torch
 
 from s2e.data.transition import symmetric
 from s2e.fitted_model import FittedNetwork, to_tensors
-from s2e.methods.blend import Blend, likeliest
+from s2e.methods.blend import Blend, in_words, likeliest
 from s2e.methods.fitted import Fitted
 from s2e.parts import METHODS
 
@@ -51,6 +51,24 @@ def test_it_is_the_mean_of_its_members_each_fitted_alone() -> None:
     alone = [of.fit(X, wrong(CHECKERED), 2, None, 7).predict_proba(X) for of in members]
     np.testing.assert_allclose(fitted.predict_proba(X), np.mean(alone, axis=0), atol=1e-12)
     assert (fitted.predict_proba(X).argmax(1) == CHECKERED).mean() > 0.8  # 20 % of the labels it learned are wrong
+
+
+def test_it_says_who_its_members_are() -> None:
+    blend = model("blend", n_folds=2, n_trees=5)
+    assert isinstance(blend, Blend)
+    members = likeliest(blend.members(2), X, wrong(CHECKERED), 2, 7, 2)[:3]
+    assert blend.fit(X, wrong(CHECKERED), 2, None, 7).members == tuple(map(in_words, members))
+    assert [in_words(of) for of in blend.members(3)] == [
+        "svc",
+        "svc (penalty 0.3, width 0.5)",
+        "forest (leaf 10)",
+        "extra_trees (leaf 5, share 0.3)",
+        "extra_trees",
+        "logistic (penalty 0.1)",
+        "logistic (penalty 0.01)",
+        "boosting (n_rounds 60, step 0.05, leaves 8)",
+    ]
+    assert model("svc").fit(X, CHECKERED, 2, None, 7).members == ()
 
 
 def test_by_the_matrix_each_member_learns_what_labels_probably_are() -> None:

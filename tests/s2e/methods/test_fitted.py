@@ -62,6 +62,7 @@ def test_a_population_is_its_trials_alone_and_is_measured_once(method: str) -> N
     assert (result.validation_accuracy or 0) > 0.3  # chance is 0.1, and 40 % of the labels are wrong
     assert result.final is not None
     assert result.final.balanced is not None
+    assert len(result.final.members) == (3 if method == "blend" else 0)
     row = first.epochs[0]
     assert row.wrong_correct is not None
     assert row.wrong_memorised is not None
