@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -106,12 +107,14 @@ def choice_report(spec: JobSpec, history: Sequence[RoundRecord]) -> dict[str, An
     for record in history:
         for trial, result in zip(record.round.trials, record.results, strict=True):
             seen[trial.label].append(result)
-    trainings = trainings_of(spec, history) or {}
+    trainings = defaultdict(list, trainings_of(spec, history) or {})
+    known = spec.data.estimate is not None
+    is_told = known or spec.data.truth_is_known or bool(spec.data.trusted_rows.n_validation)
+    # By labels whose noise nobody knows the figure would be agreement under another name
     rows = [
-        {"candidate": label, **_row(results), "expected_accuracy": _expected(trainings.get(label, ()))}
+        {"candidate": label, **_row(results), "expected_accuracy": _expected(trainings[label]) if is_told else None}
         for label, results in seen.items()
     ]
-    known = spec.data.estimate is not None
     by = "the accuracy to expect from held-out given labels" if known else "agreement with held-out given labels"
     return {"candidates": rows, "chosen": best.label, "chosen_by": by}
 

@@ -31,6 +31,10 @@ SLOWER = 3.0
 """A row in cross-fitting against one in a compiled training, per network: measured 2 to 3.5 on dense networks."""
 NO_SLOWER = 0.7
 """Against one that is not compiled, measured on model1."""
+START_S = 2.0
+"""Of a process that trains, before it has read anything: it imports torch."""
+WORTH = 1.3
+"""Processes must do so many times the work of one in the time that is left."""
 N_TIMED = 6
 MOST_BUSY = 10.0
 
@@ -82,14 +86,23 @@ def guessed(population: Population, data_root: str | None) -> float:
     by the power of the number of rows that its part declares."""
     from s2e.data.datasets import load_split
     from s2e.train.check import check_population
-    from s2e.train.fitted import N_CHECKED
 
     method = METHODS.find(population.train.method, "train.method").stored(population.train.params)
-    epoch_s = check_population(population, data_root, n_timed=1 if method.fitted else N_TIMED).epoch_s
+    check = check_population(population, data_root, n_timed=1 if method.fitted else N_TIMED)
+    seconds = check.epoch_s * population.train.n_epochs
     if not isinstance(method, FittedPart):
-        return epoch_s * population.train.n_epochs
+        return seconds
     n_rows = min(len(load_split(population.data, data_root).train.labels), method.max_rows)
-    return epoch_s * population.train.n_epochs * math.pow(max(1.0, n_rows / N_CHECKED), method.growth)
+    return seconds * math.pow(max(1.0, n_rows / check.n_rows), method.growth)
+
+
+def worth_their_start(pace: Pace, deadline: Deadline, read_s: float, n_jobs: int) -> tuple[Pace, int]:
+    """``n_jobs`` processes, or this one where starting them, each of which reads for ``read_s`` seconds what is read
+    already, would leave them too little; and the pace with so many."""
+    start_s, rest_s = START_S * pace.seen + read_s, (1 - SHARE_OF_ESTIMATE) * deadline.left
+    if n_jobs == 1 or n_jobs * (rest_s - start_s) >= WORTH * rest_s:
+        return pace, n_jobs
+    return replace(pace, round_s=n_jobs * pace.round_s), 1
 
 
 def planned(spec: JobSpec, pace: Pace, deadline: Deadline, n_jobs: int) -> JobSpec:

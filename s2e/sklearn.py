@@ -63,7 +63,8 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     method : str
         "auto": a method is chosen among the candidates. Otherwise the name of one, such as "coteaching": two dense
         networks under a keep-rate schedule that is searched. On anything but rows of numbers "auto" is "coteaching",
-        unless there is a budget; within one it is so too, where no estimate of the noise fits and none is given.
+        unless there is a budget. Where no estimate of the noise fits into it and none is given, a few candidates that
+        cost little race, and agreement with held-out labels chooses.
     candidates : sequence of str or None
         Among what "auto" chooses, by method or by label, such as ("coteaching", "svc, reweighted"); None: all that
         suit the data. ``report_["candidates"]`` has them.

@@ -19,12 +19,12 @@ from s2e.chosen import choice_report
 from s2e.data.splits import stratified
 from s2e.deadline import Deadline
 from s2e.door.stored import read_job
-from s2e.fitting.race import with_steady
+from s2e.fitting.race import with_hasty, with_steady
 from s2e.fitting.trained import Trained, trained
 from s2e.labels.free_issues import free_issues
 from s2e.labels.issues import LabelIssues
 from s2e.labels.sources import AllRows, all_rows, source_issues
-from s2e.pace import MOST_MODELS, judged_in_time, measured, planned
+from s2e.pace import MOST_MODELS, judged_in_time, measured, planned, worth_their_start
 from s2e.prepare import in_words
 from s2e.stages import tell
 from s2e.words import SPEC_VERSION, DataError, DataSpec, JobSpec, UnreadableError, derive_seed, replace, to_json
@@ -96,7 +96,8 @@ def fit_within(
 
     Raises SpecError for a budget that is too small for anything."""
     every = all_rows(spec.data, data_root)
-    pace = measured(spec, data_root, n_jobs)
+    read_s = deadline.seconds - deadline.left
+    pace, n_jobs = worth_their_start(measured(spec, data_root, n_jobs), deadline, read_s, n_jobs)
     asked = (0, 0)
     if noise_rate is None:
         asked = judged_in_time(pace, spec.train.batch_size, deadline, len(every))
@@ -138,8 +139,8 @@ def _fitted(
         # without an estimate held-out labels choose by agreement, and would prefer what learns their noise
         if spec.data.estimate is not None or not within.is_blind:
             spec = within.chooses(spec)
-        elif asked[0]:
-            spec = with_steady(spec)
+        else:
+            spec = with_steady(spec) if asked[0] else with_hasty(spec)
     limits = () if within is None else (within.deadline, within.busy)
     run = trained(spec, data_root, n_models, n_jobs, *limits)
     _warn_of_chance(run, every)

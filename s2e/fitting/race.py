@@ -14,7 +14,7 @@ from s2e.fitting.runs import SHARE_OF_MODELS, Choice, Run
 from s2e.jobs.auto import KIND, N_LAST, candidates, those_left, winner
 from s2e.jobs.compare import entries_of, keep_rate_of
 from s2e.jobs.loop import population_of, populations
-from s2e.jobs.methods_tried import portfolio, steady
+from s2e.jobs.methods_tried import portfolio, steady, those_that_fit
 from s2e.jobs.trials import make_repeat
 from s2e.pace import guessed
 from s2e.parts import METHODS
@@ -53,6 +53,16 @@ CONFUSED = ("coteaching", "blend, corrected", "forward", "svc, reweighted", "for
 """The first ones where the estimate has classes confused unevenly: those that use the matrix are ahead there."""
 BLIND = ("coteaching", "blend", "extra trees")
 """Candidates where no estimate is to be had: none of them repeats single wrong labels, which agreement would reward."""
+HASTY = (
+    EntrySpec("coteaching", "coteaching"),
+    EntrySpec("extra_trees", "extra trees, leaves of 5", {"leaf": 5, "share": 0.3, "n_trees": 40}),
+    EntrySpec("blend", "blend, two folds", {"n_folds": 2, "n_trees": 40}),
+    EntrySpec("forest", "forest, leaves of 10", {"leaf": 10}),
+    EntrySpec("svc", "svc"),
+)
+"""The same where there is no time for an estimate: all but the first take a second or so for a thousand rows."""
+STEADIEST = ("blend", "extra_trees")
+"""Where nothing is known of the noise a choice holds to the first of them that there was time for."""
 SHARE_OF_FIRST = 0.5
 """Of what is left of a budget, at most, until no further candidate is begun."""
 SHARE_OF_CANDIDATE = 0.1
@@ -70,6 +80,13 @@ def with_steady(spec: JobSpec) -> JobSpec:
     """The same among :data:`BLIND`, where nothing is known of the noise; as it is, where they do not suit."""
     entries = [entry for entry in portfolio(replace(spec, kind="auto")) if entry.label in BLIND]
     return spec if steady(spec, entries) is None else _raced(chosen_among(spec, entries), BLIND)
+
+
+def with_hasty(spec: JobSpec) -> JobSpec:
+    """The same among those of :data:`HASTY` that suit the data; as it is, where none is fitted in one go."""
+    entries = those_that_fit(replace(spec, kind="auto"), HASTY)
+    is_choice = any(METHODS.find(entry.method, "method").fitted for entry in entries)
+    return _raced(chosen_among(spec, entries), [entry.label for entry in HASTY]) if is_choice else spec
 
 
 def _raced(spec: JobSpec, order: Sequence[str]) -> JobSpec:
@@ -99,7 +116,7 @@ class Race(Run):
 
     def search(self) -> None:
         self._untried, self._own_s = list(candidates(self.spec)), dict[str, float]()
-        self._guessed_s = dict[str, float]()
+        self._guessed_s, self._default = dict[str, float](), self.spec.compare.default if self.spec.compare else None
         self._try_candidates(0.0 if self.deadline is None else (1 - SHARE_OF_FIRST) * self.deadline.left)
         while len(self.history) < self.spec.search.n_rounds and (round_ := race_round(self.spec, self.history)):
             units = -(-len(round_.trials) // self.n_jobs)
@@ -164,10 +181,18 @@ class Race(Run):
 
     def _have_tried(self, entries: Sequence[EntrySpec], results: Sequence[TrialResult]) -> None:
         assert self.spec.compare is not None
-        self.spec = replace(self.spec, compare=replace(self.spec.compare, entries=tuple(entries)))
+        compare = replace(self.spec.compare, entries=tuple(entries), default=self._held_to(entries))
+        self.spec = replace(self.spec, compare=compare)
         whole = race_round(self.spec, ())
         assert whole is not None
         self.history = [RoundRecord(whole, tuple(results))]
+
+    def _held_to(self, entries: Sequence[EntrySpec]) -> str | None:
+        """The method that the choice among ``entries`` holds to."""
+        if self._default is None or self.spec.data.estimate is not None or self.spec.report.tau:
+            return self._default
+        tried = {entry.method for entry in entries}
+        return next((method for method in STEADIEST if method in tried), self._default)
 
     def _alone(self, entry: EntrySpec, k: int) -> Population:
         trial = _trial(self.spec, 0, k, entry)

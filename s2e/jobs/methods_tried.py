@@ -75,7 +75,12 @@ def portfolio(spec: JobSpec) -> tuple[EntrySpec, ...]:
     """Those of the portfolio that can train on the job's data with its network, and the methods that other packages
     declare as candidates. Given labels whose rate the job says are not estimated: nothing that needs the matrix."""
     others = (EntrySpec(name, name) for name, part in METHODS.items() if part.candidate and not part.is_ours())
-    return tuple(entry for entry in (*PORTFOLIO, *others) if _fits(spec, entry))
+    return those_that_fit(spec, (*PORTFOLIO, *others))
+
+
+def those_that_fit(spec: JobSpec, entries: Sequence[EntrySpec]) -> tuple[EntrySpec, ...]:
+    """The entries that can train on the job's data with its network."""
+    return tuple(entry for entry in entries if _fits(spec, entry))
 
 
 def _fits(spec: JobSpec, entry: EntrySpec) -> bool:

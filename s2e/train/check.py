@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from s2e.train.epoch import epoch_order, train_steps
-from s2e.train.fitted import check_fitted, is_fitted
+from s2e.train.fitted import N_CHECKED, check_fitted, is_fitted
 from s2e.train.metrics import validate
 from s2e.train.population import StackedTrials
 from s2e.train.runtime import flushed_denormals, prepare_process
@@ -32,15 +32,16 @@ class Measured:
     memory_bytes: int
     is_compiled: bool = False
     """The compiled step trained it."""
+    n_rows: int = N_CHECKED
+    """That a model was fitted to, where it is fitted in one go."""
 
 
 def check_population(population: Population, data_root: str | None, *, n_timed: int = 1) -> Measured:
     """Train a few steps of ``population`` and throw them away; the fastest of the last ``n_timed`` is the time of a
     step. Of a model that is fitted in one go, the time is that of a few rows. Raises what its training would raise."""
     if is_fitted(population):
-        return Measured(
-            check_fitted(population, data_root) / population.train.n_epochs, _peak_bytes(torch.device("cpu"))
-        )
+        seconds, n_rows = check_fitted(population, data_root)
+        return Measured(seconds / population.train.n_epochs, _peak_bytes(torch.device("cpu")), n_rows=n_rows)
     device, dtype = prepare_process(population.plan)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

@@ -35,7 +35,9 @@ from s2e.words import EpochMetrics, Evidence, Population, TrialResult, TrialSpec
 
 CHUNK = 2_000
 N_CHECKED = 300
-"""Rows that a check fits a model to."""
+"""Rows that a check fits a model to at first."""
+MORE_CHECKED, TELLING_S = 4, 0.15
+"""So many times as many follow a check that has taken less than so many seconds."""
 Bools = NDArray[np.bool_]
 
 
@@ -111,18 +113,25 @@ def train_fitted(population: Population, data_root: str | None) -> Iterator[Popu
     yield PopulationEnd(tuple(outcome.result for outcome in outcomes), models, shape)
 
 
-def check_fitted(population: Population, data_root: str | None) -> float:
-    """Seconds of CPU to fit the first trial's model to a few rows: what it takes where nobody else uses the machine, as
-    the fastest of a network's steps is. Raises what its training would raise, but a model that
-    cannot take the data, which is a result."""
-    trials = FittedTrials(population, data_root)
+def check_fitted(population: Population, data_root: str | None) -> tuple[float, int]:
+    """Seconds of CPU to fit the first trial's model to some of the rows, and how many: a few, or several times as many
+    where those are too few for it, or too quick to tell what rows take from what every fit does. It is what a fit
+    takes where nobody else uses the machine, as the fastest of a network's steps is. Raises what its training would
+    raise, but a model that cannot take the data, which is a result."""
+    trials, n_rows = FittedTrials(population, data_root), N_CHECKED
     trials.rule.estimator(trials.learned[:N_CHECKED], 0)  # scikit-learn loads here, once in a process
-    began_s = time.process_time()
-    try:
-        trials.predict(trials.fit(0, N_CHECKED), trials.data.validation)
-    except ValueError:
-        return 0.0
-    return time.process_time() - began_s
+    while True:
+        began_s, is_fit = time.process_time(), True
+        try:
+            model = trials.fit(0, n_rows)
+            model.predict_proba(trials.learned[:n_rows])
+            trials.predict(model, trials.data.validation)
+        except ValueError:
+            is_fit = False
+        seconds = time.process_time() - began_s
+        if (is_fit and seconds >= TELLING_S) or n_rows >= len(trials.learned):
+            return seconds, n_rows
+        n_rows *= MORE_CHECKED
 
 
 @dataclass(frozen=True)

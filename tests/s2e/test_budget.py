@@ -13,15 +13,15 @@ from sklearn.datasets import load_digits
 
 from s2e.deadline import Deadline, seconds_of
 from s2e.door import parse_job
-from s2e.fitting.race import Race, with_race
+from s2e.fitting.race import HASTY, Race, with_hasty, with_race
 from s2e.fitting.runs import Run
 from s2e.jobs.auto import candidates
 from s2e.local_pool import Ended
 from s2e.networks.library import instruction_set
-from s2e.pace import MOST_MODELS, MOST_ROUNDS, Pace, guessed, judged_in_time, measured, planned
+from s2e.pace import MOST_MODELS, MOST_ROUNDS, Pace, guessed, judged_in_time, measured, planned, worth_their_start
 from s2e.parts import METHODS
 from s2e.sklearn import NoisyLabelClassifier
-from s2e.train.check import Measured
+from s2e.train.check import Measured, check_population
 from s2e.words import (
     DataError,
     DataSpec,
@@ -297,6 +297,70 @@ def test_without_an_estimate_smooth_candidates_are_chosen_among(digits: Any) -> 
     np.testing.assert_array_equal(again.predict_proba(few[0]), clf.predict_proba(few[0]))
 
 
+def hurried(rows: Any, labels: Any) -> NoisyLabelClassifier:
+    """A fit within 60 seconds, of which there is no time for an estimate, with the smallest of blends."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("s2e.fitting.fit.judged_in_time", lambda *_: (0, 0))
+        patch.setattr("s2e.methods.blend.SMOOTH", (("logistic", {}), ("logistic", {"penalty": 0.01})))
+        patch.setattr("s2e.methods.blend.MOST_BOOSTED", 0)
+        with pytest.warns(UserWarning, match="no estimate of it fits into 60 s"):
+            clf, took = raced((rows, labels), one_s=9.0, noise_rate=None, n_epochs=1)
+        assert took <= 66
+        again = NoisyLabelClassifier().fit(rows, labels, job=json.loads(json.dumps(clf.job_)))
+    np.testing.assert_array_equal(again.predict_proba(rows), clf.predict_proba(rows))
+    return clf
+
+
+def test_where_no_estimate_fits_what_costs_little_is_considered_all_the_same(digits: Any) -> None:
+    clf = hurried(digits[0][:80], digits[1][:80] % 2)
+    compare = clf.job_["spec"]["compare"]
+    labels = [entry["label"] for entry in compare["entries"]]
+    assert labels[:3] == ["coteaching", "extra trees, leaves of 5", "blend, two folds"]
+    assert (compare["default"], clf.report_["chosen_by"]) == ("blend", "agreement with held-out given labels")
+    assert {row["expected_accuracy"] for row in clf.report_["candidates"]} == {None}  # nobody knows what to expect
+    assert all(row["validation_accuracy"] is not None for row in clf.report_["candidates"])
+
+
+def test_what_there_is_time_for_of_it_is_held_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A blend that would end too late leaves trees; networks of a few epochs are no better without a clear lead."""
+    clock = Clock()
+
+    def train(wave: Sequence[Population]) -> Iterator[Ended]:
+        for i, population in enumerate(wave):
+            (trial,) = population.trials
+            clock.at += 1.0
+            yield Ended(i, (TrialResult(round=trial.round, k=trial.k, validation_accuracy=0.5),))
+
+    monkeypatch.setattr("s2e.fitting.race.guessed", lambda run, _: 50.0 if run.train.method == "blend" else 1.0)
+    own = {"name": "arrays", "params": {"path": "rows.npz"}, "n_validation": 100}
+    spec = parse_job({"data": own, "train": {"network": "mlp_tabular"}, "report": {"tau": 0.0}})
+    race = Race(with_hasty(spec), None, train, 1, Deadline(60, clock))
+    assert race.spec.compare.default == "blend"
+    race.search()
+    tried = {entry.method for entry in race.spec.compare.entries}
+    assert tried == {"coteaching", "extra_trees", "forest", "svc"}
+    assert race.spec.compare.default == "extra_trees"
+
+
+def test_so_it_is_with_a_few_pictures(digits: Any) -> None:
+    images = (16 * digits[0][:80].reshape(-1, 8, 8) / digits[0].max()).astype(np.uint8)
+    clf = hurried(images, digits[1][:80] % 2)
+    compare = clf.job_["spec"]["compare"]
+    assert [entry["label"] for entry in compare["entries"]][:2] == ["coteaching", "extra trees, leaves of 5"]
+    assert clf.job_["audit"] == {"n_rows": 0, "n_folds": 0}
+
+
+def test_processes_are_not_started_where_that_would_take_what_is_left() -> None:
+    pace, clock = Pace(0.1, 0.2, 1_000), Clock()
+    chosen = [worth_their_start(pace, Deadline(s, clock), read_s, 2) for s, read_s in ((8, 1), (60, 1), (60, 20))]
+    assert [n_jobs for _, n_jobs in chosen] == [1, 2, 1]
+    assert [of.round_s for of, _ in chosen] == [0.4, 0.2, 0.4]  # all that two would have done at once
+    busy = replace(pace, seen=5.0)
+    assert worth_their_start(busy, Deadline(60, clock), 3.0, 2)[1] == 1
+    assert worth_their_start(busy, Deadline(60, clock), 3.0, 16)[1] == 16
+    assert worth_their_start(pace, Deadline(1, clock), 0.0, 1) == (pace, 1)
+
+
 def test_images_choose_within_a_budget_and_predict_rows_as_they_are(digits: Any) -> None:
     images = (16 * digits[0].reshape(-1, 8, 8) / digits[0].max()).astype(np.uint8)
     clf, _ = raced((images, digits[1]), one_s=20.0, candidates=("svc", "standard"), noise_rate=0.0, n_epochs=1)
@@ -323,6 +387,7 @@ def test_an_estimate_that_takes_too_long_is_given_up_as_if_it_had_not_been_begun
         clf = NoisyLabelClassifier(n_rounds=1, n_epochs=1, budget="60 s", method="auto", random_state=1, hidden=(8,))
         patch.setattr("s2e.pace.MOST_ROUNDS", 1)
         patch.setattr("s2e.fitting.fit.MOST_MODELS", 1)
+        patch.setattr("s2e.fitting.race.HASTY", HASTY[:1])
         with pytest.warns(UserWarning, match="takes too long"):
             clf.fit(*digits)
     assert (clf.job_["audit"], clf.noise_rate_, clf.method_) == ({"n_rows": 0, "n_folds": 0}, 0.0, "coteaching")
@@ -396,6 +461,18 @@ def test_a_fit_of_more_rows_is_guessed_by_the_growth_that_its_model_declares(mon
         train = TrainSpec(method=method, params=METHODS[method].of({}).settings(), n_epochs=2, batch_size=32)
         seconds[method] = guessed(Population(data, train, PlanSpec(), 1, (trial,)), None)
     assert seconds == {"forest": pytest.approx(3**1.2), "svc": pytest.approx(3**2)}
+
+
+def test_a_model_that_takes_more_rows_than_a_few_is_not_guessed_to_be_free() -> None:
+    """Its folds need so many rows of each class: the first few have not got them."""
+    train = TrainSpec(method="svc", params=METHODS["svc"].of({}).settings(), n_epochs=1, batch_size=32)
+    trial = TrialSpec(0, 0, "svc", 0, (1.0,), 1, 2, 3)
+    population = Population(DataSpec(name="digits", n_validation=300, n_train=900), train, PlanSpec(), 1, (trial,))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("s2e.train.fitted.N_CHECKED", 12)
+        check = check_population(population, None)
+    assert check.epoch_s > 0
+    assert check.n_rows > 12
 
 
 @pytest.mark.parametrize(("kind", "first"), [("symmetric", "elr"), ("full", "forward")])
