@@ -307,8 +307,9 @@ class Dispatcher:
             return
         self.places = self._backend.workers()
         with self._database.write() as session:
-            quarantined = self._orchestrator.breaker.quarantined()
-            leases.record_workers(session, self.places, quarantined if self._led else None)
+            breaker = self._orchestrator.breaker
+            quarantined = breaker.quarantined() if self._led else None
+            leases.record_workers(session, self.places, quarantined, breaker.circuits())
         self._workers_at_s = time.monotonic() + (WORKERS_S if self._led else IDLE_WORKERS_S)
 
 

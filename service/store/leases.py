@@ -140,11 +140,28 @@ class Quarantine:
     until: datetime
 
 
+@dataclass(frozen=True)
+class Circuit:
+    """A cause for which jobs of one need are not placed at a place; an empty one: anywhere."""
+
+    place: str
+    cause: str
+    reason: str
+    need: str
+    """The part of the place that fails, in words; empty: every job needs it."""
+    since: datetime
+    next_try: datetime | None
+    """None: a population tries now."""
+
+
 def record_workers(
-    session: Session, workers: Sequence[WorkerInfo], quarantined: Mapping[str, Quarantine] | None = None
+    session: Session,
+    workers: Sequence[WorkerInfo],
+    quarantined: Mapping[str, Quarantine] | None = None,
+    circuits: Sequence[Circuit] = (),
 ) -> None:
     """Record the places that train, as just seen; places and dispatchers unseen for a minute are forgotten. A
-    dispatcher that leads nothing knows of no quarantine (None), and leaves the one that another has written."""
+    dispatcher that leads nothing knows of no quarantine (None), and leaves what another has written."""
     at = database_now(session)
     for table in (WorkerRow, DispatcherRow):
         session.execute(delete(table).where(table.seen_at < at - timedelta(seconds=WORKER_FORGOTTEN_S)))
@@ -153,7 +170,20 @@ def record_workers(
         if quarantined is not None:
             why = quarantined.get(worker.name)
             values |= {"trouble": clean(why.reason) if why else "", "quarantined_until": why.until if why else None}
+            values["circuits"] = [_told(circuit) for circuit in circuits if circuit.place in ("", worker.name)]
         session.execute(_upsert(session, WorkerRow, worker.name[:200], values))
+
+
+def _told(circuit: Circuit) -> dict[str, Any]:
+    """A circuit as :class:`s2e.words.answers.Circuit`."""
+    return {
+        "cause": circuit.cause,
+        "reason": clean(circuit.reason),
+        "need": circuit.need,
+        "everywhere": not circuit.place,
+        "since": circuit.since.isoformat(),
+        "next_try": circuit.next_try and circuit.next_try.isoformat(),
+    }
 
 
 def record_dispatcher(session: Session, name: str, trouble: str = "") -> None:
@@ -192,6 +222,5 @@ def _upsert(session: Session, table: type[WorkerRow | DispatcherRow], name: str,
         statement: sqlite.Insert | postgresql.Insert = sqlite.insert(table)
     else:
         statement = postgresql.insert(table)
-    return statement.values(**{"trouble": "", **values}, name=name).on_conflict_do_update(
-        index_elements=["name"], set_=values
-    )
+    new = {"trouble": "", **({"circuits": []} if table is WorkerRow else {}), **values}
+    return statement.values(**new, name=name).on_conflict_do_update(index_elements=["name"], set_=values)
