@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
+    Executable,
     Insert,
     Integer,
     Select,
     and_,
     bindparam,
     delete,
+    func,
     or_,
     select,
     text,
@@ -30,6 +32,7 @@ from s2e.words.states import JOB_ENDED, JOB_GOES_ON, TRIAL_IN_FLIGHT
 from service.store.changes import clean
 from service.store.clock import database_now
 from service.store.models import JOB_LEASED, JOB_LIVE, TRIAL_UNDONE, DispatcherRow, Job, Trial, WorkerRow
+from service.store.quick import send
 from workers.backend import WorkerInfo
 
 WORKER_FORGOTTEN_S = 60.0
@@ -79,13 +82,35 @@ def acquire_lease(session: Session, job_id: str, owner: str, lease_s: float) -> 
 
 def renew_leases(session: Session, owner: str, job_ids: Sequence[str], lease_s: float) -> frozenset[str]:
     """Prolong the leases that ``owner`` still holds, and name them."""
-    held = session.scalars(
-        update(Job)
-        .where(Job.id.in_(job_ids), Job.lease_owner == owner)
-        .values(lease_until=database_now(session) + timedelta(seconds=lease_s))
-        .returning(Job.id)
-    )
-    return frozenset(held)
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        until = {"until": database_now(session) + timedelta(seconds=lease_s)}
+        return frozenset(connection.scalars(_renewal(), {"leader": owner, "jobs": list(job_ids), **until}))
+    rows = send(connection, _RENEW, {"owner": owner, "jobs": list(job_ids), "lease": timedelta(seconds=lease_s)})
+    return frozenset(job_id for (job_id,) in rows)
+
+
+_RENEW = (  # one statement and no question for the time: each dispatcher sends it once a second
+    "UPDATE jobs SET lease_until = clock_timestamp() + %(lease)s"
+    " WHERE id = ANY(%(jobs)s) AND lease_owner = %(owner)s RETURNING id"
+)
+
+
+@cache
+def _renewal() -> Executable:
+    held = (Job.id.in_(bindparam("jobs", expanding=True)), Job.lease_owner == bindparam("leader"))
+    return update(Job).where(*held).values(lease_until=bindparam("until")).returning(Job.id)
+
+
+def next_lapse_s(session: Session) -> float | None:
+    """Seconds until the first of all leases runs out unless it is renewed; None where nobody leads."""
+    until, now = session.execute(_first_lapse()).scalar(), database_now(session)
+    return None if until is None else (until - now).total_seconds()
+
+
+@cache
+def _first_lapse() -> Select[datetime | None]:
+    return select(func.min(Job.lease_until)).where(text(f"jobs.{JOB_LEASED}"))
 
 
 class LedJob(NamedTuple):
