@@ -5,7 +5,7 @@ They change nothing and leave nothing behind. Each finding says how to fix it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,7 +15,8 @@ from sqlalchemy import func, make_url, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from s2e.files import files_below, is_address, shown
-from s2e.words import S2EError
+from s2e.words import S2EError, read
+from s2e.words.answers import Circuit
 from s2e.words.states import JOB_GOES_ON
 from service import disk
 from service.api.auth import ExposedWithoutKeyError, check_exposure
@@ -158,13 +159,14 @@ def _jobs(database: Database, artifact_root: str) -> Iterator[Finding]:
         waiting = select(func.count()).where(text(f"jobs.{JOB_LIVE}"), Job.state.in_(NEEDS_DISPATCHER))
         led = session.scalar(waiting.where(Job.lease_until > utc_now())) or 0
         n_waiting = session.scalar(waiting) or 0
-        n_workers = session.scalar(select(func.count()).select_from(WorkerRow)) or 0
+        places = session.scalars(select(WorkerRow).order_by(WorkerRow.name)).all()
         known = set(session.scalars(select(Job.id)))
     if n_waiting and not led:
         detail = f"{n_waiting} jobs wait or run, and none of them is led"
         yield Finding("dispatcher", WRONG, detail, "start one: s2e serve, or s2e dispatcher")
     else:
-        yield Finding("dispatcher", OK, f"{led} of {n_waiting} open jobs are led; {n_workers} places were seen")
+        yield Finding("dispatcher", OK, f"{led} of {n_waiting} open jobs are led; {len(places)} places were seen")
+    yield from _circuits(places)
     try:
         folders = files_below(artifact_root).folders()
     except (OSError, S2EError):  # what is wrong with it was said already
@@ -174,6 +176,17 @@ def _jobs(database: Database, artifact_root: str) -> Iterator[Finding]:
         yield Finding(
             "artifacts of no job", WARNING, f"{len(orphans)} folders: {names}", "delete them if nobody needs them"
         )
+
+
+def _circuits(places: Sequence[WorkerRow]) -> Iterator[Finding]:
+    """Each cause for which jobs get nothing at a place."""
+    for place in places:
+        for told in read(tuple[Circuit, ...], place.circuits):
+            again = "now" if told.next_try is None else f"at {told.next_try:%H:%M:%S} UTC"
+            whose = f"; concerns jobs that need {told.need}" if told.need else ""
+            detail = f"{told.reason}; since {told.since:%H:%M:%S} UTC, tried again {again}{whose}"
+            remedy = f"see the logs of {place.name}; nothing else has to be done once it is mended"
+            yield Finding(f"{place.name}: {told.cause}", WARNING, detail, remedy)
 
 
 def _api(settings: Settings) -> Finding:

@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     worker_env: str = ""
     """Names of environment variables, with commas between, that trainers see beside those they need anyway."""
 
-    lease_s: float = Field(default=5.0, gt=0)
+    lease_s: float = Field(default=4.0, gt=0)
     """A dispatcher that is silent for this long loses its jobs to another."""
     stall_s: float = Field(default=3600.0, gt=0)
     """A population that says nothing for this long is lost and tried again elsewhere; longer than any epoch."""

@@ -29,6 +29,18 @@ PAUSED = "paused"
 """The cause of a loss that was asked for: the population goes on from its checkpoint."""
 LOST_TRAINER = "trainer lost"
 """The cause of a loss that left no other trace: the process or its node is gone."""
+TOO_MANY = "out of memory, several jobs together"
+"""The cause of a loss that training alone may cure."""
+DATA_MISSING = "data root missing"
+DEVICE_FAILED = "device failed"
+DISK_FAILED = "disk failed"
+INCOMPLETE = "installation incomplete"
+NO_PLACE = "no place"
+"""The cause of a loss of what waited for a place, so it is none of a place."""
+PLACE_FAILED = "place failed"
+"""The cause of a loss of which the training says that it is not its own."""
+STALLED = "stalled"
+"""The cause of the loss of a population that was silent for too long."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,8 @@ class PopulationHeld:
 
     key: PopulationKey
     reason: str
+    cause: str = ""
+    """The fault of the disk in a few words, as that of a loss."""
 
 
 @dataclass(frozen=True)

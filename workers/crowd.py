@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeVar
 
-from workers.backend import Event, PopulationLost
-from workers.detached import TOO_MANY
+from workers.backend import TOO_MANY, Event, PopulationLost
 from workers.program import MOST_POPULATIONS
 
 

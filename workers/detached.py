@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from s2e import __version__
-from workers.backend import LOST_TRAINER, OUT_OF_MEMORY, PopulationKey, PopulationLost
+from workers.backend import DEVICE_FAILED, LOST_TRAINER, OUT_OF_MEMORY, TOO_MANY, PopulationKey, PopulationLost
 from workers.trainer_process import LEFT, STOPPED
 from workers.wire import EPOCHS, encode
 
@@ -37,9 +37,7 @@ GATHER_S = 0.2
 one, epochs of a few milliseconds keep the dispatcher as busy as a trainer."""
 _WATCH_S = 0.5
 _ENDS = ("finished", "lost", "checked")
-TOO_MANY = "out of memory, several jobs together"
-"""The cause of a loss that training alone may cure."""
-_ONLY_A_NEW_PROCESS_HELPS = (OUT_OF_MEMORY, TOO_MANY, "device failed")
+_ONLY_A_NEW_PROCESS_HELPS = (OUT_OF_MEMORY, TOO_MANY, DEVICE_FAILED)
 
 Json = dict[str, Any]
 

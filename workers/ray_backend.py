@@ -17,6 +17,7 @@ from s2e.words import PlanSpec, Population, replace, to_json
 from workers import pausing
 from workers.backend import (
     LOST_TRAINER,
+    NO_PLACE,
     OUT_OF_MEMORY,
     Event,
     PopulationChecked,
@@ -414,7 +415,7 @@ class RayBackend:
                 flight.since_s = now_s
             elif now_s - flight.since_s >= self.placement_timeout_s:
                 del self._flights[flight.key]
-                events.append(PopulationLost(flight.key, self._unplaced(flight, could), True, "no place"))
+                events.append(PopulationLost(flight.key, self._unplaced(flight, could), True, NO_PLACE))
         return events
 
     def _unplaced(self, flight: _Flight, could: bool) -> str:

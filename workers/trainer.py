@@ -16,8 +16,13 @@ from s2e.files import is_address, shown
 from s2e.words import DataError, Estimate, Population, S2EError, TrialError, read, replace
 from workers import pausing
 from workers.backend import (
+    DATA_MISSING,
+    DEVICE_FAILED,
+    DISK_FAILED,
+    INCOMPLETE,
     OUT_OF_MEMORY,
     PAUSED,
+    PLACE_FAILED,
     EpochReported,
     Event,
     PopulationChecked,
@@ -48,7 +53,7 @@ _DISKS = {
     errno.EROFS: "artifact disk read-only",
     errno.EACCES: "artifact disk not writable",
 }
-_OF_THE_DEVICE = {"OutOfMemoryError": OUT_OF_MEMORY, "AcceleratorError": "device failed"}
+_OF_THE_DEVICE = {"OutOfMemoryError": OUT_OF_MEMORY, "AcceleratorError": DEVICE_FAILED}
 """torch's names; torch itself may be what could not be imported."""
 
 
@@ -160,15 +165,15 @@ def warm_up() -> None:
 def cause_of(error: Exception, data_root: str | None) -> str:
     """The fault of this place, in a few words; empty where the training itself is at fault."""
     if isinstance(error, TrialError):
-        return "place failed" if error.retryable else ""
+        return PLACE_FAILED if error.retryable else ""
     if isinstance(error, DataError):
-        return "data root missing" if data_root is not None and not Path(data_root).is_dir() else ""
+        return DATA_MISSING if data_root is not None and not Path(data_root).is_dir() else ""
     if isinstance(error, MemoryError):
         return OUT_OF_MEMORY
     if isinstance(error, ImportError):
-        return "installation incomplete"
+        return INCOMPLETE
     if isinstance(error, OSError):
-        return OUT_OF_MEMORY if error.errno == errno.ENOMEM else "disk failed"
+        return OUT_OF_MEMORY if error.errno == errno.ENOMEM else DISK_FAILED
     return _OF_THE_DEVICE.get(type(error).__name__, "")
 
 
@@ -182,7 +187,7 @@ def _train(
     paused = pausing.asked(artifact_root, key)
     for step in train_patiently(population, keeper, data_root, paused, train):
         if isinstance(step, NotKept):
-            yield PopulationHeld(key, _held(step.error, artifact_root))
+            yield _held(key, step.error, artifact_root)
             holding.wait(step.error)
             continue
         holding = _Holding()
@@ -259,12 +264,13 @@ def _check(key: PopulationKey, population: Population, artifact_root: str, data_
     yield PopulationChecked(key, estimate)
 
 
-def _held(error: OSError, artifact_root: str) -> str:
+def _held(key: PopulationKey, error: OSError, artifact_root: str) -> PopulationHeld:
+    cause = _DISKS.get(error.errno or 0, "artifact disk failed")
     said = f"{error.strerror or error} ({shown(artifact_root)} on {socket.gethostname()})"
-    return f"{_DISKS.get(error.errno or 0, 'artifact disk failed')}: {said}"
+    return PopulationHeld(key, f"{cause}: {said}", cause)
 
 
 def _reason(error: Exception, cause: str, data_root: str | None) -> str:
-    if cause == "data root missing":
+    if cause == DATA_MISSING:
         return f"data root {data_root} missing on {socket.gethostname()}"
     return str(error) if isinstance(error, S2EError) else f"{type(error).__name__}: {error}"

@@ -48,7 +48,7 @@ def decode(data: dict[str, Any]) -> Event:
         case "lost":
             return PopulationLost(key, data["reason"], data["retryable"], data["cause"], data["place"])
         case "held":
-            return PopulationHeld(key, data["reason"])
+            return PopulationHeld(key, data["reason"], data["cause"])
         case "logged":
             return PopulationLogged(key, data["first"], tuple(LoggedLine(**line) for line in data["lines"]))
         case "checked":

@@ -42,6 +42,8 @@ class DatasetPart(Part):
     """The same within true superclasses."""
     human_noise: ClassVar[Mapping[str, float]] = {}
     """Share of wrong labels in each label set made by people."""
+    below_root: ClassVar[bool] = True
+    """False where nothing of it is read from the data root."""
     labels: ClassVar[str] = "injected"
     """Default of ``data.labels``: what is known about the labels unless the job says."""
 

@@ -392,6 +392,20 @@ class NumberTables:
 
 
 @dataclass(frozen=True)
+class Circuit:
+    """A cause of losses for which jobs that need what fails are not placed at a place."""
+
+    cause: str = param(doc="the fault of the place in a few words")
+    reason: str = param(doc="of the last loss")
+    since: datetime = param(doc="when it was shut first")
+    need: str = param("", doc="the part of the place that fails; empty: every job needs it")
+    everywhere: bool = param(
+        False, doc="it struck at one place after the other, so none is tried but by one population"
+    )
+    next_try: datetime | None = param(None, doc="one population tries then; null: one tries now")
+
+
+@dataclass(frozen=True)
 class Worker:
     """A place that trains: its resources, and how many populations it trained when last seen."""
 
@@ -402,6 +416,7 @@ class Worker:
     seen_at: datetime
     trouble: str = param("", doc="why it is quarantined: it lost several populations in a row")
     quarantined_until: datetime | None = param(None, doc="nothing is placed there until then; null: it is not")
+    circuits: tuple[Circuit, ...] = param((), doc="the causes for which some jobs, or all, are not placed there")
 
 
 @dataclass(frozen=True)

@@ -73,11 +73,26 @@ function merge(items) {
   });
 }
 
+/** The causes for which jobs are kept from places, while there are any. */
+function showCircuits(workers) {
+  const lines = workers.flatMap(({ name, circuits }) => circuits.map((circuit) => h("li", {}, circuitWords(name, circuit))));
+  byId("circuits").hidden = lines.length === 0;
+  byId("circuit-list").replaceChildren(...lines);
+}
+
+function circuitWords(name, { cause, reason, since, need, everywhere, next_try }) {
+  const where = everywhere ? `${name}, as everywhere` : name;
+  const whose = need ? ` Only jobs that need ${need}.` : "";
+  const again = next_try === null ? "One population tries now." : `Tried again ${dateTime(next_try)}.`;
+  return `${where}: ${reason.includes(cause) ? reason : `${cause}: ${reason}`}. Since ${dateTime(since)}. ${again}${whose}`;
+}
+
 async function refresh() {
   try {
     const page = await get(`/jobs?limit=${Math.min(LIMIT, Math.max(PAGE, rows.size))}`);
     const is_first = rows.size === 0;
     merge(page.items);
+    showCircuits((await get("/workers")).items);
     if (is_first) setCursor(page.next_cursor);
     setStatus("live", "Live");
   } catch (error) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter
@@ -34,6 +35,8 @@ VISIT_S = 2.0
 """Seconds after which every job gets a turn whatever is known of it."""
 SWEEP_S = 10.0
 """Seconds between two looks for trainings that no job wants any more."""
+LAPSED_S = 0.02
+"""So long after its end a lease has run out for certain."""
 WORKERS_S = 2.0
 """Seconds between two writings of the workers seen."""
 _NEWS_ONLY = (EpochReported, PopulationLogged)
@@ -54,7 +57,7 @@ class Dispatcher:
         database: Database,
         backend: TrialBackend,
         *,
-        lease_s: float = 5.0,
+        lease_s: float = 4.0,
         poll_s: float = 0.2,
         max_attempts: int = 3,
         stall_s: float = STALL_S,
@@ -85,6 +88,8 @@ class Dispatcher:
         """End of the last step."""
         self._claim_at_s = 0.0
         """Until then a lease that has run out is left to who had it."""
+        self._lapse_at_s = math.inf
+        """The first lease of another runs out then, unless it is renewed: one that stands by looks at that moment."""
         self._errors: Counter[str] = Counter()
         self._rest = rest
         self._led_s = time.monotonic()
@@ -127,11 +132,13 @@ class Dispatcher:
 
     def _wait(self, stop: threading.Event, began_s: float) -> None:
         """Until the next step: one that leads nothing has nothing to do before somebody writes."""
-        wait_s = max(0.0, self._poll_s - (time.monotonic() - began_s))
+        now_s = time.monotonic()
+        wait_s = max(0.0, min(self._poll_s, self._lapse_at_s - began_s) - (now_s - began_s))
         while not self._watch.wait(wait_s, stop):
-            if self._led or self._watch.changed() or time.monotonic() - began_s >= IDLE_S:
+            now_s = time.monotonic()
+            if self._led or self._watch.changed() or now_s >= min(began_s + IDLE_S, self._lapse_at_s):
                 return
-            wait_s = self._poll_s
+            wait_s = max(0.0, min(self._poll_s, self._lapse_at_s - now_s))
 
     def _wait_out(self, error: Exception, stop: threading.Event) -> None:
         """While the database is away, what trains goes on and its events are kept; only an error of ours passes."""
@@ -188,6 +195,8 @@ class Dispatcher:
         with self._database.read() as session:
             # A lease of ours that ran out while a poll took long is renewed, not claimed.
             claimable = leases.claimable_jobs(session, CLAIMS + len(self._led), run_out=run_out)
+            lapse_s = None if self._led else leases.next_lapse_s(session)
+        self._lapse_at_s = math.inf if lapse_s is None or lapse_s <= 0.0 else time.monotonic() + lapse_s + LAPSED_S
         for job_id in [job_id for job_id in claimable if job_id not in self._led][:CLAIMS]:
             with self._database.write() as session:
                 taken = leases.acquire_lease(session, job_id, self.owner, self._lease_s)
@@ -307,8 +316,9 @@ class Dispatcher:
             return
         self.places = self._backend.workers()
         with self._database.write() as session:
-            quarantined = self._orchestrator.breaker.quarantined()
-            leases.record_workers(session, self.places, quarantined if self._led else None)
+            breaker = self._orchestrator.breaker
+            quarantined = breaker.quarantined() if self._led else None
+            leases.record_workers(session, self.places, quarantined, breaker.circuits())
         self._workers_at_s = time.monotonic() + (WORKERS_S if self._led else IDLE_WORKERS_S)
 
 

@@ -17,7 +17,11 @@ from service.store.engine import Database
 from service.store.outage import OUTAGES
 
 STALL_S = 300.0
+BEATS = 5
+"""Beats in the time of a lease: four may fail, or come late, before it is lost."""
 LONGEST_BEAT_S = 2.0
+TELL_S = 2.0
+"""Between two writings of the dispatcher's own row, which nobody needs with every beat."""
 IDLE_BEAT_S = 5.0
 """Of a dispatcher that leads nothing; one that is silent for three times as long is not counted on."""
 
@@ -29,7 +33,10 @@ class Heartbeat:
 
     def __init__(self, database: Database, owner: str, lease_s: float, stall_s: float = STALL_S) -> None:
         self._database, self._owner, self._lease_s, self._stall_s = database, owner, lease_s, stall_s
-        self._beat_s = min(LONGEST_BEAT_S, lease_s / 3)
+        self._beat_s = min(LONGEST_BEAT_S, lease_s / BEATS)
+        self._told: str | None = None
+        """The trouble that its row has; None: there is no row yet."""
+        self._tell_s = 0.0
         self._lock = threading.Lock()
         self._led: frozenset[str] = frozenset()
         self._lost: set[str] = set()
@@ -98,13 +105,16 @@ class Heartbeat:
             led, stalled_s = self._led, time.monotonic() - self._moved_s
         stalled = stalled_s > self._stall_s
         trouble = f"no step has ended for {stalled_s:.0f} s" if stalled and not self._trouble else self._trouble
+        renews = bool(led) and not stalled
+        tells = not renews or trouble != self._told or time.monotonic() >= self._tell_s
         with self._database.write() as session:
-            held = frozenset[str]()
-            if led and not stalled:
-                held = leases.renew_leases(session, self._owner, sorted(led), self._lease_s)
-            leases.record_dispatcher(session, self._owner, trouble)
+            held = leases.renew_leases(session, self._owner, sorted(led), self._lease_s) if renews else led
+            if tells:
+                leases.record_dispatcher(session, self._owner, trouble)
+        if tells:
+            self._told, self._tell_s = trouble, time.monotonic() + TELL_S
         with self._lock:
-            self._lost |= frozenset() if stalled else led - held
+            self._lost |= led - held
 
     def _run(self) -> None:
         while not self._stopped:

@@ -10,6 +10,7 @@ from s2e.jobs import loop
 from s2e.prepare import goes_on_below, needs_estimate
 from s2e.sizes import needs_sizes
 from s2e.words import JobSpec, PlanWanted, Population, Round, RoundRecord, replace
+from service.dispatch.needs import need
 from workers.backend import PopulationKey
 
 
@@ -21,6 +22,8 @@ class InFlight:
     place: str = ""
     held: str = ""
     """The reason why it waits with its finished work; empty while it makes progress."""
+    held_by: str = ""
+    """The cause of that."""
     seen_s: float = 0.0
     """Time of the last sign of life."""
     began_s: float | None = None
@@ -59,6 +62,11 @@ class KnownJob:
     """
     lacking: bool = False
     """It was blocked because nothing could hold it, so a place that can is all it needs."""
+    job_id: str = ""
+
+    def needs(self, cause: str) -> str:
+        """The need of this job that ``cause`` takes away."""
+        return need(cause, self.spec, self.job_id)
 
     def take(self, round_: Round, planned: tuple[Population, ...] = ()) -> None:
         """Go on to a round: one that is stored, or the next one with the populations it is written in."""

@@ -33,7 +33,7 @@ class Lead:
         if job_id not in self._known:
             with self.database.read() as session:
                 spec, owner = rounds.load_spec(session, job_id), rounds.load_owner(session, job_id)
-            self._known[job_id] = KnownJob(spec, owner)
+            self._known[job_id] = KnownJob(spec, owner, job_id=job_id)
         return self._known[job_id]
 
     def known(self, job_id: str) -> KnownJob | None:

@@ -139,25 +139,34 @@ class Orchestrator:
         flight.seen_s = self.breaker.now_s()
         if isinstance(event, PopulationLogged):  # whoever is held may say so
             return
-        flight.held = event.reason if isinstance(event, PopulationHeld) else ""
-        match event:
-            case PopulationStarted():
-                flight.place, flight.began_s, flight.share = event.place, self.breaker.now_s(), event.share
-            case EpochReported():
-                if known.got_on(event.key, event.epochs[0].epoch):
-                    self.breaker.went_well(job_id, flight.place)
-            case PopulationFinished():
-                self.breaker.went_well(job_id, flight.place)
-            case PopulationChecked():
-                self.breaker.went_well(job_id, flight.place)
-                self._checking.passed(job_id, known, event, flight.place)
-            case PopulationLost():
-                self._lost(job_id, known, event, flight.population)
+        if isinstance(event, PopulationStarted):
+            flight.place, flight.began_s, flight.share = event.place, self.breaker.now_s(), event.share
+        self._note_of_place(job_id, known, flight, event)
+        if isinstance(event, PopulationChecked):
+            self._checking.passed(job_id, known, event, flight.place)
+        elif isinstance(event, PopulationLost):
+            self._lost(job_id, known, event, flight.population)
         if isinstance(event, PopulationFinished | PopulationChecked | PopulationLost):
             del known.in_flight[event.key]
             why = {"reason": event.reason, "cause": event.cause} if isinstance(event, PopulationLost) else {}
             end = type(event).__name__.removeprefix("Population").lower()
             log.info(end, extra=about(**ids(event.key), place=flight.place, **why))
+
+    def _note_of_place(self, job_id: str, known: KnownJob, flight: InFlight, event: Event) -> None:
+        """Tell the circuits what an event says of its place."""
+        if isinstance(event, PopulationHeld):
+            flight.held, flight.held_by = event.reason, event.cause
+            self.breaker.held(job_id, event.cause, event.reason, flight.place)
+        elif flight.held:
+            self.breaker.goes_on(flight.place, flight.held_by)
+            flight.held = flight.held_by = ""
+        if isinstance(event, PopulationStarted):
+            self.breaker.began(event.key, event.place)
+        else:
+            self.breaker.trained(event.key)
+        further = isinstance(event, EpochReported) and known.got_on(event.key, event.epochs[0].epoch)
+        if further or isinstance(event, PopulationFinished | PopulationChecked):
+            self.breaker.went_well(job_id, flight.place, known.needs)
 
     def _lost(self, job_id: str, known: KnownJob, event: PopulationLost, population: Population) -> None:
         n_trials, is_check = len(population.trials), event.key.round == CHECK
@@ -167,7 +176,7 @@ class Orchestrator:
                 self._checking.was_too_large(job_id, known, n_trials)
         elif event.retryable and event.cause != PAUSED:
             known.lost(event.key)
-            self.breaker.lost(job_id, event.cause, event.reason, event.place or "")
+            self.breaker.lost(job_id, event.cause, event.reason, event.place or "", known.needs(event.cause))
         elif is_check:
             self.fail(job_id, event.reason)
 

@@ -7,13 +7,14 @@ import math
 import time
 from collections.abc import Callable
 
-from s2e.words import Population
+from s2e.words import Population, replace
+from service.dispatch.breaker import ALL_PLACES
 from service.dispatch.known import InFlight, KnownJob
 from service.dispatch.lead import Lead
 from service.dispatch.places import capacity, share
 from service.logs import about
 from service.store import quotas, repository
-from workers.backend import PopulationKey, PopulationLost, WorkerInfo
+from workers.backend import STALLED, PopulationKey, PopulationLost, WorkerInfo
 from workers.program import program_of
 
 PLACES_S = 0.1
@@ -37,13 +38,24 @@ class Placing:
         """Number of populations of a job that may be started now: one for each free place, and one more so that no
         place waits for us; one where a program that waits takes it along. All jobs share the places, so the populations
         of all of them count, but those that ride on another's place."""
-        lead = self._lead
-        plan, shut = lead.recall(job_id).spec.plan, lead.breaker.quarantined()
-        workers = [worker for worker in self._places() if worker.name not in shut]
+        lead, known = self._lead, self._lead.recall(job_id)
+        plan, workers = known.spec.plan, self._places()
         seated = lead.backend.running() - lead.backend.riders()
         used = sum(share(lead.recall(key.job_id).spec.plan, plan, workers) for key in seated)
-        free = capacity(workers, plan) - math.ceil(used)
-        return free if free > 0 else int(self._may_ride(lead.recall(job_id)))
+        free = capacity(self._open(job_id, known, workers), plan) - math.ceil(used)
+        return free if free > 0 else int(self._may_ride(known))
+
+    def _open(self, job_id: str, known: KnownJob, workers: list[WorkerInfo]) -> list[WorkerInfo]:
+        """The places as they are for a job: where a circuit is shut there is no more room than what trains there has,
+        and for one more where somebody may try."""
+        breaker, threads = self._lead.breaker, known.spec.plan.threads
+        to_try, shut = breaker.to_try(job_id, known.needs), breaker.shut(job_id, known.needs)
+        return [
+            _limited(worker, worker.busy + (worker.name in to_try), threads)
+            if worker.name in shut or worker.name in to_try
+            else worker
+            for worker in workers
+        ]
 
     def has_room(self, job_id: str, known: KnownJob, population: Callable[[], Population]) -> bool:
         """True if there is a place for a job's next ``population``, or a program that takes it along; it is only made
@@ -71,7 +83,7 @@ class Placing:
         known.in_flight[key] = InFlight(population)
         ks = [trial.k for trial in population.trials]
         log.info("checked" if check else "given", extra=about(**ids(key), ks=ks))
-        avoid = frozenset(self._lead.breaker.quarantined())
+        avoid = self._lead.breaker.tries(key, known.needs)
         self._lead.backend.start(key, population, avoid=avoid, check=check)
 
     def pause(self, known: KnownJob) -> None:
@@ -93,7 +105,7 @@ class Placing:
         for key in silent:
             self._lead.backend.cancel(key)
         reason = f"it said nothing for {stall_s:g} s"
-        return [PopulationLost(key, reason, True, "stalled", known.in_flight[key].place) for key in silent]
+        return [PopulationLost(key, reason, True, STALLED, known.in_flight[key].place) for key in silent]
 
     def _is_over_quota(self, known: KnownJob) -> bool:
         """True if the owner has as many trials under way as one may have; one population is never too much."""
@@ -107,9 +119,9 @@ class Placing:
     def _is_obstructed(self, job_id: str, known: KnownJob) -> bool:
         """True if nothing of the job can be started now; it is blocked then, unless something of it still gets on."""
         lead, plan = self._lead, known.spec.plan
-        avoid = lead.breaker.quarantined()
+        shut = lead.breaker.shut(job_id, known.needs)
         lacks = lead.backend.lacks(plan)
-        is_shut = bool(avoid) and bool(lead.backend.lacks(plan, frozenset(avoid)))
+        is_shut = ALL_PLACES in shut or (bool(shut) and bool(lead.backend.lacks(plan, frozenset(shut))))
         if not lacks and not is_shut and not lead.breaker.waits(job_id):
             if known.lacking:
                 known.lacking = False
@@ -118,7 +130,9 @@ class Placing:
             return False
         trouble = lead.breaker.trouble(job_id)
         if is_shut and not trouble:
-            trouble = "; ".join(f"{place} is quarantined: {why.reason}" for place, why in sorted(avoid.items()))
+            trouble = shut.get(ALL_PLACES) or "; ".join(
+                f"{place} is quarantined: {reason}" for place, reason in sorted(shut.items())
+            )
         self._block(job_id, known, lacks or trouble, lacking=bool(lacks))
         return True
 
@@ -133,3 +147,8 @@ class Placing:
         if time.monotonic() >= self._places_until_s:
             self._workers, self._places_until_s = self._lead.backend.workers(), time.monotonic() + PLACES_S
         return self._workers
+
+
+def _limited(worker: WorkerInfo, most: int, threads: int) -> WorkerInfo:
+    """A place with room for ``most`` populations."""
+    return replace(worker, cpus=min(worker.cpus, float(most * threads)), gpus=min(worker.gpus, float(most)))

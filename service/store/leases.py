@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
+    Executable,
     Insert,
     Integer,
     Select,
     and_,
     bindparam,
     delete,
+    func,
     or_,
     select,
     text,
@@ -30,6 +32,7 @@ from s2e.words.states import JOB_ENDED, JOB_GOES_ON, TRIAL_IN_FLIGHT
 from service.store.changes import clean
 from service.store.clock import database_now
 from service.store.models import JOB_LEASED, JOB_LIVE, TRIAL_UNDONE, DispatcherRow, Job, Trial, WorkerRow
+from service.store.quick import send
 from workers.backend import WorkerInfo
 
 WORKER_FORGOTTEN_S = 60.0
@@ -79,13 +82,35 @@ def acquire_lease(session: Session, job_id: str, owner: str, lease_s: float) -> 
 
 def renew_leases(session: Session, owner: str, job_ids: Sequence[str], lease_s: float) -> frozenset[str]:
     """Prolong the leases that ``owner`` still holds, and name them."""
-    held = session.scalars(
-        update(Job)
-        .where(Job.id.in_(job_ids), Job.lease_owner == owner)
-        .values(lease_until=database_now(session) + timedelta(seconds=lease_s))
-        .returning(Job.id)
-    )
-    return frozenset(held)
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        until = {"until": database_now(session) + timedelta(seconds=lease_s)}
+        return frozenset(connection.scalars(_renewal(), {"leader": owner, "jobs": list(job_ids), **until}))
+    rows = send(connection, _RENEW, {"owner": owner, "jobs": list(job_ids), "lease": timedelta(seconds=lease_s)})
+    return frozenset(job_id for (job_id,) in rows)
+
+
+_RENEW = (  # one statement and no question for the time: each dispatcher sends it once a second
+    "UPDATE jobs SET lease_until = clock_timestamp() + %(lease)s"
+    " WHERE id = ANY(%(jobs)s) AND lease_owner = %(owner)s RETURNING id"
+)
+
+
+@cache
+def _renewal() -> Executable:
+    held = (Job.id.in_(bindparam("jobs", expanding=True)), Job.lease_owner == bindparam("leader"))
+    return update(Job).where(*held).values(lease_until=bindparam("until")).returning(Job.id)
+
+
+def next_lapse_s(session: Session) -> float | None:
+    """Seconds until the first of all leases runs out unless it is renewed; None where nobody leads."""
+    until, now = session.execute(_first_lapse()).scalar(), database_now(session)
+    return None if until is None else (until - now).total_seconds()
+
+
+@cache
+def _first_lapse() -> Select[datetime | None]:
+    return select(func.min(Job.lease_until)).where(text(f"jobs.{JOB_LEASED}"))
 
 
 class LedJob(NamedTuple):
@@ -140,11 +165,28 @@ class Quarantine:
     until: datetime
 
 
+@dataclass(frozen=True)
+class Circuit:
+    """A cause for which jobs of one need are not placed at a place; an empty one: anywhere."""
+
+    place: str
+    cause: str
+    reason: str
+    need: str
+    """The part of the place that fails, in words; empty: every job needs it."""
+    since: datetime
+    next_try: datetime | None
+    """None: a population tries now."""
+
+
 def record_workers(
-    session: Session, workers: Sequence[WorkerInfo], quarantined: Mapping[str, Quarantine] | None = None
+    session: Session,
+    workers: Sequence[WorkerInfo],
+    quarantined: Mapping[str, Quarantine] | None = None,
+    circuits: Sequence[Circuit] = (),
 ) -> None:
     """Record the places that train, as just seen; places and dispatchers unseen for a minute are forgotten. A
-    dispatcher that leads nothing knows of no quarantine (None), and leaves the one that another has written."""
+    dispatcher that leads nothing knows of no quarantine (None), and leaves what another has written."""
     at = database_now(session)
     for table in (WorkerRow, DispatcherRow):
         session.execute(delete(table).where(table.seen_at < at - timedelta(seconds=WORKER_FORGOTTEN_S)))
@@ -153,7 +195,20 @@ def record_workers(
         if quarantined is not None:
             why = quarantined.get(worker.name)
             values |= {"trouble": clean(why.reason) if why else "", "quarantined_until": why.until if why else None}
+            values["circuits"] = [_told(circuit) for circuit in circuits if circuit.place in ("", worker.name)]
         session.execute(_upsert(session, WorkerRow, worker.name[:200], values))
+
+
+def _told(circuit: Circuit) -> dict[str, Any]:
+    """A circuit as :class:`s2e.words.answers.Circuit`."""
+    return {
+        "cause": circuit.cause,
+        "reason": clean(circuit.reason),
+        "need": circuit.need,
+        "everywhere": not circuit.place,
+        "since": circuit.since.isoformat(),
+        "next_try": circuit.next_try and circuit.next_try.isoformat(),
+    }
 
 
 def record_dispatcher(session: Session, name: str, trouble: str = "") -> None:
@@ -192,6 +247,5 @@ def _upsert(session: Session, table: type[WorkerRow | DispatcherRow], name: str,
         statement: sqlite.Insert | postgresql.Insert = sqlite.insert(table)
     else:
         statement = postgresql.insert(table)
-    return statement.values(**{"trouble": "", **values}, name=name).on_conflict_do_update(
-        index_elements=["name"], set_=values
-    )
+    new = {"trouble": "", **({"circuits": []} if table is WorkerRow else {}), **values}
+    return statement.values(**new, name=name).on_conflict_do_update(index_elements=["name"], set_=values)

@@ -308,6 +308,8 @@ class WorkerRow(Base):
     trouble: Mapped[str] = mapped_column(Text, default="")
     """Why nothing is placed there until ``quarantined_until``."""
     quarantined_until: Mapped[datetime | None]
+    circuits: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list)
+    """Circuits of s2e.words.answers as JSON: the causes for which some or all jobs get nothing there."""
     seen_at: Mapped[datetime]
 
 

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session, defer
 
 from s2e.words import EpochMetrics, TrialResult, to_json
 from s2e.words.states import TRIAL_IN_FLIGHT
-from service.store.changes import clean, emit, lock_job, move_job, move_trials, utc_now
+from service.store.changes import clean, lock_job, move_job, move_trials, utc_now
 from service.store.many import insert_many
 from service.store.models import EPOCH_NUMBERS, TRIAL_NUMBERS, Attempt, Base, Epoch, Job, Trial
-from service.store.told import packed
+from service.store.quick import Quick
+from service.store.told import insert_events, packed
 from workers.backend import (
     OUT_OF_MEMORY,
     PAUSED,
@@ -37,10 +38,24 @@ GIVEN_UP = ("lost", "orphaned", "cancelled", PAUSED)
 away; neither is the trial's fault, so they do not count towards the most attempts of a trial."""
 _EPOCHS = Base.metadata.tables[Epoch.__tablename__]
 """The table and not the class: rows by the thousand need no mapper."""
-_KNOWN = select(_EPOCHS.c.trial_id, _EPOCHS.c.attempt, _EPOCHS.c.epoch).where(
-    _EPOCHS.c.trial_id.in_(bindparam("trials", expanding=True)),
-    _EPOCHS.c.epoch.between(bindparam("first"), bindparam("last")),
+_J, _T = Base.metadata.tables[Job.__tablename__], Base.metadata.tables[Trial.__tablename__]
+_LOCK = Quick(
+    lambda _: select(_J.c.state, _J.c.lease_owner).where(_J.c.id == bindparam("job")).with_for_update(key_share=True)
 )
+_MEMBERS = Quick(
+    lambda among: (
+        select(_T.c.id, _T.c.round, _T.c.k, _T.c.population_group, _T.c.attempt, _T.c.state)
+        .where(_T.c.job_id == bindparam("job"), among(_T.c.round, "rounds"), among(_T.c.population_group, "groups"))
+        .order_by(_T.c.k)
+    )
+)
+_KNOWN = Quick(
+    lambda among: select(_EPOCHS.c.trial_id, _EPOCHS.c.attempt, _EPOCHS.c.epoch).where(
+        among(_EPOCHS.c.trial_id, "trials"), _EPOCHS.c.epoch.between(bindparam("first"), bindparam("last"))
+    )
+)
+_N_EPOCHS: dict[str, int] = {}
+MOST_KEPT = 4096
 _numbers_of = attrgetter(*EPOCH_NUMBERS)
 
 
@@ -88,9 +103,11 @@ def record_events(session: Session, job_id: str, owner: str | None, events: Iter
     ``owner`` is None for reports of an external trainer: their fence is the attempt, not the job's lease, and a trial
     has ``max_attempts``. The service's own trainings are tried until a place can do them: a bad place is not a result.
     """
+    events = list(events)
+    if owner is not None and _record_plain(session.connection(), job_id, owner, events):
+        return
     job = lock_job(session, job_id, owner)
     most = max_attempts if owner is None else None
-    events = list(events)
     populations = _populations(session, job_id, events)
     epochs: list[EpochReported] = []
     for event in events:
@@ -110,6 +127,39 @@ def record_events(session: Session, job_id: str, owner: str | None, events: Iter
             else:
                 _record_lost(session, job, trials, event, most)
     _insert_epochs(session, job, populations, epochs)
+
+
+def _record_plain(connection: Connection, job_id: str, owner: str, events: Sequence[Event]) -> bool:
+    """Epochs of populations that train, as most polls bring nothing else: a handful of statements and no mapped object.
+    False, and nothing is written, where there is more to do."""
+    epochs = [event for event in events if isinstance(event, EpochReported)]
+    if not epochs or len(epochs) < len(events):
+        return False
+    [job] = _LOCK.rows(connection, job=job_id) or [None]
+    if job is None or job[0] == "blocked" or job[1] != owner:
+        return False
+    wanted = {"rounds": sorted({e.key.round for e in epochs}), "groups": sorted({e.key.group for e in epochs})}
+    trials: dict[tuple[int, int], list[Any]] = {}
+    for row in _MEMBERS.rows(connection, job=job_id, **wanted):
+        trials.setdefault((row[1], row[3]), []).append(row)
+    for event in epochs:
+        members = trials.get((event.key.round, event.key.group), ())
+        if not members or any(row[4] != event.key.attempt or row[5] not in TRIAL_IN_FLIGHT for row in members):
+            return False
+    ids = {(row[1], row[2]): row[0] for members in trials.values() for row in members}
+    _write_epochs(connection, job_id, _n_epochs(connection, job_id), ids, epochs)
+    return True
+
+
+def _n_epochs(connection: Connection, job_id: str) -> int:
+    """Epochs of a full training of a job whose rounds have begun: it never changes, and a spec is long."""
+    if job_id not in _N_EPOCHS:
+        if len(_N_EPOCHS) >= MOST_KEPT:
+            _N_EPOCHS.clear()
+        _N_EPOCHS[job_id] = connection.execute(select(_J.c.spec).where(_J.c.id == job_id)).scalar_one()["train"][
+            "n_epochs"
+        ]
+    return _N_EPOCHS[job_id]
 
 
 def orphan_populations(
@@ -186,10 +236,20 @@ def _insert_epochs(
     """All epochs of a batch in one insert, but those that are there already."""
     if not events:
         return
-    # Thousands of rows a second: an id is read once, because each look at a mapped object costs as much as a number.
     _goes_on(session, job)
     ids = {(trial.round, trial.k): trial.id for group in populations.values() for trial in group}
-    known = _known_epochs(session, list(ids.values()), events)
+    _write_epochs(session.connection(), job.id, job.spec["train"]["n_epochs"], ids, events)
+
+
+def _write_epochs(
+    connection: Connection,
+    job_id: str,
+    n_epochs: int,
+    ids: Mapping[tuple[int, int], str],
+    events: Sequence[EpochReported],
+) -> None:
+    """Rows and events of epochs that are not there yet, of the trials ``ids`` by round and k."""
+    known = _known_epochs(connection, list(ids.values()), events)
     rows, told = [], []
     for event in events:
         m, attempt = event.key.round, event.key.attempt
@@ -197,19 +257,22 @@ def _insert_epochs(
         new = [(trial_id, row) for trial_id, row in mine if (trial_id, attempt, row.epoch) not in known]
         known.update((trial_id, attempt, row.epoch) for trial_id, row in new)
         rows += [epoch_row(trial_id, attempt, row) for trial_id, row in new]
-        told += _epoch_events(job, event.key, [row for _, row in new])
+        told += _epoch_events(n_epochs, event.key, [row for _, row in new])
     if rows:
-        insert_many(session.connection(), _EPOCHS, rows)
-        emit(session, job, "epochs", *packed(told))
+        insert_many(connection, _EPOCHS, rows)
+        at = utc_now()
+        insert_events(connection, [{"job_id": job_id, "kind": "epochs", "data": d, "at": at} for d in packed(told)])
 
 
-def _known_epochs(session: Session, ids: Sequence[str], events: Sequence[EpochReported]) -> set[tuple[str, int, int]]:
+def _known_epochs(
+    connection: Connection, ids: Sequence[str], events: Sequence[EpochReported]
+) -> set[tuple[str, int, int]]:
     """(trial, attempt, epoch) of what these events could repeat, and of what lies between."""
     numbers = [row.epoch for event in events for row in event.epochs]
     if not numbers:
         return set()
-    bounds = {"trials": ids, "first": min(numbers), "last": max(numbers)}
-    return {(trial_id, attempt, epoch) for trial_id, attempt, epoch in session.connection().execute(_KNOWN, bounds)}
+    rows = _KNOWN.rows(connection, trials=ids, first=min(numbers), last=max(numbers))
+    return {(trial_id, attempt, epoch) for trial_id, attempt, epoch in rows}
 
 
 def epoch_row(trial_id: str, attempt: int, row: EpochMetrics) -> dict[str, Any]:
@@ -223,9 +286,8 @@ def epoch_row(trial_id: str, attempt: int, row: EpochMetrics) -> dict[str, Any]:
     }
 
 
-def _epoch_events(job: Job, key: PopulationKey, new: Sequence[EpochMetrics]) -> list[dict[str, Any]]:
+def _epoch_events(n_epochs: int, key: PopulationKey, new: Sequence[EpochMetrics]) -> list[dict[str, Any]]:
     """One event an epoch."""
-    n_epochs = job.spec["train"]["n_epochs"]
     ks: dict[int, list[int]] = {}
     for row in new:
         ks.setdefault(row.epoch, []).append(row.k)

@@ -1,24 +1,29 @@
-"""The busiest statements: on PostgreSQL they go to the driver as they are, prepared once for each connection.
+"""The busiest statements: they go to the driver as they are, on PostgreSQL prepared once for each connection.
 
-Executing a statement through SQLAlchemy costs several times what the driver and the server need for a small one. Such a
-statement is still written with SQLAlchemy's expressions, and compiled once. On SQLite it is executed in the usual way.
+Executing a statement through SQLAlchemy costs several times what the driver and the database need for a small one. Such
+a statement is still written with SQLAlchemy's expressions, and compiled once for each of the two.
 """
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
 import psycopg
-from sqlalchemy import ARRAY, ColumnElement, Connection, Executable, any_, bindparam
+from sqlalchemy import ARRAY, ColumnElement, Connection, Executable, any_, bindparam, literal_column, select, text
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.postgresql import psycopg as dialects
 from sqlalchemy.exc import DBAPIError
 
 Among = Callable[[Any, str], ColumnElement[bool]]
 """The condition that a column is one of a list, which is a parameter of this name."""
 _DIALECT = dialects.dialect()  # type: ignore[no-untyped-call]
+_SQLITE = sqlite.dialect(paramstyle="named")
+Convert = Callable[[Any], Any]
 
 
 def driver_of(connection: Connection) -> psycopg.Connection | None:
@@ -58,13 +63,13 @@ class Quick:
     def rows(self, connection: Connection, **values: Any) -> Sequence[Any]:
         """The rows of a query, as tuples; times may have another zone than UTC."""
         if connection.dialect.name == "sqlite":
-            return connection.execute(self._plain, values).all()
+            return self._of_sqlite(connection, values)
         return self._send(connection, values)
 
     def run(self, connection: Connection, **values: Any) -> None:
         """Execute what gives no rows."""
         if connection.dialect.name == "sqlite":
-            connection.execute(self._plain, values)
+            self._of_sqlite(connection, values)
         else:
             self._send(connection, values)
 
@@ -72,9 +77,50 @@ class Quick:
         text, constants = self._compiled
         return send(connection, text, constants | values)
 
+    def _of_sqlite(self, connection: Connection, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+        statement, constants, given, told = self._plain
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        named = {name: given[name](value) if name in given else value for name, value in values.items()}
+        try:
+            rows = driver.execute(statement, constants | named).fetchall()
+        except sqlite3.Error as error:
+            raise DBAPIError.instance(statement, None, error, sqlite3.Error) from error
+        if not told or not rows:
+            return rows
+        columns = list(zip(*rows, strict=True))
+        for i, convert in told.items():
+            columns[i] = tuple(map(convert, columns[i]))
+        return list(zip(*columns, strict=True))
+
     @cached_property
-    def _plain(self) -> Executable:
-        return self._make(lambda column, name: column.in_(bindparam(name, expanding=True)))
+    def _plain(self) -> tuple[str, dict[str, Any], dict[str, Convert], dict[int, Convert]]:
+        """The text for SQLite, the values that it has of its own, and the conversions of given values, by name, and of
+        columns, by place."""
+        lists: set[str] = set()
+
+        def among(column: Any, name: str) -> ColumnElement[bool]:
+            lists.add(name)
+            listed = text(f"json_each(:{name})").bindparams(bindparam(name))
+            condition: ColumnElement[bool] = column.in_(select(literal_column("value")).select_from(listed))
+            return condition
+
+        statement = self._make(among)
+        compiled = statement.compile(dialect=_SQLITE)  # type: ignore[attr-defined]
+        given: dict[str, Convert] = dict.fromkeys(lists, json.dumps)
+        for name, parameter in compiled.binds.items():
+            convert = parameter.type.dialect_impl(_SQLITE).bind_processor(_SQLITE)
+            if name not in lists and convert is not None:
+                given[name] = convert
+        constants = {
+            name: given.get(name, _same)(value) for name, value in compiled.params.items() if value is not None
+        }
+        told = {}
+        for i, column in enumerate(getattr(statement, "exported_columns", ())):
+            kind = column.type.dialect_impl(_SQLITE)
+            if (convert := kind.result_processor(_SQLITE, None)) is not None:
+                told[i] = convert
+        return str(compiled), constants, given, told
 
     @cached_property
     def _compiled(self) -> tuple[str, dict[str, Any]]:
@@ -82,3 +128,7 @@ class Quick:
         statement = self._make(lambda column, name: column == any_(bindparam(name, type_=ARRAY(column.type))))
         compiled = statement.compile(dialect=_DIALECT)  # type: ignore[attr-defined]
         return str(compiled), dict(compiled.params)
+
+
+def _same(value: Any) -> Any:
+    return value

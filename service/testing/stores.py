@@ -673,6 +673,26 @@ class StoreContract:
         assert written(None) == ("trainer lost: killed", True)
         assert written({}) == ("", False)
 
+    def test_circuits_are_written_for_their_place_and_those_of_all_places_for_each(self, database: Database) -> None:
+        now = utc_now()
+        ours = leases.Circuit("b", "device failed", "gone", "a working cuda", now, None)
+        alls = leases.Circuit("", "data root missing", "no such folder", "the data root", now, now)
+        workers = [WorkerInfo(name, 2, 0, 1) for name in ("a", "b")]
+
+        def told() -> dict[str, list[tuple[str, bool, str | None]]]:
+            with database.read() as session:
+                return {
+                    row.name: [(one["cause"], one["everywhere"], one["next_try"]) for one in row.circuits]
+                    for row in session.scalars(select(WorkerRow))
+                }
+
+        for leads in (True, False):  # who leads nothing leaves them as they are
+            with database.write() as session:
+                quarantined: dict[str, leases.Quarantine] | None = {} if leads else None
+                leases.record_workers(session, workers, quarantined, [ours, alls] if leads else [])
+            everywhere = ("data root missing", True, now.isoformat())
+            assert told() == {"a": [everywhere], "b": [("device failed", False, None), everywhere]}
+
     def test_workers_are_seen_and_forgotten(self, database: Database) -> None:
         with database.write() as session:
             leases.record_workers(session, [WorkerInfo("b", 2, 0, 1), WorkerInfo("a", 2, 1, 0)])

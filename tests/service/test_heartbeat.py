@@ -217,6 +217,49 @@ def test_an_idle_dispatcher_sees_a_submission_before_it_would_have_looked(
         running.join()
 
 
+def test_one_that_stands_by_looks_at_the_moment_when_a_lease_runs_out(
+    each_database: Database, quick_search: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would look once in an hour by itself, and nobody writes anything when a dispatcher of another machine dies."""
+    monkeypatch.setattr(dispatcher_module, "IDLE_S", 3600.0)
+    job_id = submit(each_database, quick_search)
+    with each_database.write() as session:
+        assert leases.acquire_lease(session, job_id, "elsewhere", 2.0)
+    backend = SimulatedBackend(lambda trial: SimulatedTrial.constant(0.5, len(trial.keep_rate)))
+    dispatcher, stop = Dispatcher(each_database, backend, poll_s=0.01), threading.Event()
+    running = threading.Thread(target=dispatcher.run, args=(stop,))
+    running.start()
+    try:
+        while owner_of(each_database, job_id) == "elsewhere":
+            time.sleep(0.01)
+    finally:
+        stop.set()
+        running.join()
+
+
+def test_a_lease_is_renewed_with_each_beat_and_the_dispatchers_row_now_and_then(
+    each_database: Database, quick_search: Any
+) -> None:
+    job_id = submit(each_database, quick_search)
+    with each_database.write() as session:
+        leases.acquire_lease(session, job_id, "me", 60)
+    heartbeat = Heartbeat(each_database, "me", 60)
+    heartbeat.leads([job_id])
+
+    def after_a_beat() -> tuple[datetime | None, datetime | None]:
+        heartbeat.beat()
+        with each_database.read() as session:
+            return session.get_one(Job, job_id).lease_until, session.scalar(select(DispatcherRow.seen_at))
+
+    first, second = after_a_beat(), after_a_beat()
+    assert first[0] is not None
+    assert second[0] is not None
+    assert second[0] > first[0]
+    assert second[1] == first[1]
+    heartbeat.works()  # news is told at once
+    assert after_a_beat()[1] != second[1]
+
+
 def test_what_is_written_shows_from_outside(database: Database) -> None:
     watch = database.watch()
     for _ in range(2):  # the first to open the database makes the file that is looked at

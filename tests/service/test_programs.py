@@ -21,9 +21,8 @@ from service.dispatch.known import InFlight, KnownJob
 from service.store import repository
 from service.store.engine import Database
 from service.store.models import Job, Trial
-from workers.backend import PopulationKey, PopulationLost
+from workers.backend import TOO_MANY, PopulationKey, PopulationLost
 from workers.crowd import Crowd
-from workers.detached import TOO_MANY
 from workers.program import MOST_POPULATIONS, may_join, program_of
 from workers.simulated import SimulatedBackend, SimulatedTrial
 

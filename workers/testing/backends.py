@@ -202,7 +202,7 @@ class BackendContract:
         events = [
             *collect(backend, 2),
             PopulationLost(key(), "the place vanished", retryable=True, cause="trainer lost", place="here"),
-            PopulationHeld(key(), "artifact disk full"),
+            PopulationHeld(key(), "artifact disk full: no space", "artifact disk full"),
             PopulationChecked(key(), Estimate(worker="here", epoch_s=0, memory_bytes=0), sizes=Sizes(2, 4, 9, 1, {})),
             PopulationLogged(key(), 3, (LoggedLine(1.7e9, "warning", "mine", "a loss of 0"),)),
         ]

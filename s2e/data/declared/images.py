@@ -22,7 +22,13 @@ def _next_in_superclass() -> dict[int, int]:
 
 
 @dataset(
-    "digits", load="s2e.data.images:load_digits", n_train=1_297, n_test=N_TEST_DIGITS, n_classes=10, shape=(1, 8, 8)
+    "digits",
+    load="s2e.data.images:load_digits",
+    n_train=1_297,
+    n_test=N_TEST_DIGITS,
+    n_classes=10,
+    shape=(1, 8, 8),
+    below_root=False,
 )
 class Digits(DatasetPart):
     """1,797 handwritten digits of 8x8 pixels, shipped with scikit-learn."""

@@ -6,11 +6,13 @@ from dataclasses import fields
 
 from fastapi import APIRouter
 
-from s2e.words.answers import Items, Worker
+from s2e.words import read
+from s2e.words.answers import Circuit, Items, Worker
 from s2e.words.people import READ
 from service.api.deps import ReadSession
 from service.api.scopes import needs
 from service.store import queries
+from service.store.models import WorkerRow
 
 router = APIRouter(tags=["workers"])
 
@@ -19,5 +21,9 @@ router = APIRouter(tags=["workers"])
 @needs(READ)
 def list_workers(session: ReadSession) -> Items[Worker]:
     """The places that train, as the dispatcher last saw them."""
-    names = [f.name for f in fields(Worker)]
-    return Items(tuple(Worker(**{name: getattr(row, name) for name in names}) for row in queries.workers(session)))
+    return Items(tuple(_worker(row) for row in queries.workers(session)))
+
+
+def _worker(row: WorkerRow) -> Worker:
+    told = {field.name: getattr(row, field.name) for field in fields(Worker)}
+    return Worker(**told | {"circuits": read(tuple[Circuit, ...], row.circuits)})
