@@ -34,7 +34,7 @@ Learn with noisy labels: find the wrong ones, train in spite of them, and search
 
 [bold]Without one[/bold]
 
-  s2e search examples/digits.toml           the same search in this process
+  s2e search examples/digits.toml           the same search, on all cores
 
 Exit codes: 0 done, 1 the job failed or was cancelled, 2 bad input, 3 refused by the service, 4 no service answers.
 """
