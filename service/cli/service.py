@@ -111,18 +111,17 @@ def dispatcher() -> None:
 
 def ray_head() -> None:
     """The local Ray of 's2e serve', which tells the dispatcher its address by the file of S2E_RAY_ADDRESS."""
-    import signal
     import threading
 
     from service.dispatch.supervisor import end_with_parent, tell_ready
+    from service.signals import set_by_signals
 
     with needs("worker"):
         from workers.ray_backend import OBJECT_STORE_BYTES
         from workers.ray_head import FILE, run_head
 
     settings, stop = _settings(), threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    set_by_signals(stop)
     end_with_parent()
     code = run_head(
         Path((settings.ray_address or "").removeprefix(FILE)),

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 import threading
 from contextlib import suppress
 from functools import partial
-from types import FrameType
 
 import structlog
 
@@ -23,6 +21,7 @@ from service.dispatch.rest import Rest, RestingBackend
 from service.dispatch.retention import Retention, Rules
 from service.dispatch.supervisor import tell_ready
 from service.settings import Settings
+from service.signals import set_by_signals
 from service.store.engine import Database
 from service.store.outage import OUTAGES
 from service.webhooks import networks
@@ -51,12 +50,7 @@ def run(settings: Settings) -> None:
     configure_logging()
     logs.configure()
     stop = threading.Event()
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
+    set_by_signals(stop)
     database = Database(settings.database_url, pool=settings.database_pool, wait_s=settings.database_wait_s)
     owner = new_owner()
     heartbeat = Heartbeat(database, owner, settings.lease_s)

@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import IO
+
+from service.signals import set_by_signals
 
 PARENT_PID = "S2E_PARENT_PID"
 READY_FD = "S2E_READY_FD"
@@ -109,11 +110,7 @@ class Child:
 def supervise(children: Sequence[Child], say: Callable[[str], None], poll_s: float = 0.2) -> None:
     """Keep the children running until SIGTERM or SIGINT, then end them."""
     stop = threading.Event()
-
-    def on_signal(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = set_by_signals(stop)
     try:
         while not stop.is_set():
             for child in children:
