@@ -256,10 +256,13 @@ def test_right_and_noisy_labels_are_weighed_against_each_other() -> None:
     spec = job(compare={"n_seeds": 2, "entries": ENTRIES[:1] + ENTRIES[3:4]})
     by_noise = judged_as(spec, {"standard": kept(0.5, few), "elr": kept(0.5, many)})
     assert ranked(spec, by_noise)[0].label == "standard"
-    # 9 points on right labels against 16 on noisy ones, which count as N_WORTH right ones
-    for n_right, best in ((N_WORTH // 2, "standard"), (4 * N_WORTH, "elr")):
-        both = {"standard": kept(0.5, few, n_right), "elr": kept(0.59, many, n_right)}
-        assert ranked(spec, judged_as(spec, both))[0].label == best
+    # 9 points on right labels against 16 on noisy ones, which count as so many right ones
+    for jury, n_worth in N_WORTH.items():
+        assert spec.compare is not None
+        of = replace(spec, compare=replace(spec.compare, jury=jury))
+        for n_right, best in ((n_worth * 16 // 9 - 2, "standard"), (n_worth * 16 // 9 + 2, "elr")):
+            both = {"standard": kept(0.5, few, n_right), "elr": kept(0.59, many, n_right)}
+            assert ranked(of, judged_as(of, both))[0].label == best
 
 
 def test_the_job_s_own_method_is_left_only_where_noisy_labels_show_more_than_chance() -> None:
@@ -415,7 +418,7 @@ def test_a_jury_judges_the_rows_of_its_own_turn(tmp_path: Path) -> None:
 def test_the_error_of_a_lead_is_of_all_rows_that_have_had_their_turn() -> None:
     rng = np.random.default_rng(3)
     difference = rng.normal(size=(3, 50))
-    pairs = [(Judged(m, m % 2, 0, 0, row), Judged(m, m % 2, 0, 0, 0 * row)) for m, row in enumerate(difference)]
+    pairs = [(Judged(m, m % 2, 0, 0, row, 50), Judged(m, m % 2, 0, 0, 0 * row, 50)) for m, row in enumerate(difference)]
     # rounds 0 and 2 are of the same 50 rows, round 1 of others: a mean of 2/3 and 1/3 of two independent means
     first, second = (difference[0] + difference[2]) / 2, difference[1]
     expected = math.sqrt((4 * first.var(ddof=1) + second.var(ddof=1)) / 9 / 50)
