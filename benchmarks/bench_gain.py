@@ -2,12 +2,13 @@
 
 For every cell and seed each candidate of the portfolio trains on five seeds for the choice, on rows whose labels are
 given: the noise is the cell's, hidden from the job and estimated by it. Each of the five holds out another fifth of the
-rows. A replay takes three of them, in an order, for the halving, by the product's own rule; two more seeds, on all
+rows. A replay takes four of them, in an order, for the halving, by the product's own rule; two more seeds, on all
 rows, judge the choice. Choices:
 
     none              by 160 noisy labels in each round under the estimated T, other ones in every round
-    50, 100, 300      by noisy ones and so many clean labels, in no training: random ones of 300, others in every draw
-    ..., even         by the same, where all trainings of a jury count the same (the rule before)
+    100, 300          by noisy ones and so many clean labels, in no training: random ones of 300, others in every draw
+    ..., three rounds by the same in three rounds of the halving
+    ..., before       by the same where, besides, all trainings of a jury count the same
     ... alone         by the clean labels alone
 
 Regret is the test accuracy, on the two fresh seeds, of the candidate that is best on all seven, less that of the
@@ -42,7 +43,7 @@ from benchmarks.measure import logged, machine, write_result
 from s2e.door import parse_job, read_job
 from s2e.fitted_model import FittedNetwork, is_fitted
 from s2e.jobs import loop
-from s2e.jobs.auto import KIND, candidates, sizes, those_left, winner
+from s2e.jobs.auto import KIND, planned_sizes, those_left, winner
 from s2e.jobs.compare import entries_of, keep_rate_of
 from s2e.jobs.trials import make_repeat
 from s2e.model import Model
@@ -74,10 +75,14 @@ DEVELOPED |= {("phoneme-asym30", 31), ("cifar-human", 31)}
 N_NOISY, N_CLEAN, N_TEST, N_EPOCHS, N_FRESH = 800, 300, 1_000, 15, 2
 PARTS = (0, 1, 2, 3, 4)
 """Of the rows, held out by each seed for the choice."""
-JURIES = {"": "weighed", ", even": "even"}
-DRAWS = {f"{m or 'none'}{said}": (m, jury) for m in (0, 50, 100, 300) for said, jury in JURIES.items()}
-DRAWS |= {f"{m} alone": (m, None) for m in (50, 100, 300)}
-"""Clean labels, and the jury of noisy ones where they count."""
+RULES: dict[str, tuple[str | None, int]] = {
+    "": ("weighed", 4),
+    ", three rounds": ("weighed", 3),
+    ", before": ("even", 3),
+}
+DRAWS = {f"{m or 'none'}{said}": (m, rule) for m in (0, 100, 300) for said, rule in RULES.items()}
+DRAWS |= {f"{m} alone": (m, (None, 4)) for m in (100, 300)}
+"""Clean labels; the jury of noisy ones where they count, and rounds of the halving."""
 N_DRAWS = 2
 DEFAULT = "coteaching"
 MUCH = 0.3
@@ -251,24 +256,24 @@ def chosen_in(recorded: Recorded) -> dict[str, dict[str, Any]]:
 
 
 def _in_turns() -> list[tuple[int, ...]]:
-    """Three seeds, in every order."""
-    return list(permutations(range(len(PARTS)), 3))
+    """Four seeds: every first three in every order, and one of the other two."""
+    return list(permutations(range(len(PARTS)), 4))[::2]
 
 
-def _replayed(recorded: Recorded, m: int, jury: str | None) -> dict[str, Any]:
+def _replayed(recorded: Recorded, m: int, rule: tuple[str | None, int]) -> dict[str, Any]:
     truth = {
         label: np.array([math.nan if r.test_accuracy is None else 100 * r.test_accuracy for r in of.results])
         for label, of in recorded.trained.items()
     }
     best = max(truth, key=lambda label: np.nan_to_num(np.mean(truth[label]), nan=-1))
     regrets, gains, taken, n = [], [], Counter[str](), len(PARTS)
-    noisy, compare = jury is not None, recorded.spec.compare
+    (jury, n_rounds), compare = rule, recorded.spec.compare
     assert compare is not None
-    judged_by = replace(recorded, spec=replace(recorded.spec, compare=replace(compare, jury=jury)))
+    judged_by = replace(recorded.spec, compare=replace(compare, jury=jury, rounds=n_rounds))
     for draw in range(N_DRAWS if 0 < m < N_CLEAN else 1):
         rows = np.random.default_rng(draw).permutation(N_CLEAN)[:m]
         for halving in _in_turns():
-            chosen = _chosen(judged_by, halving, rows, noisy)
+            chosen = _chosen(replace(recorded, spec=judged_by), halving, rows, noisy=jury is not None)
             taken[chosen] += 1
             regrets.append(float(np.mean(truth[best][n:] - truth[chosen][n:])))
             gains.append(float(np.mean(truth[chosen][n:] - truth[DEFAULT][n:])))
@@ -280,10 +285,10 @@ def _replayed(recorded: Recorded, m: int, jury: str | None) -> dict[str, Any]:
     }
 
 
-def _chosen(recorded: Recorded, seeds: Sequence[int], rows: NDArray[np.int64], noisy: bool) -> str:
+def _chosen(recorded: Recorded, seeds: Sequence[int], rows: NDArray[np.int64], *, noisy: bool) -> str:
     """The winner of the product's halving, its trainings looked up."""
     spec, history = recorded.spec, list[RoundRecord]()
-    for m, n in enumerate(sizes(len(candidates(spec)))):
+    for m, n in enumerate(planned_sizes(spec)):
         entries = those_left(spec, history, n)
         trials = tuple(
             make_repeat(spec, m, k, entry.label, (1.0,), {}, ("gain", seeds[m])) for k, entry in enumerate(entries)

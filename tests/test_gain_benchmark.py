@@ -13,6 +13,9 @@ import pytest
 
 pytest.importorskip("torch")
 
+ALONE = (None, 3)
+"""No noisy labels, three rounds."""
+
 
 @pytest.fixture
 def gain(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
@@ -41,7 +44,7 @@ def recorded_of(gain: ModuleType, likelihood: dict[str, float], failed: str = ""
 
 def test_regret_is_the_loss_of_a_choice_against_the_best_on_the_seeds_it_has_not_seen(gain: ModuleType) -> None:
     recorded = recorded_of(gain, {"coteaching": -1.0})  # the third, 4 points below the first
-    blind, clean = gain._replayed(recorded, 0, None), gain._replayed(recorded, 300, None)
+    blind, clean = gain._replayed(recorded, 0, ALONE), gain._replayed(recorded, 300, ALONE)
     assert blind == {"regret": 4.0, "harm": 0.0, "over_coteaching": 0.0, "taken": {"coteaching": 60}}
     assert clean == {"regret": 0.0, "harm": 0.0, "over_coteaching": 4.0, "taken": {"standard": 60}}
     choices = dict.fromkeys(gain.DRAWS, clean) | {"none": blind}
@@ -62,11 +65,11 @@ def test_trainings_that_were_kept_are_replayed_alike(gain: ModuleType) -> None:
     recorded = recorded_of(gain, {"coteaching": -1.0}, failed="elr")
     again = gain.kept(json.loads(json.dumps(gain.to_keep(recorded))))
     assert again.spec == recorded.spec
-    assert gain._replayed(again, 100, None) == gain._replayed(recorded, 100, None)
+    assert gain._replayed(again, 100, ALONE) == gain._replayed(recorded, 100, ALONE)
 
 
 def test_a_training_that_failed_is_never_chosen(gain: ModuleType) -> None:
-    failed = gain._replayed(recorded_of(gain, {}, failed="standard"), 300, None)
+    failed = gain._replayed(recorded_of(gain, {}, failed="standard"), 300, ALONE)
     assert failed["taken"] == {"selfteaching": 60}
 
 

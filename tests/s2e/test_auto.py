@@ -352,14 +352,29 @@ def test_every_halving_is_judged_by_other_rows_and_all_train_in_the_end(tmp_path
 def test_jobs_stored_before_rows_took_turns_keep_theirs(tmp_path: Path) -> None:
     spec = own_rows(tmp_path)
     content = to_json(spec)
-    for section, fields in (("compare", ("turns",)), ("data", ("fold", "refit"))):
+    for section, fields in (("compare", ("turns", "rounds")), ("data", ("fold", "refit"))):
         for field in fields:
             del content[section][field]
     old = read_job(content, SPEC_VERSION)
     assert {turns(old), turns(own_rows(tmp_path, turns=1)), turns(job())} == {1}
     assert [KINDS["auto"].data_of(old, Round(m, "halve", ())) for m in range(3)] == [old.data] * 3
     assert KINDS["auto"].data_of(old, Round(3, "compare", ())) == old.data
-    assert sum(sizes(5)) + 8 == loop.n_trials(old) == loop.n_trials(spec) - 2
+    assert sum(sizes(5)) + 8 == loop.n_trials(old) == loop.n_trials(own_rows(tmp_path, rounds=3)) - 2
+
+
+def test_where_rows_take_turns_the_last_two_are_judged_by_a_fourth_part(tmp_path: Path) -> None:
+    spec, three = own_rows(tmp_path), own_rows(tmp_path, rounds=3)
+    assert spec.compare is not None
+    assert (spec.compare.rounds, three.compare.rounds, job().compare.rounds) == (4, 3, 3)  # type: ignore[union-attr]
+    assert loop.n_trials(spec) == loop.n_trials(three) + 3  # the best two, and the default
+    history = judged_as(spec, {label: kept(0, [1] * (10 + i) + [0] * (14 - i)) for i, label in enumerate(VALUES)})
+    last_two = [[trial.label for trial in record.round.trials] for record in history][2:]
+    assert last_two == [["sce", "elr", "coteaching"]] * 2
+    content = to_json(spec)
+    del content["compare"]["rounds"]
+    old = read_job(content, SPEC_VERSION)
+    assert loop.n_trials(old) == loop.n_trials(three)
+    assert halving_round(old, history[:3]) is None
 
 
 def test_jobs_stored_before_their_jury_was_weighed_keep_their_choice(tmp_path: Path) -> None:
@@ -388,6 +403,7 @@ def test_the_job_s_own_method_stays_to_be_left_by_all_rows(tmp_path: Path) -> No
     assert labels == [
         ["standard", "coteaching", "more", "elr", "sce"],
         ["standard", "more", "elr", "coteaching"],
+        ["standard", "more", "coteaching"],
         ["standard", "more", "coteaching"],
     ]
     assert winner(spec, history).label == "standard"
