@@ -336,6 +336,10 @@ def _summary(runs: Sequence[Run]) -> dict[str, Any]:
             "over_best_single": _interval(over),
             "harm": round(float(np.mean([one["harm"] for one in of])), 4),
         }
+        before = f"{choice.split(',')[0]}, before"
+        if before in DRAWS:
+            pairs = [(one["regret"], run["choices"][before]["regret"]) for run, one in zip(runs, of, strict=True)]
+            rows[choice]["beside_before"] = _interval([now - then for now, then in pairs])
     return {"n_runs": len(runs), "best_single": single, "mean_of_single": means, "choices": rows}
 
 
