@@ -1,21 +1,22 @@
 """The worth of choosing a method, and its loss against knowing the best one: regret of ``kind = "auto"``.
 
-For every cell and seed each candidate of the portfolio trains on seven seeds for the choice, on rows whose labels are
-given: the noise is the cell's, hidden from the job and estimated by it. Three of the seven hold out a first part of the
-rows, two a second one and two a third. A replay takes one of each, in an order, for the halving, by the product's own
-rule; three more seeds, on all rows, judge the choice. Choices:
+For every cell and seed each candidate of the portfolio trains on five seeds for the choice, on rows whose labels are
+given: the noise is the cell's, hidden from the job and estimated by it. Each of the five holds out another fifth of the
+rows. A replay takes four of them, in an order, for the halving, by the product's own rule; two more seeds, on all
+rows, judge the choice. Choices:
 
     none              by 160 noisy labels in each round under the estimated T, other ones in every round
-    no blend          by the same, among the candidates there were before a choice held to a blend, with Co-teaching
-                      in its place
-    50, 100, 300      by noisy ones and so many clean labels, in no training: random ones of 300, others in every draw
+    100, 300          by noisy ones and so many clean labels, in no training: random ones of 300, others in every draw
+    ..., three rounds by the same in three rounds of the halving
+    ..., before       by the same where, besides, all trainings of a jury count the same
     ... alone         by the clean labels alone
 
-Regret is the test accuracy, on the three fresh seeds, of the candidate that is best on all ten, less that of the
+Regret is the test accuracy, on the two fresh seeds, of the candidate that is best on all seven, less that of the
 choice, in points. A single default is a candidate that is always taken; the best one is known with hindsight only.
 Intervals are Student's over runs (a cell with a seed), each the mean of its replays.
 
-    python -m benchmarks.bench_gain --output FOLDER          the cells, then the data sets kept untouched
+    python -m benchmarks.bench_gain --output FOLDER          the cells
+    ... --record FOLDER                                      keeps the trainings there, and replays those that it has
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import permutations, product
+from itertools import permutations
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -39,10 +40,10 @@ from scipy.stats import t as student
 
 from benchmarks.label_cells import Cell, make_cell
 from benchmarks.measure import logged, machine, write_result
-from s2e.door import parse_job
+from s2e.door import parse_job, read_job
 from s2e.fitted_model import FittedNetwork, is_fitted
 from s2e.jobs import loop
-from s2e.jobs.auto import KIND, candidates, sizes, those_left, winner
+from s2e.jobs.auto import KIND, planned_sizes, those_left, winner
 from s2e.jobs.compare import entries_of, keep_rate_of
 from s2e.jobs.trials import make_repeat
 from s2e.model import Model
@@ -50,6 +51,7 @@ from s2e.networks.build import build
 from s2e.prepare import prepared
 from s2e.train.trial import PopulationEnd, train_population
 from s2e.words import (
+    SPEC_VERSION,
     DataError,
     Evidence,
     JobSpec,
@@ -58,51 +60,74 @@ from s2e.words import (
     RoundRecord,
     TrialResult,
     TrialSpec,
+    read,
     replace,
     to_json,
 )
 
 CELLS = [
     *("digits-sym50", "digits-pair40", "digits-part40", "mnist-sym50", "mnist-pair45", "mnist-asym40"),
-    *("news-sym40", "cifar-human", "phoneme-asym30", "banknote-sym30", "fashion-pair40", "fashion-part40"),
+    *("news-sym40", "cifar-human", "phoneme-asym30", "banknote-sym30", "marital-sym30", "relationship-sym30"),
 ]
-"""The rule was chosen on their seeds 31 and 32."""
-UNTOUCHED = ["news-pair35", "cifar-margin30", "fashion-sym50", "adult-sym30"]
-"""Looked at after all was fixed, as are the other cells with a seed from 41 on."""
-N_NOISY, N_CLEAN, N_TEST, N_EPOCHS, N_FRESH = 800, 300, 1_000, 15, 3
-PARTS = (0, 1, 2, 0, 1, 2, 0)
+DEVELOPED = {("digits-pair40", 31), ("mnist-asym40", 31), ("mnist-asym40", 41), ("news-sym40", 31)}
+DEVELOPED |= {("phoneme-asym30", 31), ("cifar-human", 31)}
+"""Runs that the weights of the jury were chosen on."""
+N_NOISY, N_CLEAN, N_TEST, N_EPOCHS, N_FRESH = 800, 300, 1_000, 15, 2
+PARTS = (0, 1, 2, 3, 4)
 """Of the rows, held out by each seed for the choice."""
-NO_BLEND = "no blend"
-JOINED = ("extra_trees", "blend")
-"""Methods that no candidate had then."""
-DRAWS = {"none": (0, True), NO_BLEND: (0, True), "50": (50, True), "100": (100, True), "300": (300, True)}
-DRAWS |= {"50 alone": (50, False), "100 alone": (100, False), "300 alone": (300, False)}
-"""Clean labels, and whether noisy ones count."""
+RULES: dict[str, tuple[str | None, int]] = {
+    "": ("weighed", 4),
+    ", three rounds": ("weighed", 3),
+    ", before": ("even", 3),
+}
+DRAWS = {f"{m or 'none'}{said}": (m, rule) for m in (0, 100, 300) for said, rule in RULES.items()}
+DRAWS |= {f"{m} alone": (m, (None, 4)) for m in (100, 300)}
+"""Clean labels; the jury of noisy ones where they count, and rounds of the halving."""
 N_DRAWS = 2
 DEFAULT = "coteaching"
 MUCH = 0.3
 """Points by which a choice that is worse than the default counts as harm."""
-FIRST_FRESH = 41
-"""Seed from which on no draw was looked at before the rule was fixed."""
 Run = dict[str, Any]
 
 
 def main() -> None:
     """Print JSON, or keep it below a folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cells", default=",".join(CELLS + UNTOUCHED))
+    parser.add_argument("--cells", default=",".join(CELLS))
     parser.add_argument("--seeds", default="31")
     parser.add_argument("--output", type=Path, help="folder of <date>-gain.json")
+    parser.add_argument("--record", type=Path, help="folder of trainings, which are not run again")
     parser.add_argument("--log", type=Path, help="a file of runs, a JSON line each; those in it are not run again")
     args = parser.parse_args()
     cells = [(name, seed) for seed in map(int, args.seeds.split(",")) for name in args.cells.split(",")]
-    runs = logged(cells, args.log, lambda name, seed: one_run(make_cell(name, seed), seed))
+    runs = logged(cells, args.log, lambda name, seed: one_run(make_cell(name, seed), seed, args.record))
     result = {"machine": machine(), "runs": runs, **summaries(runs)}
     print(write_result(args.output, "gain", result) if args.output else json.dumps(result, indent=1))
 
 
-def one_run(cell: Cell, seed: int) -> Run:
+def one_run(cell: Cell, seed: int, folder: Path | None = None) -> Run:
     """Every candidate on every seed: what chooses, and the truth."""
+    file = None if folder is None else folder / f"{cell.name}-{seed}.json"
+    run: Run = {"cell": cell.name, "seed": seed, "noise_rate": cell.noise_rate}
+    if file is not None and file.exists():
+        recorded = kept(json.loads(file.read_text()))
+    else:
+        made = _recorded(cell, seed)
+        if isinstance(made, str):
+            return run | {"refused": made}
+        recorded = made
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(to_keep(recorded)))
+    estimate = recorded.spec.data.estimate
+    assert estimate is not None
+    test = {label: [_points(r.test_accuracy) for r in of.results] for label, of in recorded.trained.items()}
+    run |= {"estimated": estimate.noise_rate, "alarms": list(estimate.alarms), "cpu_s": recorded.cpu_s}
+    return run | {"test": test, "choices": chosen_in(recorded)}
+
+
+def _recorded(cell: Cell, seed: int) -> Recorded | str:
+    """All trainings, or the reason why the noise cannot be estimated."""
     began_s = process_time()
     n = min(N_NOISY, len(cell.given_S) - N_CLEAN)
     with tempfile.TemporaryDirectory() as root:
@@ -116,24 +141,13 @@ def one_run(cell: Cell, seed: int) -> Run:
         try:
             spec = prepared(_job(seed), root)
         except DataError as error:
-            return {"cell": cell.name, "seed": seed, "refused": str(error)}
+            return str(error)
         if spec.data.estimate is None:
-            return {"cell": cell.name, "seed": seed, "refused": spec.data.unestimated}
-        estimate_s = process_time() - began_s
+            return spec.data.unestimated
         pool = cell.x_SF[n : n + N_CLEAN], cell.true_S[n : n + N_CLEAN]
         rows = [_trained(spec, i, root, pool) for i in range(len(entries_of(spec)))]
     trained = {entry.label: of for entry, of in zip(entries_of(spec), rows, strict=True)}
-    return {
-        "cell": cell.name,
-        "seed": seed,
-        "noise_rate": cell.noise_rate,
-        "estimated": spec.data.estimate.noise_rate,
-        "alarms": list(spec.data.estimate.alarms),
-        "estimate_cpu_s": round(estimate_s, 1),
-        "cpu_s": round(process_time() - began_s, 1),
-        "test": {label: [_points(result.test_accuracy) for result in of.results] for label, of in trained.items()},
-        "choices": chosen_in(Recorded(spec, trained)),
-    }
+    return Recorded(spec, trained, round(process_time() - began_s, 1))
 
 
 def _points(accuracy: float | None) -> float | None:
@@ -169,6 +183,31 @@ class Recorded:
 
     spec: JobSpec
     trained: Mapping[str, Trained]
+    cpu_s: float = 0.0
+
+
+def to_keep(recorded: Recorded) -> dict[str, Any]:
+    """As plain JSON."""
+    trained = {
+        label: {
+            "results": [to_json(result) for result in of.results],
+            "right": [None if right is None else right.astype(int).tolist() for right in of.right],
+        }
+        for label, of in recorded.trained.items()
+    }
+    return {"spec": to_json(recorded.spec), "trained": trained, "cpu_s": recorded.cpu_s}
+
+
+def kept(content: Mapping[str, Any]) -> Recorded:
+    """From :func:`to_keep`."""
+    trained = {
+        label: Trained(
+            tuple(read(TrialResult, result) for result in of["results"]),
+            [None if right is None else np.array(right, dtype=bool) for right in of["right"]],
+        )
+        for label, of in content["trained"].items()
+    }
+    return Recorded(read_job(content["spec"], SPEC_VERSION), trained, content["cpu_s"])
 
 
 def _trained(spec: JobSpec, i: int, root: str, pool: tuple[NDArray[Any], NDArray[Any]]) -> Trained:
@@ -213,34 +252,28 @@ def _right(
 
 def chosen_in(recorded: Recorded) -> dict[str, dict[str, Any]]:
     """Of each choice: regret, harm, gains over Co-teaching, and how often each candidate was taken."""
-    compare = recorded.spec.compare
-    assert compare is not None
-    entries = tuple(entry for entry in compare.entries if entry.method not in JOINED)
-    as_before = replace(recorded.spec, compare=replace(compare, entries=entries, default=None))
-    before = replace(recorded, spec=as_before)
-    return {choice: _replayed(before if choice == NO_BLEND else recorded, *how) for choice, how in DRAWS.items()}
-
-
-def _of_part(part: int) -> list[int]:
-    return [k for k in range(len(PARTS)) if PARTS[k] == part]
+    return {choice: _replayed(recorded, *how) for choice, how in DRAWS.items()}
 
 
 def _in_turns() -> list[tuple[int, ...]]:
-    """Of every seed of each part, in three orders."""
-    return [h for combined in product(*map(_of_part, range(3))) for h in list(permutations(combined))[::2]]
+    """Four seeds: every first three in every order, and one of the other two."""
+    return list(permutations(range(len(PARTS)), 4))[::2]
 
 
-def _replayed(recorded: Recorded, m: int, noisy: bool) -> dict[str, Any]:
+def _replayed(recorded: Recorded, m: int, rule: tuple[str | None, int]) -> dict[str, Any]:
     truth = {
         label: np.array([math.nan if r.test_accuracy is None else 100 * r.test_accuracy for r in of.results])
         for label, of in recorded.trained.items()
     }
     best = max(truth, key=lambda label: np.nan_to_num(np.mean(truth[label]), nan=-1))
     regrets, gains, taken, n = [], [], Counter[str](), len(PARTS)
+    (jury, n_rounds), compare = rule, recorded.spec.compare
+    assert compare is not None
+    judged_by = replace(recorded.spec, compare=replace(compare, jury=jury, rounds=n_rounds))
     for draw in range(N_DRAWS if 0 < m < N_CLEAN else 1):
         rows = np.random.default_rng(draw).permutation(N_CLEAN)[:m]
         for halving in _in_turns():
-            chosen = _chosen(recorded, halving, rows, noisy)
+            chosen = _chosen(replace(recorded, spec=judged_by), halving, rows, noisy=jury is not None)
             taken[chosen] += 1
             regrets.append(float(np.mean(truth[best][n:] - truth[chosen][n:])))
             gains.append(float(np.mean(truth[chosen][n:] - truth[DEFAULT][n:])))
@@ -252,10 +285,10 @@ def _replayed(recorded: Recorded, m: int, noisy: bool) -> dict[str, Any]:
     }
 
 
-def _chosen(recorded: Recorded, seeds: Sequence[int], rows: NDArray[np.int64], noisy: bool) -> str:
+def _chosen(recorded: Recorded, seeds: Sequence[int], rows: NDArray[np.int64], *, noisy: bool) -> str:
     """The winner of the product's halving, its trainings looked up."""
     spec, history = recorded.spec, list[RoundRecord]()
-    for m, n in enumerate(sizes(len(candidates(spec)))):
+    for m, n in enumerate(planned_sizes(spec)):
         entries = those_left(spec, history, n)
         trials = tuple(
             make_repeat(spec, m, k, entry.label, (1.0,), {}, ("gain", seeds[m])) for k, entry in enumerate(entries)
@@ -279,7 +312,7 @@ def _looked_up(recorded: Recorded, trial: TrialSpec, seed: int, rows: NDArray[np
 def summaries(runs: Sequence[Run]) -> dict[str, Any]:
     """Regret of each choice over the runs that the rule was chosen on, and over those nobody had looked at."""
     whole = [run for run in runs if "choices" in run]
-    parts = {"developed": [run for run in whole if run["cell"] in CELLS and run["seed"] < FIRST_FRESH]}
+    parts = {"developed": [run for run in whole if (run["cell"], run["seed"]) in DEVELOPED]}
     parts["untouched"] = [run for run in whole if run not in parts["developed"]]
     return {name: _summary(part) for name, part in parts.items() if part}
 
@@ -303,6 +336,10 @@ def _summary(runs: Sequence[Run]) -> dict[str, Any]:
             "over_best_single": _interval(over),
             "harm": round(float(np.mean([one["harm"] for one in of])), 4),
         }
+        before = f"{choice.split(',')[0]}, before"
+        if before in DRAWS:
+            pairs = [(one["regret"], run["choices"][before]["regret"]) for run, one in zip(runs, of, strict=True)]
+            rows[choice]["beside_before"] = _interval([now - then for now, then in pairs])
     return {"n_runs": len(runs), "best_single": single, "mean_of_single": means, "choices": rows}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,6 +12,9 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch")
+
+ALONE = (None, 3)
+"""No noisy labels, three rounds."""
 
 
 @pytest.fixture
@@ -40,9 +44,9 @@ def recorded_of(gain: ModuleType, likelihood: dict[str, float], failed: str = ""
 
 def test_regret_is_the_loss_of_a_choice_against_the_best_on_the_seeds_it_has_not_seen(gain: ModuleType) -> None:
     recorded = recorded_of(gain, {"coteaching": -1.0})  # the third, 4 points below the first
-    blind, clean = gain._replayed(recorded, 0, False), gain._replayed(recorded, 300, False)
-    assert blind == {"regret": 4.0, "harm": 0.0, "over_coteaching": 0.0, "taken": {"coteaching": 36}}
-    assert clean == {"regret": 0.0, "harm": 0.0, "over_coteaching": 4.0, "taken": {"standard": 36}}
+    blind, clean = gain._replayed(recorded, 0, ALONE), gain._replayed(recorded, 300, ALONE)
+    assert blind == {"regret": 4.0, "harm": 0.0, "over_coteaching": 0.0, "taken": {"coteaching": 60}}
+    assert clean == {"regret": 0.0, "harm": 0.0, "over_coteaching": 4.0, "taken": {"standard": 60}}
     choices = dict.fromkeys(gain.DRAWS, clean) | {"none": blind}
     test = {label: [100 * r.test_accuracy for r in of.results] for label, of in recorded.trained.items()}
     run = {"cell": "digits-pair40", "seed": 31, "test": test, "choices": choices}
@@ -57,9 +61,16 @@ def test_regret_is_the_loss_of_a_choice_against_the_best_on_the_seeds_it_has_not
     assert developed["choices"]["100"]["over_coteaching"] == [4.0, None]
 
 
+def test_trainings_that_were_kept_are_replayed_alike(gain: ModuleType) -> None:
+    recorded = recorded_of(gain, {"coteaching": -1.0}, failed="elr")
+    again = gain.kept(json.loads(json.dumps(gain.to_keep(recorded))))
+    assert again.spec == recorded.spec
+    assert gain._replayed(again, 100, ALONE) == gain._replayed(recorded, 100, ALONE)
+
+
 def test_a_training_that_failed_is_never_chosen(gain: ModuleType) -> None:
-    failed = gain._replayed(recorded_of(gain, {}, failed="standard"), 300, False)
-    assert failed["taken"] == {"selfteaching": 36}
+    failed = gain._replayed(recorded_of(gain, {}, failed="standard"), 300, ALONE)
+    assert failed["taken"] == {"selfteaching": 60}
 
 
 def test_whole_jobs_with_trusted_rows_are_summed_up_by_kind_of_noise(monkeypatch: pytest.MonkeyPatch) -> None:

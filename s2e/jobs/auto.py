@@ -1,6 +1,6 @@
 """Choosing a method: candidates are halved over seeds, and the winner stands beside every rival's best on fresh ones.
 
-    halve      all candidates on one seed, the better half on a second, the best two on a third
+    halve      all candidates on one seed, the better half on a second, the best two on a third (and a fourth)
     compare    the winner, and of every other method its best candidate, each on the same other seeds
 
 Held-out labels choose, as :mod:`s2e.jobs.judging` weighs them: those that are right, and noisy ones under the noise's
@@ -27,6 +27,8 @@ N_LAST = 2
 """Candidates of the third seed."""
 TURNS = 5
 """Parts of the rows that take turns, where a job says nothing else."""
+ROUNDS, ROUNDS_IN_TURNS = 3, 4
+"""Of the halving: where the same rows rank in all, as of jobs stored before there were more; and where others do."""
 JURY, JURY_BEFORE = "weighed", "even"
 """Where a job says nothing else, and of jobs stored when there was no other."""
 
@@ -42,18 +44,22 @@ def needs_matrix(entry: EntrySpec) -> bool:
     return entry.params.get("transition") in BY_MATRIX
 
 
-def sizes(n: int) -> tuple[int, ...]:
+def sizes(n: int, n_rounds: int = ROUNDS) -> tuple[int, ...]:
     """Candidates of each halving round."""
     if n <= 1:
         return ()
-    halves = (n, max(N_LAST, -(-n // 2)), N_LAST)
-    return halves[:1] if n <= N_LAST else halves
+    halves = (n, max(N_LAST, -(-n // 2)), *[N_LAST] * n_rounds)
+    return halves[:1] if n <= N_LAST else halves[:n_rounds]
+
+
+def planned_sizes(spec: JobSpec) -> tuple[int, ...]:
+    """Those of the job's candidates, without a default that stays."""
+    return sizes(len(candidates(spec)), (spec.compare.rounds if spec.compare else None) or ROUNDS)
 
 
 def halving_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
     """The next halving round; None after its last."""
-    m, entries = len(history), candidates(spec)
-    planned = sizes(len(entries))
+    m, planned = len(history), planned_sizes(spec)
     if m >= len(planned):
         return None
     trials = (
@@ -173,6 +179,6 @@ def n_most_trials(spec: JobSpec) -> int:
     """Trials of a whole job."""
     assert spec.compare is not None  # filled in at the door
     entries = candidates(spec)
-    n_methods, planned = len({entry.method for entry in entries}), sizes(len(entries))
+    n_methods, planned = len({entry.method for entry in entries}), planned_sizes(spec)
     n_default = len(planned) - 1 if default_of(spec) is not None and turns(spec) > 1 else 0
     return sum(planned) + n_default + n_methods * spec.compare.n_seeds

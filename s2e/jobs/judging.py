@@ -4,7 +4,8 @@
 
 Expected accuracy is by the posterior of all trainings on the same rows together (:mod:`s2e.labels.evidence`). Its bias,
 of an estimated matrix and of predictions that are wrong together, does not shrink with the number of rows: so all noisy
-rows count as n0 right ones, however many they are. The numbers were chosen on recorded trainings (docs/methods.md).
+rows count as n0 right ones, however many they are; a weighed jury errs less, and counts for more. The numbers were
+chosen on recorded trainings (docs/methods.md).
 
 Rows take turns where a job says so: round m holds out the part number m mod ``turns``.
 
@@ -24,8 +25,8 @@ from numpy.typing import NDArray
 from s2e.labels.evidence import expected_right
 from s2e.words import Evidence, RoundRecord
 
-N_WORTH = 50
-"""n0."""
+N_WORTH = {"even": 50, "weighed": 100}
+"""n0 of each jury."""
 ENOUGH = 1.5
 """Standard errors of the difference on noisy rows by which another candidate has to lead the default."""
 Floats = NDArray[np.float64]
@@ -43,13 +44,15 @@ class Judged:
     """Zero of both where no right labels are held out."""
     expected_V: Floats
     """Empty where no noisy labels are."""
+    n_worth: int
+    """n0."""
 
     @property
     def noisy_share(self) -> float:
         """w."""
         if not len(self.expected_V):
             return 0.0
-        return N_WORTH / (N_WORTH + self.n_right)
+        return self.n_worth / (self.n_worth + self.n_right)
 
     @property
     def worth(self) -> float:
@@ -80,13 +83,15 @@ def judged(history: Sequence[RoundRecord], kind: str, turns: int = 1, jury: str 
     expected = {turn: iter(expected_right(members, jury)) for turn, members in juries.items()}
     of: Trainings = {}
     for label, result, one in kept:
-        of.setdefault(label, []).append(None if one is None else _judged(result.round, turns, one, expected))
+        of.setdefault(label, []).append(
+            None if one is None else _judged(result.round, turns, one, expected, N_WORTH[jury])
+        )
     return of
 
 
-def _judged(round_: int, turns: int, one: Evidence, expected: Mapping[int, Iterator[Floats]]) -> Judged:
+def _judged(round_: int, turns: int, one: Evidence, expected: Mapping[int, Iterator[Floats]], n_worth: int) -> Judged:
     expected_V = next(expected[round_ % turns]) if one.n_noisy else np.empty(0)
-    return Judged(round_, round_ % turns, one.right or 0.0, one.n_right, expected_V)
+    return Judged(round_, round_ % turns, one.right or 0.0, one.n_right, expected_V, n_worth)
 
 
 def worth(trainings: Sequence[Judged | None]) -> float:

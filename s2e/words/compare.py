@@ -68,6 +68,13 @@ class CompareSpec:
         doc="of kind auto, with given labels: parts of the rows that take turns in choosing, another in every round; "
         "1: the same rows in all rounds; null: 5",
     )
+    rounds: int | None = param(
+        None,
+        ge=1,
+        le=20,
+        doc="of kind auto: rounds in which candidates are halved, the best two in all from the third on; null: 4 where "
+        "labels take turns, otherwise 3",
+    )
     jury: str | None = param(
         None,
         choices=("weighed", "even"),

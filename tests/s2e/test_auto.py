@@ -256,10 +256,13 @@ def test_right_and_noisy_labels_are_weighed_against_each_other() -> None:
     spec = job(compare={"n_seeds": 2, "entries": ENTRIES[:1] + ENTRIES[3:4]})
     by_noise = judged_as(spec, {"standard": kept(0.5, few), "elr": kept(0.5, many)})
     assert ranked(spec, by_noise)[0].label == "standard"
-    # 9 points on right labels against 16 on noisy ones, which count as N_WORTH right ones
-    for n_right, best in ((N_WORTH // 2, "standard"), (4 * N_WORTH, "elr")):
-        both = {"standard": kept(0.5, few, n_right), "elr": kept(0.59, many, n_right)}
-        assert ranked(spec, judged_as(spec, both))[0].label == best
+    # 9 points on right labels against 16 on noisy ones, which count as so many right ones
+    for jury, n_worth in N_WORTH.items():
+        assert spec.compare is not None
+        of = replace(spec, compare=replace(spec.compare, jury=jury))
+        for n_right, best in ((n_worth * 16 // 9 - 2, "standard"), (n_worth * 16 // 9 + 2, "elr")):
+            both = {"standard": kept(0.5, few, n_right), "elr": kept(0.59, many, n_right)}
+            assert ranked(of, judged_as(of, both))[0].label == best
 
 
 def test_the_job_s_own_method_is_left_only_where_noisy_labels_show_more_than_chance() -> None:
@@ -349,14 +352,29 @@ def test_every_halving_is_judged_by_other_rows_and_all_train_in_the_end(tmp_path
 def test_jobs_stored_before_rows_took_turns_keep_theirs(tmp_path: Path) -> None:
     spec = own_rows(tmp_path)
     content = to_json(spec)
-    for section, fields in (("compare", ("turns",)), ("data", ("fold", "refit"))):
+    for section, fields in (("compare", ("turns", "rounds")), ("data", ("fold", "refit"))):
         for field in fields:
             del content[section][field]
     old = read_job(content, SPEC_VERSION)
     assert {turns(old), turns(own_rows(tmp_path, turns=1)), turns(job())} == {1}
     assert [KINDS["auto"].data_of(old, Round(m, "halve", ())) for m in range(3)] == [old.data] * 3
     assert KINDS["auto"].data_of(old, Round(3, "compare", ())) == old.data
-    assert sum(sizes(5)) + 8 == loop.n_trials(old) == loop.n_trials(spec) - 2
+    assert sum(sizes(5)) + 8 == loop.n_trials(old) == loop.n_trials(own_rows(tmp_path, rounds=3)) - 2
+
+
+def test_where_rows_take_turns_the_last_two_are_judged_by_a_fourth_part(tmp_path: Path) -> None:
+    spec, three = own_rows(tmp_path), own_rows(tmp_path, rounds=3)
+    assert spec.compare is not None
+    assert (spec.compare.rounds, three.compare.rounds, job().compare.rounds) == (4, 3, 3)  # type: ignore[union-attr]
+    assert loop.n_trials(spec) == loop.n_trials(three) + 3  # the best two, and the default
+    history = judged_as(spec, {label: kept(0, [1] * (10 + i) + [0] * (14 - i)) for i, label in enumerate(VALUES)})
+    last_two = [[trial.label for trial in record.round.trials] for record in history][2:]
+    assert last_two == [["sce", "elr", "coteaching"]] * 2
+    content = to_json(spec)
+    del content["compare"]["rounds"]
+    old = read_job(content, SPEC_VERSION)
+    assert loop.n_trials(old) == loop.n_trials(three)
+    assert halving_round(old, history[:3]) is None
 
 
 def test_jobs_stored_before_their_jury_was_weighed_keep_their_choice(tmp_path: Path) -> None:
@@ -385,6 +403,7 @@ def test_the_job_s_own_method_stays_to_be_left_by_all_rows(tmp_path: Path) -> No
     assert labels == [
         ["standard", "coteaching", "more", "elr", "sce"],
         ["standard", "more", "elr", "coteaching"],
+        ["standard", "more", "coteaching"],
         ["standard", "more", "coteaching"],
     ]
     assert winner(spec, history).label == "standard"
@@ -415,7 +434,7 @@ def test_a_jury_judges_the_rows_of_its_own_turn(tmp_path: Path) -> None:
 def test_the_error_of_a_lead_is_of_all_rows_that_have_had_their_turn() -> None:
     rng = np.random.default_rng(3)
     difference = rng.normal(size=(3, 50))
-    pairs = [(Judged(m, m % 2, 0, 0, row), Judged(m, m % 2, 0, 0, 0 * row)) for m, row in enumerate(difference)]
+    pairs = [(Judged(m, m % 2, 0, 0, row, 50), Judged(m, m % 2, 0, 0, 0 * row, 50)) for m, row in enumerate(difference)]
     # rounds 0 and 2 are of the same 50 rows, round 1 of others: a mean of 2/3 and 1/3 of two independent means
     first, second = (difference[0] + difference[2]) / 2, difference[1]
     expected = math.sqrt((4 * first.var(ddof=1) + second.var(ddof=1)) / 9 / 50)

@@ -7,6 +7,8 @@ from typing import Any
 
 from s2e.jobs.auto import (
     JURY,
+    ROUNDS,
+    ROUNDS_IN_TURNS,
     TURNS,
     candidates,
     final_round,
@@ -14,8 +16,9 @@ from s2e.jobs.auto import (
     halved,
     halving_round,
     n_most_trials,
+    planned_sizes,
     refitted,
-    sizes,
+    turns,
 )
 from s2e.jobs.auto_report import make_auto_report
 from s2e.jobs.compare import FEWEST_SEEDS, with_fewer_seeds
@@ -54,6 +57,9 @@ class Auto(JobKind):
             turns=TURNS if compare.turns is None else compare.turns,
             jury=compare.jury or JURY,
         )
+        if compare.rounds is None:
+            is_in_turns = turns(replace(spec, compare=compare)) > 1
+            compare = replace(compare, rounds=ROUNDS_IN_TURNS if is_in_turns else ROUNDS)
         if not compare.entries:
             entries = portfolio(spec)
             compare = replace(compare, entries=entries, default=compare.default or steady(spec, entries))
@@ -74,7 +80,7 @@ class Auto(JobKind):
         return len(candidates(without)) > 1 and spec.data.validation_labels != "noisy_corrected"
 
     def n_rounds(self, spec: JobSpec) -> int:
-        return len(sizes(len(candidates(spec)))) + 1
+        return len(planned_sizes(spec)) + 1
 
     def n_trials(self, spec: JobSpec) -> int:
         return n_most_trials(spec)
