@@ -290,7 +290,8 @@ def _listener(spec: JobSpec, progress: bool | Listener) -> Iterator[Listener | N
         from s2e.progress import JobProgress
 
         console = Console(file=sys.stderr, highlight=False)
-        with JobProgress(console, n_rounds(spec), n_trials(spec), spec.train.n_epochs) as bar:
+        sizes = n_rounds(spec), n_trials(spec), spec.train.n_epochs
+        with JobProgress(console, *sizes, each_round=False) as bar:
             yield bar
     else:
         yield None

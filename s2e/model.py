@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import nn
 
 from s2e.data.inputs import Inputs
 from s2e.data.rows import forget
+from s2e.stages import shares_of
 from s2e.words import DataError, read
 
 BATCH = 500
@@ -30,6 +31,10 @@ class Averaged(nn.Module):
     def forward(self, samples: torch.Tensor) -> torch.Tensor:
         ln_p = torch.stack([network(samples).double().log_softmax(-1) for network in self.networks])
         return ln_p.logsumexp(0) - math.log(len(self.networks))
+
+
+def _unseen(_n: int) -> None:
+    """Progress that nobody watches."""
 
 
 class Model(nn.Module):
@@ -76,12 +81,22 @@ class Model(nn.Module):
         are paths, bytes of files, or Pillow's images. Elsewhere they are an array: features, or pixels as the data set
         has them, not divided by anything. Raises DataError for rows that do not fit.
         """
-        return np.concatenate([self.of_samples(self.samples(part)) for part in parts_of(rows)])
+        p_SC, n_rows = list[NDArray[np.float64]](), len(rows) if hasattr(rows, "__len__") else None
+        done = shares_of("predicting" if n_rows is None else f"predicting {n_rows:,} rows")
+        for part in parts_of(rows):
+            samples, before = self.samples(part), sum(map(len, p_SC))
+            n_all = n_rows or len(samples)
+            p_SC.append(self.of_samples(samples, lambda n, before=before, n_all=n_all: done((before + n) / n_all)))  # type: ignore[misc]
+        return np.concatenate(p_SC)
 
     @torch.inference_mode()
-    def of_samples(self, samples: torch.Tensor) -> NDArray[np.float64]:
-        """Probability of each class [S, C] of what :meth:`samples` made."""
-        return torch.cat([self(chunk).double().softmax(-1) for chunk in samples.split(BATCH)]).numpy()
+    def of_samples(self, samples: torch.Tensor, done: Callable[[int], None] = _unseen) -> NDArray[np.float64]:
+        """Probability of each class [S, C] of what :meth:`samples` made; ``done`` is told the rows that have theirs."""
+        p_SC = list[torch.Tensor]()
+        for chunk in samples.split(BATCH):
+            p_SC.append(self(chunk).double().softmax(-1))
+            done(min(len(samples), BATCH * len(p_SC)))
+        return torch.cat(p_SC).numpy()
 
     def samples(self, rows: Any) -> torch.Tensor:
         """The rows as the network reads them, float32 [S, ...]."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from s2e.stages import EVERY_S
 
 
 class Listener(Protocol):
@@ -47,13 +51,25 @@ class BestRun:
 
 
 class JobProgress:
-    """The bar, with the round and the best validation accuracy of the search so far.
+    """The bar, with the round and the best validation accuracy of the search so far; where there is no terminal a line
+    every ten seconds, and for ``each_round`` where that is asked.
 
     ``n_rounds`` and ``n_trials`` are upper bounds; a job that is left without them has needed no more.
     """
 
-    def __init__(self, console: Console, n_rounds: int, n_trials: int, n_epochs: int) -> None:
+    def __init__(
+        self,
+        console: Console,
+        n_rounds: int,
+        n_trials: int,
+        n_epochs: int,
+        *,
+        each_round: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.n_rounds, self.n_trials, self.n_epochs = n_rounds, n_trials, n_epochs
+        self._clock, self._began, self._last_line = clock, clock(), -EVERY_S
+        self._each_round = each_round
         self.best = BestRun()
         self._ended: set[object] = set()
         self._epochs: dict[object, int] = {}
@@ -88,9 +104,7 @@ class JobProgress:
 
     def round(self, index: int, kind: str, n_trials: int = 0) -> None:  # noqa: ARG002  for listeners that print
         self._round = f"round {index + 1} of at most {self.n_rounds} ({kind})"
-        if not self._progress.console.is_terminal:
-            self.say(f"{self._round}; {self._words()}")
-        self._show()
+        self._show(now=self._each_round)
 
     def epoch(self, trial: object, epoch: int) -> None:
         self._epochs[trial] = epoch + 1
@@ -115,6 +129,12 @@ class JobProgress:
         words = "" if best is None else f", best {percent(best)} %"
         return f"{self._round.replace(' of at most ', '/')}, {len(self._ended)}/{self.n_trials} trials{words}"
 
-    def _show(self) -> None:
+    def _show(self, *, now: bool = False) -> None:
         done = sum(self._epochs.values())
         self._progress.update(self._task, completed=done, description=self._short())
+        took = self._clock() - self._began
+        if not self._progress.console.is_terminal and (now or took - self._last_line >= EVERY_S):
+            self._last_line = took
+            most = self.n_trials * self.n_epochs
+            left = f", at most {took * (most - done) / done:.0f} s left" if 0 < done < most and not now else ""
+            self.say(f"{self._round}; {self._words()}{left}")

@@ -55,6 +55,8 @@ class Dataset:
     """Missing cells by column, where some are."""
     skipped: tuple[str, ...] = ()
     """Files that were left out because the job asked for it."""
+    notes: tuple[str, ...] = ()
+    """Sentences on how files were read, where that is not plain."""
     train_ids: NDArray[Any] | None = None
     """The user's own name for each training row [S]; None where rows go by their number from 0."""
     test_ids: NDArray[Any] | None = None

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from s2e.data.cell_forms import WORDS, number_in
 from s2e.words import DataError
 
 MAX_FEATURES = 10_000
@@ -37,6 +38,8 @@ class EncodedColumn:
     scale: float = 1.0
     """Numbers are divided by it: the standard deviation, or 1 for a constant column."""
     categories: tuple[str, ...] = ()
+    form: str = ""
+    """Of numbers as people write them, and of dates: see :mod:`s2e.data.cell_forms`. Empty for plain numbers."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,13 @@ class TableEncoder:
         column = self.columns[j]
         if column.kind == "text":
             return np.asarray(np.array(cells)[:, None] == np.array(column.categories), dtype=np.float32)
-        number_S = np.array([_number(cell) for cell in cells])
+        number_S = np.array([_number(cell, column.form) for cell in cells])
         if column.kind == "pixel":
             bad_S = ~((number_S >= 0) & (number_S <= MAX_PIXEL) & (number_S == np.floor(number_S)))
             wanted = f"a whole number from 0 to {MAX_PIXEL}, a pixel"
         else:
             bad_S, wanted = np.isinf(number_S), f"a finite number of at most {LARGEST:g}"
+            wanted = f"among the {WORDS[column.form]}, that the column holds" if column.form else wanted
         if bad_S.any():
             i = int(bad_S.argmax())
             raise DataError(f"{at}row {first + i}, column {column.name}: {cells[i][:40]!r} is not {wanted}")
@@ -95,18 +99,23 @@ class TableEncoder:
             by_name = {str(name): cell for name, cell in row.items()}
             if missing := [name for name in names if name not in by_name]:
                 raise DataError(f"row {i}: no column {missing[0]!r}; the model needs {_listed(names)}")
-            return [_text(by_name[name]) for name in names]
+            return [_text(by_name[column.name], column.form) for column in self.columns]
         if isinstance(row, str) or not hasattr(row, "__len__"):
             raise DataError(f"row {i}: {str(row)[:40]!r} is not a row; give a list of rows")
         if len(row) != len(names):
             raise DataError(f"row {i}: {len(row)} cells instead of {len(names)}: {_listed(names)}")
-        return [_text(cell) for cell in row]
+        return [_text(cell, column.form) for cell, column in zip(row, self.columns, strict=True)]
 
 
 def fit_encoder(
-    rows: Sequence[Cells], names: Sequence[str], image: tuple[int, ...] = (), origin: str = ""
+    rows: Sequence[Cells],
+    names: Sequence[str],
+    image: tuple[int, ...] = (),
+    origin: str = "",
+    forms: Mapping[str, str] | None = None,
 ) -> TableEncoder:
-    """The encoder fitted to the training rows. Raises DataError for a column that cannot be encoded."""
+    """The encoder fitted to the training rows, whose columns have these ``forms``. Raises DataError for a column that
+    cannot be encoded."""
     if image:
         if math.prod(image) != len(names):
             shape = " x ".join(map(str, image))
@@ -114,7 +123,8 @@ def fit_encoder(
         return TableEncoder(tuple(EncodedColumn(name, "pixel") for name in names), image)
     columns, n_features = [], 0
     for j, name in enumerate(names):
-        column = _fit_column(name, [row[j] for row in rows], f"{origin}, " if origin else "")
+        form = (forms or {}).get(name, "")
+        column = _fit_column(name, [row[j] for row in rows], f"{origin}, " if origin else "", form)
         columns.append(column)
         n_features += len(column.categories) or 1
         if n_features > MAX_FEATURES:
@@ -135,17 +145,18 @@ def is_missing(cell: str) -> bool:
     return cell.lower() in MISSING
 
 
-def _fit_column(name: str, cells: Cells, at: str) -> EncodedColumn:
+def _fit_column(name: str, cells: Cells, at: str, form: str) -> EncodedColumn:
     known = [cell for cell in cells if not is_missing(cell)]
     excluded = f"data.params.exclude = [{name!r}]"
     if not known:
         raise DataError(f"{at}column {name}: every training cell is empty; leave the column out: {excluded}")
-    if all(is_number(cell) for cell in known):
+    if form or all(is_number(cell) for cell in known):
         # NaN and infinity are named, with their row, where the cells are encoded
-        numbers = np.array([float(cell) for cell in known])
+        numbers = np.array([_number(cell, form) if form else float(cell) for cell in known])
         numbers = numbers[np.abs(numbers) <= LARGEST]
         deviation = float(numbers.std()) if len(numbers) else 0.0
-        return EncodedColumn(name, "number", float(numbers.mean()) if len(numbers) else 0.0, deviation or 1.0)
+        mean = float(numbers.mean()) if len(numbers) else 0.0
+        return EncodedColumn(name, "number", mean, deviation or 1.0, form=form)
     categories = sorted(set(cells))
     if len(categories) > MAX_CATEGORIES:
         remedy = f"{excluded} leaves it out, data.params.id_column = {name!r} takes it for ids"
@@ -154,20 +165,22 @@ def _fit_column(name: str, cells: Cells, at: str) -> EncodedColumn:
     return EncodedColumn(name, "text", categories=tuple(categories))
 
 
-def _number(cell: str) -> float:
-    """NaN for a missing cell, infinity for one that is not a number, or too large a one."""
+def _number(cell: str, form: str = "") -> float:
+    """NaN for a missing cell, infinity for one that is not a number of the form, or too large a one."""
     if is_missing(cell):
         return math.nan
-    value = float(cell) if is_number(cell) else math.inf
+    value = number_in(cell, form) if form else float(cell) if is_number(cell) else None
+    value = math.inf if value is None else value
     return value if abs(value) <= LARGEST else math.inf
 
 
-def _text(cell: Any) -> str:
-    """A cell as the file would have it: 3 for 3.0, nothing for None and NaN."""
+def _text(cell: Any, form: str = "") -> str:
+    """A cell as the file would have it: 3 for 3.0, nothing for None and NaN; decimals as the column's form has them."""
     if cell is None or cell != cell:
         return ""
-    if isinstance(cell, float | np.floating) and float(cell).is_integer():
-        return str(int(cell))
+    if isinstance(cell, float | np.floating):
+        text = str(int(cell)) if float(cell).is_integer() else str(cell)
+        return text.replace(".", ",") if form == "comma" else text
     return str(cell).strip()
 
 

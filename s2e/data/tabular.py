@@ -6,8 +6,8 @@ Means, standard deviations and categories are fitted on the training rows alone,
 
 from __future__ import annotations
 
+import codecs
 import csv
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from s2e.data.cell_forms import WORDS
 from s2e.data.datasets import Dataset
 from s2e.data.encoder import TableEncoder, fit_encoder, is_missing, is_number
 from s2e.data.own.assemble import Asked, own_dataset
+from s2e.data.own.forms import forms_of
 from s2e.data.own.slips import LOOKS_LIKE_AN_ID, N_FOR_ID
 from s2e.data.own.source import Indices, Source
 from s2e.data.root import file_below, required_root
@@ -27,9 +29,9 @@ from s2e.words import CsvSpec, DataError, TrustedSpec
 
 MAX_BYTES = 256 * 2**20
 MAX_CELLS = 10_000_000
+CHUNK = 2**20
 N_FOR_MISTAKE = 100
 """Numbers of a column for each cell that is none, from which on that cell is a mistake and the column no text."""
-DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
 MOST_NAMED = 8
 BLANKS_OF_TEXT = 2
 """From which on a cell is a text to read, and no name."""
@@ -45,6 +47,9 @@ OTHER_FORMATS = {
     b"\x80\x05": "a pickle",
 }
 """First bytes of files that are often called .csv and are none."""
+UTF8, UTF16, WINDOWS = "utf-8-sig", "utf-16", "cp1252"
+ENCODINGS = {UTF8: "UTF-8", UTF16: "UTF-16", WINDOWS: "Windows-1252 (Latin-1)"}
+"""Of files of text: UTF-16 where it begins so, and otherwise what UTF-8 cannot be."""
 Row = list[str]
 
 
@@ -67,6 +72,10 @@ class Table(Source):
     """False, as ``csv`` always was: columns of a second file are matched by their order, whatever their names, and a
     column of one value is not a mistake."""
 
+    forms: Mapping[str, str] = field(default_factory=dict)
+    """Of columns of dates, and of numbers as people write them: see :mod:`s2e.data.cell_forms`."""
+    encoding: str = UTF8
+    """Of the file's text."""
     own_ids: Sequence[str] | None = None
     """The cells of the column of ids, by row; None where the data have no such column."""
 
@@ -87,7 +96,7 @@ class Table(Source):
         if self.is_strict:
             _require_variety(self)
             _require_no_ids(self)
-        return fit_encoder([self.rows[i] for i in rows], self.names, self.image, self.file)
+        return fit_encoder([self.rows[i] for i in rows], self.names, self.image, self.file, self.forms)
 
     def encode(self, fitted: TableEncoder) -> NDArray[Any]:
         return fitted.encode(self.rows, self.file, self.first)
@@ -95,6 +104,11 @@ class Table(Source):
     def missing(self) -> Mapping[str, int]:
         count = {name: sum(is_missing(row[j]) for row in self.rows) for j, name in enumerate(self.names)}
         return {name: n for name, n in count.items() if n}
+
+    def notes(self) -> Sequence[str]:
+        columns = [f"column {name}: {WORDS[form]}" for name, form in self.forms.items()]
+        encoding = [] if self.encoding == UTF8 else [f"{self.file} is read as {ENCODINGS[self.encoding]}, not as UTF-8"]
+        return [*columns, *encoding]
 
 
 def load_csv(data_root: str | None, spec: CsvSpec, trusted: TrustedSpec | None = None) -> Dataset:
@@ -132,14 +146,24 @@ def table_of(
     image: tuple[int, ...] = (),
     *,
     is_strict: bool = True,
+    decimal: str = "auto",
+    by_comma: bool = False,
+    encoding: str = UTF8,
 ) -> Table:
-    """The table, with its label at column ``at`` and the marks of trusted rows moved out of its cells."""
+    """The table, with its label at column ``at`` and the marks of trusted rows moved out of its cells. Where it
+    ``is_strict`` its columns may hold dates, and numbers as people write them, with this ``decimal`` mark."""
     aside = [j for j, name in enumerate(names) if name == trusted and j != at]
-    _require_clean_numbers(rows, names, {at, *aside}, file, first, is_strict=is_strict)
     kept = [j for j in range(len(names)) if j != at and j not in aside]
-    labels, columns = [row[at] for row in rows], {names[j]: [row[j] for row in rows] for j in aside}
+    forms = {}
+    if is_strict:
+        columns = {names[j]: [row[j] for row in rows] for j in kept}
+        forms = forms_of(columns, decimal, by_comma=by_comma, file=file, first=first)
+    formed = {j for j in kept if names[j] in forms}
+    _require_clean_numbers(rows, names, {at, *aside, *formed}, file, first, is_strict=is_strict)
+    labels, marks = [row[at] for row in rows], {names[j]: [row[j] for row in rows] for j in aside}
     rows = [[row[j] for j in kept] for row in rows]
-    return Table(file, [names[j] for j in kept], label, rows, labels, first, image, columns, is_strict)
+    kept_names = [names[j] for j in kept]
+    return Table(file, kept_names, label, rows, labels, first, image, marks, is_strict, forms, encoding)
 
 
 def read_table(
@@ -151,28 +175,56 @@ def read_table(
     delimiter = {"comma": ",", "semicolon": ";", "tab": "\t"}[spec.delimiter]
     rows: list[Row] = []
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with path.open(encoding=encoding_of(path), newline="") as file:
             for row in csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True):
                 if not row:
                     continue
                 n_columns = n_columns or len(row)
-                if len(row) != n_columns:
-                    raise DataError(f"{path.name}, row {len(rows) + 1}: {len(row)} columns instead of {n_columns}")
-                if (len(rows) + 1) * n_columns > MAX_CELLS:
-                    raise DataError(f"{path.name} has more than {MAX_CELLS} cells")
-                if any("\0" in cell for cell in row):
-                    raise DataError(f"{path.name}, row {len(rows) + 1} holds a NUL byte: it is not a table of text")
-                rows.append([cell.strip() for cell in row])
+                rows.append(_cells_in(row, n_columns, path.name, len(rows) + 1))
     except UnicodeDecodeError as error:
         raise DataError(f"{path.name}, after row {len(rows)}: it is not UTF-8, save it as such ({error})") from error
     except csv.Error as error:
         raise DataError(f"{path.name}, after row {len(rows)}: {error}") from error
+    while n_columns and n_columns > 1 and rows and all(not row[-1] for row in rows):
+        rows, n_columns = [row[:-1] for row in rows], n_columns - 1  # the same, in every line
     header = rows.pop(0) if spec.header and rows else None
     if len(rows) < fewest or n_columns is None or n_columns < fewest:
         hint = f"; is {spec.delimiter} what separates its cells (data.csv.delimiter)?" if n_columns == 1 else ""
         least = f"at least {fewest} of {fewest} are needed{hint}"
         raise DataError(f"{path.name}: {len(rows)} rows of {n_columns or 0} columns; {least}")
     return header, rows
+
+
+def _cells_in(row: Row, n_columns: int, file: str, number: int) -> Row:
+    """The stripped cells of a row, without an empty one that ends it. Raises DataError for more or fewer of them."""
+    cells = [cell.strip() for cell in row]
+    if len(cells) == n_columns + 1 and not cells[-1]:
+        cells.pop()
+    if len(cells) != n_columns:
+        raise DataError(f"{file}, row {number}: {len(cells)} columns instead of {n_columns}")
+    if number * n_columns > MAX_CELLS:
+        raise DataError(f"{file} has more than {MAX_CELLS} cells")
+    if any("\0" in cell for cell in cells):
+        raise DataError(f"{file}, row {number} holds a NUL byte: it is not a table of text")
+    return cells
+
+
+def encoding_of(path: Path) -> str:
+    """The encoding of a file of text, one of :data:`ENCODINGS`; UTF-8 too where it can be none of them."""
+    with path.open("rb") as file:
+        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            return UTF16
+    return next((encoding for encoding in (UTF8, WINDOWS) if _is_read_as(path, encoding)), UTF8)
+
+
+def _is_read_as(path: Path, encoding: str) -> bool:
+    try:
+        with path.open(encoding=encoding) as file:
+            while file.read(CHUNK):
+                pass
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _require_text(path: Path) -> None:
@@ -209,11 +261,6 @@ def _require_clean_numbers(
             continue
         known = [(i, row[j]) for i, row in enumerate(rows) if not is_missing(row[j])]
         odd = [(i, cell) for i, cell in known if not is_number(cell)]
-        if is_strict and odd and all(DECIMAL_COMMA.fullmatch(cell) for _, cell in known):
-            raise DataError(
-                f"{file}, column {name}: {odd[0][1][:40]!r} is a number with a decimal comma: write points, or leave "
-                f"the column out: data.params.exclude = [{name!r}]"
-            )
         numbers = [cell for _, cell in known if is_number(cell)]
         measured = is_strict and len(set(numbers)) > max(N_FOR_ID, len(numbers) / 2) and len(numbers) >= 10 * len(odd)
         if odd and (measured or len(numbers) >= N_FOR_MISTAKE * len(odd)):
@@ -272,7 +319,8 @@ def _n_own_texts(table: Table, j: int) -> int:
     Raises DataError where they are texts to be read."""
     known = [row[j] for row in table.rows if not is_missing(row[j])]
     n_texts, name = len(set(known)), table.names[j]
-    if len(known) < N_FOR_ID or n_texts <= LOOKS_LIKE_AN_ID * len(known) or all(map(is_number, known)):
+    is_many = len(known) >= N_FOR_ID and n_texts > LOOKS_LIKE_AN_ID * len(known)
+    if not is_many or name in table.forms or all(map(is_number, known)):
         return 0
     if median(cell.count(" ") for cell in known) >= BLANKS_OF_TEXT:
         raise DataError(

@@ -9,7 +9,6 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -26,7 +25,7 @@ from s2e.labels.issues import LabelIssues
 from s2e.labels.sources import AllRows, all_rows, source_issues
 from s2e.pace import MOST_MODELS, judged_in_time, measured, planned, worth_their_start
 from s2e.prepare import in_words
-from s2e.stages import tell
+from s2e.stages import shares_of
 from s2e.words import SPEC_VERSION, DataError, DataSpec, JobSpec, UnreadableError, derive_seed, replace, to_json
 
 MOST_OF_ESTIMATE = 0.6
@@ -182,8 +181,13 @@ def _judged(
     rows = np.arange(len(every))
     if n_rows < len(every):
         rows, _ = stratified(every.label_S, n_rows, np.random.default_rng(derive_seed(spec.seed, "judged rows")))
-    tell(f"how many labels are wrong: {n_folds} folds of {len(rows)} rows")
-    progress = None if deadline is None else partial(_in_time, deadline)
+    done = shares_of(f"how many labels are wrong: {n_folds} folds of {len(rows)} rows")
+
+    def progress(share: float) -> None:
+        done(share)
+        if deadline is not None:
+            _require_time(deadline)
+
     try:
         verdict = source_issues(
             spec.data, data_root, spec.train, n_folds=n_folds, seed=spec.seed, rows=rows, progress=progress
@@ -204,7 +208,7 @@ class _GivenUpError(Exception):
     """An estimate has taken more of a budget than it may."""
 
 
-def _in_time(deadline: Deadline, _share: float) -> None:
+def _require_time(deadline: Deadline) -> None:
     if deadline.left < (1 - MOST_OF_ESTIMATE) * deadline.seconds:
         raise _GivenUpError
 

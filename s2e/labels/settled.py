@@ -78,6 +78,8 @@ def settled(
     kind = _kind(full, alike, plain, halves, _open_share(p_SC, full))
     possible = {"full": [(p_SC, full)], "symmetric": [(p_SC, alike)]}.get(kind, [(p_SC, full), (p_SC, alike), *plain])
     chosen = possible[0][1] if kind != "between" else _between(p_SC, label_S, full, alike, plain)
+    if kind == "full" and len(full.T_CC) > 2 and _are_close(full, alike, plain):
+        possible = [(p_SC, full), (p_SC, alike), *plain]  # the matrix blames labels for classes that overlap a little
     agreement, rates = float((p_SC.argmax(1) == label_S).mean()), [fit.noise_rate for _, fit in possible]
     lead = math.inf if plain_p_SC is None else over_plain(p_SC, chosen.T_CC, plain_p_SC, label_S)
     of = Findings(chosen, label_S, starts, kind, (min(rates), max(rates)), agreement, lead, class_names)
@@ -120,13 +122,18 @@ def _kind(
 ) -> str:
     if len(full.T_CC) == 2:
         return "full"
-    nearest = plain[0][1] if plain and _is_weak(full) else alike
-    if abs(full.noise_rate - nearest.noise_rate) <= CLOSE:
+    if _are_close(full, alike, plain):
         return "full" if halves.over_symmetric > 0 else "symmetric"
     if halves.errors_over_symmetric >= FULL:
         is_loud = halves.over_symmetric >= LOUD and open_share <= MOST_OPEN
         return "full" if is_loud or not _is_weak(full) else "between"
     return "symmetric" if halves.errors_over_symmetric <= SYMMETRIC else "between"
+
+
+def _are_close(full: TransitionFit, alike: TransitionFit, plain: Sequence[tuple[Array, TransitionFit]]) -> bool:
+    """True where the full matrix and one rate say nearly the same."""
+    nearest = plain[0][1] if plain and _is_weak(full) else alike
+    return abs(full.noise_rate - nearest.noise_rate) <= CLOSE
 
 
 def _is_weak(fit: TransitionFit) -> bool:

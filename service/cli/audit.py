@@ -11,7 +11,7 @@ import typer
 
 from s2e.address import DEFAULT_URL
 from s2e.extras import needs
-from service.cli.options import AsJson, DataRoot, Key, Url, out, plain, print_json, progress_bar, service_at
+from service.cli.options import AsJson, DataRoot, Key, Url, out, plain, print_json, service_at
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -113,15 +113,15 @@ def audit(
 def _cross_fitted(file: Path, data_root: Path | None) -> Any:
     """The audit of the labels a job file trains on, by five folds."""
     from s2e.local import spec_of
+    from s2e.stages import SOON_S, shares_of, shown
 
     spec = spec_of(file)
     root = None if data_root is None else str(data_root)
     with needs("train"):
         from s2e.labels.cross_fit import cross_fitted_audit
 
-    with progress_bar() as bar:
-        task = bar.add_task("training", total=1.0)
-        return cross_fitted_audit(spec, root, lambda share: bar.update(task, completed=share))
+    with shown(first_s=SOON_S):
+        return cross_fitted_audit(spec, root, shares_of("training without a fold at a time"))
 
 
 def _of_folder(folder: Path, score: str | None, save: Path | None, n: int, asked: Mapping[str, Any]) -> JobLabels:

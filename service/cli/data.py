@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from s2e.extras import needs
-from service.cli.options import DataRoot, JobFile, note, out, print_json, progress_bar
+from service.cli.options import DataRoot, JobFile, note, out, print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,6 +36,7 @@ def estimate(
     with an error where the noise cannot be told from classes that are hard to tell apart.
     """
     from s2e.local import spec_of
+    from s2e.stages import SOON_S, shares_of, shown
     from s2e.words import to_json
 
     spec = spec_of(file)
@@ -46,8 +47,7 @@ def estimate(
 
     root = None if data_root is None else str(data_root)
     job = job_samples(spec := sized(spec, root), root)
-    with progress_bar() as bar:
-        task = bar.add_task("training", total=1.0)
+    with shown(first_s=SOON_S):
         fit = estimate_noise(
             job.samples,
             job.network,
@@ -55,7 +55,7 @@ def estimate(
             n_folds=folds,
             seed=spec.seed,
             trusted=job.trusted,
-            progress=lambda share: bar.update(task, completed=share),
+            progress=shares_of("training without a fold at a time"),
         )
     known = spec.data.truth_is_known and spec.data.noise.kind != "none"
     realised = float((job.samples.label_S != job.true_label_S).mean()) if known else None

@@ -190,6 +190,7 @@ def _notes(seen: dict[str, Any]) -> list[str]:
         repeat = "row repeats" if n == 1 else "rows repeat"
         notes.append(f"{n} {repeat} an earlier one, {seen['n_disagreeing']} with another label")
     notes += [f"column {name}: {n} cells missing" for name, n in seen["missing"].items()]
+    notes += seen.get("notes", ())
     if seen["n_skipped"]:
         files = "file" if seen["n_skipped"] == 1 else "files"
         notes.append(f"{seen['n_skipped']} {files} left out: {', '.join(seen['skipped'][:3])}")

@@ -201,9 +201,11 @@ def predict(
     with needs("train"):
         from s2e.data.own.new_rows import rows_in
     from s2e.artifacts import load_model
+    from s2e.stages import SOON_S, shown, tell
     from s2e.tables import csv_text, parquet_bytes
 
-    with _bad_data():
+    with _bad_data(), shown(first_s=SOON_S):
+        tell(f"reading {rows.name}")
         loaded = load_model(model)
         ids, new = rows_in(rows, loaded.inputs, id_column)
         p_SC = loaded.predict_proba(new)

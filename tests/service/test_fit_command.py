@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,99 @@ def test_from_a_table_to_predictions(folder: Path, tmp_path: Path, capsys: pytes
     assert all(abs(float(row["p_oak"]) + float(row["p_[/yew]"]) - 1) < 1e-5 for row in predicted)
     assert run(*predict, "--save", tmp_path / "predicted.csv") == 0
     assert read(tmp_path / "predicted.csv") == predicted
+
+
+# --- tables as people have them ---------------------------------------------------------------------------------------
+
+DAYS = [datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=7 * i, hours=6 * (i % 2)) for i in range(60)]
+SUMS = [round(1000 * float(x), 2) for x in np.random.default_rng(0).normal(3, 2, 60)]
+PLACES = ["Köln", 'a "b",\nc;d']
+
+
+def in_german(number: float) -> str:
+    return f"{number:,.2f}".translate(str.maketrans(",.", ".,"))
+
+
+WRITTEN: dict[str, tuple[str, str, Callable[[float], str], Callable[[datetime], str], str]] = {
+    "German, BOM": ("utf-8-sig", ";", in_german, lambda day: f"{day:%d.%m.%Y %H:%M}", ""),
+    "UTF-16, tabs, an empty column": (
+        "utf-16",
+        "\t",
+        in_german,
+        lambda day: f"{day.day}.{day.month}.{day:%Y %H:%M}",
+        "\t",
+    ),
+    "Latin-1, thousands": ("latin-1", ",", lambda x: f"{x:,.2f}", lambda day: day.isoformat(), ","),
+    "blanks, slashes": (
+        "utf-8",
+        ";",
+        lambda x: f"{x:,.2f}".replace(",", " "),
+        lambda day: f"{day:%m/%d/%Y %H:%M:%S}",
+        ";",
+    ),
+}
+"""Encoding, separator, number, date, and the end of every line."""
+
+
+def people_table(how: str | None, first: int = 0, *, label: bool = True) -> bytes:
+    """Rows from ``first`` on, as one of :data:`WRITTEN`, or in plain numbers."""
+    plain = ("utf-8", ",", str, lambda day: str(day.timestamp() / 86_400), "")
+    encoding, separator, number, date, end = WRITTEN[how] if how else plain
+    lines = [["sum", "day", "ok", "place", *["kind"] * label]]
+    for i in range(first, 60):
+        place = PLACES[i % 2].replace('"', '""')
+        kind = (("oak", "yew") if how is None else ("oak ", " yew"))[(SUMS[i] > 3000) ^ (i % 9 == 0)]
+        cells = [number(SUMS[i]), date(DAYS[i]), "yes" if i % 3 else "no", place, *[kind] * label]
+        lines.append([f'"{cell}"' if any(mark in cell for mark in ' ,;"') else cell for cell in cells])
+    return "".join(f"{separator.join(line)}{end}\r\n" for line in lines).encode(encoding)
+
+
+@pytest.fixture(scope="module")
+def of_plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[NoisyLabelClassifier, Path]:
+    """A fit of the table in plain numbers, and the file of its plan."""
+    root = tmp_path_factory.mktemp("plain")
+    (root / "t.csv").write_bytes(people_table(None))
+    clf = NoisyLabelClassifier(**QUICK, method="coteaching").fit(s2e.from_files("table", root / "t.csv", label="kind"))
+    (root / "plan.json").write_text(json.dumps(clf.job_))
+    return clf, root
+
+
+@pytest.mark.parametrize("how", WRITTEN)
+def test_a_table_as_people_have_it_is_the_table_in_plain_numbers(
+    of_plain: Any, how: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A plan only fits rows that are equal to the bit; new rows are read as those that trained."""
+    clf, root = of_plain
+    (tmp_path / "t.csv").write_bytes(people_table(how))
+    asked = ("--label", "kind", "--plan", root / "plan.json", "--workers", 1, "--output", tmp_path / "out")
+    assert run("fit", tmp_path / "t.csv", *asked) == 0
+    capsys.readouterr()
+    (tmp_path / "new.csv").write_bytes(people_table(how, 50, label=False))  # too few to tell how it is written
+    (root / "new.csv").write_bytes(people_table(None, 50, label=False))
+    assert run("predict", tmp_path / "out" / "model.safetensors", tmp_path / "new.csv", "--proba") == 0
+    ours = capsys.readouterr().out
+    assert run("predict", clf.save(root / "model"), root / "new.csv", "--proba") == 0
+    assert ours == capsys.readouterr().out
+    model = s2e.load_model(tmp_path / "out" / "model.safetensors")
+    cells = {"sum": SUMS[7], "day": DAYS[7].replace(tzinfo=None), "ok": "yes", "place": PLACES[1]}
+    plain = s2e.load_model(root / "model.safetensors").predict_proba([{**cells, "day": DAYS[7].timestamp() / 86_400}])
+    if how == "Latin-1, thousands":  # its dates are those of Python
+        np.testing.assert_array_equal(model.predict_proba([cells]), plain)
+    else:
+        with pytest.raises(DataError, match="column day: '2024-02-19 06:00:00' is not among the dates"):
+            model.predict_proba([cells])
+
+
+def test_labels_that_differ_by_case_are_one_class_where_that_is_said(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = (folder / "trees.csv").read_text().splitlines()
+    (tmp_path / "t.csv").write_text("\n".join([*lines[:-6], *(line.replace("oak", "Oak") for line in lines[-6:])]))
+    assert run("fit", tmp_path / "t.csv", "--label", "tree", "--id-column", "tag") == BAD_INPUT
+    assert "--set label_case=merge (one class) or 'keep' (two)" in capsys.readouterr().err
+    files = s2e.from_files("table", tmp_path / "t.csv", label="tree", id_column="tag", label_case="merge")
+    clf = NoisyLabelClassifier(**{**QUICK, "n_epochs": 1}).fit(files)
+    assert clf.classes_.tolist() == ["[/yew]", "oak"]
 
 
 def test_texts_to_predict_need_one_column_and_one_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -89,6 +89,34 @@ def test_failed_seeds_are_counted_in_the_open() -> None:
     assert "2 (+3 failed)" in text.getvalue()
 
 
+class Clock:
+    """Stands still but for those who move it."""
+
+    def __init__(self) -> None:
+        self.at = 0.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+def test_without_a_terminal_there_is_a_line_every_ten_seconds_and_the_time_left() -> None:
+    text, clock = io.StringIO(), Clock()
+    with JobProgress(Console(file=text, width=120), 9, 4, n_epochs=10, each_round=False, clock=clock) as live:
+        for m in range(5):
+            live.round(m, "search")
+            clock.at += 3
+        live.epoch("a", 0)
+        clock.at += 5
+        live.epoch("a", 9)  # ten of forty epochs after 20 s, eight after the last line
+        clock.at += 5
+        live.epoch("b", 0)
+        live.epoch("b", 1)
+    first, second, third = text.getvalue().splitlines()
+    assert first == "round 1 of at most 9 (search); 0 of at most 4 trials"
+    assert second == "round 5 of at most 9 (search); 0 of at most 4 trials"
+    assert third == "round 5 of at most 9 (search); 0 of at most 4 trials, at most 66 s left"
+
+
 def test_progress_counts_epochs_trials_and_the_best() -> None:
     text = io.StringIO()
     console = Console(file=text, width=120)

@@ -22,6 +22,11 @@ class OwnData(DatasetPart):
     test_share: float = param(
         0.2, gt=0, lt=1, doc="stratified share of the rows that tests where there is no test source"
     )
+    label_case: str = param(
+        "refuse",
+        choices=("refuse", "keep", "merge"),
+        doc="labels that differ by upper and lower case only: named and refused, classes of their own, or one class",
+    )
 
     def read(self, data: DataSpec, data_root: str | None) -> Any:
         return self.load()(data_root, data.trusted, **self.settings())
@@ -59,6 +64,11 @@ class Table(_Table):
     label: str = param("", max_length=200, doc="the column that holds the class; empty: the last")
     id_column: str | None = param(None, max_length=200, doc="a column of distinct ids, which are not features")
     exclude: tuple[str, ...] = param((), max_length=1_000, doc="columns that are not features")
+    decimal: str = param(
+        "auto",
+        choices=("auto", "comma", "point"),
+        doc="what marks decimals; auto: as columns without doubt have it, else points where commas separate cells",
+    )
 
 
 @dataset("embeddings", load="s2e.data.own.table:load_embeddings", shape=(None,), labels="given")

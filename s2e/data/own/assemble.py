@@ -36,6 +36,7 @@ class Asked:
     test_share: float
     trusted: TrustedSpec
     section: str = "data.params"
+    label_case: str = "refuse"
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +63,7 @@ class _Rows:
 def own_dataset(name: str, open_source: Open, asked: Asked) -> Dataset:
     """The data set called ``name``. Raises DataError, with file, row and cell, for data that cannot train."""
     main = open_source(asked.path, f"{asked.section}.path")
-    classes = classes_of(main)
+    classes = classes_of(main, asked.label_case)
     rows = _rows(main, _like(main, open_source, asked.trusted.path, "data.trusted.path"), classes, asked.trusted)
     other = _like(main, open_source, asked.test_path, f"{asked.section}.test_path")
     counted = None
@@ -93,6 +94,7 @@ def own_dataset(name: str, open_source: Open, asked: Asked) -> Dataset:
         counted=counted,
         missing=dict(main.missing()),
         skipped=tuple(main.skipped()),
+        notes=tuple(main.notes()),
         train_ids=rows.ids()[train],
         test_ids=rows.ids()[test] if other is None else other.ids(),
     )

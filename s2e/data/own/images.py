@@ -202,7 +202,7 @@ class _Tables:
     def __init__(self, root: Path, asked: Mapping[str, Any]) -> None:
         """Raises DataError for a folder outside the data root, and a published set that is not laid out so."""
         self.asked, self.encoder = asked, ImageEncoder(asked["size"], asked["mode"])
-        self.read = {name: asked[name] for name in ("path", "test_path", "test_share")}
+        self.read = {name: asked[name] for name in ("path", "test_path", "test_share", "label_case")}
         folder, layout = asked["folder"], asked["layout"]
         if leaves_root(folder):
             raise DataError(f"data.params.folder = {folder!r}: a path below S2E_DATA_ROOT, without '..'")

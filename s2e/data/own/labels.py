@@ -3,37 +3,63 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 import numpy as np
 from numpy.typing import NDArray
 
 from s2e.data.encoder import is_missing
-from s2e.data.own.slips import N_FOR_ID, require_classes, written_twice
+from s2e.data.own.slips import N_FOR_ID, differ_by_case, require_classes, written_twice
 from s2e.data.own.source import Source
 from s2e.words import DataError
 
 
-def classes_of(source: Source) -> dict[str, int]:
-    """Class number of each label: whole numbers in their order, text in alphabetical order. Raises DataError."""
-    labels, distinct, at = source.labels, set(source.labels), f"{source.file}, {source.label}"
+class Merged(dict[str, int]):
+    """Class numbers of labels in upper or lower case alike."""
+
+    def __init__(self, numbers: Mapping[str, int]) -> None:
+        super().__init__(numbers)
+        self._folded = {label.casefold(): c for label, c in numbers.items()}
+
+    def __contains__(self, label: object) -> bool:
+        return str(label).casefold() in self._folded
+
+    def __missing__(self, label: str) -> int:
+        return self._folded[label.casefold()]
+
+
+def classes_of(source: Source, label_case: str = "keep") -> dict[str, int]:
+    """Class number of each label: whole numbers in their order, text in alphabetical order. Raises DataError.
+
+    Of labels that differ by case only ``label_case`` says whether they are refused, classes of their own (keep), or one
+    class (merge), under the spelling that most rows have."""
+    labels, at = source.labels, f"{source.file}, {source.label}"
     _require_labels(source)
+    distinct = set(labels)
+    if label_case == "merge":
+        distinct = set({label.casefold(): label for label, _ in reversed(Counter(labels).most_common())}.values())
     require_classes(len(distinct), len(labels), at)
     if pair := written_twice(distinct):
-        _refuse_written_twice(source, pair)
-    _require_rows_of_each(source)
+        _refuse_written_twice(source, pair, "write a class alike in all rows")
+    if label_case == "refuse" and (pair := differ_by_case(distinct)):
+        remedy = "write a class alike in all rows, or say data.params.label_case = 'merge' (one class) or 'keep' (two)"
+        _refuse_written_twice(source, pair, remedy)
     whole = all(label.isdecimal() for label in distinct)
-    return {label: c for c, label in enumerate(sorted(distinct, key=(lambda s: (int(s), s)) if whole else None))}
+    numbers = {label: c for c, label in enumerate(sorted(distinct, key=(lambda s: (int(s), s)) if whole else None))}
+    if label_case == "merge":
+        numbers = Merged(numbers)
+    _require_rows_of_each(source, numbers)
+    return numbers
 
 
-def _refuse_written_twice(source: Source, pair: tuple[str, str]) -> None:
+def _refuse_written_twice(source: Source, pair: tuple[str, str], remedy: str) -> None:
     count = Counter(source.labels)
     usual, rare = sorted(pair, key=lambda label: -count[label])
     at = source.where(source.labels.index(rare))
     raise DataError(
         f"{at}, {source.label}: label {rare[:40]!r} ({count[rare]} rows) is {usual[:40]!r} ({count[usual]} rows), "
-        "written in another way: write a class alike in all rows"
+        f"written in another way: {remedy}"
     )
 
 
@@ -64,10 +90,10 @@ def _require_labels(source: Source) -> None:
         )
 
 
-def _require_rows_of_each(source: Source) -> None:
+def _require_rows_of_each(source: Source, classes: dict[str, int]) -> None:
     """Classes of one row beside larger ones: such a row cannot both train and test, and is often a slip."""
-    count = Counter(source.labels)
-    single = [label for label, n in count.items() if n == 1]
+    count = Counter(classes[label] for label in source.labels)
+    single = [label for label in dict.fromkeys(source.labels) if count[classes[label]] == 1]
     if single and len(source) >= N_FOR_ID:
         at = source.where(source.labels.index(single[0]))
         hint = "; if it holds column names, say header = true" if at.endswith("row 1") else ""

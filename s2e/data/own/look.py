@@ -70,6 +70,7 @@ def preview(whole: Dataset) -> dict[str, Any]:
         "missing": dict(missing[:MOST_NAMED]),
         "n_skipped": len(whole.skipped),
         "skipped": list(whole.skipped[:MOST_NAMED]),
+        "notes": list(whole.notes),
         "trusted": words(whole.counted),
     }
 

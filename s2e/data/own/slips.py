@@ -34,6 +34,15 @@ def require_classes(n_classes: int, n_rows: int, at: str) -> None:
         raise DataError(f"{at}: {n_classes} different labels, 2 to {MAX_CLASSES} are allowed")
 
 
+def differ_by_case(labels: Iterable[str]) -> tuple[str, str] | None:
+    """Two labels that differ by upper and lower case only; single letters may be classes of their own."""
+    first: dict[str, str] = {}
+    for label in sorted(labels):
+        if len(label) > 1 and first.setdefault(label.casefold(), label) != label:
+            return first[label.casefold()], label
+    return None
+
+
 def written_twice(labels: Iterable[str]) -> tuple[str, str] | None:
     """Two labels that are one: they differ by blanks at their ends only, or are the same number, such as 1 and 1.0."""
     first: dict[str, str] = {}

@@ -63,6 +63,10 @@ class Source(ABC):
         """Number of missing cells of each column that has any."""
         return {}
 
+    def notes(self) -> Sequence[str]:
+        """Sentences on how the source was read, where that is not plain."""
+        return ()
+
     def skipped(self) -> Sequence[str]:
         """Files that were left out because a job asked for it."""
         return ()

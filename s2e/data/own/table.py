@@ -31,6 +31,7 @@ def load_table(
     label: str,
     id_column: str | None,
     exclude: Sequence[str],
+    decimal: str,
     **read: Any,
 ) -> Dataset:
     """Columns of numbers and texts. Raises DataError: file, row and column are named."""
@@ -38,7 +39,7 @@ def load_table(
 
     def open_table(frame: Frame) -> Source:
         _require_no_id_twice(frame, id_column)
-        table = _cells_of(frame, label, aside, trusted.column)
+        table = _cells_of(frame, label, aside, trusted.column, decimal)
         return table if id_column is None else replace(table, own_ids=frame.cells(id_column, "data.params.id_column"))
 
     return load_frames(data_root, "table", trusted, open_table, read)
@@ -72,7 +73,7 @@ def load_paths(
     """A data set whose sources are files or folders below the data root."""
     root = required_root(data_root, name, f"{read['path']!r}")
     path, test_path = with_splits(root, read["path"], read["test_path"])
-    asked = Asked(path, test_path, read["test_share"], trusted)
+    asked = Asked(path, test_path, read["test_share"], trusted, label_case=read["label_case"])
     return own_dataset(name, lambda relative, field: open_path(path_below(root, relative, field)), asked)
 
 
@@ -90,7 +91,7 @@ def with_splits(root: Path, path: str, test_path: str | None) -> tuple[str, str 
 # --- cells ------------------------------------------------------------------------------------------------------------
 
 
-def _cells_of(frame: Frame, label: str, aside: set[str], trusted: str | None) -> Table:
+def _cells_of(frame: Frame, label: str, aside: set[str], trusted: str | None, decimal: str) -> Table:
     at = _label_at(frame, label)
     frame.cells(frame.names[at], "data.params.label")
     for name in sorted(aside):
@@ -99,7 +100,16 @@ def _cells_of(frame: Frame, label: str, aside: set[str], trusted: str | None) ->
     columns = [frame.cells(name, f"data.params.exclude without {name!r}") for name in names]
     rows = [list(row) for row in zip(*columns, strict=True)]
     return table_of(
-        frame.file, names, rows, names.index(frame.names[at]), f"column {frame.names[at]}", frame.first, trusted
+        frame.file,
+        names,
+        rows,
+        names.index(frame.names[at]),
+        f"column {frame.names[at]}",
+        frame.first,
+        trusted,
+        decimal=decimal,
+        by_comma=frame.by_comma,
+        encoding=frame.encoding,
     )
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from s2e.data.encoder import is_missing, is_number
 from s2e.data.root import leaves_root, not_found
-from s2e.data.tabular import OTHER_FORMATS, Row, read_table
+from s2e.data.tabular import OTHER_FORMATS, UTF8, Row, encoding_of, read_table
 from s2e.extras import needs
 from s2e.words import CsvSpec, DataError
 
@@ -42,6 +42,10 @@ class Frame:
     """Cells as text; vectors float [S, F]; bytes of files."""
     first: int
     """Of the first row, as errors count."""
+    by_comma: bool = False
+    """Commas separate its cells."""
+    encoding: str = UTF8
+    """Of its text."""
 
     def where(self, i: int) -> str:
         return f"{self.file}, row {self.first + i}"
@@ -133,12 +137,14 @@ def _from_text(path: Path, header: bool, delimiter: str, fewest: int) -> Frame:
     columns: list[list[str]] = [list(column) for column in zip(*rows, strict=True)]
     if names is not None:
         _require_names(path.name, names, columns)
-    return Frame(path.name, names or [str(j) for j in range(len(columns))], columns, 1 if names is None else 2)
+    first, encoding = 1 if names is None else 2, encoding_of(path)
+    names = names or [str(j) for j in range(len(columns))]
+    return Frame(path.name, names, columns, first, chosen == "comma", encoding)
 
 
 def _delimiter(path: Path) -> str:
     """The delimiter that is most frequent in the first line."""
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
+    with path.open(encoding=encoding_of(path), errors="replace") as file:
         line = file.readline(1_000_000)
     return max(DELIMITERS, key=lambda name: line.count(DELIMITERS[name]))
 

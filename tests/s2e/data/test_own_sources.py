@@ -117,9 +117,17 @@ def test_a_table_is_the_same_in_every_format(tmp_path: Path, load: Any) -> None:
             r"row 2, column x: '1e\+300' is not a finite number of at most",
         ),
         (
-            {"x": [f'"{i},5"' for i in range(20)]},
+            {"x": [f"{i % 9 + 1}/{i % 7 + 1}/2024" for i in range(20)]},
             {"exclude": ["id"]},
-            r"column x: '0,5' is a number with a decimal comma",
+            r"column x: '8/1/2024' can be read in two ways, dates \(day/month/year\) or dates \(month/day/year\)",
+        ),
+        (
+            {
+                "x": [*(f"{i}.3.2024" for i in range(1, 32)), "soon"],
+                **{k: [*v, *v[:12]] for k, v in ROWS.items() if k != "x"},
+            },
+            {"exclude": ["id"]},
+            r"row 33, column x: 'soon' among dates \(day\.month\.year\) \(1 such cells\): mend them",
         ),
         (
             {"x": [*range(22), "n/a?"], **{k: [*v, *v[:3]] for k, v in ROWS.items() if k != "x"}},
@@ -132,9 +140,14 @@ def test_a_table_is_the_same_in_every_format(tmp_path: Path, load: Any) -> None:
             r"column id \(20\): different texts in 20 rows look like ids or dates; leave them out: .* = \['id'\]",
         ),
         (
-            {"day": [f"2024-03-{d:02}" for d in range(1, 21)]},
+            {"key": [f"2024-03-{d:02}x" for d in range(1, 21)]},
             {},
-            r"columns id \(20\), day \(20\): .*exclude = \['id', 'day'\], or say data.params.id_column = 'id'",
+            r"columns id \(20\), key \(20\): .*exclude = \['id', 'key'\], or say data.params.id_column = 'id'",
+        ),
+        (
+            {"kind": ["oak"] * 9 + ["Oak"] * 2 + ["yew"] * 9},
+            {},
+            r"'Oak' \(2 rows\) is 'oak' \(9 .*label_case = 'merge'",
         ),
         ({"kind": ["oak"] * 9 + ["elm"] + ["yew"] * 10}, {}, r"row 11: the only one of class 'elm'"),
         ({"kind": ["oak", None] * 10}, {}, r"row 3 has no label: '' in column kind \(10 such rows\): fill it in"),
@@ -160,7 +173,7 @@ def test_a_slip_in_a_table_is_named(tmp_path: Path, load: Any, change: Any, para
             b"0.5,a\n1.5,b\n2.5,a\n",
             r"row 1 \(0\.5, a\) looks like a sample, not like names of columns; say header = false",
         ),
-        ("x,y\n1,a\n2,b\n".encode("utf-16"), "it is not UTF-8, save it as such"),
+        (b"x,y\n1,a\n2,\x81\n", "it is not UTF-8, save it as such"),
         (b"x,y\n1,a\n2,b\0\n", "row 3 holds a NUL byte"),
     ],
 )

@@ -143,16 +143,16 @@ def test_right_labels_of_classes_that_overlap_are_no_confident_noise():
     assert f"{alone:.0%} if it is their labels" in said
 
 
-def leaning_to_a_small_class():
+def leaning_to_a_small_class(n=1_500, share=0.15, shape=(2, 6), factor=4):
     """Right labels: class 3 overlaps with class 2 and is a quarter of the two; predictions take it for four times as
     likely, as networks under a matrix that blames its labels come to. The second ones know how likely it is."""
     rng = np.random.default_rng(3)
-    second, group = rng.beta(2, 6, 1_500), 2 * (rng.random(1_500) < 0.15)
-    plain_SC = np.full((1_500, 4), 0.02)
-    plain_SC[np.arange(1_500), group] += 0.92 * (1 - second)
-    plain_SC[np.arange(1_500), group + 1] += 0.92 * second
-    label_S = (rng.random((1_500, 1)) > plain_SC.cumsum(1)).sum(1).clip(max=3)
-    p_SC = plain_SC * [1, 1, 1, 4]
+    second, group = rng.beta(*shape, n), 2 * (rng.random(n) < share)
+    plain_SC = np.full((n, 4), 0.02)
+    plain_SC[np.arange(n), group] += 0.92 * (1 - second)
+    plain_SC[np.arange(n), group + 1] += 0.92 * second
+    label_S = (rng.random((n, 1)) > plain_SC.cumsum(1)).sum(1).clip(max=3)
+    p_SC = plain_SC * [1, 1, 1, factor]
     return p_SC / p_SC.sum(1, keepdims=True), plain_SC, label_S
 
 
@@ -170,6 +170,16 @@ def test_a_matrix_under_which_a_class_hardly_carries_its_label_is_not_believed()
     assert verdict.fit.noise_rate < full.noise_rate / 2
     (said,) = (alarm.text for alarm in verdict.alarms if alarm.code == "undecided")
     assert " 0% if wrong labels fall on all classes alike" in said
+
+
+def test_a_matrix_that_is_near_to_one_rate_has_its_interval_too():
+    """Labels are right, and of two readings that are close the one that blames a few of them is chosen."""
+    p_SC, plain_SC, label_S = leaning_to_a_small_class(3_000, 0.05, (1, 6), 5)
+    full = fit_transition(p_SC, label_S)
+    verdict = settled(p_SC, label_S, full, {"a": 0.07}, 0, plain_SC)
+    assert verdict.kind == "full"
+    assert verdict.fit.noise_rate == full.noise_rate > 0.05
+    assert verdict.interval[0] == pytest.approx(0, abs=1e-3)
 
 
 def test_a_matrix_for_which_other_labels_speak_loudly_is_believed_though_a_class_is_weak():
