@@ -16,7 +16,7 @@ from service.dispatch.backends import make_backend
 from service.dispatch.courier import Courier
 from service.dispatch.dispatcher import Dispatcher
 from service.dispatch.heartbeat import Heartbeat
-from service.dispatch.neighbours import new_owner
+from service.dispatch.neighbours import marked, new_owner
 from service.dispatch.rest import Rest, RestingBackend
 from service.dispatch.retention import Retention, Rules
 from service.dispatch.supervisor import tell_ready
@@ -75,7 +75,8 @@ def run(settings: Settings) -> None:
         courier.start()
         keeps.start()
         tell_ready()
-        rests = dispatcher.run(stop)
+        with marked(owner):
+            rests = dispatcher.run(stop)
         keeps.stop()
         courier.stop()
         if rest is not None and rests:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -32,7 +32,7 @@ from s2e.words.states import JOB_ENDED, JOB_GOES_ON, TRIAL_IN_FLIGHT
 from service.store.changes import clean
 from service.store.clock import database_now
 from service.store.models import JOB_LEASED, JOB_LIVE, TRIAL_UNDONE, DispatcherRow, Job, Trial, WorkerRow
-from service.store.quick import send
+from service.store.quick import Quick, one_of, send
 from workers.backend import WorkerInfo
 
 WORKER_FORGOTTEN_S = 60.0
@@ -53,19 +53,21 @@ def claimable_jobs(session: Session, limit: int, *, run_out: bool = True) -> lis
     One whose spec is of a later version is left to a dispatcher of that release, unless it only has to be cancelled.
     """
     known = {"most": limit, **({"now": database_now(session)} if run_out else {})}
-    return list(session.scalars(_claimable(run_out), known))
+    return [job_id for (job_id,) in _CLAIMABLE[run_out].rows(session.connection(), **known)]
 
 
-@cache
-def _claimable(run_out: bool) -> Select[str]:
-    """Asked for at every step of every dispatcher: put together once."""
+def _claim_query(run_out: bool, _: object) -> Select[str]:
     undone = select(Trial.id).where(Trial.job_id == Job.id, text(f"trials.{TRIAL_UNDONE}"))
-    in_flight = undone.where(Trial.state.in_(TRIAL_IN_FLIGHT)).exists()
-    goes_on = or_(Job.state.in_(JOB_GOES_ON), and_(Job.state == "paused", in_flight))
+    in_flight = undone.where(one_of(Trial.state, TRIAL_IN_FLIGHT)).exists()
+    goes_on = or_(one_of(Job.state, JOB_GOES_ON), and_(Job.state == "paused", in_flight))
     needs = or_(Job.state == "cancelling", and_(goes_on, Job.spec_version <= SPEC_VERSION))
     live, nobodys = text(f"jobs.{JOB_LIVE}"), Job.lease_owner.is_(None)
     free = _free(bindparam("now", type_=Job.lease_until.type)) if run_out else nobodys
     return select(Job.id).where(live, needs, free).order_by(Job.id).limit(bindparam("most", type_=Integer()))
+
+
+_CLAIMABLE = {run_out: Quick(partial(_claim_query, run_out)) for run_out in (True, False)}
+"""Asked for at every step of every dispatcher."""
 
 
 def acquire_lease(session: Session, job_id: str, owner: str, lease_s: float) -> bool:
@@ -104,13 +106,11 @@ def _renewal() -> Executable:
 
 def next_lapse_s(session: Session) -> float | None:
     """Seconds until the first of all leases runs out unless it is renewed; None where nobody leads."""
-    until, now = session.execute(_first_lapse()).scalar(), database_now(session)
-    return None if until is None else (until - now).total_seconds()
+    [(until,)] = _FIRST_LAPSE.rows(session.connection())
+    return None if until is None else (until - database_now(session)).total_seconds()
 
 
-@cache
-def _first_lapse() -> Select[datetime | None]:
-    return select(func.min(Job.lease_until)).where(text(f"jobs.{JOB_LEASED}"))
+_FIRST_LAPSE = Quick(lambda _: select(func.min(Job.lease_until)).where(text(f"jobs.{JOB_LEASED}")))
 
 
 class LedJob(NamedTuple):
@@ -124,14 +124,14 @@ class LedJob(NamedTuple):
 
 def led_states(session: Session, owner: str) -> dict[str, LedJob]:
     """Every job that the dispatcher ``owner`` leads."""
-    rows = session.execute(_led(), {"leader": owner})
-    return {row.id: LedJob(row.state, row.n_trials_done, row.priority, row.owner) for row in rows}
+    return {job_id: LedJob(*rest) for job_id, *rest in _LED.rows(session.connection(), leader=owner)}
 
 
-@cache
-def _led() -> Select[str, str, int, int, str]:
-    query = select(Job.id, Job.state, Job.n_trials_done, Job.priority, Job.owner)
-    return query.where(Job.lease_owner == bindparam("leader"), text(f"jobs.{JOB_LEASED}"))
+_LED = Quick(
+    lambda _: select(Job.id, Job.state, Job.n_trials_done, Job.priority, Job.owner).where(
+        Job.lease_owner == bindparam("leader"), text(f"jobs.{JOB_LEASED}")
+    )
+)
 
 
 def release_leases(session: Session, owner: str, job_ids: Sequence[str]) -> None:
@@ -143,12 +143,10 @@ def release_leases(session: Session, owner: str, job_ids: Sequence[str]) -> None
 
 def leaders(session: Session) -> list[str]:
     """The dispatchers that have the lease of a job, run out or not."""
-    return [owner for owner in session.scalars(_leaders()) if owner is not None]
+    return [owner for (owner,) in _LEADERS.rows(session.connection()) if owner is not None]
 
 
-@cache
-def _leaders() -> Select[str | None]:
-    return select(Job.lease_owner).where(text(f"jobs.{JOB_LEASED}")).distinct()
+_LEADERS = Quick(lambda _: select(Job.lease_owner).where(text(f"jobs.{JOB_LEASED}")).distinct())
 
 
 def free(session: Session, owner: str) -> None:

@@ -51,7 +51,9 @@ _MEMBERS = Quick(
 )
 _KNOWN = Quick(
     lambda among: select(_EPOCHS.c.trial_id, _EPOCHS.c.attempt, _EPOCHS.c.epoch).where(
-        among(_EPOCHS.c.trial_id, "trials"), _EPOCHS.c.epoch.between(bindparam("first"), bindparam("last"))
+        among(_EPOCHS.c.trial_id, "trials"),
+        among(_EPOCHS.c.attempt, "attempts"),  # without it the index is read from a trial's first epoch on
+        _EPOCHS.c.epoch.between(bindparam("first"), bindparam("last")),
     )
 )
 _N_EPOCHS: dict[str, int] = {}
@@ -252,12 +254,15 @@ def _write_epochs(
     known = _known_epochs(connection, list(ids.values()), events)
     rows, told = [], []
     for event in events:
-        m, attempt = event.key.round, event.key.attempt
-        mine = [(ids[m, row.k], row) for row in event.epochs if (m, row.k) in ids]
-        new = [(trial_id, row) for trial_id, row in mine if (trial_id, attempt, row.epoch) not in known]
-        known.update((trial_id, attempt, row.epoch) for trial_id, row in new)
-        rows += [epoch_row(trial_id, attempt, row) for trial_id, row in new]
-        told += _epoch_events(n_epochs, event.key, [row for _, row in new])
+        m, group, attempt = event.key.round, event.key.group, event.key.attempt
+        new: dict[int, list[int]] = {}
+        for row in event.epochs:
+            trial_id = ids.get((m, row.k))
+            if trial_id is not None and (place := (trial_id, attempt, row.epoch)) not in known:
+                known.add(place)
+                rows.append(epoch_row(trial_id, attempt, row))
+                new.setdefault(row.epoch, []).append(row.k)
+        told += [epoch_event(m, group, attempt, n_epochs, epoch, new[epoch]) for epoch in sorted(new)]
     if rows:
         insert_many(connection, _EPOCHS, rows)
         at = utc_now()
@@ -271,7 +276,8 @@ def _known_epochs(
     numbers = [row.epoch for event in events for row in event.epochs]
     if not numbers:
         return set()
-    rows = _KNOWN.rows(connection, trials=ids, first=min(numbers), last=max(numbers))
+    attempts = sorted({event.key.attempt for event in events})
+    rows = _KNOWN.rows(connection, trials=ids, attempts=attempts, first=min(numbers), last=max(numbers))
     return {(trial_id, attempt, epoch) for trial_id, attempt, epoch in rows}
 
 
@@ -282,16 +288,8 @@ def epoch_row(trial_id: str, attempt: int, row: EpochMetrics) -> dict[str, Any]:
         "attempt": attempt,
         "epoch": row.epoch,
         "networks": [[finite(value) for value in network] for network in row.networks] or None,
-        **{name: finite(value) for name, value in zip(EPOCH_NUMBERS, _numbers_of(row), strict=True)},
+        **dict(zip(EPOCH_NUMBERS, map(finite, _numbers_of(row)), strict=True)),
     }
-
-
-def _epoch_events(n_epochs: int, key: PopulationKey, new: Sequence[EpochMetrics]) -> list[dict[str, Any]]:
-    """One event an epoch."""
-    ks: dict[int, list[int]] = {}
-    for row in new:
-        ks.setdefault(row.epoch, []).append(row.k)
-    return [epoch_event(key.round, key.group, key.attempt, n_epochs, epoch, ks[epoch]) for epoch in sorted(ks)]
 
 
 def epoch_event(round_: int, group: int, attempt: int, n_epochs: int, epoch: int, ks: list[int]) -> dict[str, Any]:

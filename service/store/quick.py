@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -24,6 +24,13 @@ Among = Callable[[Any, str], ColumnElement[bool]]
 _DIALECT = dialects.dialect()  # type: ignore[no-untyped-call]
 _SQLITE = sqlite.dialect(paramstyle="named")
 Convert = Callable[[Any], Any]
+
+
+def one_of(column: Any, names: Collection[str]) -> ColumnElement[bool]:
+    """The condition that a column is one of our own words, which are in the text: a list of values would be expanded at
+    each execution."""
+    condition: ColumnElement[bool] = column.in_([literal_column(f"'{name}'") for name in names])
+    return condition
 
 
 def driver_of(connection: Connection) -> psycopg.Connection | None:
@@ -120,14 +127,21 @@ class Quick:
             kind = column.type.dialect_impl(_SQLITE)
             if (convert := kind.result_processor(_SQLITE, None)) is not None:
                 told[i] = convert
-        return str(compiled), constants, given, told
+        return _whole(compiled), constants, given, told
 
     @cached_property
     def _compiled(self) -> tuple[str, dict[str, Any]]:
         """The text for PostgreSQL, and the values that it has of its own."""
         statement = self._make(lambda column, name: column == any_(bindparam(name, type_=ARRAY(column.type))))
         compiled = statement.compile(dialect=_DIALECT)  # type: ignore[attr-defined]
-        return str(compiled), dict(compiled.params)
+        return _whole(compiled), dict(compiled.params)
+
+
+def _whole(compiled: Any) -> str:
+    """The text, in which nothing is left to be expanded."""
+    statement = str(compiled)
+    assert "POSTCOMPILE" not in statement, statement
+    return statement
 
 
 def _same(value: Any) -> Any:

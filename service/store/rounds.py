@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from s2e.door import read_job
@@ -29,6 +28,7 @@ from s2e.words.states import TRIAL_ENDED
 from service.errors import NotFound
 from service.store.changes import emit, lock_job, new_id, record_birth, utc_now
 from service.store.models import TRIAL_NUMBERS, Job, SearchRound, Trial
+from service.store.quick import Quick
 
 
 @dataclass(frozen=True)
@@ -71,30 +71,35 @@ def load_spec(session: Session, job_id: str) -> JobSpec:
 
 def job_status(session: Session, job_id: str) -> JobStatus:
     """State of a job and of the populations of its last round. Raises NotFound."""
-    status, in_round = _status_queries()
-    row = session.execute(status, {"job": job_id}).one_or_none()
+    connection = session.connection()
+    [row] = _STATUS.rows(connection, job=job_id) or [None]
     if row is None:
         raise NotFound("job", job_id)
-    if row.last is None:
-        return _status(row, 0, ())
-    rows = session.execute(in_round, {"job": job_id, "round": row.last})
+    state, checked, stop, started_at, device_s, last = row
+    rows = () if last is None else _IN_ROUND.rows(connection, job=job_id, round=last)
     groups = {g: GroupStatus(g, "ended" if s in TRIAL_ENDED else s, attempt) for g, s, attempt in rows}
-    return _status(row, row.last + 1, tuple(groups[g] for g in sorted(groups)))
+    n_rounds = 0 if last is None else last + 1
+    in_order = tuple(groups[g] for g in sorted(groups))
+    return JobStatus(state, n_rounds, in_order, bool(checked), stop, started_at, device_s)
 
 
-@cache
-def _status_queries() -> tuple[Select[*tuple[Any, ...]], Select[int, str, int]]:
-    """Asked at every step of every job: put together once."""
-    job, round_ = bindparam("job", type_=Job.id.type), bindparam("round", type_=Trial.round.type)
-    last = select(func.max(SearchRound.round)).where(SearchRound.job_id == job).scalar_subquery()
-    checked = Job.estimate.is_not(None).label("checked")
-    status = select(Job.state, checked, Job.stop, Job.started_at, Job.device_s, last.label("last"))
-    in_round = select(Trial.group, Trial.state, Trial.attempt).distinct()
-    return status.where(Job.id == job), in_round.where(Trial.job_id == job, Trial.round == round_)
-
-
-def _status(row: Any, n_rounds: int, groups: tuple[GroupStatus, ...]) -> JobStatus:
-    return JobStatus(row.state, n_rounds, groups, row.checked, row.stop, row.started_at, row.device_s)
+_STATUS = Quick(
+    lambda _: (
+        select(Job.state, Job.estimate.is_not(None), Job.stop, Job.started_at, Job.device_s)
+        .add_columns(
+            select(func.max(SearchRound.round)).where(SearchRound.job_id == bindparam("job")).scalar_subquery()
+        )
+        .where(Job.id == bindparam("job"))
+    )
+)
+"""Asked at every step of every job, as the next one."""
+_IN_ROUND = Quick(
+    lambda _: (
+        select(Trial.group, Trial.state, Trial.attempt)
+        .where(Trial.job_id == bindparam("job"), Trial.round == bindparam("round"))
+        .distinct()
+    )
+)
 
 
 def load_round(session: Session, job_id: str, index: int) -> Round:

@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest import mock
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -30,12 +30,14 @@ from service.store import clock, repository, rounds
 from service.store.engine import Database
 from service.store.models import Attempt, Base, Epoch, Job, JobReport, Trial
 from service.store.outage import OUTAGES
+from service.store.quick import Quick
 from workers.backend import Event, PopulationChecked, PopulationFinished, PopulationKey, PopulationLost, WorkerInfo
 from workers.simulated import Loss, SimulatedBackend, SimulatedTrial
 
 LEASE_S = 5.0
 STEP_S = 0.5
 MOST_STEPS = 4_000
+_STATE = Quick(lambda _: select(Job.state).where(Job.id == bindparam("job")))
 _ENDS = (PopulationFinished, PopulationLost, PopulationChecked)
 
 
@@ -349,9 +351,10 @@ class Universe:
             self._step(1 - stands_still)
         self._stepping, self._frozen = stands_still, False
 
-    def _state(self) -> str | None:
+    def _state(self) -> str:
         with self.database.read() as session:
-            return session.scalar(select(Job.state).where(Job.id == self.job_id))
+            [(state,)] = _STATE.rows(session.connection(), job=self.job_id)
+        return str(state)
 
     def _job(self) -> Job:
         with self.database.read() as session:

@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 
 from s2e.jobs import loop
 from s2e.words import SearchError, read
-from service.dispatch import asking
+from service.dispatch import asking, neighbours
 from service.dispatch.dispatcher import MAX_ERRORS, Dispatcher
 from service.dispatch.neighbours import here
 from service.dispatch.orchestrator import Orchestrator
@@ -405,12 +405,23 @@ def dead_pid() -> int:
         (lambda _: f"vm:{os.getpid()}:{here()}-1", False),
         (lambda pid: f"vm:{pid}:elsewhere-1", False),
         (lambda pid: f"vm:{pid}", False),
+        (lambda pid: f"vm:{pid}:{here()}-2", False),
     ],
-    ids=["dead", "alive", "elsewhere", "nobody we know"],
+    ids=["dead", "alive", "elsewhere", "nobody we know", "on another machine, woken from the same snapshot"],
 )
 def test_a_neighbour_that_died_is_not_waited_for(
-    database: Database, quick_search: Any, make_dispatcher: MakeDispatcher, dead_pid: int, name: Any, taken: bool
+    database: Database,
+    quick_search: Any,
+    make_dispatcher: MakeDispatcher,
+    dead_pid: int,
+    name: Any,
+    taken: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(neighbours, "MARKS", tmp_path)
+    for pid in (dead_pid, os.getpid()):
+        (tmp_path / f"s2e-dispatcher-{pid}-{here()}-1").touch()
     job_id, before = submit(database, quick_search), name(dead_pid)
     with database.write() as session:
         assert leases.acquire_lease(session, job_id, before, 600)
@@ -423,6 +434,19 @@ def test_a_neighbour_that_died_is_not_waited_for(
     if taken:
         work(database, job_id, dispatcher)
         check_outcome(database, job_id, quick_search)
+
+
+def test_a_mark_goes_with_its_dispatcher_and_old_ones_of_the_dead_are_cleared(
+    dead_pid: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neighbours, "MARKS", tmp_path)
+    names = [f"s2e-dispatcher-{pid}-{here()}-1" for pid in (dead_pid, os.getpid())]
+    for name in names:
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (0, 0))
+    with neighbours.marked(f"vm:{os.getpid()}:{here()}-2"):
+        assert {path.name for path in tmp_path.iterdir()} == {*names, f"s2e-dispatcher-{os.getpid()}-{here()}-2"}
+    assert [path.name for path in tmp_path.iterdir()] == [names[1]]
 
 
 PROGRAM = """

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from typing import Any
+from unittest import mock
 
 import pytest
 from sqlalchemy import Connection, event, insert, select, text
@@ -15,7 +17,7 @@ from sqlalchemy.orm import Session
 from s2e.door import parse_job
 from s2e.jobs import loop
 from s2e.words import to_json
-from service.store import external, leases, queries, repository, rounds
+from service.store import external, leases, queries, quick, repository, rounds
 from service.store.changes import new_id, utc_now
 from service.store.engine import Database
 from service.store.models import Attempt, Job, SearchRound, Trial
@@ -116,9 +118,23 @@ def _selects(connection: Connection, action: Callable[[], Any]) -> list[tuple[st
         if statement.startswith("SELECT") and not many:
             sent.append((statement, parameters))
 
+    def send(connection: Connection, statement: str, values: Any) -> Any:
+        note(None, None, statement, values, None, False)
+        return really_send(connection, statement, values)
+
+    def trace(statement: str) -> None:  # with its values
+        note(None, None, statement, (), None, False)
+
+    driver, really_send = connection.connection.driver_connection, quick.send
+    if isinstance(driver, sqlite3.Connection):
+        driver.set_trace_callback(trace)
+        action()
+        driver.set_trace_callback(None)
+        return sent
     event.listen(connection, "before_cursor_execute", note)
     try:
-        action()
+        with mock.patch.object(quick, "send", send):
+            action()
     finally:
         event.remove(connection, "before_cursor_execute", note)
     return sent
