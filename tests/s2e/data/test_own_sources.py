@@ -20,6 +20,7 @@ from s2e.artifacts import save_model
 from s2e.data.datasets import Dataset, checked
 from s2e.data.encoders import ImageEncoder
 from s2e.data.own import cache, layouts
+from s2e.data.own.look import preview
 from s2e.door import parse_job
 from s2e.parts import DATASETS
 from s2e.train.trial import PopulationEnd, train_population
@@ -158,6 +159,19 @@ def test_a_slip_in_a_table_is_named(tmp_path: Path, load: Any, change: Any, para
     (tmp_path / "t.csv").write_text(text_of({**ROWS, **change}))
     with pytest.raises(DataError, match=message):
         load("table", **{"path": "t.csv", "label": "kind", **params})
+
+
+def test_a_look_says_how_a_table_was_read(tmp_path: Path, load: Any) -> None:
+    days = [f"{d + 1}.3.2024" for d in range(20)]
+    lines = [f"{day};{i},5;{('Eiche', 'Bärlauch')[i % 2]}" for i, day in enumerate(days)]
+    (tmp_path / "t.csv").write_bytes("\n".join(["day;x;kind", *lines]).encode("latin-1"))
+    data = load("table", path="t.csv")
+    assert preview(data)["notes"] == [
+        "column day: dates (day.month.year), as days since 1970",
+        "column x: numbers with decimal commas",
+        "t.csv is read as Windows-1252 (Latin-1), not as UTF-8",
+    ]
+    assert data.class_names == ("Bärlauch", "Eiche")
 
 
 @pytest.mark.parametrize(
