@@ -352,10 +352,10 @@ def test_so_it_is_with_a_few_pictures(digits: Any) -> None:
 
 def test_processes_are_not_started_where_that_would_take_what_is_left() -> None:
     pace, clock = Pace(0.1, 0.2, 1_000), Clock()
-    chosen = [worth_their_start(pace, Deadline(s, clock), read_s, 2) for s, read_s in ((8, 1), (60, 1), (60, 20))]
+    chosen = [worth_their_start(pace, Deadline(s, clock), read_s, 2) for s, read_s in ((5, 1), (60, 1), (60, 30))]
     assert [n_jobs for _, n_jobs in chosen] == [1, 2, 1]
     assert [of.round_s for of, _ in chosen] == [0.4, 0.2, 0.4]  # all that two would have done at once
-    busy = replace(pace, seen=5.0)
+    busy = replace(pace, seen=15.0)
     assert worth_their_start(busy, Deadline(60, clock), 3.0, 2)[1] == 1
     assert worth_their_start(busy, Deadline(60, clock), 3.0, 16)[1] == 16
     assert worth_their_start(pace, Deadline(1, clock), 0.0, 1) == (pace, 1)
