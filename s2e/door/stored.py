@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from s2e.data.declared.own import OwnData
+from s2e.parts import DATASETS
 from s2e.words import SPEC_VERSION, JobSpec, UnreadableError, read
 
 Upgrader = Callable[[dict[str, Any]], dict[str, Any]]
@@ -52,6 +54,8 @@ UPGRADERS: Mapping[int, Upgrader] = {1: _second}
 """By version: makes the JSON of a spec of this version one of the next. A new version comes with its upgrader, and with
 specs of the one before among the tests."""
 
+OWN_BEFORE = {"label_case": "keep"}
+"""Settings of data of one's own that came within a version: the door writes them, so a spec without them is older."""
 
 _SECTIONS = ("data", "train", "search", "report", "plan")
 """A spec is stored whole: without one of these, what is stored is something else."""
@@ -59,11 +63,22 @@ _SECTIONS = ("data", "train", "search", "report", "plan")
 
 def read_job(data: Any, version: int) -> JobSpec:
     """The spec of a stored job. Raises UnreadableError for a later version than this release's, or a damaged spec."""
-    spec = upgraded(data, version)
+    spec = _read_as_before(upgraded(data, version))
     for section in _SECTIONS:
         if section not in spec:
             raise UnreadableError("a section of every stored spec", None, section)
     return read(JobSpec, spec)
+
+
+def _read_as_before(spec: dict[str, Any]) -> dict[str, Any]:
+    """A spec whose data of its own have the settings that they were stored without, as they were read then."""
+    data = spec.get("data")
+    if not isinstance(data, Mapping) or not isinstance(params := data.get("params"), Mapping):
+        return spec
+    part = DATASETS.get(data.get("name", ""))
+    if part is None or not issubclass(part, OwnData) or not params:
+        return spec
+    return spec | {"data": {**data, "params": {**OWN_BEFORE, **params}}}
 
 
 def upgraded(

@@ -118,6 +118,13 @@ def test_a_spec_passes_every_upgrader_between_its_version_and_the_newest() -> No
         stored.upgraded(expected, 4, upgraders, newest=3)
 
 
+def test_a_table_stored_before_labels_were_compared_without_case_is_read_as_it_was() -> None:
+    job = to_json(parse_job({"data": {"name": "table", "params": {"path": "mine.csv"}}}))
+    assert read_job(job, SPEC_VERSION).data.params["label_case"] == "refuse"
+    del job["data"]["params"]["label_case"]
+    assert read_job(job, SPEC_VERSION).data.params["label_case"] == "keep"
+
+
 def test_a_method_of_version_1_trains_as_its_release_did() -> None:
     """Decoupling had no floor and SIGUA_SL no fewest sample; what the spec says itself stays."""
     entries = [{"method": "decoupling", "params": {}}, {"method": "standard", "params": {}}]
