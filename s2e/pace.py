@@ -97,8 +97,8 @@ def guessed(population: Population, data_root: str | None) -> float:
 
 
 def worth_their_start(pace: Pace, deadline: Deadline, read_s: float, n_jobs: int) -> tuple[Pace, int]:
-    """``n_jobs`` processes, or this one alone where starting the others, each of which reads for ``read_s`` seconds what
-    is read already, would leave them too little; and the pace with so many."""
+    """``n_jobs`` processes, or this one alone where starting the others, each of which reads for ``read_s`` seconds
+    what is read already, would leave them too little; and the pace with so many."""
     start_s, rest_s = START_S * pace.seen + read_s, (1 - SHARE_OF_ESTIMATE) * deadline.left
     if n_jobs == 1 or rest_s + (n_jobs - 1) * (rest_s - start_s) >= WORTH * rest_s:
         return pace, n_jobs
