@@ -25,6 +25,7 @@ from service.settings import Settings
 from service.store import queries
 from service.store.changes import utc_now
 from service.store.engine import Database
+from service.store.leases import circuits_of
 from service.store.models import JOB_LIVE, Job, WorkerRow
 from service.store.outage import reason_of
 
@@ -181,7 +182,7 @@ def _jobs(database: Database, artifact_root: str) -> Iterator[Finding]:
 def _circuits(places: Sequence[WorkerRow]) -> Iterator[Finding]:
     """Each cause for which jobs get nothing at a place."""
     for place in places:
-        for told in read(tuple[Circuit, ...], place.circuits):
+        for told in read(tuple[Circuit, ...], circuits_of(place)):
             again = "now" if told.next_try is None else f"at {told.next_try:%H:%M:%S} UTC"
             whose = f"; concerns jobs that need {told.need}" if told.need else ""
             detail = f"{told.reason}; since {told.since:%H:%M:%S} UTC, tried again {again}{whose}"

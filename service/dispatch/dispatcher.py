@@ -318,7 +318,7 @@ class Dispatcher:
         with self._database.write() as session:
             breaker = self._orchestrator.breaker
             quarantined = breaker.quarantined() if self._led else None
-            leases.record_workers(session, self.places, quarantined, breaker.circuits())
+            leases.record_workers(session, self.places, quarantined, breaker.circuits(), self.owner)
         self._workers_at_s = time.monotonic() + (WORKERS_S if self._led else IDLE_WORKERS_S)
 
 

@@ -182,23 +182,57 @@ def record_workers(
     workers: Sequence[WorkerInfo],
     quarantined: Mapping[str, Quarantine] | None = None,
     circuits: Sequence[Circuit] = (),
+    by: str = "",
 ) -> None:
-    """Record the places that train, as just seen; places and dispatchers unseen for a minute are forgotten. A
-    dispatcher that leads nothing knows of no quarantine (None), and leaves what another has written."""
+    """Record the places that train, as just seen; places and dispatchers unseen for a minute are forgotten. ``by`` is
+    the dispatcher that writes: circuits and quarantines of others that live stay beside its own, and one that leads
+    nothing knows of none (None)."""
     at = database_now(session)
     for table in (WorkerRow, DispatcherRow):
         session.execute(delete(table).where(table.seen_at < at - timedelta(seconds=WORKER_FORGOTTEN_S)))
+    others = _of_others(session, by) if quarantined is not None else {}
     for worker in sorted(workers, key=lambda worker: worker.name):
         values = {"cpus": worker.cpus, "gpus": worker.gpus, "busy": worker.busy, "seen_at": at}
         if quarantined is not None:
-            why = quarantined.get(worker.name)
+            theirs = others.get(worker.name, [])
+            why = quarantined.get(worker.name) or _quarantine(theirs, at)
             values |= {"trouble": clean(why.reason) if why else "", "quarantined_until": why.until if why else None}
-            values["circuits"] = [_told(circuit) for circuit in circuits if circuit.place in ("", worker.name)]
+            mine = [_told(circuit, by) for circuit in circuits if circuit.place in ("", worker.name)]
+            values["circuits"] = [*theirs, *mine]
         session.execute(_upsert(session, WorkerRow, worker.name[:200], values))
 
 
-def _told(circuit: Circuit) -> dict[str, Any]:
-    """A circuit as :class:`s2e.words.answers.Circuit`."""
+def circuits_of(worker: WorkerRow) -> list[dict[str, Any]]:
+    """The circuits of a place, as JSON of :class:`s2e.words.answers.Circuit`: once each, however many dispatchers have
+    met the cause."""
+    once: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for told in sorted(worker.circuits, key=lambda told: str(told["since"])):
+        once.setdefault((told["cause"], told["need"], told["everywhere"]), told)
+    return [{name: value for name, value in told.items() if name != _BY} for told in once.values()]
+
+
+_BY = "by"
+"""The dispatcher that wrote a circuit."""
+
+
+def _of_others(session: Session, by: str) -> dict[str, list[dict[str, Any]]]:
+    """Circuits that other dispatchers, which live, have written for each place."""
+    alive = set(session.scalars(select(DispatcherRow.name))) - {by}
+    rows = session.execute(select(WorkerRow.name, WorkerRow.circuits))
+    return {name: [told for told in circuits if told.get(_BY) in alive] for name, circuits in rows}
+
+
+def _quarantine(circuits: Sequence[dict[str, Any]], at: datetime) -> Quarantine | None:
+    """Until when nothing is placed at a place, by the circuits of it that every job needs."""
+    for told in circuits:
+        until = told["next_try"] and datetime.fromisoformat(told["next_try"])
+        if until and until > at and not told["need"] and not told["everywhere"]:
+            return Quarantine(told["reason"], until)
+    return None
+
+
+def _told(circuit: Circuit, by: str) -> dict[str, Any]:
+    """A circuit as :class:`s2e.words.answers.Circuit`, and who wrote it."""
     return {
         "cause": circuit.cause,
         "reason": clean(circuit.reason),
@@ -206,6 +240,7 @@ def _told(circuit: Circuit) -> dict[str, Any]:
         "everywhere": not circuit.place,
         "since": circuit.since.isoformat(),
         "next_try": circuit.next_try and circuit.next_try.isoformat(),
+        _BY: by,
     }
 
 

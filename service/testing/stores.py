@@ -693,6 +693,31 @@ class StoreContract:
             everywhere = ("data root missing", True, now.isoformat())
             assert told() == {"a": [everywhere], "b": [("device failed", False, None), everywhere]}
 
+    def test_dispatchers_that_lead_at_once_leave_each_others_circuits(self, database: Database) -> None:
+        now = utc_now()
+        until = now + timedelta(hours=1)
+        shut = leases.Circuit("a", "trainer lost", "killed", "", now, until)
+        worker = WorkerInfo("a", 2, 0, 1)
+
+        def written(by: str, *circuits: leases.Circuit) -> tuple[list[str], str]:
+            with database.write() as session:
+                quarantined = {one.place: leases.Quarantine(one.reason, until) for one in circuits}
+                leases.record_workers(session, [worker], quarantined, circuits, by)
+            with database.read() as session:
+                row = session.get_one(WorkerRow, "a")
+                return [told["cause"] for told in leases.circuits_of(row)], row.trouble
+
+        with database.write() as session:
+            for name in ("first", "second"):
+                leases.record_dispatcher(session, name)
+        assert written("first", shut) == (["trainer lost"], "killed")
+        assert written("second") == (["trainer lost"], "killed")
+        assert written("second", shut) == (["trainer lost"], "killed")
+        assert written("first") == (["trainer lost"], "killed")  # the second one's
+        with database.write() as session:
+            leases.forget_dispatcher(session, "second")
+        assert written("first") == ([], "")
+
     def test_workers_are_seen_and_forgotten(self, database: Database) -> None:
         with database.write() as session:
             leases.record_workers(session, [WorkerInfo("b", 2, 0, 1), WorkerInfo("a", 2, 1, 0)])

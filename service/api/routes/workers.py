@@ -12,6 +12,7 @@ from s2e.words.people import READ
 from service.api.deps import ReadSession
 from service.api.scopes import needs
 from service.store import queries
+from service.store.leases import circuits_of
 from service.store.models import WorkerRow
 
 router = APIRouter(tags=["workers"])
@@ -26,4 +27,4 @@ def list_workers(session: ReadSession) -> Items[Worker]:
 
 def _worker(row: WorkerRow) -> Worker:
     told = {field.name: getattr(row, field.name) for field in fields(Worker)}
-    return Worker(**told | {"circuits": read(tuple[Circuit, ...], row.circuits)})
+    return Worker(**told | {"circuits": read(tuple[Circuit, ...], circuits_of(row))})
