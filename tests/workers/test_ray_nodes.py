@@ -109,9 +109,11 @@ def test_a_killed_node_changes_no_number_and_fails_no_trial(short_folder: Path) 
     pytest.importorskip("ray")
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "S2E_"))}
     settings = {"PYTHONPATH": str(Path(__file__).parents[2]), "RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1"}
+    # Ray's Cluster leaves its address in the default folder, which a fresh machine has not got.
+    ray = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": str(short_folder)}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(short_folder), json.dumps(JOB)],
-        env=ours | settings | {"RAY_USAGE_STATS_ENABLED": "0"},
+        env=ours | settings | ray,
         capture_output=True,
         text=True,
         timeout=380,
