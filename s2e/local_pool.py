@@ -68,6 +68,7 @@ class LocalPool:
         self._n_workers, self._kept, self._here = n_workers, kept, here
         self._messages: queue.SimpleQueue[tuple[_Worker, _Task | None, Message | None]] = queue.SimpleQueue()
         self._workers: list[_Worker] = []
+        self._n_stillborn = 0
         self._start_missing()
 
     def __enter__(self) -> LocalPool:
@@ -88,11 +89,11 @@ class LocalPool:
         self._start_missing()
         try:
             for worker in self._workers:
-                worker.work_on(tasks)
+                worker.join(tasks)
             yield from self._steps(tasks)
         finally:
             tasks.stop()
-            self._end([worker for worker in self._workers if worker.task is not None])
+            self._end([worker for worker in self._workers if worker.is_busy()])
 
     def close(self) -> None:
         """End every worker, whatever it does."""
@@ -106,12 +107,15 @@ class LocalPool:
         self._workers = [worker for worker in self._workers if worker not in workers]
 
     def _start_missing(self) -> None:
-        self._workers += [_Worker(self._messages) for _ in range(self._n_workers - len(self._workers))]
+        if self._n_stillborn < MAX_ATTEMPTS:  # else those that live go on
+            self._workers += [_Worker(self._messages) for _ in range(self._n_workers - len(self._workers))]
 
     def _steps(self, tasks: _Tasks) -> Iterator[Rows | Ended]:
         mine, n_left = self._trained_here(tasks), len(tasks)
         while n_left:
             step = next(mine, None)
+            if step is None:  # a process that dies leaves something to do
+                mine = self._trained_here(tasks)
             arrived = [] if step is None else [step]
             for worker, task, message in self._arrived(wait=step is None):
                 if message is None:
@@ -139,10 +143,15 @@ class LocalPool:
             return
         dead.wait()
         self._workers.remove(dead)
+        if not dead.is_ready:
+            self._n_stillborn += 1
         self._start_missing()
+        if self._here is None and not self._workers:
+            _require_another(self._n_stillborn)
         if dead.task is not None and dead.task.of is tasks:
             tasks.give_back(dead.task)
-        self._workers[-1].work_on(tasks)
+        for worker in self._workers:
+            worker.join(tasks)
 
 
 @dataclass(frozen=True)
@@ -166,13 +175,10 @@ class _Tasks:
     def __len__(self) -> int:
         return len(self._attempts)
 
-    def take(self, worker: _Worker | None = None) -> _Task | None:
-        """The next task, which is the worker's from now on; None when there are no more."""
+    def take(self) -> _Task | None:
+        """The next task, None when there are no more."""
         with self._lock:
-            task = self._waiting.pop() if self._waiting else None
-            if worker is not None:
-                worker.task = task
-            return task
+            return self._waiting.pop() if self._waiting else None
 
     def give_back(self, task: _Task) -> None:
         """After a process died under it. Raises TrialError where that happens again and again."""
@@ -190,11 +196,15 @@ class _Tasks:
 class _Worker:
     """One process; its output arrives in the pool's queue with the task it is about, None at its end.
 
-    The thread that reads the output gives the process its next task, so it waits for nobody who trains.
+    It takes tasks from the time on when it says that it is ready, which is when it has imported torch; others may have
+    trained all by then. The thread that reads the output gives it the next one, so it waits for nobody who trains.
     """
 
     def __init__(self, messages: queue.SimpleQueue[tuple[_Worker, _Task | None, Message | None]]) -> None:
         self.task: _Task | None = None
+        self.is_ready = False
+        self._tasks: _Tasks | None = None
+        self._lock = threading.Lock()
         # -P: nothing in the current folder stands in for this package. A session of its own: Ctrl-C is the caller's.
         self._process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-P", "-c", _START, str(_ROOT)],
@@ -211,10 +221,22 @@ class _Worker:
     def pid(self) -> int:
         return self._process.pid
 
-    def work_on(self, tasks: _Tasks) -> None:
-        """The next of the tasks, if there is one."""
-        if (task := tasks.take(self)) is not None:
-            self._send({"population": to_json(task.population), "kept": to_json(tasks.kept)})
+    def join(self, tasks: _Tasks) -> None:
+        """Work on these tasks from now on."""
+        with self._lock:
+            self._tasks = tasks
+            if self.is_ready and self.task is None:
+                self._next()
+
+    def is_busy(self) -> bool:
+        """True if it trains; asked when there are no more tasks, so that it stays true or false."""
+        with self._lock:
+            return self.task is not None
+
+    def _next(self) -> None:
+        self.task = None if self._tasks is None else self._tasks.take()
+        if self.task is not None:
+            self._send({"population": to_json(self.task.population), "kept": to_json(self.task.of.kept)})
 
     def end(self) -> None:
         self._process.terminate()
@@ -242,9 +264,12 @@ class _Worker:
         for line in self._process.stdout:
             with suppress(ValueError):  # the half line of a process that was killed
                 message, task = json.loads(line), self.task
-                if "epochs" not in message and task is not None:
-                    self.work_on(task.of)
-                messages.put((self, task, message))
+                if "epochs" not in message:
+                    with self._lock:
+                        self.is_ready = True
+                        self._next()
+                if task is not None:
+                    messages.put((self, task, message))
         messages.put((self, None, None))
 
 

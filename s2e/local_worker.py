@@ -1,4 +1,5 @@
-"""The process behind :mod:`s2e.local_pool`: populations in, a line of JSON for each epoch out."""
+"""The process behind :mod:`s2e.local_pool`: it says when it is ready; then populations in, a line of JSON for each
+epoch out."""
 
 from __future__ import annotations
 
@@ -24,10 +25,14 @@ def main() -> None:
         os.dup2(2, 1)  # whatever a library prints does not get between the messages
         import s2e.train.keep  # noqa: F401  torch takes seconds, and nobody waits for a population yet
 
+        def say(message: dict[str, Any]) -> None:
+            out.write(json.dumps(message, allow_nan=False) + "\n")
+            out.flush()
+
+        say({"ready": True})
         for line in sys.stdin:
             for message in messages(json.loads(line)):
-                out.write(json.dumps(message, allow_nan=False) + "\n")
-                out.flush()
+                say(message)
 
 
 def messages(task: dict[str, Any]) -> Iterator[dict[str, Any]]:

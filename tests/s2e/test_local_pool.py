@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -116,16 +117,31 @@ def test_the_callers_threads_are_given_back() -> None:
         torch.set_num_threads(before)
 
 
+DIES = "import os; os._exit(9)"
+
+
+@pytest.mark.parametrize("start", [DIES, """print('{"ready": true}', flush=True); input(); """ + DIES])
 def test_processes_that_die_again_and_again_end_the_search(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make_population: Make
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make_population: Make, start: str
 ) -> None:
-    monkeypatch.setattr("s2e.local_pool._START", "import os; input(); os._exit(9)")
+    monkeypatch.setattr("s2e.local_pool._START", start)
     with (
         LocalPool(1, Kept(str(tmp_path), "search", models=False, data_root=None)) as dying,
         pytest.raises(TrialError, match=f"died {MAX_ATTEMPTS} times") as caught,
     ):
         list(dying.train([make_population(n_epochs=1)]))
     assert caught.value.retryable
+
+
+def test_without_workers_that_live_this_process_goes_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make_population: Make
+) -> None:
+    monkeypatch.setattr("s2e.local_pool._START", DIES)
+    populations = [make_population(ks=(k,), n_epochs=1) for k in range(2)]
+    kept = Kept(str(tmp_path), "search", models=False, data_root=None)
+    with LocalPool(1, kept, partial(local.train_here, InMemory(), None)) as dying:
+        for _ in range(2):
+            assert set(ends(list(dying.train(populations)))) == {0, 1}
 
 
 def test_errors_come_back_as_they_were_raised_and_the_pool_goes_on(pool: LocalPool, make_population: Make) -> None:
