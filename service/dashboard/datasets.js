@@ -62,7 +62,7 @@ function facts({ preview: seen, fingerprint, data }) {
     ["Rows that repeat an earlier one", `${count(seen.n_duplicates)}, ${count(seen.n_disagreeing)} of them with another label`],
     ["Missing cells", missing || "none"],
     ["Files left out", seen.n_skipped ? `${count(seen.n_skipped)}: ${seen.skipped.join(", ")}` : "none"],
-    ["Read as", seen.notes?.length ? list(seen.notes) : "plain values"],
+    ...(seen.notes?.length ? [["Read as", list(seen.notes)]] : []),
     ["Trusted rows", seen.trusted || "none"],
     ["Path below the data root", data.params.path ?? data.csv.path],
     ["Fingerprint", h("code", {}, fingerprint)],
