@@ -131,11 +131,12 @@ def test_only_api_and_dispatcher_see_the_secret_of_the_service(cluster: Any) -> 
 def test_the_allocation_starts_ray_then_the_dispatcher_and_ends_both(tmp_path: Path) -> None:
     """With programs in the place of SLURM's and Ray's that write down how they were called."""
     log = tmp_path / "log"
+    log.touch()  # the loop below counts its lines from the first moment on
     stubs = {
         "scontrol": "printf '%s\\n' n1 n2 n3",
         "srun": 'while [ "${1#--}" != "$1" ]; do shift; done; exec "$@"',
-        "ray": f'echo "ray $* db=${{S2E_DATABASE_URL:-none}} token=${{#RAY_AUTH_TOKEN}}" >> {log}; '
-        f"trap 'echo ray ends >> {log}; exit' TERM; sleep 30 & wait",
+        "ray": f"trap 'echo ray ends >> {log}; kill $!; exit' TERM; sleep 30 & "
+        f'echo "ray $* db=${{S2E_DATABASE_URL:-none}} token=${{#RAY_AUTH_TOKEN}}" >> {log}; wait',
         "python": "exit 0",
         "s2e": f'while [ "$(grep -c start {log})" -lt 3 ]; do sleep 0.02; done; '
         f'echo "s2e $* at $S2E_RAY_ADDRESS db=$S2E_DATABASE_URL" >> {log}; exit 3',
