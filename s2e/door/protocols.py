@@ -19,7 +19,7 @@ _DEPENDENTS = {
     "method": ("params",),
     "network": ("network_params",),
     "optimizer": ("momentum", "beta1", "beta1_decay", "beta2"),
-    "lr_schedule": ("decay_start", "lr_milestones", "lr_factor", "lr_period", "lr_minimum"),
+    "lr_schedule": ("decay_start", "lr_milestones", "lr_factor", "lr_values", "lr_period", "lr_minimum"),
 }
 """Fields of ``train`` that mean nothing, or something else, once the field they belong to is another."""
 

@@ -20,7 +20,7 @@ class JointOptim(Standard):
     outputs. Then the networks start anew on the final soft labels with cross entropy alone.
 
     A sample that an epoch leaves out (the incomplete batch) keeps the output of an earlier one. The paper's two steps
-    have step sizes of their own; here it is the job's.
+    have step sizes of their own: ``train.lr_schedule = "stages"``, as the protocol ``joint-optim`` does.
     """
 
     params: semi.JointOptim

@@ -19,7 +19,8 @@ class Pencil(Standard):
     """Cross entropy; then KL(p || y) / C + alpha CE(y, label) + beta H(p) / C, y = softmax(y~) descending with the
     weights; then KL(p || y) / C alone, y fixed.
 
-    The paper also changes the step size between the stages; here it is the job's.
+    The paper also changes the step size between the stages: ``train.lr_schedule = "stages"``, as the protocol of this
+    name does.
     """
 
     params: semi.Pencil

@@ -61,16 +61,23 @@ def decay_epoch(train: TrainSpec) -> int:
     return round(train.decay_start * train.n_epochs)
 
 
+def n_passed(train: TrainSpec, t: int) -> int:
+    """The milestones of the step size that are behind at epoch t."""
+    return sum(t >= milestone for milestone in train.lr_milestones)
+
+
 def learning_rate(train: TrainSpec, t: int) -> float:
     """The step size at epoch t.
 
     linear: constant, then lr (T - t) / (T - T0) for t >= T0 (S2E section 4); multistep: lr factor^(milestones passed);
-    cosine_restarts: min + (lr - min) (1 + cos(pi (t mod P) / P)) / 2.
+    stages: the value of the last milestone passed; cosine_restarts: min + (lr - min) (1 + cos(pi (t mod P) / P)) / 2.
     """
     lr = train.learning_rate
     match train.lr_schedule:
         case "multistep":
-            return lr * train.lr_factor ** sum(t >= milestone for milestone in train.lr_milestones)
+            return lr * train.lr_factor ** n_passed(train, t)
+        case "stages":
+            return (lr, *train.lr_values)[n_passed(train, t)]
         case "cosine_restarts":
             share = (t % train.lr_period) / train.lr_period
             return train.lr_minimum + (lr - train.lr_minimum) * (1 + math.cos(math.pi * share)) / 2

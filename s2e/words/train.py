@@ -31,15 +31,21 @@ class TrainSpec:
     learning_rate: float = param(1e-3, gt=0, le=10, doc="step size at the first epoch")
     lr_schedule: str = param(
         "linear",
-        choices=("linear", "constant", "multistep", "cosine_restarts"),
+        choices=("linear", "constant", "multistep", "stages", "cosine_restarts"),
         doc="linear: constant, then falling to 0 from decay_start on; multistep: times lr_factor at each of "
-        "lr_milestones; cosine_restarts: from learning_rate to lr_minimum along a half cosine, every lr_period epochs",
+        "lr_milestones; stages: that of lr_values from the lr_milestones of the same place on; cosine_restarts: from "
+        "learning_rate to lr_minimum along a half cosine, every lr_period epochs",
     )
     decay_start: float = param(
         0.4, ge=0, le=1, doc="linear: fraction of the epochs before the decay; also when beta1_decay sets in"
     )
-    lr_milestones: tuple[int, ...] = param((), max_length=100, ge=1, le=10_000, doc="multistep: the epochs of a step")
+    lr_milestones: tuple[int, ...] = param(
+        (), max_length=100, ge=1, le=10_000, doc="multistep and stages: the epochs at which the step size changes"
+    )
     lr_factor: float = param(0.1, gt=0, le=1, doc="multistep: what the step size is multiplied by")
+    lr_values: tuple[float, ...] = param(
+        (), max_length=100, gt=0, le=10, doc="stages: the step size from each milestone on; it may rise"
+    )
     lr_period: int = param(10, ge=1, le=10_000, doc="cosine_restarts: epochs from one restart to the next")
     lr_minimum: float = param(0.0, ge=0, le=10, doc="cosine_restarts: the step size at the end of a period")
     beta1: float = param(0.9, ge=0, lt=1, doc="Adam's beta1 before the decay")

@@ -38,7 +38,7 @@ def test_every_field_can_be_overridden(name: str, dataset: str) -> None:
 
 def test_the_issues_protocols_are_there() -> None:
     asked = {"s2e", "co-teaching", "co-teaching-plus", "sigua-set1", "sigua-set2", "elr", "elr-cosine", "elr-plus"}
-    assert set(PROTOCOLS) == asked | {"part-dependent"}
+    assert set(PROTOCOLS) >= asked | {"part-dependent", "pencil", "joint-optim", "forward"}
     assert all(protocol.summary for protocol in PROTOCOLS.values())
 
 
@@ -69,6 +69,31 @@ def test_elr_falls_by_a_hundred_twice() -> None:
     assert (train.optimizer, train.weight_decay, train.augment, train.n_epochs) == ("sgd", 1e-3, "crop_flip", 120)
     assert job("elr", "cifar100").train.params == {"strength": 7.0, "target_momentum": 0.9}
     assert job("elr-plus", "cifar100").train.params["refine_labels"] is True
+
+
+def test_stages_have_step_sizes_of_their_own() -> None:
+    """PENCIL: 0.06 to epoch 200, then 0.2, a tenth of it at each third. Joint-Optim trains anew at 200, at 0.2."""
+    pencil, joint = job("pencil", "cifar10").train, job("joint-optim", "cifar10").train
+    assert [learning_rate(pencil, t) for t in (0, 199, 200, 239, 240, 280, 319)] == [
+        0.06, 0.06, 0.2, 0.2, 0.02, 0.002, 0.002,
+    ]  # fmt: skip
+    assert [learning_rate(joint, t) for t in (199, 200, 279)] == [0.08, 0.2, 0.02]
+    assert joint.params["retrain_start"] == joint.lr_milestones[0]
+    assert pencil.params["label_end"] == pencil.lr_milestones[0]
+    asymmetric = job("joint-optim", "cifar10", data={"noise": {"kind": "asymmetric"}})
+    assert (asymmetric.train.learning_rate, asymmetric.data.noise.noise_rate) == (0.03, 0.4)
+    assert (asymmetric.train.params["balance"], asymmetric.train.params["entropy"]) == (0.8, 0.4)
+
+
+def test_dividemix_follows_the_noise() -> None:
+    def settings_of(kind: str, noise_rate: float) -> tuple[bool, int]:
+        params = job("dividemix", "cifar10", data=noisy(kind, noise_rate)).train.params
+        return params["confidence_penalty"], params["loss_window"]
+
+    assert settings_of("symmetric_inclusive", 0.5) == (False, 1)
+    assert settings_of("symmetric_inclusive", 0.9) == (False, 5)
+    assert settings_of("asymmetric_elr", 0.4) == (True, 1)
+    assert job("dividemix", "cifar100").train.params["warm_up_epochs"] == 30
 
 
 def test_sigua_set2_has_beta2_of_a_tenth_and_a_step_size_of_1e_9_by_epoch_60() -> None:
@@ -143,6 +168,7 @@ def test_settings_go_with_the_method_optimiser_or_schedule_they_belong_to() -> N
     train = {"method": "gce", "optimizer": "adam", "lr_schedule": "constant"}
     spec = job("elr", "cifar10", train=train)
     assert (spec.train.params, spec.train.lr_milestones, spec.train.momentum) == ({"q": 0.7}, (), 0.9)
+    assert job("pencil", "cifar10", train=train).train.lr_values == ()
     assert spec.train.weight_decay == 1e-3
 
 

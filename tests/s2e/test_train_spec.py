@@ -11,6 +11,7 @@ from s2e.words import JobSpec, SpecError, TrainSpec, to_json
 
 SGD = {"optimizer": "sgd"}
 MULTISTEP = {"lr_schedule": "multistep"}
+STAGES = {"lr_schedule": "stages"}
 COSINE = {"lr_schedule": "cosine_restarts"}
 
 
@@ -21,6 +22,7 @@ COSINE = {"lr_schedule": "cosine_restarts"}
         SGD | {"momentum": 0.0, "weight_decay": 1e-3},
         {"beta1_decay": 0.1, "beta2": 0.1, "lr_schedule": "constant", "decay_start": 0.7},
         MULTISTEP | {"lr_milestones": [1, 39], "lr_factor": 0.01},
+        STAGES | {"lr_milestones": [1, 39], "lr_values": [0.2, 0.02]},
         COSINE | {"lr_period": 4, "lr_minimum": 1e-4},
     ],
 )
@@ -37,13 +39,16 @@ def test_settings_that_are_used_are_accepted_and_survive_the_way_through_json(tr
         (SGD | {"beta1_decay": 0.1}, "beta1_decay", 0.1, "only optimizer adam"),
         (SGD | {"beta2": 0.9}, "beta2", 0.9, "only optimizer adam"),
         ({"lr_schedule": "constant", "decay_start": 0.5}, "decay_start", 0.5, "only lr_schedule linear"),
-        ({"lr_milestones": [3]}, "lr_milestones", [3], "only lr_schedule multistep"),
+        ({"lr_milestones": [3]}, "lr_milestones", [3], "only lr_schedule multistep and stages"),
         ({"lr_factor": 0.5}, "lr_factor", 0.5, "only lr_schedule multistep"),
         (MULTISTEP | {"lr_milestones": [3], "lr_period": 3}, "lr_period", 3, "only lr_schedule cosine_restarts"),
         ({"lr_minimum": 1e-5}, "lr_minimum", 1e-5, "only lr_schedule cosine_restarts"),
         (MULTISTEP, "lr_milestones", [], "at least one"),
         (MULTISTEP | {"lr_milestones": [5, 5]}, "lr_milestones", [5, 5], "rising epochs"),
         (MULTISTEP | {"lr_milestones": [5, 40]}, "lr_milestones", [5, 40], "epochs < 40"),
+        (STAGES, "lr_milestones", [], "at least one, for stages"),
+        (STAGES | {"lr_milestones": [5, 9], "lr_values": [0.1]}, "lr_values", [0.1], "2 step sizes, one for each"),
+        (MULTISTEP | {"lr_milestones": [5], "lr_values": [0.1]}, "lr_values", [0.1], "only lr_schedule stages"),
         (COSINE | {"lr_minimum": 0.5}, "lr_minimum", 0.5, "<= 0.001"),
     ],
 )

@@ -19,8 +19,10 @@ CPU = torch.device("cpu")
 SGD = {"optimizer": "sgd", "learning_rate": 0.05, "weight_decay": 1e-3}
 MULTISTEP = {"lr_schedule": "multistep", "lr_milestones": (1, 3), "lr_factor": 0.1}
 COSINE = {"lr_schedule": "cosine_restarts", "lr_period": 3, "lr_minimum": 0.001}
+STAGES = {"lr_schedule": "stages", "lr_milestones": (1, 3), "lr_values": (0.2, 0.01)}
 CASES = {
     "sgd multistep": SGD | MULTISTEP,
+    "sgd in stages": SGD | STAGES,
     "sgd without momentum": SGD | COSINE | {"momentum": 0.0},
     "adam, beta2 0.1, weight decay": {"beta2": 0.1, "weight_decay": 1e-2, "lr_schedule": "constant"},
 }
