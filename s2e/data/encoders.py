@@ -47,7 +47,7 @@ class NumberEncoder:
         if len(rows) <= most:
             return cls.of(x[rows].astype(np.float32))
         parts = [rows[at : at + most] for at in range(0, len(rows), most)]
-        mean = sum(_exact(x, part).sum(0) for part in parts) / len(rows)
+        mean = np.asarray(sum(_exact(x, part).sum(0) for part in parts)) / len(rows)
         deviation = np.sqrt(sum(np.square(_exact(x, part) - mean).sum(0) for part in parts) / len(rows))
         return cls(tuple(mean.tolist()), tuple(np.where(deviation > 0, deviation, 1.0).tolist()))
 
