@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from s2e.data.own.slips import IMAGES
 from s2e.door import parse_job
 from s2e.parts import DATASETS
 from s2e.words import Problem, SpecError
@@ -60,7 +61,6 @@ def from_files(
     return Files(section, str(below))
 
 
-IMAGES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 ARROW = (".arrow", ".parquet")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from s2e.data.encoder import is_nothing
 from s2e.own_files import Files, from_files
 from s2e.words import DataError
 
@@ -35,7 +36,7 @@ def written(X: Any, label_S: NDArray[np.int64], folder: Path, trusted: Mapping[s
         table = csv.writer(file)
         table.writerow([*names, LABEL])
         for row, label in zip(X.itertuples(index=False, name=None), label_S.tolist(), strict=True):
-            table.writerow([*("" if cell is None or cell != cell else cell for cell in row), label])
+            table.writerow([*("" if is_nothing(cell) else cell for cell in row), label])
     return from_files("table", folder / "rows.csv", label=LABEL, test_share=SMALLEST_SHARE, trusted=trusted)
 
 

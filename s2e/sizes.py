@@ -5,10 +5,14 @@ They are written into the spec before anything else is looked at, so whatever fo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from s2e.door import parse_job
 from s2e.words import DataSpec, JobSpec, OpenSizes, Sizes, SpecError, replace, to_json
+
+MOST_NOTES, MOST_LETTERS = 8, 200
+"""Of the notes on how data were read, in a spec and its report."""
 
 
 def needs_sizes(spec: JobSpec) -> bool:
@@ -36,7 +40,16 @@ def sizes_of(data: DataSpec, data_root: str | None) -> Sizes:
     sizes = proposed_sizes(most, whole.n_classes, n_trusted, n_test)
     if data.n_train is not None:
         sizes = replace(sizes, n_validation=max(1, min(sizes.n_validation, n_rows - data.n_train)))
-    return replace(sizes, network=network, reasons={**sizes.reasons, "network": why})
+    return replace(sizes, network=network, reasons={**sizes.reasons, "network": why}, notes=_some(whole.notes))
+
+
+def _some(notes: Sequence[str]) -> tuple[str, ...]:
+    """The first of them, and how many there are more."""
+    more = len(notes) - MOST_NOTES
+    return (
+        *(note[:MOST_LETTERS] for note in notes[:MOST_NOTES]),
+        *([f"{more} more notes: s2e data add shows them"] if more > 0 else ()),
+    )
 
 
 def with_sizes(spec: JobSpec, sizes: Sizes | None) -> JobSpec:
@@ -64,5 +77,5 @@ def _with(spec: JobSpec, sizes: Sizes | None, names: tuple[str, ...]) -> JobSpec
     value |= sizes.network if "network" in names else {}
     reasons = tuple(words for name in names if (words := sizes.reasons.get(name)))
     of_data = {name: value.pop(name) for name in ("n_validation",) if name in value}
-    data = replace(spec.data, **of_data, sizes=OpenSizes((), reasons, sizes.n_test))
+    data = replace(spec.data, **of_data, sizes=OpenSizes((), reasons, sizes.n_test, sizes.notes))
     return replace(spec, data=data, train=replace(spec.train, **value))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from s2e.deadline import Deadline
 from s2e.extras import needs
-from s2e.handed import moments, slip_of_labels, slip_of_rows
+from s2e.handed import arrays_of, is_torch_dataset, moments, slip_of_labels, slip_of_rows
 from s2e.own_frames import as_handed_over
 from s2e.stages import shown, stage_of, tell
 from s2e.words import DataError, JobSpec, Population, Round, RoundRecord, replace
@@ -93,7 +93,8 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         ``split``, are ranked among each other, because no network trained on them.
     report_ : dict
         The trainings of the search: schedule and accuracy on held-out given labels, the best posterior mean, and the
-        estimate with its interval. Of ``method="auto"`` the candidates, best first, and what they were chosen by.
+        estimate with its interval. Of ``method="auto"`` the candidates, best first, and what they were chosen by. Of
+        files and frames with text notes on how they were read.
     job_ : dict
         Of a fit within a budget or on files: the plan that was run, as plain JSON. ``fit(X, y, job=clf.job_)`` gives
         the same numbers, however many processes train.
@@ -190,6 +191,8 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
             p_SC: Floats = self._networks_.predict_proba(rows_of(X))
             return p_SC
+        if is_torch_dataset(X):
+            X, _ = arrays_of(X)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         if self._fitted_ is not None:
             return self._fitted_.predict_proba(self._scaled(X))

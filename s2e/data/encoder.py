@@ -1,7 +1,8 @@
 """A table's rows as feature vectors, by an encoder fitted on its training rows: plain JSON, kept with every model.
 
 Numbers minus mean over deviation (missing: 0, the mean), text as one indicator per category (a category unseen in
-training: all 0); or, where rows are images, pixels as they are. S rows, F features.
+training: all 0), texts of several words by their terms; or, where rows are images, pixels as they are. S rows, F
+features.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2e.data.cell_forms import WORDS, number_in
+from s2e.data.encoders import TextEncoder
 from s2e.words import DataError
 
 MAX_FEATURES = 10_000
@@ -33,7 +35,7 @@ class EncodedColumn:
     name: str
     """Of the header; without one, its number from 0."""
     kind: str
-    """number, text or pixel."""
+    """number, text, words or pixel."""
     mean: float = 0.0
     scale: float = 1.0
     """Numbers are divided by it: the standard deviation, or 1 for a constant column."""
@@ -49,6 +51,16 @@ class TableEncoder:
     columns: tuple[EncodedColumn, ...]
     image: tuple[int, ...] = ()
     """(D, H, W) where a row is an image."""
+    all_names: tuple[str, ...] = ()
+    """Of the columns of the table, where some of them are no features; empty where all are."""
+    texts: tuple[TextEncoder, ...] = ()
+    """Of the columns of words, by their name."""
+
+    def picked(self, row: Cells) -> Cells:
+        """The cells that are features, of a row of the whole table; a row of them alone as it is."""
+        if len(row) != len(self.all_names):
+            return row
+        return [row[self.all_names.index(column.name)] for column in self.columns]
 
     def encode(self, rows: Sequence[Cells], origin: str = "", first: int = 1) -> NDArray[Any]:
         """Features float32 [S, F], or pixels uint8 [S, D, H, W]. Raises DataError that names ``origin``, the row
@@ -61,6 +73,9 @@ class TableEncoder:
 
     def _encode(self, j: int, cells: Cells, at: str, first: int) -> NDArray[Any]:
         column = self.columns[j]
+        if column.kind == "words":
+            (words,) = (each for each in self.texts if each.column == column.name)
+            return words.encode(["" if is_missing(cell) else cell for cell in cells])
         if column.kind == "text":
             return np.asarray(np.array(cells)[:, None] == np.array(column.categories), dtype=np.float32)
         number_S = np.array([_number(cell, column.form) for cell in cells])
@@ -102,7 +117,7 @@ class TableEncoder:
             return [_text(by_name[column.name], column.form) for column in self.columns]
         if isinstance(row, str) or not hasattr(row, "__len__"):
             raise DataError(f"row {i}: {str(row)[:40]!r} is not a row; give a list of rows")
-        if len(row) != len(names):
+        if len(row := self.picked(row)) != len(names):
             raise DataError(f"row {i}: {len(row)} cells instead of {len(names)}: {_listed(names)}")
         return [_text(cell, column.form) for cell, column in zip(row, self.columns, strict=True)]
 
@@ -113,23 +128,27 @@ def fit_encoder(
     image: tuple[int, ...] = (),
     origin: str = "",
     forms: Mapping[str, str] | None = None,
+    texts: Sequence[TextEncoder] = (),
 ) -> TableEncoder:
-    """The encoder fitted to the training rows, whose columns have these ``forms``. Raises DataError for a column that
-    cannot be encoded."""
+    """The encoder fitted to the training rows, whose columns have these ``forms``, and those of words these encoders of
+    ``texts``. Raises DataError for a column that cannot be encoded."""
     if image:
         if math.prod(image) != len(names):
             shape = " x ".join(map(str, image))
             raise DataError(f"data.csv.image = {shape}: {math.prod(image)} pixels, but {len(names)} feature columns")
         return TableEncoder(tuple(EncodedColumn(name, "pixel") for name in names), image)
-    columns, n_features = [], 0
+    columns, n_features, words = [], 0, {text.column for text in texts}
     for j, name in enumerate(names):
+        if name in words:
+            columns.append(EncodedColumn(name, "words"))
+            continue
         form = (forms or {}).get(name, "")
         column = _fit_column(name, [row[j] for row in rows], f"{origin}, " if origin else "", form)
         columns.append(column)
         n_features += len(column.categories) or 1
         if n_features > MAX_FEATURES:
             raise DataError(f"more than {MAX_FEATURES} features up to column {name}")
-    return TableEncoder(tuple(columns))
+    return TableEncoder(tuple(columns), texts=tuple(texts))
 
 
 def is_number(cell: str) -> bool:
@@ -143,6 +162,14 @@ def is_number(cell: str) -> bool:
 
 def is_missing(cell: str) -> bool:
     return cell.lower() in MISSING
+
+
+def is_nothing(cell: Any) -> bool:
+    """True for None, NaN and what pandas has for them, in a row that somebody hands over."""
+    try:
+        return cell is None or bool(cell != cell)
+    except TypeError:  # pandas.NA is neither true nor false
+        return True
 
 
 def _fit_column(name: str, cells: Cells, at: str, form: str) -> EncodedColumn:
@@ -176,7 +203,7 @@ def _number(cell: str, form: str = "") -> float:
 
 def _text(cell: Any, form: str = "") -> str:
     """A cell as the file would have it: 3 for 3.0, nothing for None and NaN; decimals as the column's form has them."""
-    if cell is None or cell != cell:
+    if is_nothing(cell):
         return ""
     if isinstance(cell, float | np.floating):
         text = str(int(cell)) if float(cell).is_integer() else str(cell)

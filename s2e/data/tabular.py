@@ -11,7 +11,6 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -21,21 +20,21 @@ from s2e.data.cell_forms import WORDS
 from s2e.data.datasets import Dataset
 from s2e.data.encoder import TableEncoder, fit_encoder, is_missing, is_number
 from s2e.data.own.assemble import Asked, own_dataset
+from s2e.data.own.columns import left_out_of, require_no_ids, texts_of
 from s2e.data.own.forms import forms_of
-from s2e.data.own.slips import LOOKS_LIKE_AN_ID, N_FOR_ID
+from s2e.data.own.slips import N_FOR_ID
 from s2e.data.own.source import Indices, Source
+from s2e.data.own.terms import TextSettings, fitted
 from s2e.data.root import file_below, required_root
-from s2e.words import CsvSpec, DataError, TrustedSpec
+from s2e.words import CsvSpec, DataError, TrustedSpec, replace
 
 MAX_BYTES = 256 * 2**20
 MAX_CELLS = 10_000_000
 CHUNK = 2**20
 N_FOR_MISTAKE = 100
 """Numbers of a column for each cell that is none, from which on that cell is a mistake and the column no text."""
-MOST_NAMED = 8
-BLANKS_OF_TEXT = 2
-"""From which on a cell is a text to read, and no name."""
-"""Columns that an error shows with their value."""
+N_TERMS, ALONE, BESIDE_OTHERS = 5_000, 256, 64
+"""Of a column of texts the most frequent terms that count, and their singular vectors, beside other columns fewer."""
 OTHER_FORMATS = {
     b"PAR1": "a Parquet file",
     b"PK\x03\x04": "a zip archive (such as .npz or .xlsx)",
@@ -70,7 +69,7 @@ class Table(Source):
     """Columns that are not features, by name."""
     is_strict: bool = True
     """False, as ``csv`` always was: columns of a second file are matched by their order, whatever their names, and a
-    column of one value is not a mistake."""
+    column of one value is a feature."""
 
     forms: Mapping[str, str] = field(default_factory=dict)
     """Of columns of dates, and of numbers as people write them: see :mod:`s2e.data.cell_forms`."""
@@ -78,6 +77,10 @@ class Table(Source):
     """Of the file's text."""
     own_ids: Sequence[str] | None = None
     """The cells of the column of ids, by row; None where the data have no such column."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Columns that tell no class from another and are no features, by name, with the reason."""
+    texts: Sequence[str] = ()
+    """Names of columns of texts of several words, whose terms are features."""
 
     @property
     def input_names(self) -> Sequence[str]:
@@ -94,21 +97,40 @@ class Table(Source):
 
     def fit(self, rows: Indices) -> TableEncoder:
         if self.is_strict:
-            _require_variety(self)
-            _require_no_ids(self)
-        return fit_encoder([self.rows[i] for i in rows], self.names, self.image, self.file, self.forms)
+            require_no_ids(self._cells(), {*self.left_out, *self.forms, *self.texts}, self.file)
+        kept = [j for j, name in enumerate(self.names) if name not in self.left_out]
+        if not kept:
+            raise DataError(f"{self.file} has no column to tell classes apart by; {'; '.join(self.left_out.values())}")
+        cells = [[self.rows[i][j] for j in kept] for i in rows]
+        names = [self.names[j] for j in kept]
+        words = [name for name in names if name in self.texts]
+        n_vectors = BESIDE_OTHERS if len(words) < len(names) else ALONE
+        settings = TextSettings("tfidf", 1, N_TERMS, n_vectors)
+        texts = [fitted(self.file, [row[names.index(name)] for row in cells], settings, name) for name in words]
+        encoder = fit_encoder(cells, names, self.image, self.file, self.forms, texts)
+        return replace(encoder, all_names=tuple(self.names)) if self.left_out else encoder
 
     def encode(self, fitted: TableEncoder) -> NDArray[Any]:
-        return fitted.encode(self.rows, self.file, self.first)
+        rows = list(map(fitted.picked, self.rows)) if fitted.all_names else self.rows
+        return fitted.encode(rows, self.file, self.first)
+
+    def _cells(self) -> dict[str, list[str]]:
+        """The cells of each column."""
+        return {name: [row[j] for row in self.rows] for j, name in enumerate(self.names)}
 
     def missing(self) -> Mapping[str, int]:
-        count = {name: sum(is_missing(row[j]) for row in self.rows) for j, name in enumerate(self.names)}
+        count = {
+            name: sum(map(is_missing, cells)) for name, cells in self._cells().items() if name not in self.left_out
+        }
         return {name: n for name, n in count.items() if n}
 
     def notes(self) -> Sequence[str]:
         columns = [f"column {name}: {WORDS[form]}" for name, form in self.forms.items()]
         encoding = [] if self.encoding == UTF8 else [f"{self.file} is read as {ENCODINGS[self.encoding]}, not as UTF-8"]
-        return [*columns, *encoding]
+        texts = [
+            f"column {name}: texts, of which the words count (exclude = {[name]} leaves it out)" for name in self.texts
+        ]
+        return [*columns, *texts, *self.left_out.values(), *encoding]
 
 
 def load_csv(data_root: str | None, spec: CsvSpec, trusted: TrustedSpec | None = None) -> Dataset:
@@ -149,21 +171,28 @@ def table_of(
     decimal: str = "auto",
     by_comma: bool = False,
     encoding: str = UTF8,
+    row_numbers: str = "leave_out",
 ) -> Table:
     """The table, with its label at column ``at`` and the marks of trusted rows moved out of its cells. Where it
-    ``is_strict`` its columns may hold dates, and numbers as people write them, with this ``decimal`` mark."""
+    ``is_strict`` its columns may hold dates, and numbers as people write them, with this ``decimal`` mark, and those
+    that tell no class from another are left out."""
     aside = [j for j, name in enumerate(names) if name == trusted and j != at]
     kept = [j for j in range(len(names)) if j != at and j not in aside]
-    forms = {}
+    forms, left_out, texts = dict[str, str](), dict[str, str](), list[str]()
     if is_strict:
         columns = {names[j]: [row[j] for row in rows] for j in kept}
+        left_out = left_out_of(columns, keeps_numbers=row_numbers == "keep")
+        columns = {name: cells for name, cells in columns.items() if name not in left_out}
+        texts = texts_of(columns)
+        columns = {name: cells for name, cells in columns.items() if name not in texts}
         forms = forms_of(columns, decimal, by_comma=by_comma, file=file, first=first)
-    formed = {j for j in kept if names[j] in forms}
+    formed = {j for j in kept if names[j] in {*forms, *left_out, *texts}}
     _require_clean_numbers(rows, names, {at, *aside, *formed}, file, first, is_strict=is_strict)
     labels, marks = [row[at] for row in rows], {names[j]: [row[j] for row in rows] for j in aside}
     rows = [[row[j] for j in kept] for row in rows]
     kept_names = [names[j] for j in kept]
-    return Table(file, kept_names, label, rows, labels, first, image, marks, is_strict, forms, encoding)
+    table = Table(file, kept_names, label, rows, labels, first, image, marks, is_strict, forms, encoding)
+    return replace(table, left_out=left_out, texts=texts)
 
 
 def read_table(
@@ -282,55 +311,3 @@ def _label_column(spec: CsvSpec, header: Row | None, n_columns: int, file: str) 
     known = ", ".join(header)[:200] if header else f"0..{n_columns - 1}"
     hint = "" if header or name.isdecimal() else f"; if the first row of {file} holds names, say data.csv.header = true"
     raise DataError(f"data.csv.label_column = {name!r}: no such column; known: {known}{hint}")
-
-
-def _require_variety(table: Table) -> None:
-    """A column of one value says nothing; it is often a mistake of an export. All of them are named together."""
-    constant = {name: value for j, name in enumerate(table.names) if (value := _only_value(table, j)) is not None}
-    if not constant:
-        return
-    shown = ", ".join(f"{name} ({value[:40]!r})" for name, value in list(constant.items())[:MOST_NAMED])
-    more = f" and {len(constant) - MOST_NAMED} more" if len(constant) > MOST_NAMED else ""
-    columns = "column" if len(constant) == 1 else "columns"
-    raise DataError(
-        f"{table.file}, {columns} {shown}{more}: one value in all {len(table.rows)} rows; leave out what says nothing: "
-        f"data.params.exclude = {list(constant)}"
-    )
-
-
-def _require_no_ids(table: Table) -> None:
-    """Texts, most of which no other row has, tell rows apart and not classes: a name, a date, a key. All such columns
-    are named together."""
-    n_texts = {name: n for j, name in enumerate(table.names) if (n := _n_own_texts(table, j))}
-    if not n_texts:
-        return
-    shown = ", ".join(f"{name} ({n})" for name, n in list(n_texts.items())[:MOST_NAMED])
-    more = f" and {len(n_texts) - MOST_NAMED} more" if len(n_texts) > MOST_NAMED else ""
-    column, first = "column" if len(n_texts) == 1 else "columns", next(iter(n_texts))
-    raise DataError(
-        f"{table.file}, {column} {shown}{more}: different texts in {len(table.rows)} rows look like ids or dates; "
-        f"leave them out: data.params.exclude = {list(n_texts)}, or say data.params.id_column = {first!r}"
-    )
-
-
-def _n_own_texts(table: Table, j: int) -> int:
-    """The number of different texts of a column where nearly every row has one of its own; 0 elsewhere.
-
-    Raises DataError where they are texts to be read."""
-    known = [row[j] for row in table.rows if not is_missing(row[j])]
-    n_texts, name = len(set(known)), table.names[j]
-    is_many = len(known) >= N_FOR_ID and n_texts > LOOKS_LIKE_AN_ID * len(known)
-    if not is_many or name in table.forms or all(map(is_number, known)):
-        return 0
-    if median(cell.count(" ") for cell in known) >= BLANKS_OF_TEXT:
-        raise DataError(
-            f"{table.file}, column {name}: {n_texts} different texts of several words: a data set of texts reads them, "
-            f"data.name = 'text' with data.params.text = {name!r}; to leave them out: data.params.exclude = [{name!r}]"
-        )
-    return n_texts
-
-
-def _only_value(table: Table, j: int) -> str | None:
-    """The value of every row, where it is one and not missing."""
-    values = {row[j] for row in table.rows}
-    return value if len(values) == 1 and not is_missing(value := values.pop()) else None

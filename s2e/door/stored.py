@@ -54,7 +54,7 @@ UPGRADERS: Mapping[int, Upgrader] = {1: _second}
 """By version: makes the JSON of a spec of this version one of the next. A new version comes with its upgrader, and with
 specs of the one before among the tests."""
 
-OWN_BEFORE = {"label_case": "keep"}
+OWN_BEFORE = {"label_case": "keep", "row_numbers": "keep"}
 """Settings of data of one's own that came within a version: the door writes them, so a spec without them is older."""
 
 _SECTIONS = ("data", "train", "search", "report", "plan")
@@ -78,7 +78,8 @@ def _read_as_before(spec: dict[str, Any]) -> dict[str, Any]:
     part = DATASETS.get(data.get("name", ""))
     if part is None or not issubclass(part, OwnData) or not params:
         return spec
-    return spec | {"data": {**data, "params": {**OWN_BEFORE, **params}}}
+    before = {name: value for name, value in OWN_BEFORE.items() if hasattr(part, name)}
+    return spec | {"data": {**data, "params": {**before, **params}}}
 
 
 def upgraded(

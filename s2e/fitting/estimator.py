@@ -11,7 +11,6 @@ Legend: S rows, F features.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -30,13 +29,13 @@ from s2e.door import parse_job
 from s2e.fitting.fit import Fit, fit_again, fit_job, fit_within
 from s2e.fitting.model import Networks
 from s2e.fitting.race import with_race
-from s2e.handed import moments
+from s2e.handed import arrays_of, is_torch_dataset, moments
 from s2e.labels.issues import LabelIssues
 from s2e.labels.whole import read_whole, train_of
 from s2e.machine import usable_cores
 from s2e.own_files import Files, from_files, is_files
 from s2e.own_frames import SMALLEST_SHARE, as_handed_over, is_frame, written
-from s2e.words import DataError, JobSpec
+from s2e.words import JobSpec
 
 MOST_VALIDATE = 5_000
 
@@ -72,32 +71,6 @@ def rows_of(rows: Any) -> Any:
     if is_torch_dataset(rows):
         rows, _ = arrays_of(rows)
     return np.asarray(rows)[:, None] if not is_frame(rows) and getattr(rows, "ndim", 0) == 3 else rows
-
-
-def is_torch_dataset(X: Any) -> bool:
-    """False without looking where nobody has imported torch."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(X, torch.utils.data.Dataset)
-
-
-def arrays_of(dataset: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Samples and labels of a torch data set of (sample, label): features [S, F], or images as uint8.
-
-    Raises DataError for samples of different shapes, and images that are no whole multiples of 1/255.
-    """
-    pairs = [dataset[i] for i in range(len(dataset))]
-    if any(not isinstance(pair, tuple | list) or len(pair) != 2 for pair in pairs):
-        raise DataError("a torch data set of (sample, label) is needed")
-    samples = [np.asarray(sample) for sample, _ in pairs]
-    if len({sample.shape for sample in samples}) > 1:
-        raise DataError("samples of the data set have different shapes: resize them in its transform")
-    x, y = np.stack(samples), np.array([np.asarray(label).item() for _, label in pairs])
-    if x.ndim > 2 and x.dtype != np.uint8:
-        pixels = np.rint(x * 255)
-        if not np.allclose(x * 255, pixels, atol=1e-3) or pixels.min() < 0 or pixels.max() > 255:
-            raise DataError("images of the data set are neither uint8 nor in [0, 1] as ToTensor makes them")
-        x = pixels.astype(np.uint8)
-    return x, y
 
 
 # --- to files ---------------------------------------------------------------------------------------------------------

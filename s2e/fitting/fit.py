@@ -53,6 +53,8 @@ class Fit:
     issues: LabelIssues
     job: dict[str, Any]
     """The plan that was run, as plain JSON."""
+    notes: tuple[str, ...]
+    """On how files were read, where that is not plain."""
 
     @property
     def spec(self) -> JobSpec:
@@ -67,7 +69,11 @@ class Fit:
         trials = [
             {"keep_rate": trial.keep_rate, "validation_accuracy": result.validation_accuracy} for trial, result in pairs
         ]
-        more: dict[str, Any] = {"n_models": self.trained.n_models, "noise": self.spec.data.estimate}
+        more: dict[str, Any] = {
+            "n_models": self.trained.n_models,
+            "noise": self.spec.data.estimate,
+            "notes": self.notes,
+        }
         if self.spec.compare is not None:
             more |= choice_report(self.spec, self.trained.history)
         return {"trials": trials, "recommended": self.trained.recommended, **more}
@@ -152,7 +158,7 @@ def _fitted(
         "audit": {"n_rows": asked[0], "n_folds": asked[1]},
         "rows": _digest(every),
     }
-    return Fit(run, verdict, job)
+    return Fit(run, verdict, job, tuple(every.data.notes))
 
 
 def _warn_of_chance(run: Trained, every: AllRows) -> None:

@@ -284,9 +284,11 @@ def _basis(spec: JobSpec, history: Sequence[RoundRecord]) -> str:
 
 
 def estimate_words(data: DataSpec) -> str:
-    """The evidence about given labels and their rows, in words: sizes proposed for them, the estimated noise, its
-    alarms, and the use of trusted rows."""
-    return " ".join(filter(None, (_proposed(data), _estimated(data), trusted_words(data.trusted.counted))))
+    """The evidence about given labels and their rows, in words: how they were read, sizes proposed for them, the
+    estimated noise, its alarms, and the use of trusted rows."""
+    return " ".join(
+        filter(None, (_as_read(data), _proposed(data), _estimated(data), trusted_words(data.trusted.counted)))
+    )
 
 
 def without_noise(spec: JobSpec) -> str:
@@ -299,6 +301,11 @@ def without_noise(spec: JobSpec) -> str:
         f"No use was made of the labels' noise: {spec.data.unestimated}.{said} Agreement with given labels chooses "
         "well where wrong labels fall on all classes alike; elsewhere it may mislead."
     )
+
+
+def _as_read(data: DataSpec) -> str:
+    notes = () if data.sizes is None else data.sizes.notes
+    return f"How the data were read: {'; '.join(notes)}." if notes else ""
 
 
 def _proposed(data: DataSpec) -> str:

@@ -187,6 +187,7 @@ class OpenSizes:
     )
     reasons: tuple[str, ...] = param((), max_length=200, doc="what was proposed, in words; leave it out")
     n_test: int | None = param(None, ge=0, doc="rows that test, counted before the first round; leave it out")
+    notes: tuple[str, ...] = param((), max_length=200, doc="how the data were read, in words; leave it out")
 
 
 @dataclass(frozen=True)

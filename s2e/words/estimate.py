@@ -22,6 +22,8 @@ class Sizes:
     """In words, by size; none of the validation rows where trusted ones validate."""
     network: dict[str, Any] = field(default_factory=dict)
     """Fields of the section ``train`` that name one and its settings."""
+    notes: tuple[str, ...] = ()
+    """Sentences on how the data were read, where that is not plain."""
 
 
 @dataclass(frozen=True, kw_only=True)

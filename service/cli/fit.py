@@ -85,6 +85,8 @@ def fit(
             clf.fit(files, job=job)
     console, places = out(), _saved(clf, output)  # first, lest a reader who has seen enough close the pipe
     _print(clf, console)
+    for words in clf.report_["notes"]:
+        note(words, console)
     for warning in said:
         if issubclass(warning.category, UserWarning):
             note(warning.message, console)

@@ -33,12 +33,16 @@ def with_cell(value: float) -> Any:
 
 BOTH = [
     (X, with_value(4, None), r"y is missing in 1 rows, the first is row 4"),
+    (X, with_value(4, np.nan), r"y is missing in 1 rows, the first is row 4"),
+    (X, with_value(4, pd.NA), r"y is missing in 1 rows, the first is row 4"),
     (X, with_value(4, " "), r"y is missing in 1 rows, the first is row 4"),
     (X, with_value(4, 7), r"y mixes text and other values: '...' in row 0, 7 in row 4"),
     (X, with_value(5, "cat "), r"y, row 5: label 'cat ' is 'cat', written in another way"),
     (X, np.where(X[:, 0] > 0, "1", np.where(X[:, 1] > 0, "0", "0.0")), r"y, row \d+: label '0.0' is '0'"),
     (X, np.arange(60), r"y: 60 different labels in 60 rows look like an id or a measurement"),
     (np.ma.masked_greater(with_cell(99), 50), Y, r"X is masked in 1 cells, the first in row 7"),
+    (["an old oak"] * 60, Y, r"X holds a text in each row: pandas\.DataFrame\({'text': X}\)"),
+    (FRAME.assign(name="old oak").name, Y, r"X holds a text in each row"),
     ("table.csv", Y, r"X is a path: s2e\.from_files\('table', 'table\.csv'\)"),
     (with_cell(1e300), Y, r"X, row 7, column 1: 1e\+300 is too large to be standardised"),
     (FRAME.assign(a=with_cell(np.inf)[:, 1]), Y, r"X, row 7, column a: 'inf' is not a finite number"),

@@ -20,10 +20,12 @@ from s2e.words import DataError, OpenSizes, to_json
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """60 rows of three classes that lie well apart, as a table."""
+    """60 rows of three classes that lie well apart, as a table with a column that tells nothing."""
     rng = np.random.default_rng(0)
-    lines = [f"{3 * (i % 3) + x:.3f},{y:.3f},{'abc'[i % 3]}" for i, (x, y) in enumerate(rng.normal(size=(60, 2)) / 4)]
-    (tmp_path / "rows.csv").write_text("\n".join(["x,y,kind", *lines]))
+    lines = [
+        f"{3 * (i % 3) + x:.3f},{y:.3f},Alba,{'abc'[i % 3]}" for i, (x, y) in enumerate(rng.normal(size=(60, 2)) / 4)
+    ]
+    (tmp_path / "rows.csv").write_text("\n".join(["x,y,place,kind", *lines]))
     return tmp_path
 
 
@@ -46,6 +48,7 @@ def test_sizes_that_a_job_names_are_kept_and_the_others_proposed(root: Path) -> 
     assert ready.data.sizes.n_test == 12
     assert ready.data.sizes.reasons[0] == "15 rows validate: a tenth, and five of each class or more"
     assert ready.data.sizes.reasons[-1] == "network mlp_tabular with 256 hidden units: rows of 2 features"
+    assert ready.data.sizes.notes == ("column place is left out: it holds 'Alba' in all rows",)
     assert (ready.train.network, ready.train.network_params) == ("mlp_tabular", {"hidden": [256]})
     assert not needs_sizes(ready)
     assert sized(ready, None) is ready  # nothing is looked at again
@@ -111,6 +114,7 @@ def test_a_minimal_job_on_sixty_rows_ends_with_a_report_that_says_how_few_they_a
     assert len(history[0].round.trials[0].keep_rate) == 100
     assert "Only 12 rows test, so one of them is 8.3 points" in report.verdict
     assert "15 rows validate" in report.basis
+    assert report.basis.startswith("How the data were read: column place is left out: it holds 'Alba' in all rows. Pro")
 
 
 def test_an_audit_without_a_search_has_the_same_sizes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,6 +81,7 @@ def table() -> tuple[Any, Any]:
     sizes = rng.normal(size=120)
     sizes[3] = np.nan
     frame = pandas.DataFrame({"colour": np.where(y == 1, "red", "blue"), "size": sizes, "odd, name": sizes[::-1]})
+    frame["colour"] = frame.colour.where(frame.index != 5).astype("string")  # pandas.NA is neither true nor false
     return frame, np.array(["no", "yes"])[y]
 
 
@@ -143,6 +144,13 @@ def test_a_frame_with_categories_and_missing_cells(of_table: NoisyLabelClassifie
     assert of_table.label_issues_.given_label.tolist() == y.tolist()  # in the order of the rows
     with pytest.raises(DataError, match="no column 'size'"):
         of_table.predict(frame.drop(columns="size"))
+
+
+def test_a_torch_data_set_of_rows_of_numbers_is_predicted_too() -> None:
+    x = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
+    rows = torch.utils.data.TensorDataset(x, (x[:, 0] > 0).long())
+    clf = NoisyLabelClassifier(**{**QUICK, "n_epochs": 1}, method="coteaching").fit(rows)
+    np.testing.assert_array_equal(clf.predict_proba(rows), clf.predict_proba(x.numpy()))
 
 
 def test_images_in_memory_and_a_torch_data_set_of_them_are_the_same() -> None:

@@ -43,13 +43,13 @@ def read(path: Path) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """``trees.csv``, every tenth label wrong, and ``new.csv`` without labels, oaks and yews in turn."""
+    """``trees.csv`` with an index, every tenth label wrong, and ``new.csv`` without labels, oaks and yews in turn."""
     root, rng = tmp_path_factory.mktemp("trees"), np.random.default_rng(0)
     rows = [(f"t{i}", round(float(rng.normal(10 * (i % 2))), 3), ("pale", "dark")[i % 2], i % 2) for i in range(200)]
     with (root / "trees.csv").open("w") as file:
         table = csv.writer(file)
-        table.writerow(["tag", "height", "colour", "tree"])
-        table.writerows([*row[:3], ("oak", "[/yew]")[row[3] ^ (i % 10 == 0)]] for i, row in enumerate(rows))
+        table.writerow(["", "tag", "height", "colour", "tree"])
+        table.writerows([i, *row[:3], ("oak", "[/yew]")[row[3] ^ (i % 10 == 0)]] for i, row in enumerate(rows))
     with (root / "new.csv").open("w") as file:
         table = csv.writer(file)
         table.writerow(["colour", "height", "tag"])
@@ -69,6 +69,7 @@ def test_from_a_table_to_predictions(folder: Path, tmp_path: Path, capsys: pytes
     assert "model: coteaching" in said
     assert "200 rows, 2 classes" in said
     assert "labels look wrong" in said
+    assert "note column (without a name) is left out: it numbers the rows" in said
     labels = read(out / "labels.csv")
     assert len(labels) == 200
     assert {row["id"] for row in labels[:10]} <= {f"t{10 * i}" for i in range(20)}
@@ -177,15 +178,15 @@ def test_labels_that_differ_by_case_are_one_class_where_that_is_said(
     assert clf.classes_.tolist() == ["[/yew]", "oak"]
 
 
-def test_texts_to_predict_need_one_column_and_one_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("kind", "settings"), [("text", {"text": "mail", "n_vectors": 0}), ("table", {})])
+def test_texts_to_predict_need_one_column_and_one_row(
+    kind: str, settings: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By either kind: a table's texts are read by their words."""
     words = {"animal": "cat dog horse cow", "tool": "saw drill nail hammer"}
     lines = [f"the {words[topic].split()[i % 4]} number{i} is here,{topic}" for i in range(120) for topic in words]
     (tmp_path / "mails.csv").write_text("\n".join(["mail,topic", *lines]))
-    assert run("fit", tmp_path / "mails.csv", "--label", "topic") == BAD_INPUT
-    assert "a data set of texts reads them, --kind text with --set text=mail" in capsys.readouterr().err
-    clf = NoisyLabelClassifier(**QUICK).fit(
-        s2e.from_files("text", tmp_path / "mails.csv", text="mail", label="topic", n_vectors=0)
-    )
+    clf = NoisyLabelClassifier(**QUICK).fit(s2e.from_files(kind, tmp_path / "mails.csv", label="topic", **settings))
     (tmp_path / "new.csv").write_text("mail\nthe cow\n")
     assert run("predict", clf.save(tmp_path / "model"), tmp_path / "new.csv") == 0
     assert capsys.readouterr().out.splitlines()[1].startswith("2,animal,")

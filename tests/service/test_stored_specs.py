@@ -125,6 +125,15 @@ def test_a_table_stored_before_labels_were_compared_without_case_is_read_as_it_w
     assert read_job(job, SPEC_VERSION).data.params["label_case"] == "keep"
 
 
+def test_numbers_of_rows_are_features_of_a_table_that_was_stored_when_they_were() -> None:
+    job = to_json(parse_job({"data": {"name": "table", "params": {"path": "mine.csv"}}}))
+    assert read_job(job, SPEC_VERSION).data.params["row_numbers"] == "leave_out"
+    del job["data"]["params"]["row_numbers"]
+    assert read_job(job, SPEC_VERSION).data.params["row_numbers"] == "keep"
+    pictures = to_json(parse_job({"data": {"name": "images", "params": {"path": "mine"}}}))
+    assert "row_numbers" not in read_job(pictures, SPEC_VERSION).data.params
+
+
 def test_a_method_of_version_1_trains_as_its_release_did() -> None:
     """Decoupling had no floor and SIGUA_SL no fewest sample; what the spec says itself stays."""
     entries = [{"method": "decoupling", "params": {}}, {"method": "standard", "params": {}}]

@@ -69,6 +69,11 @@ class Table(_Table):
         choices=("auto", "comma", "point"),
         doc="what marks decimals; auto: as columns without doubt have it, else points where commas separate cells",
     )
+    row_numbers: str = param(
+        "leave_out",
+        choices=("leave_out", "keep"),
+        doc="a column that numbers the rows, such as the index that pandas writes: no feature, or kept as one",
+    )
 
 
 @dataset("embeddings", load="s2e.data.own.table:load_embeddings", shape=(None,), labels="given")

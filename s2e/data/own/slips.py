@@ -14,6 +14,8 @@ from s2e.words import MAX_CLASSES, DataError
 LOOKS_LIKE_AN_ID = 0.5
 """Largest share of distinct labels; above it the column looks like an id. Applies from N_FOR_ID rows on."""
 N_FOR_ID = 20
+IMAGES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
+"""Ends of names of image files."""
 NUMBER = re.compile(r"[+-]?\d{1,300}(\.\d{1,300})?", re.ASCII)
 
 

@@ -32,6 +32,7 @@ def load_table(
     id_column: str | None,
     exclude: Sequence[str],
     decimal: str,
+    row_numbers: str,
     **read: Any,
 ) -> Dataset:
     """Columns of numbers and texts. Raises DataError: file, row and column are named."""
@@ -39,7 +40,7 @@ def load_table(
 
     def open_table(frame: Frame) -> Source:
         _require_no_id_twice(frame, id_column)
-        table = _cells_of(frame, label, aside, trusted.column, decimal)
+        table = _cells_of(frame, label, aside, trusted.column, decimal, row_numbers)
         return table if id_column is None else replace(table, own_ids=frame.cells(id_column, "data.params.id_column"))
 
     return load_frames(data_root, "table", trusted, open_table, read)
@@ -91,13 +92,13 @@ def with_splits(root: Path, path: str, test_path: str | None) -> tuple[str, str 
 # --- cells ------------------------------------------------------------------------------------------------------------
 
 
-def _cells_of(frame: Frame, label: str, aside: set[str], trusted: str | None, decimal: str) -> Table:
+def _cells_of(frame: Frame, label: str, aside: set[str], trusted: str | None, decimal: str, row_numbers: str) -> Table:
     at = _label_at(frame, label)
     frame.cells(frame.names[at], "data.params.label")
     for name in sorted(aside):
         frame.at(name, "data.params.exclude")
     names = [name for name in frame.names if name not in aside]
-    columns = [frame.cells(name, f"data.params.exclude without {name!r}") for name in names]
+    columns = [_plain_cells(frame, name) for name in names]
     rows = [list(row) for row in zip(*columns, strict=True)]
     return table_of(
         frame.file,
@@ -110,7 +111,21 @@ def _cells_of(frame: Frame, label: str, aside: set[str], trusted: str | None, de
         decimal=decimal,
         by_comma=frame.by_comma,
         encoding=frame.encoding,
+        row_numbers=row_numbers,
     )
+
+
+def _plain_cells(frame: Frame, name: str) -> list[str]:
+    """Raises DataError, with what reads them, where a column holds vectors or files."""
+    column = frame.columns[frame.at(name, "data.params.exclude")]
+    if isinstance(column, np.ndarray):
+        holds, remedy = "vectors", f"data.name = 'embeddings' with data.params.column = {name!r} reads them"
+    elif any(isinstance(cell, bytes) for cell in column):
+        holds, remedy = "files", f"data.name = 'image_table' with data.params.image = {name!r} reads images"
+    else:
+        return frame.cells(name, "data.params.exclude")
+    left_out = f"to leave it out: data.params.exclude = [{name!r}]"
+    raise DataError(f"{frame.file}, column {name} holds {holds}: {remedy}; {left_out}")
 
 
 def _label_at(frame: Frame, label: str) -> int:

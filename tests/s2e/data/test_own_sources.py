@@ -18,13 +18,25 @@ from PIL import Image
 
 from s2e.artifacts import save_model
 from s2e.data.datasets import Dataset, checked
+from s2e.data.encoder import TableEncoder
 from s2e.data.encoders import ImageEncoder
 from s2e.data.own import cache, layouts
 from s2e.data.own.look import preview
 from s2e.door import parse_job
 from s2e.parts import DATASETS
 from s2e.train.trial import PopulationEnd, train_population
-from s2e.words import DataError, DataSpec, MissingExtraError, PlanSpec, Population, SpecError, TrainSpec, TrialSpec
+from s2e.words import (
+    DataError,
+    DataSpec,
+    MissingExtraError,
+    PlanSpec,
+    Population,
+    SpecError,
+    TrainSpec,
+    TrialSpec,
+    read,
+    to_json,
+)
 
 HUGGINGFACE = Path(__file__).parent / "huggingface"
 """32 + 8 rows of two classes, as datasets 5.2.0 writes them to disk."""
@@ -88,18 +100,84 @@ def test_a_table_is_the_same_in_every_format(tmp_path: Path, load: Any) -> None:
         assert torch.equal(other.test_labels, first.test_labels)
 
 
+def test_columns_that_tell_no_class_from_another_are_left_out_and_named(tmp_path: Path, load: Any) -> None:
+    """One value, no value, pandas' index, numbers that count the rows; new rows may have them or not."""
+    odd = {"": range(20), "lab": ["Alba"] * 20, **ROWS, "empty": [None] * 20, "no": range(7, 27), "last": ROWS["kind"]}
+    (tmp_path / "t.csv").write_text(text_of(odd))
+    whole = load("table", path="t.csv", label="last", exclude=["id", "kind"])
+    assert whole.notes == (
+        "column (without a name) is left out: it numbers the rows (row_numbers = 'keep' makes it a feature)",
+        "column lab is left out: it holds 'Alba' in all rows",
+        "column empty is left out: it is empty",
+        "column no is left out: it numbers the rows (row_numbers = 'keep' makes it a feature)",
+    )
+    assert preview(whole)["notes"] == list(whole.notes)
+    assert whole.missing == {"x": 5, "colour": 5}
+    encoder = whole.encoder
+    assert isinstance(encoder, TableEncoder)
+    assert [column.name for column in encoder.columns] == ["x", "colour", "sure"]
+    short = {"x": 2.0, "colour": "blue", "sure": True}
+    rows = [short, short | {"lab": "Asti", "no": 1}, short | {"lab": "Alba"}]
+    expected = encoder.samples_of(rows)
+    assert (expected == expected[0]).all()
+    assert (encoder.samples_of([[2.0, "blue", True], [9, "Asti", 2.0, "blue", True, None, 3]]) == expected[0]).all()
+    kept = load("table", path="t.csv", label="last", exclude=["id", "kind", "lab", "empty"], row_numbers="keep")
+    assert (whole.train_images.shape[1], kept.train_images.shape[1], kept.notes) == (6, 8, ())
+
+
+def test_a_column_of_numbers_that_skip_or_repeat_is_a_feature(tmp_path: Path, load: Any) -> None:
+    """Whole numbers in another order, too, but not the index of rows that pandas has shuffled."""
+    order = [7, 3, *range(8, 20), 0, 1, 2, 4, 5, 6]
+    odd = {"Unnamed: 0": order, "year": order, "day": [*range(19), 18], **ROWS}
+    (tmp_path / "t.csv").write_text(text_of(odd))
+    whole = load("table", path="t.csv", label="kind", id_column="id")
+    assert [note.split(" is ")[0] for note in whole.notes] == ["column Unnamed: 0"]
+
+
+def test_texts_beside_numbers_are_read_by_their_words(tmp_path: Path, load: Any) -> None:
+    """As data of texts are; an empty cell has no word, and a new row need not have been seen."""
+    said = ["old oak by the river", "young yew in a wood"]
+    about = [f"{said[i % 2]} {'north' if i % 3 else 'south'} number{i}" for i in range(20)]
+    (tmp_path / "t.csv").write_text(text_of({"about": about, **ROWS}))
+    whole = load("table", path="t.csv", label="kind", id_column="id")
+    assert whole.notes == ("column about: texts, of which the words count (exclude = ['about'] leaves it out)",)
+    encoder = whole.encoder
+    assert isinstance(encoder, TableEncoder)
+    assert read(TableEncoder, to_json(encoder)) == encoder
+    (words,) = encoder.texts
+    x_SF = encoder.samples_of([{"about": text, "x": 2, "colour": "red", "sure": True} for text in (*about[:2], "")])
+    n_words = x_SF.shape[1] - 6
+    np.testing.assert_array_equal(x_SF[:, :n_words], words.encode([*about[:2], ""]))
+    assert not x_SF[2, :n_words].any()
+    assert whole.train_images.shape[1] == x_SF.shape[1]
+
+
+def test_columns_of_vectors_and_of_files_name_what_reads_them(tmp_path: Path, load: Any) -> None:
+    vectors = pa.array([[1.0, float(i)] for i in range(20)])
+    for column, message in (
+        (vectors, r"column odd holds vectors: data\.name = 'embeddings' with data\.params\.column = 'odd'"),
+        (pa.array([b"x"] * 20), r"column odd holds files: data\.name = 'image_table' with data\.params\.image = 'odd'"),
+    ):
+        pa.parquet.write_table(pa.table({**ROWS, "odd": column}), tmp_path / "t.parquet")
+        with pytest.raises(DataError, match=message):
+            load("table", path="t.parquet", label="kind", id_column="id")
+
+
 @pytest.mark.parametrize(
     ("change", "params", "message"),
     [
         ({}, {"label": "tree"}, r"data\.params\.label = 'tree': t\.csv has no such column; known: x, colour"),
         ({"id": ["r1"] * 20}, {"id_column": "id"}, r"t\.csv, row 3, column id: id 'r1' is that of row 2 too"),
         (
-            {"x": [7] * 20},
+            {"x": [7] * 20, "colour": ["red"] * 20, "sure": [None] * 20},
             {"exclude": ["id"]},
-            r"t\.csv, column x \('7'\): one value in all 20 rows; .*exclude = \['x'\]",
+            r"t\.csv has no column to tell classes apart by; column x is left out: it holds '7' in all rows; column",
         ),
-        ({"x": [7] * 20, "z": ["on"] * 20}, {"exclude": ["id"]}, r"columns x \('7'\), z \('on'\): .* = \['x', 'z'\]"),
-        ({"x": [None] * 20}, {"exclude": ["id"]}, r"t\.csv, column x: every training cell is empty"),
+        (
+            {"id": [f"pictures/{i}.JPG" for i in range(20)]},
+            {},
+            r"column id \(20\): .* names of image files; data\.name = 'image_table' with data\.params\.image = 'id'",
+        ),
         ({"kind": list("abcdefghijklmnopqrst")}, {}, "20 different labels in 20 rows look like an id"),
         ({"kind": ["oak"] * 20}, {}, "all 20 labels are the same: there is nothing to tell apart"),
         (
