@@ -35,8 +35,11 @@ def add(
         str, typer.Argument(help="File or folder: below the service's data root as it is, any other is sent.")
     ],
     kind: Annotated[
-        str, typer.Option(help="What reads it: table, images, image_table, text, embeddings, arrays, csv.")
-    ] = "table",
+        str | None,
+        typer.Option(
+            help="What reads it: table, images, image_table, text, embeddings, arrays, csv. Else as it looks."
+        ),
+    ] = None,
     setting: Settings = None,
     trusted_column: Annotated[str | None, typer.Option(help="Column that says which labels are right.")] = None,
     trusted_path: Annotated[str | None, typer.Option(help="A second source, all of whose labels are right.")] = None,
@@ -49,8 +52,9 @@ def add(
 ) -> None:
     """Check data, fingerprint them and register them by name; prints a preview and the proposed settings.
 
-    Example: s2e data add flowers ~/flowers --kind images --set size=64
+    Example: s2e data add flowers ~/flowers --set size=64
     """
+    kind = kind or _kind_of(path)
     settings = settings_of(setting, kind)
     with _refused_in_options(), service_at(url, key) as client, _sent_or_nothing(client) as sent:
         paths = [_place(client, one, upload, sent) for one in (path, trusted_path) if one is not None]
@@ -59,6 +63,13 @@ def add(
         section = {_section_of(kind): {"path": paths[0], **settings}}
         kept = client.register(name, kind, **section, trusted=trusted)
     _print(kept, as_json)
+
+
+def _kind_of(path: str) -> str:
+    """The kind that files here look like; table for a path that only the service may know."""
+    from s2e.own_files import kind_of
+
+    return kind_of(path) if Path(path).expanduser().exists() else "table"
 
 
 @contextmanager

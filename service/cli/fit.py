@@ -45,6 +45,9 @@ def fit(
     setting: Settings = None,
     id_column: Annotated[str | None, typer.Option(help="Column of a table that names each row.")] = None,
     trusted_column: Annotated[str | None, typer.Option(help="Column that says which labels are right.")] = None,
+    noise_rate: Annotated[
+        float | None, typer.Option(min=0, max=0.99, help="Share of wrong labels, where it is known; else estimated.")
+    ] = None,
     budget: Annotated[str, typer.Option(help='When it ends, such as 90 or "5 min".')] = "1 min",
     plan: Annotated[
         Path | None,
@@ -69,8 +72,11 @@ def fit(
     from s2e.deadline import seconds_of
     from s2e.own_files import from_files, kind_of
     from s2e.stages import shown
+    from s2e.words import Problem, SpecError
     from service.cli.terminal import print_places
 
+    if plan is not None and noise_rate is not None:
+        raise SpecError(Problem("--noise-rate", noise_rate, "not beside --plan, which has its own"))
     kind = kind or kind_of(path)
     columns = {name: value for name, value in {"label": label, "id_column": id_column}.items() if value is not None}
     settings = {**settings_of(setting, kind), **columns}
@@ -78,7 +84,7 @@ def fit(
     files = from_files(kind, path, trusted=trusted, **settings)
     job = None if plan is None else _plan_of(plan)
     seconds = None if job else seconds_of(budget, "--budget")
-    clf = NoisyLabelClassifier(budget=seconds, n_jobs=workers or -1, random_state=seed)
+    clf = NoisyLabelClassifier(noise_rate=noise_rate, budget=seconds, n_jobs=workers or -1, random_state=seed)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
         with _bad_data(), shown(seconds):

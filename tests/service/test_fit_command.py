@@ -74,6 +74,9 @@ def test_from_a_table_to_predictions(folder: Path, tmp_path: Path, capsys: pytes
     assert len(labels) == 200
     assert {row["id"] for row in labels[:10]} <= {f"t{10 * i}" for i in range(20)}
     assert json.loads((out / "plan.json").read_text())["spec"]["data"]["params"]["path"] == "trees.csv"
+    again = ("--plan", out / "plan.json", "--noise-rate", 0.1)
+    assert run("fit", folder / "trees.csv", *asked, *again) == BAD_INPUT
+    assert "--noise-rate = 0.1: not beside --plan, which has its own" in capsys.readouterr().err
     predict = ("predict", out / "model.safetensors", folder / "new.csv", "--id-column", "tag", "--proba")
     assert run(*predict) == 0
     predicted = list(csv.DictReader(capsys.readouterr().out.splitlines()))

@@ -96,6 +96,16 @@ def test_a_set_is_added_shown_listed_and_named_by_a_job(
         run(spec, data_root=root, progress=False, workers=1)
 
 
+def test_the_kind_of_a_set_is_what_its_files_look_like(
+    root: Path, service: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for i, (topic, word) in enumerate([("trees", "oak"), ("birds", "owl")] * 3):
+        (root / "notes" / topic).mkdir(parents=True, exist_ok=True)
+        (root / "notes" / topic / f"{i}.txt").write_text(f"an {word} number{i} here")
+    main_ends(["data", "add", "notes", str(root / "notes"), "--url", service.url])
+    assert "notes: text, 6 rows" in capsys.readouterr().out
+
+
 def test_settings_that_a_refusal_names_are_said_as_options() -> None:
     said = in_options("data.name = 'text' with data.params.text = 'mail'; or say header = false, or write the names")
     assert said == "--kind text with --set text=mail; or say --set header=false, or write the names"
