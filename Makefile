@@ -13,22 +13,33 @@ export RAY_ENABLE_UV_RUN_RUNTIME_ENV = 0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help native setup demo serve check test drills numeric lowest bench bench-search bench-gain bench-service chaos universes fuzz openapi constraints clean
+.PHONY: help native setup demo serve check test drills all-tests numeric lowest bench bench-search bench-gain bench-service chaos universes fuzz openapi constraints clean
 
 help: ## what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "%-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# The service runs on $(BIN)/s2e; the stamp remembers that it was installed from these files.
-$(VENV)/.run: pyproject.toml constraints.txt $(wildcard native/*.py native/*.h native/*.cpp)
+# The service runs on $(BIN)/s2e; the stamps remember what was installed, and from these files.
+INSTALLED := pyproject.toml constraints.txt $(wildcard native/*.py native/*.h native/*.cpp)
+# pip would compile all 20,000 modules of the environment, one after another, and a quarter is ever imported. Those of
+# the engine and the service are imported once here; any other compiles when it is first used.
+PIP  := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+WARM := import ray, sklearn.ensemble, s2e.train.trial, s2e.labels, workers.ray_backend, service.cli.main, service.api.app
+define install
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing into $(VENV) (about 1.8 GB; one to two minutes the first time) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(TORCHVISION)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAIN) -e '.[all]'
-	@touch $@
+	@echo "Installing into $(VENV) (about 2 GB; one to two minutes the first time) ..."
+	@$(PIP) $(TORCH)
+	@$(PIP) --no-deps $(TORCHVISION)
+	@$(PIP) $(CONSTRAIN) -e '.[$(1)]'
+	@$(BIN)/python -c "$(WARM)"
+	@touch $(VENV)/.run
+endef
 
-$(VENV)/.dev: $(VENV)/.run
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAIN) -e '.[all,dev]'
+$(VENV)/.run: $(INSTALLED)
+	$(call install,all)
+
+comma := ,
+$(VENV)/.dev: $(INSTALLED)
+	$(call install,all$(comma)dev)
 	@touch $@
 
 setup: $(VENV)/.dev ## the environment with everything for development
@@ -44,13 +55,17 @@ check: $(VENV)/.dev ## formatting, lint and types
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
-# Groups of tests in the order of tests/conftest.py, two at a time.
-PYTEST := -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+# Groups of tests in the order of tests/conftest.py, two at a time. Drills wait for processes of theirs for half of their
+# time, so with them a third keeps two cores busy.
+PYTEST := -m pytest --dist loadgroup --no-loadscope-reorder -n
 test: check ## check, then the tests whose real component is found, but for the drills (TESTS=FILE for one file, whole)
-	@$(BIN)/python $(PYTEST) $(or $(TESTS),-m "not slow")
+	@$(BIN)/python $(PYTEST) $(or $(N),2) $(or $(TESTS),-m "not slow")
 
 drills: $(VENV)/.dev ## the tests of whole installations: kills, wheels, the demo, benchmarks in tiny form
-	@$(BIN)/python $(PYTEST) -m slow
+	@$(BIN)/python $(PYTEST) $(or $(N),3) -m slow
+
+all-tests: check ## make test and make drills in one run, as CI does: shorter than one after the other (N=3 at a time)
+	@$(BIN)/python $(PYTEST) $(or $(N),3)
 
 # What stands for another processor: AVX2 kernels in torch and oneDNN, products in MKL's one order for all, OpenBLAS as
 # on AMD's Zen.
@@ -58,7 +73,7 @@ OTHER   := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_CBWR=COMPATIBLE 
 NUMERIC := $(addprefix tests/,golden s2e/data s2e/labels s2e/methods s2e/networks s2e/search s2e/train \
              contracts/test_methods.py contracts/test_searchers.py contracts/test_spaces.py)
 numeric: $(VENV)/.dev ## the numeric tests as another processor would run them, properties on more examples
-	@$(OTHER) $(BIN)/python $(PYTEST) --hypothesis-profile=thorough $(NUMERIC)
+	@$(OTHER) $(BIN)/python $(PYTEST) $(or $(N),2) --hypothesis-profile=thorough $(NUMERIC)
 
 native: ## compile the native step beside the source (make setup does it too; nobody needs it)
 	@$(PYTHON) native/build.py s2e/networks/_native.so
@@ -97,7 +112,7 @@ lowest: ## the tests once with the lowest versions that pyproject.toml allows (b
 	@printf '%s\n' $(TORCH) $(TORCHVISION) > $(LOWEST)/torch.txt
 	@$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct -c $(LOWEST)/torch.txt -e '.[all,dev]'
 	@# docs/openapi.json is the document of the versions in constraints.txt; others word it differently.
-	@$(LOWEST)/bin/python $(PYTEST) --ignore tests/service/test_openapi.py $(TESTS)
+	@$(LOWEST)/bin/python $(PYTEST) $(or $(N),2) --ignore tests/service/test_openapi.py $(TESTS)
 
 constraints: $(VENV)/.dev ## resolve constraints.txt anew (without torch)
 	@$(BIN)/python -m pip install --quiet uv

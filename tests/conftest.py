@@ -66,13 +66,16 @@ def pytest_collection_finish() -> None:
 
 
 LONG = (
-    "ray", "test_sklearn", "test_methods", "test_cli", "test_external", "test_audit", "test_searchers",
-    "test_architecture", "test_model_newton", "test_places", "test_dispatcher", "test_stored_specs", "test_noise",
-    "test_stacked", "test_datasets", "test_final", "test_extras", "test_api_jobs", "test_stores", "test_spaces",
-    "test_trial", "test_local_pool", "test_given_labels", "test_loop", "test_webhooks", "test_fair_share",
-    "test_people",
+    "ray", "test_outages", "browser", "test_schemathesis", "test_demo", "test_benchmarks", "test_small_experiments",
+    "test_ray_tune", "test_dispatcher", "test_sklearn", "test_external", "test_shadowed", "test_methods",
+    "test_sklearn_files", "test_noise", "test_model", "test_places", "test_architecture", "test_stacked", "test_fitted",
+    "test_stored_specs", "test_model_newton", "test_honest", "test_searchers", "test_audit", "test_local_pool",
+    "test_budget", "test_cli", "test_extras", "test_tutorials", "test_service_benchmark", "test_given_labels",
+    "test_verdict", "test_plugins", "test_final", "test_every_source", "test_datasets", "test_spaces",
+    "test_heartbeat", "test_stores", "test_loop", "others", "test_own_sources", "test_people",
 )  # fmt: skip
-"""Groups of more than six seconds, the longest first. One that is missing costs a few seconds, and nothing else."""
+"""Groups of more than six seconds, the longest first, drills included. One that is missing costs a few seconds, and
+nothing else."""
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -90,7 +90,7 @@ search = S2ESearch(20, metric="error", mode="min", searcher="cem", n_trials=4, s
 tuner = tune.Tuner(
     trainable,
     param_space={"lr": tune.loguniform(1e-4, 1e-1), "batch": 32},
-    tune_config=tune.TuneConfig(search_alg=search, num_samples=8, max_concurrent_trials=2),
+    tune_config=tune.TuneConfig(search_alg=search, num_samples=8, max_concurrent_trials=2, reuse_actors=True),
     run_config=tune.RunConfig(storage_path=sys.argv[1], verbose=0),
 )
 results = tuner.fit()
