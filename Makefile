@@ -13,7 +13,7 @@ export RAY_ENABLE_UV_RUN_RUNTIME_ENV = 0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help native setup demo serve check test drills all-tests numeric lowest bench bench-search bench-gain bench-service chaos universes fuzz openapi constraints clean
+.PHONY: help native setup demo serve check test drills numeric lowest bench bench-search bench-gain bench-service chaos universes fuzz openapi constraints clean
 
 help: ## what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "%-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,17 +55,14 @@ check: $(VENV)/.dev ## formatting, lint and types
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
-# Groups of tests in the order of tests/conftest.py, two at a time. Drills wait for processes of theirs for half of their
-# time, so with them a third keeps two cores busy.
+# Groups of tests in the order of tests/conftest.py, N at a time: two, or three with the drills, which wait for processes
+# of theirs for half of their time.
 PYTEST := -m pytest --dist loadgroup --no-loadscope-reorder -n
-test: check ## check, then the tests whose real component is found, but for the drills (TESTS=FILE for one file, whole)
-	@$(BIN)/python $(PYTEST) $(or $(N),2) $(or $(TESTS),-m "not slow")
+test: check ## check, then the tests whose real component is found (DRILLS=1 with the drills; TESTS=FILE for one file, whole)
+	@$(BIN)/python $(PYTEST) $(or $(N),$(if $(DRILLS),3,2)) $(or $(TESTS),$(if $(DRILLS),,-m "not slow"))
 
 drills: $(VENV)/.dev ## the tests of whole installations: kills, wheels, the demo, benchmarks in tiny form
 	@$(BIN)/python $(PYTEST) $(or $(N),3) -m slow
-
-all-tests: check ## make test and make drills in one run, as CI does: shorter than one after the other (N=3 at a time)
-	@$(BIN)/python $(PYTEST) $(or $(N),3)
 
 # What stands for another processor: AVX2 kernels in torch and oneDNN, products in MKL's one order for all, OpenBLAS as
 # on AMD's Zen.
