@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from s2e.data.datasets import load_split, noisy_labels
 from s2e.train.epoch import epoch_order, run_epoch
-from s2e.train.optimizer import learning_rate
+from s2e.train.optimizer import Adam, learning_rate
 from s2e.train.population import StackedTrials
 from s2e.train.trial import train_population
 from s2e.words import TrainSpec, replace
@@ -99,6 +99,26 @@ def test_training_equals_a_plain_module_with_torchs_optimiser(tiny, case):
         run_epoch(trials, t)
     for name, tensor in trials.network.state_dict(trials.tensors, 0).items():
         torch.testing.assert_close(tensor, expected[name], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_adam_has_the_bits_and_the_state_of_torchs_own(dtype):
+    """Also where a parameter has no gradient in some steps, and where step size and betas change."""
+    pairs = [[torch.randn(3, 4, generator=torch.Generator().manual_seed(i), dtype=dtype) for i in range(2)]] * 2
+    pairs = [[tensor.clone().requires_grad_() for tensor in tensors] for tensors in pairs]
+    settings = {"lr": 0.01, "weight_decay": 1e-2, "eps": 1e-8, "fused": True}
+    ours, torchs = Adam(pairs[0], **settings), torch.optim.Adam(pairs[1], **settings)
+    assert Adam.step is not torch.optim.Adam.step
+    for t in range(5):
+        for optimizer, (one, other) in zip((ours, torchs), pairs, strict=True):
+            optimizer.param_groups[0].update(lr=0.01 / (t + 1), betas=(0.9 - 0.1 * t, 0.99))
+            optimizer.zero_grad()
+            (one.square() if t % 2 else one * other.sin()).sum().backward()
+            optimizer.step()
+    for mine, theirs in zip(*pairs, strict=True):
+        assert torch.equal(mine, theirs)
+        assert ours.state[mine].keys() == torchs.state[theirs].keys()
+        assert all(torch.equal(ours.state[mine][key], value) for key, value in torchs.state[theirs].items())
 
 
 @pytest.mark.parametrize("case", CASES)
