@@ -12,7 +12,9 @@ Legend: S samples, C classes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,11 +85,11 @@ def fit_transition(
     T_CC = 0.95 * T_CC + 0.05 / n_classes
     a, step = exponent or start_exponent, 1.25
     q_SC = tempered(log_p_SC, a)
-    value = log_likelihood(q_SC, T_CC, label_S)
+    value, rows = log_likelihood(q_SC, T_CC, label_S), _ByLabel.of(label_S, n_classes)
     for _ in range(max_rounds):
-        before = value
+        before, sorted_q_SC = value, q_SC[rows.order_S]
         for _ in range(STEPS_PER_ROUND):
-            T_CC = em_step(q_SC, T_CC, label_S, symmetric=symmetric, prior_rows=prior_rows)
+            T_CC = _em_step(sorted_q_SC, T_CC, rows, symmetric=symmetric, prior_rows=prior_rows)
         value = log_likelihood(q_SC, T_CC, label_S)
         if exponent is None:
             uphill = slope(log_p_SC, q_SC, T_CC, label_S) > 0
@@ -124,13 +126,40 @@ def log_likelihood(q_SC: Array, T_CC: Array, label_S: Labels) -> float:
 
 def em_step(q_SC: Array, T_CC: Array, label_S: Labels, *, symmetric: bool = False, prior_rows: float = 0.0) -> Array:
     """T[i, j] = sum of the posteriors of class i over the samples labelled j, over their sum over all samples."""
+    rows = _ByLabel.of(label_S, len(T_CC))
+    return _em_step(q_SC[rows.order_S], T_CC, rows, symmetric=symmetric, prior_rows=prior_rows)
+
+
+@dataclass(frozen=True, eq=False)
+class _ByLabel:
+    """Samples in the order of their labels, so that those of a label are one slice: the step is taken some thousand
+    times for one estimate."""
+
+    order_S: Labels
+    label_S: Labels
+    """In that order."""
+    slice_C: Sequence[tuple[int, int]]
+    """Begin and end of each label's."""
+
+    @classmethod
+    def of(cls, label_S: Labels, n_classes: int) -> _ByLabel:
+        order_S = np.argsort(label_S, kind="stable")
+        sorted_S = label_S[order_S]
+        return cls(order_S, sorted_S, list(pairwise(np.searchsorted(sorted_S, np.arange(n_classes + 1)).tolist())))
+
+
+def _em_step(q_SC: Array, T_CC: Array, rows: _ByLabel, *, symmetric: bool, prior_rows: float) -> Array:
+    """:func:`em_step` of samples in the order of their labels."""
     n_classes = len(T_CC)
-    r_SC = responsibilities(q_SC, T_CC, label_S)
-    count_CC = np.stack([r_SC[label_S == j].sum(0) for j in range(n_classes)], axis=1)
-    alike_CC = _symmetric(float(1 - np.trace(count_CC) / count_CC.sum()), n_classes)
-    if symmetric:
-        return alike_CC
-    count_CC += prior_rows * alike_CC
+    r_SC = responsibilities(q_SC, T_CC, rows.label_S)
+    count_CC = np.empty((n_classes, n_classes))
+    for j, (begin, end) in enumerate(rows.slice_C):
+        count_CC[:, j] = np.add.reduce(r_SC[begin:end])
+    if symmetric or prior_rows:
+        alike_CC = _symmetric(float(1 - np.trace(count_CC) / count_CC.sum()), n_classes)
+        if symmetric:
+            return alike_CC
+        count_CC += prior_rows * alike_CC
     total_C1 = count_CC.sum(1, keepdims=True)
     return np.where(total_C1 > SMALLEST, count_CC / np.maximum(total_C1, SMALLEST), T_CC)
 
