@@ -63,23 +63,24 @@ _SECTIONS = ("data", "train", "search", "report", "plan")
 
 def read_job(data: Any, version: int) -> JobSpec:
     """The spec of a stored job. Raises UnreadableError for a later version than this release's, or a damaged spec."""
-    spec = _read_as_before(upgraded(data, version))
+    spec = upgraded(data, version)
+    spec |= {"data": data_as_before(spec["data"])} if "data" in spec else {}
     for section in _SECTIONS:
         if section not in spec:
             raise UnreadableError("a section of every stored spec", None, section)
     return read(JobSpec, spec)
 
 
-def _read_as_before(spec: dict[str, Any]) -> dict[str, Any]:
-    """A spec whose data of its own have the settings that they were stored without, as they were read then."""
-    data = spec.get("data")
+def data_as_before(data: Any) -> Any:
+    """The section ``data`` of a stored spec or a registered set: if it is data of one's own, with the settings that it
+    was stored without, as it was read then."""
     if not isinstance(data, Mapping) or not isinstance(params := data.get("params"), Mapping):
-        return spec
+        return data
     part = DATASETS.get(data.get("name", ""))
     if part is None or not issubclass(part, OwnData) or not params:
-        return spec
+        return data
     before = {name: value for name, value in OWN_BEFORE.items() if hasattr(part, name)}
-    return spec | {"data": {**data, "params": {**before, **params}}}
+    return {**data, "params": {**before, **params}}
 
 
 def upgraded(

@@ -63,8 +63,9 @@ HASTY = (
 """The same where there is no time for an estimate: all but the first take a second or so for a thousand rows."""
 STEADIEST = ("blend", "extra_trees")
 """Where nothing is known of the noise a choice holds to the first of them that there was time for."""
-SHARE_OF_FIRST = 0.5
-"""Of what is left of a budget, at most, until no further candidate is begun."""
+SHARE_OF_FIRST, SHARE_OF_BLIND = 0.5, 0.8
+"""Of what is left of a budget, at most, until no further candidate is begun; the second where nothing is known of the
+noise: those few differ by more than their seeds do."""
 SHARE_OF_CANDIDATE = 0.1
 """Of a budget: a candidate that takes more waits until all others were tried."""
 
@@ -85,7 +86,7 @@ def with_steady(spec: JobSpec) -> JobSpec:
 def with_hasty(spec: JobSpec) -> JobSpec:
     """The same among those of :data:`HASTY` that suit the data; as it is, where none is fitted in one go."""
     entries = those_that_fit(replace(spec, kind="auto"), HASTY)
-    is_choice = any(METHODS.find(entry.method, "method").fitted for entry in entries)
+    is_choice = any(_is_fitted(entry.method) for entry in entries)
     return _raced(chosen_among(spec, entries), [entry.label for entry in HASTY]) if is_choice else spec
 
 
@@ -117,7 +118,8 @@ class Race(Run):
     def search(self) -> None:
         self._untried, self._own_s = list(candidates(self.spec)), dict[str, float]()
         self._guessed_s, self._default = dict[str, float](), self.spec.compare.default if self.spec.compare else None
-        self._try_candidates(0.0 if self.deadline is None else (1 - SHARE_OF_FIRST) * self.deadline.left)
+        share = SHARE_OF_BLIND if self._is_blind() else SHARE_OF_FIRST
+        self._try_candidates(0.0 if self.deadline is None else (1 - share) * self.deadline.left)
         while len(self.history) < self.spec.search.n_rounds and (round_ := race_round(self.spec, self.history)):
             units = -(-len(round_.trials) // self.n_jobs)
             if not self._fits("trial", self._reserve(), units):
@@ -189,10 +191,14 @@ class Race(Run):
 
     def _held_to(self, entries: Sequence[EntrySpec]) -> str | None:
         """The method that the choice among ``entries`` holds to."""
-        if self._default is None or self.spec.data.estimate is not None or self.spec.report.tau:
+        if self._default is None or not self._is_blind():
             return self._default
         tried = {entry.method for entry in entries}
         return next((method for method in STEADIEST if method in tried), self._default)
+
+    def _is_blind(self) -> bool:
+        """True where nothing is known of the noise."""
+        return self.spec.data.estimate is None and not self.spec.report.tau
 
     def _alone(self, entry: EntrySpec, k: int) -> Population:
         trial = _trial(self.spec, 0, k, entry)
@@ -205,10 +211,14 @@ class Race(Run):
         return self._needs(run) > SHARE_OF_CANDIDATE * self.deadline.seconds
 
     def _may_begin(self, run: Population, ends: float) -> bool:
-        """True if a candidate never tried before ends in time, as far as a few steps of it tell."""
+        """True if a candidate never tried before ends in time, as far as a few steps of it tell, and if it is fitted in
+        one go as a model once more."""
         if self.deadline is None:
             return True
-        return self.deadline.left > ends and self.deadline.left - ends >= self._needs(run)
+        if self.deadline.left <= ends:
+            return False
+        needs = self._needs(run)
+        return self.deadline.left - (max(ends, needs) if _is_fitted(run.train.method) else ends) >= needs
 
     def _needs(self, run: Population) -> float:
         """Seconds that a candidate takes, as far as a few steps of it, made once, tell."""
@@ -226,4 +236,8 @@ class Race(Run):
         return max(SHARE_OF_MODELS * self.deadline.seconds, self.deadline.needs("trial"))
 
     def _is_fitted(self) -> bool:
-        return METHODS.find(winner(self.spec, self.history).method, "method").fitted
+        return _is_fitted(winner(self.spec, self.history).method)
+
+
+def _is_fitted(method: str) -> bool:
+    return METHODS.find(method, "method").fitted

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from s2e.data.own.unpack import is_archive, require_no_pickle, unpack
 from s2e.door import parse_job
+from s2e.door.stored import data_as_before
 from s2e.extras import require
 from s2e.parts import DATASETS
 from s2e.words import DataError, MissingExtraError, Problem, SpecError, replace, to_json
@@ -178,7 +179,7 @@ def with_registered(session: Session, body: Any) -> Any:
     elif "network" in asked:
         proposed = {field: value for field, value in proposed.items() if not field.startswith("network")}
     train = {**proposed, **asked} if isinstance(asked, Mapping) else asked
-    section = {**row.proposed["data"], **row.data, **data, "fingerprint": row.fingerprint}
+    section = {**row.proposed["data"], **data_as_before(row.data), **data, "fingerprint": row.fingerprint}
     return {**body, "data": section, "train": train}
 
 

@@ -342,6 +342,24 @@ def test_what_there_is_time_for_of_it_is_held_to(monkeypatch: pytest.MonkeyPatch
     assert race.spec.compare.default == "extra_trees"
 
 
+def test_the_blend_that_is_held_to_comes_before_further_seeds_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes eight of twenty seconds and eight more as the model, which is as long as there is."""
+    clock = Clock()
+
+    def train(wave: Sequence[Population]) -> Iterator[Ended]:
+        for i, population in enumerate(wave):
+            (trial,) = population.trials
+            clock.at += 8.0 if population.train.method == "blend" else 1.0
+            yield Ended(i, (TrialResult(round=trial.round, k=trial.k, validation_accuracy=0.5),))
+
+    monkeypatch.setattr("s2e.fitting.race.guessed", lambda run, _: 8.0 if run.train.method == "blend" else 1.0)
+    own = {"name": "arrays", "params": {"path": "rows.npz"}, "n_validation": 100}
+    spec = parse_job({"data": own, "train": {"network": "mlp_tabular"}, "report": {"tau": 0.0}})
+    race = Race(with_hasty(spec), None, train, 1, Deadline(20, clock))
+    race.search()
+    assert (len(race.history), race.spec.compare.default, race.deadline.left) == (1, "blend", 8.0)
+
+
 def test_so_it_is_with_a_few_pictures(digits: Any) -> None:
     images = (16 * digits[0][:80].reshape(-1, 8, 8) / digits[0].max()).astype(np.uint8)
     clf = hurried(images, digits[1][:80] % 2)

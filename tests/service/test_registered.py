@@ -24,7 +24,7 @@ from service.api import registered
 from service.cli.main import main
 from service.cli.settings import in_options
 from service.settings import Settings
-from service.store import rounds
+from service.store import datasets, rounds
 from service.store.engine import Database
 from service.uploads import UPLOADS
 
@@ -85,12 +85,17 @@ def test_a_set_is_added_shown_listed_and_named_by_a_job(
                 client.submit(job_)
             assert allowed in {problem.field: problem.allowed for problem in refused.value.problems}[field]
     assert [(one["name"], one["n_rows"]) for one in kept.preview["classes"]] == [("a", 30), ("b", 31)]
-    with database.read() as session:
-        spec = rounds.load_spec(session, job.id)
+    with database.write() as session:
+        spec, row = rounds.load_spec(session, job.id), datasets.get(session, "mine")
+        row.data = {**row.data, "params": {**row.data["params"]}}
+        assert row.data["params"].pop("row_numbers") == "leave_out"  # as an earlier release stored it
     assert (spec.data.name, spec.data.registered, spec.data.fingerprint) == ("table", "mine", kept.fingerprint)
     assert (spec.data.trusted.column, spec.train.batch_size, spec.train.n_epochs) == ("sure", 12, 2)  # 49 // 4
     assert spec.data.n_validation == kept.proposed["data"]["n_validation"]
     assert read_job(to_json(spec), 2) == spec
+    with S2EClient(service.url) as client, database.read() as session:
+        before = rounds.load_spec(session, client.submit(JOB | {"name": "before"}).id)
+    assert before.data.params == spec.data.params | {"row_numbers": "keep"}
     (root / "t.csv").write_text(f"x,z,sure,y\n{ROWS}0.5,0.0,no,a\n")
     with pytest.raises(DataError, match=r"data set 'mine' has changed: .* register the data anew"):
         run(spec, data_root=root, progress=False, workers=1)
