@@ -85,6 +85,15 @@ def test_stages_have_step_sizes_of_their_own() -> None:
     assert (asymmetric.train.params["balance"], asymmetric.train.params["entropy"]) == (0.8, 0.4)
 
 
+def test_forward_correction_is_trained_twice_in_the_same_way() -> None:
+    for dataset, n_epochs in (("cifar10", 120), ("cifar100", 150)):
+        train = job("forward", dataset).train
+        assert (train.params["transition"], train.params["estimation_epochs"]) == ("estimated", n_epochs)
+        first = [learning_rate(train, t) for t in range(n_epochs)]
+        assert [learning_rate(train, t) for t in range(n_epochs, train.n_epochs)] == first
+        assert (first[0], first[-1]) == (0.1, 0.001)
+
+
 def test_dividemix_follows_the_noise() -> None:
     def settings_of(kind: str, noise_rate: float) -> tuple[bool, int]:
         params = job("dividemix", "cifar10", data=noisy(kind, noise_rate)).train.params
@@ -183,7 +192,7 @@ def test_a_training_too_short_for_the_protocols_milestones_is_refused_by_name() 
     [
         ({"protocol": "elr"}, r"protocol = 'elr': a protocol for data\.name = 'digits'; .* published for cifar10, cif"),
         ({"protocol": "elr", "data": {"name": "mnist"}}, r"protocol = 'elr': .*'mnist'"),
-        ({"protocol": "none"}, r"protocol = 'none': one of co-teaching, co-teaching-plus, elr"),
+        ({"protocol": "none"}, r"protocol = 'none': one of co-teaching, co-teaching-plus, dividemix, elr"),
         ({"protocol": 3}, r"protocol = 3: one of"),
         ({"protocol": "elr", "data": []}, r"data = '\[\]': must be an object"),
         ({"protocol": "elr", "data": {"name": ["cifar10"]}}, r"data\.name"),

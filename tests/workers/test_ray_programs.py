@@ -63,6 +63,7 @@ def begin(backend: RayBackend, make_population: MakePopulation, jobs: dict[Popul
     assert len(backend.riders()) == len(jobs) - 1
     backend.cancel(WIDE)
     events: list[Event] = []
+    until_s = time.monotonic() + 60
     while {event.key for event in events if isinstance(event, EpochReported)} != set(jobs):
         assert time.monotonic() < until_s, events
         events += backend.poll(1.0)
