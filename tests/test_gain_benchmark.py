@@ -13,8 +13,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-ALONE = (None, 3)
-"""No noisy labels, three rounds."""
+ALONE = (None, 3, None)
+"""No noisy labels, three rounds, no jurors."""
 
 
 @pytest.fixture
@@ -45,8 +45,11 @@ def recorded_of(gain: ModuleType, likelihood: dict[str, float], failed: str = ""
 def test_regret_is_the_loss_of_a_choice_against_the_best_on_the_seeds_it_has_not_seen(gain: ModuleType) -> None:
     recorded = recorded_of(gain, {"coteaching": -1.0})  # the third, 4 points below the first
     blind, clean = gain._replayed(recorded, 0, ALONE), gain._replayed(recorded, 300, ALONE)
+    # twenty candidates, then the better half and the default, then the best two and it
+    assert [sum(one.pop("trainings").values()) for one in (blind, clean)] == [34, 34]
     assert blind == {"regret": 4.0, "harm": 0.0, "over_coteaching": 0.0, "taken": {"coteaching": 60}}
     assert clean == {"regret": 0.0, "harm": 0.0, "over_coteaching": 4.0, "taken": {"standard": 60}}
+    blind, clean = ({**one, "trainings": {"standard": 33.0}} for one in (blind, clean))
     choices = dict.fromkeys(gain.DRAWS, clean) | {"none": blind}
     test = {label: [100 * r.test_accuracy for r in of.results] for label, of in recorded.trained.items()}
     run = {"cell": "digits-pair40", "seed": 31, "test": test, "choices": choices}

@@ -1,5 +1,6 @@
 """A choice among methods that may end at any time: candidates one after another, the likeliest winners first, then the
-better half of those that were trained on a second seed, and the best two on further ones.
+better half of those that were trained on a second seed, and the best two on further ones. Jurors stay, as in a job,
+where there is time for it.
 
 With a deadline as many are trained as end in time, and the entries of the plan that is stored are those: run again
 without one they give the same rounds, and so the same choice.
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 
 from s2e.chosen import chosen_among, with_candidates
 from s2e.fitting.runs import SHARE_OF_MODELS, Choice, Run
-from s2e.jobs.auto import KIND, N_LAST, candidates, those_left, winner
+from s2e.jobs.auto import KIND, N_LAST, candidates, those_left, turns, winner
 from s2e.jobs.compare import entries_of, keep_rate_of
 from s2e.jobs.loop import population_of, populations
 from s2e.jobs.methods_tried import portfolio, steady, those_that_fit
@@ -100,7 +101,8 @@ def _raced(spec: JobSpec, order: Sequence[str]) -> JobSpec:
 
 
 def race_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None:
-    """The next round: all entries, the better half, then the best two for ever. None where there is but one."""
+    """The next round: all entries, the better half, then the best two for ever, or the best two and jurors from the
+    second round on. None where there is but one."""
     n, m = len(candidates(spec)), len(history)
     if m and n == 1:
         return None
@@ -120,7 +122,10 @@ class Race(Run):
         self._guessed_s, self._default = dict[str, float](), self.spec.compare.default if self.spec.compare else None
         share = SHARE_OF_BLIND if self._is_blind() else SHARE_OF_FIRST
         self._try_candidates(0.0 if self.deadline is None else (1 - share) * self.deadline.left)
-        while len(self.history) < self.spec.search.n_rounds and (round_ := race_round(self.spec, self.history)):
+        while len(self.history) < self.spec.search.n_rounds:
+            self._keep_jurors()
+            if (round_ := race_round(self.spec, self.history)) is None:
+                return
             units = -(-len(round_.trials) // self.n_jobs)
             if not self._fits("trial", self._reserve(), units):
                 if self._goes_on():
@@ -132,6 +137,16 @@ class Race(Run):
             if results is None:
                 return
             self.history.append(RoundRecord(round_, tuple(results)))
+
+    def _keep_jurors(self) -> None:
+        """After the first round: let jurors stay only where there is time for all their rounds; else more rounds of the
+        best two choose as well."""
+        compare = self.spec.compare
+        if self.deadline is None or compare is None or compare.jurors is None or len(self.history) > 1:
+            return
+        round_s = sum(self._own_s[entry.label] for entry in those_left(self.spec, self.history, N_LAST)) / self.n_jobs
+        if (turns(self.spec) - 1) * round_s > self.deadline.left - self._reserve():
+            self.spec = replace(self.spec, compare=replace(compare, jurors=None))
 
     def choice(self) -> Choice | None:
         best = winner(self.spec, self.history)

@@ -1,13 +1,15 @@
 """Choosing a method: candidates are halved over seeds, and the winner stands beside every rival's best on fresh ones.
 
-    halve      all candidates on one seed, the better half on a second, the best two on a third (and a fourth)
+    halve      all candidates on one seed, the better half on a second, the best two on further ones
     compare    the winner, and of every other method its best candidate, each on the same other seeds
 
 Held-out labels choose, as :mod:`s2e.jobs.judging` weighs them: those that are right, and noisy ones under the noise's
 matrix. Of given labels another part ranks in each halving, so those who stay are judged by several times as many; the
-default, a blend or the job's own method, stays to the end, so that leaving it is judged by all of them too. Jobs of
-earlier versions keep theirs, their rows and their jury, and where trainings were not judged choose by the likelihood of
-noisy labels, or by validation accuracy. The comparison uses no seed of the halving. Every function is pure.
+default, a blend or the job's own method, stays to the end, so that leaving it is judged by all of them too. So do the
+jurors, the candidates that weigh in the jury of the last rows, beside the best two: few who agree with one another make
+a poor jury of the next rows. Jobs of earlier versions keep their default, rows, jury and rounds, and where trainings
+were not judged choose by the likelihood of noisy labels, or by validation accuracy. The comparison uses no seed of the
+halving. Every function is pure.
 """
 
 from __future__ import annotations
@@ -27,8 +29,11 @@ N_LAST = 2
 """Candidates of the third seed."""
 TURNS = 5
 """Parts of the rows that take turns, where a job says nothing else."""
-ROUNDS, ROUNDS_IN_TURNS = 3, 4
-"""Of the halving: where the same rows rank in all, as of jobs stored before there were more; and where others do."""
+ROUNDS, ROUNDS_IN_TURNS, ROUNDS_OF_JURORS = 3, 4, 5
+"""Of the halving: where the same rows rank in all, as of jobs stored before there were more; where others do; and where
+jurors stay."""
+JURORS = 0.5
+"""Least weight of a juror, where a job says nothing else; 1 is an equal share."""
 JURY, JURY_BEFORE = "weighed", "even"
 """Where a job says nothing else, and of jobs stored when there was no other."""
 
@@ -71,9 +76,26 @@ def halving_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round | None
 
 def those_left(spec: JobSpec, history: Sequence[RoundRecord], n: int) -> list[EntrySpec]:
     """The ``n`` best candidates, best first; behind them, where rows take turns, the default that is not among them."""
-    every, default = ranked(spec, history), default_of(spec)
-    left = every[:n]
+    every, default, stay = ranked(spec, history), default_of(spec), jurors(spec, history)
+    n = min(n, N_LAST) if stay else n
+    left = [entry for place, entry in enumerate(every) if place < n or entry.label in stay]
     return [*left, default] if default is not None and default not in left and turns(spec) > 1 else left
+
+
+def jurors(spec: JobSpec, history: Sequence[RoundRecord]) -> frozenset[str]:
+    """Labels of the candidates that weigh enough in the last round's jury to train on, until all parts of the rows have
+    had their turn; none where a job has no jurors, or no noisy labels judge."""
+    least = spec.compare.jurors if spec.compare else None
+    trainings = None if least is None or not 0 < len(history) < turns(spec) else trainings_of(spec, history)
+    if least is None or trainings is None:
+        return frozenset()
+    last = history[-1].round.index
+    return frozenset(
+        label
+        for label, of in trainings.items()
+        for one in of
+        if one is not None and one.round == last and one.noisy_share and one.weight >= least
+    )
 
 
 def final_round(spec: JobSpec, history: Sequence[RoundRecord]) -> Round:
@@ -176,9 +198,20 @@ def refitted(spec: JobSpec) -> DataSpec:
 
 
 def n_most_trials(spec: JobSpec) -> int:
-    """Trials of a whole job."""
+    """Trials of a whole job; where jurors stay all candidates may."""
+    return _n_trials(spec, len(candidates(spec)))
+
+
+def n_planned_trials(spec: JobSpec) -> int:
+    """The same with as many jurors as there are wont to be at most: those who stay are half of the candidates."""
+    return _n_trials(spec, -(-len(candidates(spec)) // 2))
+
+
+def _n_trials(spec: JobSpec, n_stay: int) -> int:
     assert spec.compare is not None  # filled in at the door
-    entries = candidates(spec)
-    n_methods, planned = len({entry.method for entry in entries}), planned_sizes(spec)
-    n_default = len(planned) - 1 if default_of(spec) is not None and turns(spec) > 1 else 0
-    return sum(planned) + n_default + n_methods * spec.compare.n_seeds
+    entries, planned = candidates(spec), planned_sizes(spec)
+    if spec.compare.jurors is not None:
+        planned = (*planned[:1], *(max(n, n_stay) for n in planned[1 : turns(spec)]), *planned[turns(spec) :])
+    has_default = default_of(spec) is not None and turns(spec) > 1
+    n_halving = planned[0] + sum(min(n + has_default, len(entries)) for n in planned[1:]) if planned else 0
+    return n_halving + len({entry.method for entry in entries}) * spec.compare.n_seeds

@@ -22,7 +22,7 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from s2e.labels.evidence import expected_right
+from s2e.labels.evidence import verdict
 from s2e.words import Evidence, RoundRecord
 
 N_WORTH = {"even": 50, "weighed": 100}
@@ -46,6 +46,8 @@ class Judged:
     """Empty where no noisy labels are."""
     n_worth: int
     """n0."""
+    weight: float = 1.0
+    """In the jury of its rows; 1 is an equal share."""
 
     @property
     def noisy_share(self) -> float:
@@ -80,18 +82,19 @@ def judged(history: Sequence[RoundRecord], kind: str, turns: int = 1, jury: str 
     for _, result, one in kept:
         if one is not None and one.n_noisy:
             juries.setdefault(result.round % turns, []).append(one)
-    expected = {turn: iter(expected_right(members, jury)) for turn, members in juries.items()}
+    verdicts = {turn: verdict(members, jury) for turn, members in juries.items()}
+    said = {turn: zip(of.right_KV, of.weight_K, strict=True) for turn, of in verdicts.items()}
     of: Trainings = {}
     for label, result, one in kept:
-        of.setdefault(label, []).append(
-            None if one is None else _judged(result.round, turns, one, expected, N_WORTH[jury])
-        )
+        of.setdefault(label, []).append(None if one is None else _judged(result.round, turns, one, said, N_WORTH[jury]))
     return of
 
 
-def _judged(round_: int, turns: int, one: Evidence, expected: Mapping[int, Iterator[Floats]], n_worth: int) -> Judged:
-    expected_V = next(expected[round_ % turns]) if one.n_noisy else np.empty(0)
-    return Judged(round_, round_ % turns, one.right or 0.0, one.n_right, expected_V, n_worth)
+def _judged(
+    round_: int, turns: int, one: Evidence, said: Mapping[int, Iterator[tuple[Floats, float]]], n_worth: int
+) -> Judged:
+    expected_V, weight = next(said[round_ % turns]) if one.n_noisy else (np.empty(0), 1.0)
+    return Judged(round_, round_ % turns, one.right or 0.0, one.n_right, expected_V, n_worth, float(weight))
 
 
 def worth(trainings: Sequence[Judged | None]) -> float:

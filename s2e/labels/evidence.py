@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,16 @@ MOST_ROWS, MOST_NUMBERS, FEWEST_ROWS = 1_000, 20_000, 100
 N_STEPS = 50
 """Of EM for the weights, from equal ones: ten more or fewer hardly change a choice."""
 TINY = np.finfo(np.float64).tiny
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """Of K trainings that judge the same rows together."""
+
+    right_KV: Array
+    """P(the predicted class is the true one), by the posterior of all."""
+    weight_K: Array
+    """In the jury; 1 is an equal share."""
 
 
 def evidence(right: tuple[Array, Labels] | None, noisy: tuple[Array, Labels] | None, T_CC: Array | None) -> Evidence:
@@ -53,9 +64,8 @@ def _with_noisy(kept: Evidence, p_VC: Array, label_V: Labels, T_CC: Array) -> Ev
     return Evidence(kept.right, kept.n_right, most, predicted, _text(joint_VC.astype("<f2")))
 
 
-def expected_right(evidences: Sequence[Evidence], jury: str = "even") -> NDArray[np.float64]:
-    """P(the predicted class is the true one) [K, V] for each of the noisy rows, by the posterior of all K together, an
-    ``even`` or a ``weighed`` jury.
+def verdict(evidences: Sequence[Evidence], jury: str = "even") -> Verdict:
+    """For each of the noisy rows, of an ``even`` or a ``weighed`` jury.
 
     Raises ValueError where they are not of the same rows.
     """
@@ -64,8 +74,8 @@ def expected_right(evidences: Sequence[Evidence], jury: str = "even") -> NDArray
     together_VC = np.einsum("k,kvc->vc", weight_K, joint_KVC)
     posterior_VC = together_VC / np.maximum(together_VC.sum(1, keepdims=True), TINY)
     predicted_KV = np.stack([_numbers(one.predicted, "<u2") for one in evidences]).astype(int)
-    right_KV: NDArray[np.float64] = posterior_VC[np.arange(len(posterior_VC)), predicted_KV]
-    return right_KV
+    right_KV = posterior_VC[np.arange(len(posterior_VC)), predicted_KV]
+    return Verdict(right_KV, weight_K * len(weight_K) / weight_K.sum())
 
 
 def _weights(likelihood_KV: Array) -> Array:

@@ -72,14 +72,22 @@ class CompareSpec:
         None,
         ge=1,
         le=20,
-        doc="of kind auto: rounds in which candidates are halved, the best two in all from the third on; null: 4 where "
-        "labels take turns, otherwise 3",
+        doc="of kind auto: rounds in which candidates are halved, the best two in all from the third on; null: 5 where "
+        "jurors stay, 4 where labels take turns without them, otherwise 3",
     )
     jury: str | None = param(
         None,
         choices=("weighed", "even"),
         doc="of kind auto, where noisy labels choose: all trainings on a row say together what its class is; weighed: "
         "by weights under which they make the labels likeliest; even: all alike; null: weighed",
+    )
+    jurors: float | None = param(
+        None,
+        ge=0,
+        le=1,
+        doc="of kind auto, where labels take turns and the jury is weighed: least weight in the jury with which a "
+        "candidate trains on beside the best two, until every part has judged; 1 is an equal share, at 0 all train on "
+        "all parts; null: 0.5",
     )
     default: str | None = param(
         None,

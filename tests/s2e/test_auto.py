@@ -21,7 +21,7 @@ from s2e.jobs.compare import entries_of
 from s2e.jobs.judging import N_WORTH, Judged, judged, standard_error
 from s2e.jobs.methods_tried import PORTFOLIO
 from s2e.labels.choice import noisy_score
-from s2e.labels.evidence import expected_right
+from s2e.labels.evidence import verdict
 from s2e.parts import KINDS
 from s2e.train.ends import balanced_accuracy, evidences, noisy_likelihoods
 from s2e.train.population import StackedTrials
@@ -201,7 +201,7 @@ def test_the_ends_are_what_plain_sums_say(tiny: Any) -> None:
         expected = noisy_score(p_VC, trials.seen.validation_label_KV[k].numpy(), T_CC).log_likelihood
         assert likelihood == pytest.approx(expected, abs=1e-6)
         assert math.isfinite(likelihood or math.nan)
-        (kept,) = expected_right([evidences(trials, data)[k]])
+        (kept,) = verdict([evidences(trials, data)[k]]).right_KV
         score = noisy_score(p_VC, trials.seen.validation_label_KV[k].numpy(), T_CC)
         right = score.joint_VC[range(len(p_VC)), p_VC.argmax(1)] / score.joint_VC.sum(1)
         assert kept == pytest.approx(right, abs=2e-3)
@@ -233,9 +233,9 @@ def as_text(values: np.ndarray) -> str:
     return base64.b64encode(values.tobytes()).decode()
 
 
-def kept(right: float, noisy: Sequence[int], n_right: int = 0) -> Evidence:
+def kept(right: float, noisy: Sequence[int], n_right: int = 0, sure: float = 1.0) -> Evidence:
     """Evidence of a training that predicts class 1 on the noisy rows that say so, whose labels and jury say 1."""
-    joint = np.tile(np.array([0.1, 0.9]), (len(noisy), 1))
+    joint = np.tile(sure * np.array([0.1, 0.9]), (len(noisy), 1))
     texts = (as_text(part) for part in (np.array(noisy, "<u2"), joint.astype("<f2")))
     return Evidence(right if n_right else None, n_right, len(noisy), *texts)
 
@@ -359,13 +359,21 @@ def test_jobs_stored_before_rows_took_turns_keep_theirs(tmp_path: Path) -> None:
     assert {turns(old), turns(own_rows(tmp_path, turns=1)), turns(job())} == {1}
     assert [KINDS["auto"].data_of(old, Round(m, "halve", ())) for m in range(3)] == [old.data] * 3
     assert KINDS["auto"].data_of(old, Round(3, "compare", ())) == old.data
-    assert sum(sizes(5)) + 8 == loop.n_trials(old) == loop.n_trials(own_rows(tmp_path, rounds=3)) - 2
+    assert sum(sizes(5)) + 8 == loop.n_trials(old) == loop.n_trials(without_jurors(tmp_path, rounds=3)) - 2
 
 
-def test_where_rows_take_turns_the_last_two_are_judged_by_a_fourth_part(tmp_path: Path) -> None:
-    spec, three = own_rows(tmp_path), own_rows(tmp_path, rounds=3)
+def without_jurors(folder: Path, **compare: Any) -> JobSpec:
+    """As jobs were stored before candidates stayed in the jury."""
+    content = to_json(own_rows(folder, **{"rounds": 4, **compare}))
+    del content["compare"]["jurors"]
+    return read_job(content, SPEC_VERSION)
+
+
+def test_without_jurors_the_last_two_are_judged_by_a_fourth_part(tmp_path: Path) -> None:
+    spec, three = without_jurors(tmp_path), without_jurors(tmp_path, rounds=3)
     assert spec.compare is not None
-    assert (spec.compare.rounds, three.compare.rounds, job().compare.rounds) == (4, 3, 3)  # type: ignore[union-attr]
+    even = own_rows(tmp_path, jury="even").compare
+    assert (even.rounds, even.jurors, job().compare.rounds) == (4, None, 3)  # type: ignore[union-attr]
     assert loop.n_trials(spec) == loop.n_trials(three) + 3  # the best two, and the default
     history = judged_as(spec, {label: kept(0, [1] * (10 + i) + [0] * (14 - i)) for i, label in enumerate(VALUES)})
     last_two = [[trial.label for trial in record.round.trials] for record in history][2:]
@@ -377,8 +385,38 @@ def test_where_rows_take_turns_the_last_two_are_judged_by_a_fourth_part(tmp_path
     assert halving_round(old, history[:3]) is None
 
 
+def test_who_weighs_in_the_jury_stays_until_every_part_has_judged(tmp_path: Path) -> None:
+    """Two are the best, the default is no good, and "elr" alone makes the labels likely."""
+    spec = own_rows(tmp_path, rounds=6)
+    assert spec.compare is not None
+    assert (spec.compare.jurors, own_rows(tmp_path).compare.rounds) == (0.5, 5)  # type: ignore[union-attr]
+    n_right = {"standard": 9, "sce": 8, "more": 7, "coteaching": 6, "elr": 5}
+    evidence = {
+        label: kept(0, [1] * n + [0] * (10 - n), sure=1 if label == "elr" else 0.2) for label, n in n_right.items()
+    }
+
+    def labels_of(spec: JobSpec) -> list[list[str]]:
+        return [[trial.label for trial in record.round.trials] for record in judged_as(spec, evidence)]
+
+    everyone, best = [entry.label for entry in entries_of(spec)], ["standard", "sce"]
+    assert labels_of(spec) == [everyone, *[[*best, "elr", "coteaching"]] * 4, [*best, "coteaching"]]
+    before = replace(spec, compare=replace(spec.compare, jurors=None))
+    assert labels_of(before) == [everyone, [*best, "more", "coteaching"], *[[*best, "coteaching"]] * 4]
+    all_on_all = replace(spec, compare=replace(spec.compare, jurors=0.0, rounds=5))
+    assert [set(labels) for labels in labels_of(all_on_all)] == [set(everyone)] * 5
+    assert loop.n_trials(all_on_all) == 25 + 8 >= KINDS["auto"].n_planned(all_on_all) == 5 + 4 * 4 + 8
+    by_right = {label: Evidence(0.1 * n, 40) for label, n in n_right.items()}  # nobody's weight is known
+    assert [len(record.round.trials) for record in judged_as(spec, by_right)] == [5, 4, 3, 3, 3, 3]
+
+
+@pytest.mark.parametrize("compare", [{"jury": "even"}, {"turns": 1}])
+def test_jurors_that_could_not_stay_are_refused(tmp_path: Path, compare: dict[str, Any]) -> None:
+    with pytest.raises(SpecError, match=r"compare\.jurors = 0\.3: null"):
+        own_rows(tmp_path, jurors=0.3, **compare)
+
+
 def test_jobs_stored_before_their_jury_was_weighed_keep_their_choice(tmp_path: Path) -> None:
-    spec = own_rows(tmp_path)
+    spec = without_jurors(tmp_path)
     assert spec.compare is not None
     assert spec.compare.jury == "weighed"
     content = to_json(spec)
@@ -396,7 +434,7 @@ def test_jobs_stored_before_their_jury_was_weighed_keep_their_choice(tmp_path: P
 
 
 def test_the_job_s_own_method_stays_to_be_left_by_all_rows(tmp_path: Path) -> None:
-    spec = own_rows(tmp_path)
+    spec = without_jurors(tmp_path)
     many, few = [1] * 8 + [0] * 2, [1] * 4 + [0] * 6
     history = judged_as(spec, {label: kept(0, few if label == "coteaching" else many) for label in VALUES})
     labels = [[trial.label for trial in record.round.trials] for record in history]

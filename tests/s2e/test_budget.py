@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import pickle
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,8 @@ from s2e.words import (
     DataError,
     DataSpec,
     EstimatedNoise,
+    Evidence,
+    FinalAccuracies,
     JobSpec,
     PlanSpec,
     Population,
@@ -428,6 +431,30 @@ def test_what_a_slow_moment_leaves_of_a_budget_goes_to_further_candidates(monkey
     race.search()
     assert len(race.spec.compare.entries) == len(race.history[0].results) > 10
     assert race.deadline.left <= 2.0  # one of them for the model
+
+
+@pytest.mark.parametrize(("seconds", "rounds"), [(30.0, [6, 3, 2, 2, 2]), (400.0, [6, 6, 6, 6, 6, 2])])
+def test_jurors_stay_where_there_is_time_for_all_their_rounds(seconds: float, rounds: list[int]) -> None:
+    clock = Clock()
+    texts = (base64.b64encode(of.tobytes()).decode() for of in (np.ones(4, "<u2"), np.full((4, 2), 0.25, "<f2")))
+    final = FinalAccuracies(None, None, None, evidence=Evidence(None, 0, 4, *texts))  # all weigh the same
+
+    def train(wave: Sequence[Population]) -> Iterator[Ended]:
+        clock.at += len(wave)
+        for i, population in enumerate(wave):
+            (trial,) = population.trials
+            yield Ended(i, (TrialResult(round=trial.round, k=trial.k, validation_accuracy=0.5, final=final),))
+
+    data = {"name": "arrays", "params": {"path": "rows.npz"}, "n_validation": 100}
+    spec = parse_job({"data": data, "train": {"network": "mlp_tabular"}, "report": {"tau": 0.2}})
+    names = ("coteaching", "elr", "gce", "sce", "standard")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("s2e.fitting.race.guessed", lambda *_: 1.0)
+        spec = with_race(replace(spec, search=replace(spec.search, n_rounds=20)), names)
+        race = Race(spec, None, train, 1, Deadline(seconds, clock))
+        race.search()
+    assert [len(record.results) for record in race.history][: len(rounds)] == rounds
+    assert race.spec.compare.jurors == (0.5 if rounds[1] == 6 else None)
 
 
 def test_what_takes_much_of_a_budget_waits_until_the_others_were_tried(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from s2e.jobs.auto import (
+    JURORS,
     JURY,
     ROUNDS,
     ROUNDS_IN_TURNS,
+    ROUNDS_OF_JURORS,
     TURNS,
     candidates,
     final_round,
@@ -16,6 +18,7 @@ from s2e.jobs.auto import (
     halved,
     halving_round,
     n_most_trials,
+    n_planned_trials,
     planned_sizes,
     refitted,
     turns,
@@ -57,9 +60,7 @@ class Auto(JobKind):
             turns=TURNS if compare.turns is None else compare.turns,
             jury=compare.jury or JURY,
         )
-        if compare.rounds is None:
-            is_in_turns = turns(replace(spec, compare=compare)) > 1
-            compare = replace(compare, rounds=ROUNDS_IN_TURNS if is_in_turns else ROUNDS)
+        compare = _with_rounds(compare, turns(replace(spec, compare=compare)) > 1, problems)
         if not compare.entries:
             entries = portfolio(spec)
             compare = replace(compare, entries=entries, default=compare.default or steady(spec, entries))
@@ -84,6 +85,9 @@ class Auto(JobKind):
 
     def n_trials(self, spec: JobSpec) -> int:
         return n_most_trials(spec)
+
+    def n_planned(self, spec: JobSpec) -> int:
+        return n_planned_trials(spec)
 
     def smaller(self, spec: JobSpec) -> Iterator[JobSpec]:
         """Fewer fresh seeds, then fewer candidates: the last ones go first."""
@@ -113,6 +117,17 @@ class Auto(JobKind):
 
     def entry_of(self, spec: Mapping[str, Any], job_id: str) -> dict[str, Any]:  # noqa: ARG002
         return first_entry(spec)
+
+
+def _with_rounds(compare: CompareSpec, is_in_turns: bool, problems: list[Problem]) -> CompareSpec:
+    """With the jurors and the rounds of the halving; refused jurors are added to ``problems``."""
+    may_stay = is_in_turns and compare.jury == JURY
+    if compare.jurors is not None and not may_stay:
+        allowed = "null: only where given labels take turns, and in a weighed jury, do jurors stay"
+        problems.append(Problem("compare.jurors", compare.jurors, allowed))
+    jurors = JURORS if may_stay and compare.jurors is None else compare.jurors
+    usual = ROUNDS_OF_JURORS if may_stay else ROUNDS_IN_TURNS if is_in_turns else ROUNDS
+    return replace(compare, jurors=jurors, rounds=compare.rounds or usual)
 
 
 def _too_small(spec: JobSpec, n: int) -> list[Problem]:

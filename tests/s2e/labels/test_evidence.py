@@ -7,7 +7,7 @@ import pytest
 
 from s2e.labels.choice import noisy_score
 from s2e.labels.em import tempered
-from s2e.labels.evidence import FEWEST_ROWS, MOST_ROWS, N_STEPS, evidence, expected_right
+from s2e.labels.evidence import FEWEST_ROWS, MOST_ROWS, N_STEPS, evidence, verdict
 from s2e.words import Evidence, read, to_json
 
 C = 4
@@ -28,7 +28,7 @@ def test_the_jury_s_posterior_is_what_plain_sums_say() -> None:
     others = p[:, [1, 0, 2, 3]], np.full((60, C), 0.25), p
     kept = [evidence(None, (one, given), T_CC) for one in others]
     assert [read(Evidence, to_json(one)) for one in kept] == kept
-    right_KV = expected_right(kept)
+    right_KV = verdict(kept).right_KV
     for v in range(60):
         joint = np.zeros(C)
         for one in others:
@@ -43,10 +43,10 @@ def test_a_jury_ranks_by_the_true_accuracy() -> None:
     flipped = np.array([RNG.choice(C, p=T_CC[i]) for i in true])  # what a network predicts that has learned the noise
     worse = np.eye(C)[np.where(RNG.random(1_000) < 0.75, true, RNG.integers(0, C, 1_000))] * 0.5 + 0.125
     jury = [p, worse, np.eye(C)[flipped] * 0.9 + 0.025]
-    expected = expected_right([evidence(None, (one, given), T_CC) for one in jury]).mean(1)
+    expected = verdict([evidence(None, (one, given), T_CC) for one in jury]).right_KV.mean(1)
     truth = np.array([(one.argmax(1) == true).mean() for one in jury])
     assert np.argsort(expected).tolist() == np.argsort(truth).tolist() == [2, 1, 0]
-    as_given = expected_right([evidence(None, (one, given), None) for one in jury]).mean(1)
+    as_given = verdict([evidence(None, (one, given), None) for one in jury]).right_KV.mean(1)
     assert as_given == pytest.approx([(one.argmax(1) == given).mean() for one in jury], abs=0.02)
 
 
@@ -83,7 +83,10 @@ def test_weights_are_those_that_plain_loops_find() -> None:
             likely = [weight * joint[v].sum() for weight, joint in zip(weights, joints, strict=True)]
             shares = [share + one / sum(likely) for share, one in zip(shares, likely, strict=True)]
         weights = [share / 40 for share in shares]
-    right_KV = expected_right(kept, "weighed")
+    said = verdict(kept, "weighed")
+    assert said.weight_K == pytest.approx([3 * weight for weight in weights], abs=5e-3)  # 1 is an equal share
+    assert verdict(kept).weight_K == pytest.approx([1, 1, 1])
+    right_KV = said.right_KV
     for v in range(40):
         together = sum(weight * joint[v] for weight, joint in zip(weights, joints, strict=True))
         assert right_KV[0, v] == pytest.approx(together[p[v].argmax()] / together.sum(), abs=5e-3)
@@ -97,7 +100,7 @@ def test_near_relatives_do_not_outvote_who_makes_the_labels_likelier() -> None:
     kept = [evidence(None, (one, given), T_CC) for one in jury]
     truth = [(one.argmax(1) == true).mean() for one in jury]
     assert truth[0] > max(truth) - 1e-9 > truth[1] + 0.05
-    even, weighed = (expected_right(kept, how).mean(1) for how in ("even", "weighed"))
+    even, weighed = (verdict(kept, how).right_KV.mean(1) for how in ("even", "weighed"))
     assert even[0] < even[1:].min()
     assert weighed[0] > weighed[1:].max() + 0.05
     assert weighed[0] == pytest.approx(truth[0], abs=0.05)
