@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from s2e.data import published
 from s2e.data.datasets import Dataset
 from s2e.data.declared.images import N_TEST_DIGITS
-from s2e.data.published import Half
 from s2e.data.root import not_found, required_root
 from s2e.data.splits import stratified
+from s2e.data.torchvision_guard import datasets as torchvision_datasets
 from s2e.parts import DATASETS
 from s2e.words import derive_seed
+
+_BY_FLAG = ({"train": True}, {"train": False})
+_BY_NAME = ({"split": "train"}, {"split": "test"})
 
 
 def load_digits(data_root: str | None = None) -> Dataset:  # noqa: ARG001 - every loader has this signature
@@ -56,37 +59,48 @@ def load_fashion_mnist(data_root: str | None = None) -> Dataset:
 
 def load_cifar10(data_root: str | None = None) -> Dataset:
     """CIFAR-10 from ``<data root>/cifar-10-batches-py``."""
-    expected = "cifar-10-batches-py/data_batch_1..5, test_batch and batches.meta"
-    return _published("cifar10", "CIFAR10", data_root, expected, published.CIFAR10.halves)
+    return _cifar("cifar10", "CIFAR10", data_root, "cifar-10-batches-py/data_batch_1..5, test_batch and batches.meta")
 
 
 def load_cifar100(data_root: str | None = None) -> Dataset:
     """CIFAR-100 with its 100 fine labels from ``<data root>/cifar-100-python``."""
-    return _published(
-        "cifar100", "CIFAR100", data_root, "cifar-100-python/train, test and meta", published.CIFAR100.halves
-    )
+    return _cifar("cifar100", "CIFAR100", data_root, "cifar-100-python/train, test and meta")
 
 
 def load_svhn(data_root: str | None = None) -> Dataset:
     """SVHN's cropped digits from ``<data root>``; its label 10 is the digit 0. The extra images are left out."""
-    return _published("svhn", "SVHN", data_root, "train_32x32.mat and test_32x32.mat", published.svhn)
+    parts = _read("SVHN", data_root, "train_32x32.mat and test_32x32.mat", _BY_NAME)
+    arrays = [(torch.from_numpy(np.ascontiguousarray(p.data)), torch.from_numpy(p.labels)) for p in parts]
+    return _dataset("svhn", arrays)
 
 
-def _grey(name: str, title: str, data_root: str | None) -> Dataset:
-    expected = f"{title}/raw/train-images-idx3-ubyte and its three companions"
-    return _published(name, title, data_root, expected, lambda root: published.mnist(root / title / "raw"))
+def _grey(name: str, reader: str, data_root: str | None) -> Dataset:
+    expected = f"{reader}/raw/train-images-idx3-ubyte and its three companions"
+    parts = _read(reader, data_root, expected, _BY_FLAG)
+    return _dataset(name, [(part.data[:, None].contiguous(), part.targets) for part in parts])
 
 
-def _published(
-    name: str, title: str, data_root: str | None, expected: str, read: Callable[[Path], tuple[Half, Half]]
-) -> Dataset:
-    """The data set that ``read`` finds below the data root; nothing is ever downloaded."""
-    root = required_root(data_root, title, expected)
-    try:
-        halves = read(root)
-    except (OSError, ValueError) as error:
-        raise not_found(title, root, expected, error) from error
-    (train_images, train_labels), (test_images, test_labels) = (map(torch.from_numpy, half) for half in halves)
+def _cifar(name: str, reader: str, data_root: str | None, expected: str) -> Dataset:
+    parts = _read(reader, data_root, expected, _BY_FLAG)
+    return _dataset(
+        name,
+        [(torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(part.targets)) for part in parts],
+    )
+
+
+def _dataset(name: str, parts: list[tuple[torch.Tensor, torch.Tensor]]) -> Dataset:
+    (train_images, train_labels), (test_images, test_labels) = parts
+    labels = train_labels.to(torch.int64), test_labels.to(torch.int64)
     n_classes = DATASETS[name].n_classes
     assert n_classes is not None  # published, and declared
-    return Dataset(name, n_classes, 255, train_images, train_labels, test_images, test_labels)
+    return Dataset(name, n_classes, 255, train_images, labels[0], test_images, labels[1])
+
+
+def _read(name: str, data_root: str | None, expected: str, halves: tuple[Mapping[str, Any], ...]) -> list[Any]:
+    """torchvision's training and test set ``name``, read from the data root and never downloaded."""
+    root = required_root(data_root, name, expected)
+    reader = getattr(torchvision_datasets(), name)
+    try:
+        return [reader(str(root), download=False, **half) for half in halves]
+    except (RuntimeError, OSError, ValueError, AssertionError) as error:  # it asserts on a file of another format
+        raise not_found(name, root, expected, error) from error
