@@ -28,6 +28,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 }
 """Options of a classifier beside its name: no side outputs, because a trial has one loss."""
 _SIDE_OUTPUTS = ("aux1.", "aux2.", "AuxLogits.")
+_TAKES: set[tuple[type, str, int, tuple[int, ...]]] = set()
+"""Classifiers that were seen to take samples of a shape, so that a process asks once and not for each population."""
 
 
 class StackedTorchvision(StackedNetwork):
@@ -108,6 +110,9 @@ class StackedTorchvision(StackedNetwork):
 
     def _check_shape(self) -> None:
         """Raises SpecError where the classifier has no output for these images; asked without computing anything."""
+        asked = (type(self), self.variant, self.n_classes, tuple(self.input_shape))
+        if asked in _TAKES:
+            return
         depth, height, width = self.input_shape
         name = self.name
         if depth not in (1, 3):
@@ -117,6 +122,7 @@ class StackedTorchvision(StackedNetwork):
         except (RuntimeError, AssertionError, ValueError) as error:
             allowed = f"a network for images of {height}x{width} pixels, which this one does not take ({error})"
             raise SpecError(Problem("train.network", name, allowed)) from error
+        _TAKES.add(asked)
 
 
 def _key_every_dropout(module: nn.Module) -> None:

@@ -36,6 +36,23 @@ def test_what_cannot_be_trained_is_refused_before_anything_is(name, shape, allow
     assert allowed in problem.allowed
 
 
+def test_a_classifier_is_asked_once_whether_it_takes_a_shape_and_each_time_where_it_does_not():
+    asked = []
+    hook = nn.modules.module.register_module_forward_pre_hook(lambda module, _x: asked.append(type(module).__name__))
+    try:
+        counts = []
+        for shape in ((3, 37, 33), (3, 37, 33), (3, 33, 37)):
+            StackedTorchvision(shape, 4, variant=SMALL)
+            counts.append(asked.count("SqueezeNet"))
+        for _ in range(2):
+            with pytest.raises(SpecError):
+                StackedTorchvision((3, 32, 32), 4, variant="alexnet")
+    finally:
+        hook.remove()
+    assert counts == [1, 1, 2]
+    assert asked.count("AlexNet") == 2
+
+
 def test_every_dropout_draws_by_key():
     network = StackedTorchvision((3, 32, 32), 4, variant="efficientnet_b0")
     layers = list(network.template.modules())
