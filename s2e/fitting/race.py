@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from s2e.chosen import chosen_among, with_candidates
 from s2e.fitting.runs import SHARE_OF_MODELS, Choice, Run
-from s2e.jobs.auto import KIND, N_LAST, candidates, those_left, turns, winner
+from s2e.jobs.auto import KIND, N_LAST, candidates, default_of, those_left, turns, winner
 from s2e.jobs.compare import entries_of, keep_rate_of
 from s2e.jobs.loop import population_of, populations
 from s2e.jobs.methods_tried import portfolio, steady, those_that_fit
@@ -247,7 +247,9 @@ class Race(Run):
         if self.deadline is None:
             return 0.0
         if self._is_fitted():
-            return self._own_s[winner(self.spec, self.history).label]
+            # what another seed turns over falls back to the candidate that the choice holds to
+            likely = (winner(self.spec, self.history), default_of(self.spec))
+            return max(self._own_s[entry.label] for entry in likely if entry is not None and _is_fitted(entry.method))
         return max(SHARE_OF_MODELS * self.deadline.seconds, self.deadline.needs("trial"))
 
     def _is_fitted(self) -> bool:

@@ -363,6 +363,30 @@ def test_the_blend_that_is_held_to_comes_before_further_seeds_of_others(monkeypa
     assert (len(race.history), race.spec.compare.default, race.deadline.left) == (1, "blend", 8.0)
 
 
+def test_time_for_the_candidate_that_is_held_to_is_left_while_another_leads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine leads clearly, and a model of it takes a second; one of the blend takes four."""
+    clock = Clock()
+    cost = {"blend": 4.0}
+
+    def train(wave: Sequence[Population]) -> Iterator[Ended]:
+        for i, population in enumerate(wave):
+            (trial,) = population.trials
+            clock.at += cost.get(population.train.method, 1.0)
+            accuracy = 0.9 if population.train.method == "svc" else 0.5
+            yield Ended(i, (TrialResult(round=trial.round, k=trial.k, validation_accuracy=accuracy),))
+
+    monkeypatch.setattr("s2e.fitting.race.guessed", lambda run, _: cost.get(run.train.method, 1.0))
+    own = {"name": "arrays", "params": {"path": "rows.npz"}, "n_validation": 100}
+    spec = parse_job(
+        {"data": own, "train": {"network": "mlp_tabular"}, "search": {"n_rounds": 99}, "report": {"tau": 0.0}}
+    )
+    race = Race(with_hasty(spec), None, train, 1, Deadline(43, clock))
+    race.search()
+    choice = race.choice()
+    assert choice is not None
+    assert (choice.overrides["method"], race.deadline.left) == ("svc", 4.0)
+
+
 def test_so_it_is_with_a_few_pictures(digits: Any) -> None:
     images = (16 * digits[0][:80].reshape(-1, 8, 8) / digits[0].max()).astype(np.uint8)
     clf = hurried(images, digits[1][:80] % 2)
