@@ -196,9 +196,10 @@ def audit_of_files(
 
 
 def audit_of_folder(folder: str | Path, score: str | None = None) -> JobAudit:
-    """The audit of a job that ran in one process, from the folder it wrote: ``<output>/search``. Raises DataError."""
-    folder = Path(folder).resolve()
-    file = folder / f"{folder.name}.json"
+    """The audit of a job that ran in one process, from the folder it wrote, ``<output>/search``, or from the output
+    that holds only this one. Raises DataError."""
+    file = _history_in(Path(folder).resolve())
+    folder = file.parent
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -207,6 +208,16 @@ def audit_of_folder(folder: str | Path, score: str | None = None) -> JobAudit:
     models = [result["model"] for result in results if result["model"]]
     noise_rate = noise_rate_of(read_job(content["spec"], SPEC_VERSION))
     return audit_of_files(folder.parent, folder.name, noise_rate, models, score)
+
+
+def _history_in(folder: Path) -> Path:
+    """The file of rounds that the folder of a job has in its own name, or the one in a folder below."""
+    own, below = folder / f"{folder.name}.json", [file for file in folder.glob("*/*.json") if _is_named(file)]
+    return below[0] if len(below) == 1 and not own.is_file() else own
+
+
+def _is_named(file: Path) -> bool:
+    return file.stem == file.parent.name
 
 
 def noise_rate_of(spec: JobSpec) -> float | None:

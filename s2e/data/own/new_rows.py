@@ -17,7 +17,7 @@ from s2e.data.own.array_files import read_samples
 from s2e.data.own.images import may_be_image
 from s2e.data.own.tables import Frame, read_frame
 from s2e.data.own.text import decoded
-from s2e.words import DataError
+from s2e.words import DataError, replace
 
 Rows = tuple[Sequence[Any], Any]
 """Their ids, and the rows as :meth:`s2e.model.Model.predict_proba` takes them."""
@@ -58,11 +58,21 @@ def _ids(frame: Frame, column: str | None) -> Sequence[Any]:
 def _cells(path: Path, encoder: TableEncoder, id_column: str | None) -> Rows:
     """The columns that the model was trained on, in its order; the table may have more."""
     names = [column.name for column in encoder.columns]
-    frame = read_frame(path, header=not all(name.isdigit() for name in names), fewest=1)
+    is_numbered = all(name.isdigit() for name in names)
+    frame = read_frame(path, header=not is_numbered, fewest=1)
+    frame = _with_header(frame, names) if is_numbered else frame
     if missing := [name for name in names if name not in frame.names]:
         raise DataError(f"{frame.file} has no column {missing[0]!r}, which the model was trained on")
     columns = [frame.cells(name, "column") for name in names]
     return _ids(frame, id_column), list(zip(*columns, strict=True))
+
+
+def _with_header(frame: Frame, names: Sequence[str]) -> Frame:
+    """A table read without a header, unless numbers are the names of its columns, which are in its first row then."""
+    first = [column[0] if isinstance(column, list) else "" for column in frame.columns]
+    if len(frame) < 2 or not set(names) <= set(first):
+        return frame
+    return replace(frame, names=first, columns=[column[1:] for column in frame.columns], first=frame.first + 1)
 
 
 def _texts(path: Path, encoder: TextEncoder, id_column: str | None) -> Rows:

@@ -20,8 +20,10 @@ from s2e.artifacts import save_model
 from s2e.data.datasets import Dataset, checked
 from s2e.data.encoder import TableEncoder
 from s2e.data.encoders import ImageEncoder
+from s2e.data.inputs import Inputs
 from s2e.data.own import cache, layouts
 from s2e.data.own.look import preview
+from s2e.data.own.new_rows import rows_in
 from s2e.door import parse_job
 from s2e.parts import DATASETS
 from s2e.train.trial import PopulationEnd, train_population
@@ -123,6 +125,24 @@ def test_columns_that_tell_no_class_from_another_are_left_out_and_named(tmp_path
     assert (encoder.samples_of([[2.0, "blue", True], [9, "Asti", 2.0, "blue", True, None, 3]]) == expected[0]).all()
     kept = load("table", path="t.csv", label="last", exclude=["id", "kind", "lab", "empty"], row_numbers="keep")
     assert (whole.train_images.shape[1], kept.train_images.shape[1], kept.notes) == (6, 8, ())
+
+
+@pytest.mark.parametrize("index", ["", "7,"])
+@pytest.mark.parametrize("label", [True, False])
+def test_numbers_are_names_of_columns_in_new_rows_too(tmp_path: Path, load: Any, index: str, label: bool) -> None:
+    """As pandas writes a frame made of an array, with its index or without; and as a table without a header is."""
+    lines = [f"{i % 7}.5,{i % 3},{'oak' if i % 2 else 'yew'}" for i in range(20)]
+    head = f"{index and ','}0,1,kind"
+    (tmp_path / "t.csv").write_text("\n".join([head, *(f"{index and f'{i},'}{line}" for i, line in enumerate(lines))]))
+    encoder = load("table", path="t.csv").encoder
+    new = [line if label else line.rpartition(",")[0] for line in lines[:3]]
+    named = [head if label else head.rpartition(",")[0], *(index + line for line in new)]
+    expected = encoder.encode([["0.5", "0"], ["1.5", "1"], ["2.5", "2"]])
+    for file, first in ((named, 2), (new, 1)):
+        (tmp_path / "new.csv").write_text("\n".join(file))
+        ids, rows = rows_in(tmp_path / "new.csv", Inputs(encoder))
+        assert list(ids) == [first, first + 1, first + 2]
+        np.testing.assert_array_equal(encoder.samples_of(rows), expected)
 
 
 def test_a_column_of_numbers_that_skip_or_repeat_is_a_feature(tmp_path: Path, load: Any) -> None:

@@ -21,7 +21,7 @@ from s2e.labels.kept import CrossFitted, GivenLabels, cross_fitted_path, labels_
 from s2e.local import run
 from s2e.prepare import prepared
 from s2e.train.trial import PopulationEnd, train_population
-from s2e.words import JobSpec, Population, replace, to_json
+from s2e.words import DataError, JobSpec, Population, replace, to_json
 
 N, N_VALIDATION, N_TEST = 400, 100, 150
 SPLITS = ("train", "validation", "test")
@@ -125,6 +125,12 @@ def test_test_labels_steer_nothing(root: Path, ran: Path, with_right_tests: tupl
     assert stored == to_json(spec.data.estimate)
     np.testing.assert_array_equal(ours_fitted.score_S[:N], theirs_fitted.score_S[:N])
     assert (ours_fitted.probability_wrong_S[N:] != theirs_fitted.probability_wrong_S[N:]).any()
+
+
+def test_the_folder_of_outputs_will_do_where_it_holds_one_job(ran: Path, tmp_path: Path) -> None:
+    np.testing.assert_array_equal(audit_of_folder(ran.parent).id, audit_of_folder(ran).id)
+    with pytest.raises(DataError, match=r"cannot be read, which s2e search writes"):
+        audit_of_folder(tmp_path)
 
 
 @pytest.mark.parametrize("score", ["free", "cross_fitted"])
