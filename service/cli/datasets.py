@@ -18,7 +18,7 @@ from s2e.data.root import DATA_ROOT_VARIABLE
 from s2e.words import Problem, S2EError, SpecError, replace, to_json
 from s2e.words.datasets import RegisteredSet
 from service.cli.options import AsJson, Key, Url, note, out, plain, service_at
-from service.cli.settings import Settings, in_options, settings_of
+from service.cli.settings import IdColumn, Label, Settings, in_options, settings_of
 
 if TYPE_CHECKING:
     from s2e.client.http import S2EClient
@@ -40,7 +40,9 @@ def add(
             help="What reads it: table, images, image_table, text, embeddings, arrays, csv. Else as it looks."
         ),
     ] = None,
+    label: Label = None,
     setting: Settings = None,
+    id_column: IdColumn = None,
     trusted_column: Annotated[str | None, typer.Option(help="Column that says which labels are right.")] = None,
     trusted_path: Annotated[str | None, typer.Option(help="A second source, all of whose labels are right.")] = None,
     upload: Annotated[
@@ -52,10 +54,10 @@ def add(
 ) -> None:
     """Check data, fingerprint them and register them by name; prints a preview and the proposed settings.
 
-    Example: s2e data add flowers ~/flowers --set size=64
+    Examples: s2e data add patients patients.csv --label diagnosis, s2e data add flowers ~/flowers --set size=64
     """
     kind = kind or _kind_of(path)
-    settings = settings_of(setting, kind)
+    settings = settings_of(setting, kind, label=label, id_column=id_column)
     with _refused_in_options(), service_at(url, key) as client, _sent_or_nothing(client) as sent:
         paths = [_place(client, one, upload, sent) for one in (path, trusted_path) if one is not None]
         trusted = {"column": trusted_column, "path": paths[1] if trusted_path is not None else None}

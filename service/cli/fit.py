@@ -13,7 +13,7 @@ import typer
 
 from s2e.extras import needs
 from service.cli.options import BAD_INPUT, note, out, plain
-from service.cli.settings import Settings, in_options, settings_of
+from service.cli.settings import IdColumn, Label, Settings, in_options, settings_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,13 +37,13 @@ def fit(
         Path,
         typer.Argument(help="A table, a folder with one folder of images or texts for each class, or arrays (.npz)."),
     ],
-    label: Annotated[str | None, typer.Option(help="Column with the labels, of a table.")] = None,
+    label: Label = None,
     kind: Annotated[
         str | None,
         typer.Option(help="What reads it: table, images, image_table, text, embeddings, arrays. Else as it looks."),
     ] = None,
     setting: Settings = None,
-    id_column: Annotated[str | None, typer.Option(help="Column of a table that names each row.")] = None,
+    id_column: IdColumn = None,
     trusted_column: Annotated[str | None, typer.Option(help="Column that says which labels are right.")] = None,
     noise_rate: Annotated[
         float | None, typer.Option(min=0, max=0.99, help="Share of wrong labels, where it is known; else estimated.")
@@ -78,8 +78,7 @@ def fit(
     if plan is not None and noise_rate is not None:
         raise SpecError(Problem("--noise-rate", noise_rate, "not beside --plan, which has its own"))
     kind = kind or kind_of(path)
-    columns = {name: value for name, value in {"label": label, "id_column": id_column}.items() if value is not None}
-    settings = {**settings_of(setting, kind), **columns}
+    settings = settings_of(setting, kind, label=label, id_column=id_column)
     trusted = None if trusted_column is None else {"column": trusted_column}
     files = from_files(kind, path, trusted=trusted, **settings)
     job = None if plan is None else _plan_of(plan)
@@ -198,7 +197,7 @@ def predict(
         typer.Argument(exists=True, dir_okay=False, help="A model file: of s2e fit, s2e export model, s2e search."),
     ],
     rows: Annotated[Path, typer.Argument(help="New rows like those it was trained on: a table, a folder, arrays.")],
-    id_column: Annotated[str | None, typer.Option(help="Column of a table that names each row.")] = None,
+    id_column: IdColumn = None,
     proba: Annotated[bool, typer.Option("--proba", help="The probability of every class, too.")] = False,
     save: Annotated[Path | None, typer.Option(dir_okay=False, help="Write to this file: .csv or .parquet.")] = None,
 ) -> None:

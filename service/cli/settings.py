@@ -16,11 +16,16 @@ _KIND, _HEADER = re.compile(r"data\.name = '(\w+)'"), re.compile(r"\bsay header 
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="A setting of the kind, such as label=species; again for more.")
 ]
+Label = Annotated[str | None, typer.Option(help="Column with the labels, of a table.")]
+IdColumn = Annotated[str | None, typer.Option(help="Column of a table that names each row.")]
 
 
-def settings_of(given: Sequence[str] | None, kind: str) -> dict[str, Any]:
-    """The settings of a kind: see :func:`_setting`. Raises SpecError."""
-    return dict(_setting(one, kind) for one in given or ())
+def settings_of(given: Sequence[str] | None, kind: str, **by_option: str | None) -> dict[str, Any]:
+    """The settings of a kind: see :func:`_setting`; and those that have an option of their own, where it was given.
+    Raises SpecError."""
+    return dict(_setting(one, kind) for one in given or ()) | {
+        name: value for name, value in by_option.items() if value is not None
+    }
 
 
 def in_options(text: str) -> str:

@@ -65,7 +65,7 @@ def test_a_set_is_added_shown_listed_and_named_by_a_job(
     for name in ("s2e", "json"):  # the service was started in a folder of the user's own
         (root.parent / f"{name}.py").write_text(f"raise RuntimeError('the user\\'s own {name}.py was imported')\n")
     monkeypatch.chdir(root.parent)
-    main_ends(["data", "add", "mine", str(root / "t.csv"), "--set", "label=y", "--trusted-column", "sure"])
+    main_ends(["data", "add", "mine", str(root / "t.csv"), "--label", "y", "--trusted-column", "sure"])
     said = " ".join(capsys.readouterr().out.split())
     assert "mine: table, 61 rows of 2" in said
     assert "1 row repeats an earlier one, 1 with another label" in said
