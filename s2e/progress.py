@@ -86,7 +86,8 @@ class JobProgress:
         self._task: TaskID = self._progress.add_task(self._round, total=n_trials * n_epochs)
 
     def __enter__(self) -> JobProgress:
-        self._progress.start()
+        if not self._progress.disable:
+            self._progress.start()
         return self
 
     def __exit__(
@@ -96,7 +97,8 @@ class JobProgress:
             self._progress.update(self._task, total=sum(self._epochs.values()))
             if not self._progress.console.is_terminal:
                 self.say(self._words())
-        self._progress.stop()
+        if not self._progress.disable:  # Rich before 14 ends even that with an empty line
+            self._progress.stop()
 
     def say(self, text: str) -> None:
         """A line above the bar."""
