@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,13 @@ class TableEncoder:
         """The cells that are features, of a row of the whole table; a row of them alone as it is."""
         if len(row) != len(self.all_names):
             return row
-        return [row[self.all_names.index(column.name)] for column in self.columns]
+        return [row[j] for j in self._at]
+
+    @cached_property
+    def _at(self) -> Sequence[int]:
+        """Where the features are among all columns."""
+        place = {name: j for j, name in enumerate(self.all_names)}
+        return [place[column.name] for column in self.columns]
 
     def encode(self, rows: Sequence[Cells], origin: str = "", first: int = 1) -> NDArray[Any]:
         """Features float32 [S, F], or pixels uint8 [S, D, H, W]. Raises DataError that names ``origin``, the row
